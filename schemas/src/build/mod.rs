@@ -1,0 +1,3 @@
+//! Events of the build phase, by version.
+
+pub mod v1;

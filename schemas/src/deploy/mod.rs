@@ -1,0 +1,3 @@
+//! Events of the deploy phase, by version.
+
+pub mod v1;

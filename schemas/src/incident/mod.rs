@@ -1,0 +1,3 @@
+//! Events about incidents, by version.
+
+pub mod v1;

@@ -1,0 +1,3 @@
+//! Events of the run phase, by version.
+
+pub mod v1;

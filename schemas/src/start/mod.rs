@@ -1,0 +1,3 @@
+//! Events of the start phase, by version.
+
+pub mod v1;
