@@ -1,1 +1,114 @@
-//! Not built yet.
+//! JMESPath over [`serde_json::Value`] with Kyverno's semantics and functions. Pure: clock, random source and facts are passed in.
+//!
+//! ```
+//! use jmespath::{Context, compile};
+//! use model::Timestamp;
+//! use serde_json::json;
+//!
+//! let expression = compile("spec.containers[?image != 'pause'].name | join(',', @)")?;
+//! let pod = json!({"spec": {"containers": [{"name": "web", "image": "nginx"}, {"name": "p", "image": "pause"}]}});
+//! let context = Context::new(Timestamp::from_millis(0));
+//! assert_eq!(expression.search(&pod, &context)?, json!("web"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # What differs from plain JMESPath
+//! * A missing key is [`EvalError::NotFound`] along a plain path (`a.b.c`), on the right of `&&`, and so at the top. Pipes,
+//!   comparisons, `||`, `!`, function arguments, projections and multiselects turn it into null; filters, `[]` and `.*` give
+//!   null for any failure on their left. A key of something that is no object (null included) is null.
+//! * `sum` and arithmetic work on numbers, quantities (`1.5Gi`) and durations (`1h30m`) alike.
+//! * `time_now` gives UTC. `compare` gives a number that compares equal to a literal, which Kyverno's does not.
+//! * `values`, `keys` and `.*` keep the order of the object, where Go's order is random.
+//!
+//! # Limits
+//! Expressions are at most 64 KiB long and 256 levels deep. [`Limits`] bounds the steps and the text of one evaluation; past
+//! them it ends with [`EvalError::Limit`], whatever the operator around it.
+//!
+//! # Rooms of their own
+//! [`quantity`], [`duration`], [`go_time`], [`go_json`], [`go_regex`], [`semver_range`] and [`wildcard`] hold the parts of
+//! Kubernetes' and Go's conventions that any policy engine needs, without JMESPath.
+
+#![warn(missing_docs)]
+#![deny(clippy::expect_used, clippy::indexing_slicing, clippy::unwrap_used, clippy::panic)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::unwrap_used,
+        clippy::panic,
+        reason = "tests fail by panicking"
+    )
+)]
+
+mod ast;
+mod context;
+pub mod duration;
+mod error;
+mod functions;
+pub mod go_json;
+pub mod go_regex;
+pub mod go_time;
+mod interpret;
+mod item;
+mod lexer;
+mod parser;
+pub mod quantity;
+pub mod semver_range;
+pub mod wildcard;
+
+use std::borrow::Cow;
+
+use serde_json::Value;
+
+pub use context::{Context, Environment, Limits, NoEnvironment};
+pub use error::{CompileError, EvalError};
+pub use item::{equal, is_false, number};
+
+/// A compiled expression; compile once, search often, from any thread.
+#[derive(Debug, Clone)]
+pub struct Expression {
+    root: ast::Node,
+    text: String,
+}
+
+/// Compiles an expression.
+///
+/// # Errors
+/// When the text breaks the grammar or is too long or too deep; with the byte where.
+pub fn compile(text: &str) -> Result<Expression, CompileError> {
+    Ok(Expression { root: parser::parse(text)?, text: text.to_owned() })
+}
+
+impl Expression {
+    /// Evaluates on `input`.
+    ///
+    /// # Errors
+    /// [`EvalError::NotFound`] for a missing key where Kyverno has an error; else what a function or a limit refused.
+    pub fn search(&self, input: &Value, context: &Context<'_>) -> Result<Value, EvalError> {
+        self.search_borrowed(input, context).map(Cow::into_owned)
+    }
+
+    /// As [`search`](Self::search), without a copy where the result is a part of `input` or of the expression.
+    ///
+    /// # Errors
+    /// As [`search`](Self::search).
+    pub fn search_borrowed<'a>(&'a self, input: &'a Value, context: &Context<'_>) -> Result<Cow<'a, Value>, EvalError> {
+        let evaluation = interpret::Evaluation::new(context);
+        match evaluation.evaluate(&self.root, &item::Item::Borrowed(input))? {
+            item::Item::Borrowed(value) => Ok(Cow::Borrowed(value)),
+            other => Ok(Cow::Owned(other.into_value())),
+        }
+    }
+
+    /// The text it was compiled from.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+/// Names of all functions of this crate, for documentation and for checks of policies.
+pub fn function_names() -> impl Iterator<Item = &'static str> {
+    functions::names()
+}

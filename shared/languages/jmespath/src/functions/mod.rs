@@ -1,0 +1,227 @@
+//! The functions: JMESPath's own, Kyverno's, and the caller's.
+
+mod arithmetic;
+mod core;
+mod encoding;
+mod image;
+mod objects;
+mod order;
+mod random;
+mod text;
+mod time;
+mod x509;
+
+use std::fmt;
+
+use serde_json::Value;
+
+use crate::ast::Call;
+use crate::error::EvalError;
+use crate::interpret::Evaluation;
+use crate::item::{Item, number, weight};
+
+type Outcome<'a> = Result<Item<'a>, EvalError>;
+type Run = for<'e, 'a> fn(Arguments<'e, 'a>) -> Outcome<'a>;
+
+/// Argument types, as bits.
+type Types = u16;
+const ANY: Types = 1;
+const NUMBER: Types = 2;
+const TEXT: Types = 4;
+const ARRAY: Types = 8;
+const OBJECT: Types = 16;
+const NUMBERS: Types = 32;
+const TEXTS: Types = 64;
+const REFERENCE: Types = 128;
+
+/// A function: its name, the types of its arguments, and what it does. The last argument of a variadic one repeats.
+pub(crate) struct Function {
+    name: &'static str,
+    arguments: &'static [Types],
+    variadic: bool,
+    run: Run,
+}
+
+impl fmt::Debug for Function {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+const fn function(name: &'static str, arguments: &'static [Types], run: Run) -> Function {
+    Function { name, arguments, variadic: false, run }
+}
+
+const fn variadic(name: &'static str, arguments: &'static [Types], run: Run) -> Function {
+    Function { name, arguments, variadic: true, run }
+}
+
+const TABLES: [&[Function]; 9] = [
+    core::FUNCTIONS,
+    order::FUNCTIONS,
+    text::FUNCTIONS,
+    arithmetic::FUNCTIONS,
+    encoding::FUNCTIONS,
+    objects::FUNCTIONS,
+    time::FUNCTIONS,
+    image::FUNCTIONS,
+    random::FUNCTIONS,
+];
+
+/// The function of this name.
+pub(crate) fn find(name: &str) -> Option<&'static Function> {
+    TABLES.iter().flat_map(|table| table.iter()).find(|function| function.name == name)
+}
+
+/// Names of all functions of this crate.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    TABLES.iter().flat_map(|table| table.iter()).map(|function| function.name)
+}
+
+/// Calls what `call` names.
+pub(crate) fn call<'a>(evaluation: &Evaluation<'_>, call: &'a Call, items: Vec<Item<'a>>) -> Outcome<'a> {
+    let Some(function) = call.function else {
+        let values: Vec<Value> = items.into_iter().map(Item::into_value).collect();
+        let answer = evaluation.context.environment.call(&call.name, &values);
+        return answer.unwrap_or_else(|| Err(EvalError::UnknownFunction { name: call.name.clone() })).map(Item::Owned);
+    };
+    check(function, &items)?;
+    (function.run)(Arguments { evaluation, call, items })
+}
+
+fn check(function: &Function, items: &[Item<'_>]) -> Result<(), EvalError> {
+    let expected = function.arguments.len();
+    let right = if function.variadic { items.len() >= expected } else { items.len() == expected };
+    if !right {
+        return Err(EvalError::Arity { function: function.name.to_owned(), expected, found: items.len() });
+    }
+    for (index, item) in items.iter().enumerate() {
+        let types = function.arguments.get(index).or(function.arguments.last()).copied().unwrap_or(ANY);
+        if !fits(item, types) {
+            let expected = type_name(types);
+            return Err(EvalError::Type { function: function.name.to_owned(), argument: index + 1, expected });
+        }
+    }
+    Ok(())
+}
+
+fn fits(item: &Item<'_>, types: Types) -> bool {
+    if types & ANY != 0 {
+        return true;
+    }
+    let all = |test: fn(&Value) -> bool| match item {
+        Item::List(items) => items.iter().all(|item| item.value().is_some_and(test)),
+        other => other.value().and_then(Value::as_array).is_some_and(|values| values.iter().all(test)),
+    };
+    let is_array = matches!(item, Item::List(_)) || item.value().is_some_and(Value::is_array);
+    let is = |test: fn(&Value) -> bool| item.value().is_some_and(test);
+    (types & NUMBER != 0 && is(Value::is_number))
+        || (types & TEXT != 0 && is(Value::is_string))
+        || (types & ARRAY != 0 && is_array)
+        || (types & OBJECT != 0 && is(Value::is_object))
+        || (types & NUMBERS != 0 && all(Value::is_number))
+        || (types & TEXTS != 0 && all(Value::is_string))
+        || (types & REFERENCE != 0 && matches!(item, Item::Reference(_)))
+}
+
+const fn type_name(types: Types) -> &'static str {
+    const TEXT_OR_NUMBER: Types = TEXT | NUMBER;
+    const COLLECTION: Types = ARRAY | OBJECT;
+    const TEXT_OR_ARRAY: Types = TEXT | ARRAY;
+    const SORTABLE: Types = NUMBERS | TEXTS;
+    match types {
+        NUMBER => "Number",
+        TEXT => "String",
+        ARRAY => "Array",
+        OBJECT => "Object",
+        NUMBERS => "Array of numbers",
+        TEXTS => "Array of strings",
+        REFERENCE => "Expression reference",
+        TEXT_OR_NUMBER => "String or Number",
+        COLLECTION => "Object or Array",
+        TEXT_OR_ARRAY => "String or Array",
+        SORTABLE => "Array of numbers or strings",
+        _ => "String, Array or Object",
+    }
+}
+
+/// The checked arguments of one call.
+struct Arguments<'e, 'a> {
+    evaluation: &'e Evaluation<'e>,
+    call: &'a Call,
+    items: Vec<Item<'a>>,
+}
+
+impl<'a> Arguments<'_, 'a> {
+    fn name(&self) -> &'a str {
+        &self.call.name
+    }
+
+    fn item(&self, index: usize) -> &Item<'a> {
+        const NULL: &Item<'static> = &Item::NULL;
+        self.items.get(index).unwrap_or(NULL)
+    }
+
+    /// Moves an argument out; null stays behind.
+    fn take(&mut self, index: usize) -> Item<'a> {
+        self.items.get_mut(index).map_or(Item::NULL, |item| std::mem::replace(item, Item::NULL))
+    }
+
+    /// The argument as one value; counts the copy.
+    fn take_value(&mut self, index: usize) -> Result<Value, EvalError> {
+        let value = self.take(index).into_value();
+        self.evaluation.charge(weight(&Item::Borrowed(&value)))?;
+        Ok(value)
+    }
+
+    fn text(&self, index: usize) -> &str {
+        self.item(index).value().and_then(Value::as_str).unwrap_or_default()
+    }
+
+    fn number(&self, index: usize) -> f64 {
+        self.item(index).value().and_then(Value::as_f64).unwrap_or_default()
+    }
+
+    /// A text, or a number or boolean in Go's text form.
+    fn scalar_text(&self, index: usize) -> String {
+        self.item(index).value().and_then(scalar_text).unwrap_or_default()
+    }
+
+    fn fail(&self, what: impl Into<String>) -> EvalError {
+        EvalError::function(self.name(), what)
+    }
+
+    fn unavailable(&self, what: &'static str) -> EvalError {
+        EvalError::Unavailable { function: self.name().to_owned(), what }
+    }
+
+    /// A text result; counts its bytes.
+    fn produce(&self, text: impl Into<String>) -> Outcome<'a> {
+        let text = text.into();
+        self.evaluation.charge_text(text.len())?;
+        Ok(Item::Owned(Value::String(text)))
+    }
+}
+
+fn boolean<'a>(flag: bool) -> Outcome<'a> {
+    Ok(Item::Owned(Value::Bool(flag)))
+}
+
+fn numeric<'a>(value: f64) -> Outcome<'a> {
+    Ok(Item::Owned(number(value)))
+}
+
+/// Texts as they are; numbers and booleans in Go's text form.
+fn scalar_text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Bool(flag) => Some(flag.to_string()),
+        // Kyverno prints with 32 bits of precision here.
+        #[expect(clippy::cast_possible_truncation, reason = "the precision that Kyverno prints with")]
+        Value::Number(number) => number
+            .as_i64()
+            .map(|whole| whole.to_string())
+            .or_else(|| number.as_f64().map(|value| format!("{}", value as f32))),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+}

@@ -1,0 +1,176 @@
+//! Quantities, durations, times, versions, regular expressions: Kubernetes' and Go's conventions.
+
+use jmespath::duration::GoDuration;
+use jmespath::go_regex;
+use jmespath::go_time::Moment;
+use jmespath::quantity::Quantity;
+use jmespath::semver_range::{Range, Version};
+
+#[test]
+fn quantities_print_canonically() {
+    for (text, expected) in [
+        ("0", "0"),
+        ("0Gi", "0"),
+        ("1", "1"),
+        ("+1.0", "1"),
+        ("-1500m", "-1500m"),
+        ("1.5", "1500m"),
+        ("1000m", "1"),
+        ("1024Mi", "1Gi"),
+        ("1.5Gi", "1536Mi"),
+        ("1023", "1023"),
+        ("1000Ki", "1000Ki"),
+        ("0.5Ki", "512"),
+        ("0.1Ki", "102400m"),
+        ("12e6", "12e6"),
+        ("12E", "12E"),
+        ("1e-3", "1e-3"),
+        ("100k", "100k"),
+        ("1000k", "1M"),
+        (".5", "500m"),
+        ("5.", "5"),
+        ("0.0000000001", "1n"),
+        ("1.0000000001", "1000000001n"),
+        ("9Ei", "9223372036854775807"),
+        ("1234567", "1234567"),
+    ] {
+        assert_eq!(Quantity::parse(text).unwrap().to_string(), expected, "{text}");
+    }
+    for text in ["", "+", ".", "1.2.3", "abc", "1 Gi", "1gi", "Gi", "1e", "1KI", "--1", "1e1.5", "0x10"] {
+        assert!(Quantity::parse(text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn quantities_compare_exactly() {
+    for (small, large) in [
+        ("1", "1.000000001"),
+        ("999m", "1"),
+        ("1M", "1Mi"),
+        ("-2", "-1"),
+        ("0.1", "100000001n"),
+        ("1E", "1e100"),
+        ("-1e100", "1"),
+    ] {
+        let (small, large) = (Quantity::parse(small).unwrap(), Quantity::parse(large).unwrap());
+        assert!(small < large, "{small} {large}");
+    }
+    for (left, right) in [("1", "1000m"), ("1Gi", "1073741824"), ("0", "-0"), ("1e3", "1k")] {
+        assert_eq!(Quantity::parse(left).unwrap(), Quantity::parse(right).unwrap());
+    }
+}
+
+#[test]
+fn durations_read_and_print_as_in_go() {
+    for (text, expected) in [
+        ("0", "0s"),
+        ("1h30m", "1h30m0s"),
+        ("1.5h", "1h30m0s"),
+        ("-1.5s", "-1.5s"),
+        ("300ms", "300ms"),
+        ("1us", "1\u{b5}s"),
+        ("1500ns", "1.5\u{b5}s"),
+        ("+5m", "5m0s"),
+        ("1m0.1s", "1m0.1s"),
+        ("100h", "100h0m0s"),
+        (".5s", "500ms"),
+    ] {
+        assert_eq!(GoDuration::parse(text).unwrap().to_string(), expected, "{text}");
+    }
+    for text in ["", "1", "h", "1d", "1h-1m", ".s", "1.2.3s", "-", "9999999999h", "1 h"] {
+        assert!(GoDuration::parse(text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn times_read_by_layout() {
+    for (layout, text, expected) in [
+        ("Mon Jan _2 15:04:05 2006", "Thu Feb  4 21:00:57 2010", "2010-02-04T21:00:57Z"),
+        ("Monday, 02-Jan-06 15:04:05 MST", "Thursday, 04-Feb-10 21:00:57 UTC", "2010-02-04T21:00:57Z"),
+        ("2006-01-02", "2024-02-29", "2024-02-29T00:00:00Z"),
+        ("3:04PM", "9:15pm", "0000-01-01T21:15:00Z"),
+        ("2006-01-02T15:04:05.000Z07:00", "2024-01-01T00:00:00.123+02:30", "2024-01-01T00:00:00+02:30"),
+        ("02 Jan 2006 -0700", "03 Dec 1999 -0800", "1999-12-03T00:00:00-08:00"),
+    ] {
+        assert_eq!(Moment::parse(layout, text).unwrap().to_string(), expected, "{layout}");
+    }
+    for (layout, text) in [
+        ("2006-01-02", "2023-02-29"),
+        ("2006-01-02", "2023-13-01"),
+        ("15:04", "24:00"),
+        ("2006", "20234"),
+        ("Jan", "Foo"),
+    ] {
+        assert!(Moment::parse(layout, text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn versions_and_ranges() {
+    for text in ["1.2", "v1.2.3", "01.2.3", "1.2.3-", "1.2.3-01", "1.2.3.4", ""] {
+        assert!(Version::parse(text).is_err(), "{text}");
+    }
+    for (range, inside, outside) in [
+        (">1.0.0 <2.0.0 || >3.0.0 !4.2.1", "3.1.1", "4.2.1"),
+        ("1.2.x", "1.2.9", "1.3.0"),
+        ("1.x", "1.9.9", "2.0.0"),
+        (">1.2.x", "1.3.0", "1.2.9"),
+        ("<= 1.2.x", "1.2.9", "1.3.0"),
+        ("==1.2.3", "1.2.3+build", "1.2.4"),
+        (">=1.0.0-alpha.2", "1.0.0-alpha.10", "1.0.0-alpha.1"),
+    ] {
+        let range = Range::parse(range).unwrap();
+        assert!(range.contains(&Version::parse(inside).unwrap()), "{range:?} {inside}");
+        assert!(!range.contains(&Version::parse(outside).unwrap()), "{range:?} {outside}");
+    }
+    for text in ["", "||", "1.0.0 ||", "~1.0.0", ">", ">=1.2"] {
+        assert!(Range::parse(text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn regular_expressions_mean_what_they_mean_in_go() {
+    for (pattern, text, expected) in [
+        (r"^\d+$", "٣", false),
+        (r"^\w$", "é", false),
+        (r"\Qa.b*\E+", "a.b**", true),
+        (r"a{,2}", "a{,2}", true),
+        (r"[[]", "[", true),
+        (r"[a&&b]", "&", true),
+        (r"[]a]", "]", true),
+        (r"[a-]", "-", true),
+        (r"[^\d]", "1", false),
+        (r"(?i)É", "é", true),
+        (r"^a$", "b\na", false),
+        (r"(?m)^a$", "b\na", true),
+        (r"(?P<year>\d{4})", "2024", true),
+        (r"\x41\x{42}\103", "ABC", true),
+        (r"[[:alpha:]_]", "_", true),
+        (r"\pL", "é", true),
+        (r"a.c", "a\nc", false),
+        ("a{2}b", "aab", true),
+    ] {
+        assert_eq!(go_regex::compile(pattern).unwrap().is_match(text), expected, "{pattern} on {text}");
+    }
+    for pattern in
+        ["(", "a**", "*a", "a{1001}", "(?=a)", "(?<!a)", r"\1", "[a", r"\8", "(?x)a", "a{2,1}", r"(a{1000}){1000}"]
+    {
+        assert!(go_regex::compile(pattern).is_err(), "{pattern}");
+    }
+}
+
+#[test]
+fn replacement_templates_as_in_go() {
+    let regex = go_regex::compile(r"(?P<first>a)(b)").unwrap();
+    for (template, expected) in [
+        ("$2$1", "xbay"),
+        ("${first}", "xay"),
+        ("$1x", "xy"),
+        ("$$1", "x$1y"),
+        ("${1", "x${1y"),
+        ("$", "x$y"),
+        ("-$9-", "x--y"),
+    ] {
+        assert_eq!(go_regex::replace_all(&regex, "xaby", template), expected, "{template}");
+    }
+}
