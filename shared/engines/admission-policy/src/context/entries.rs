@@ -1,0 +1,262 @@
+//! Context entries: variables, ConfigMaps, API calls, image metadata and global entries.
+
+use serde_json::{Map, Value, json};
+
+use super::{Context, EvaluationError};
+use crate::snapshot::MissingFact;
+
+/// A compiled context entry.
+#[derive(Clone, Debug)]
+pub(crate) struct ContextEntry {
+    name: String,
+    source: Source,
+}
+
+#[derive(Clone, Debug)]
+enum Source {
+    Variable { value: Option<Value>, path: String, default: Option<Value> },
+    ConfigMap { name: String, namespace: String },
+    ApiCall { method: String, path: String, data: Value, query: String, default: Option<Value> },
+    ImageRegistry { reference: String, query: String },
+    Global { name: String, query: String },
+}
+
+impl ContextEntry {
+    /// The variable it fills.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether it is computed from other variables only.
+    pub(crate) fn is_variable(&self) -> bool {
+        matches!(self.source, Source::Variable { .. })
+    }
+}
+
+/// Compiles a list of context entries.
+///
+/// # Errors
+/// The entry's index and what is wrong with it.
+pub(crate) fn compile_entries(raw: &[Value]) -> Result<Vec<ContextEntry>, (usize, String)> {
+    raw.iter().enumerate().map(|(index, entry)| compile(entry).map_err(|what| (index, what))).collect()
+}
+
+fn compile(raw: &Value) -> Result<ContextEntry, String> {
+    let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let name = text(raw, "name");
+    if name.is_empty() {
+        return Err("a context entry needs a `name`".to_owned());
+    }
+    let part = |key: &str| raw.get(key).filter(|value| value.is_object());
+    let source = if let Some(variable) = part("variable") {
+        let set = |key: &str| variable.get(key).filter(|value| !value.is_null()).cloned();
+        Source::Variable { value: set("value"), path: text(variable, "jmesPath"), default: set("default") }
+    } else if let Some(map) = part("configMap") {
+        Source::ConfigMap { name: text(map, "name"), namespace: text(map, "namespace") }
+    } else if let Some(call) = part("apiCall") {
+        api_call(call, text)?
+    } else if let Some(image) = part("imageRegistry") {
+        Source::ImageRegistry { reference: text(image, "reference"), query: text(image, "jmesPath") }
+    } else if let Some(global) = part("globalReference") {
+        Source::Global { name: text(global, "name"), query: text(global, "jmesPath") }
+    } else {
+        return Err(format!(
+            "context entry `{name}` needs one of variable, configMap, apiCall, imageRegistry, globalReference"
+        ));
+    };
+    Ok(ContextEntry { name, source })
+}
+
+fn api_call(call: &Value, text: impl Fn(&Value, &str) -> String) -> Result<Source, String> {
+    let service = call.get("service").and_then(|service| service.get("url")).and_then(Value::as_str);
+    let path = match (text(call, "urlPath"), service) {
+        (path, _) if !path.is_empty() => path,
+        (_, Some(url)) => url.to_owned(),
+        _ => return Err("an apiCall needs a `urlPath` or a `service.url`".to_owned()),
+    };
+    let method = match text(call, "method") {
+        method if method.is_empty() => "GET".to_owned(),
+        method => method,
+    };
+    Ok(Source::ApiCall {
+        method,
+        path,
+        data: call.get("data").cloned().unwrap_or_default(),
+        query: text(call, "jmesPath"),
+        default: call.get("default").filter(|value| !value.is_null()).cloned(),
+    })
+}
+
+impl Context<'_> {
+    /// Loads one entry into its variable.
+    pub(super) fn load(&mut self, entry: &ContextEntry) -> Result<(), EvaluationError> {
+        let name = entry.name.as_str();
+        let value = match &entry.source {
+            Source::Variable { value, path, default } => self.variable(name, value.as_ref(), path, default.as_ref())?,
+            Source::ConfigMap { name: map, namespace } => self.config_map(name, map, namespace)?,
+            Source::ApiCall { method, path, data, query, default } => {
+                let path = self.substitute_text(path).map_err(|error| within(error, name, path))?;
+                let answer = self.call(method, &path, data, name).and_then(|data| self.narrow(name, data, query));
+                match (answer, default) {
+                    (Err(_), Some(default)) => self.substitute(default)?,
+                    (answer, _) => answer?,
+                }
+            }
+            Source::ImageRegistry { reference, query } => {
+                let reference = self.substitute_text(reference).map_err(|error| within(error, name, reference))?;
+                let known = self.snapshot.image_metadata.get(&reference).cloned();
+                let data = known.ok_or_else(|| self.note_missing(MissingFact::ImageMetadata(reference)))?;
+                self.narrow(name, data, query)?
+            }
+            Source::Global { name: global, query } => {
+                let global = self.substitute_text(global).map_err(|error| within(error, name, global))?;
+                let known = self.snapshot.global_context.get(&global).cloned();
+                let data = known.ok_or_else(|| self.note_missing(MissingFact::GlobalContext(global)))?;
+                self.narrow(name, data, query)?
+            }
+        };
+        self.set(name, value);
+        Ok(())
+    }
+
+    fn variable(
+        &mut self,
+        name: &str,
+        value: Option<&Value>,
+        path: &str,
+        default: Option<&Value>,
+    ) -> Result<Value, EvaluationError> {
+        let path = self.substitute_text(path).map_err(|error| within(error, name, path))?;
+        let default = match default {
+            Some(default) => Some(self.substitute(default).map_err(|error| within(error, name, &default.to_string()))?),
+            None => None,
+        };
+        let found = match value {
+            Some(value) => {
+                let value = self.substitute(value).map_err(|error| within(error, name, &value.to_string()))?;
+                if path.is_empty() { Ok(value) } else { self.search(&path, &value) }
+            }
+            None if path.is_empty() => Ok(Value::Null),
+            None => self.query(&path),
+        };
+        let output = match (found, default) {
+            (Ok(Value::Null), Some(default)) | (Err(_), Some(default)) => default,
+            (Ok(found), _) => found,
+            (Err(error), None) => {
+                return Err(error.within(&format!("failed to apply jmespath {path} to variable {name}")));
+            }
+        };
+        if output.is_null() {
+            let text = format!("failed to add context entry for variable {name} since it evaluated to nil");
+            return Err(EvaluationError::new(text));
+        }
+        Ok(output)
+    }
+
+    fn config_map(&mut self, entry: &str, name: &str, namespace: &str) -> Result<Value, EvaluationError> {
+        let wrap = |error: EvaluationError, what: &str| {
+            error.within(&format!("failed to substitute variables in context {entry} configMap.{what}"))
+        };
+        let name = self.substitute_text(name).map_err(|error| wrap(error, "name"))?;
+        let namespace = self.substitute_text(namespace).map_err(|error| wrap(error, "namespace"))?;
+        let namespace = if namespace.is_empty() { "default".to_owned() } else { namespace };
+        let key = format!("{namespace}/{name}");
+        let is_it = |object: &&Value| {
+            let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+            text("/kind") == "ConfigMap" && text("/metadata/name") == name && text("/metadata/namespace") == namespace
+        };
+        let found = self.snapshot.config_maps.get(&key).or_else(|| self.snapshot.objects.iter().find(is_it));
+        let Some(object) = found else {
+            return Err(self
+                .note_missing(MissingFact::ConfigMap(key))
+                .within(&format!("failed to retrieve config map for context entry {entry}")));
+        };
+        let mut out = Map::new();
+        for key in ["data", "binaryData", "metadata"] {
+            out.insert(key.to_owned(), object.get(key).cloned().unwrap_or_else(|| json!({})));
+        }
+        Ok(Value::Object(out))
+    }
+
+    fn call(&mut self, method: &str, path: &str, data: &Value, entry: &str) -> Result<Value, EvaluationError> {
+        let body = if method == "POST" { self.post_body(data)? } else { String::new() };
+        let call = format!("{method} {path}");
+        let with_body = format!("{call} {body}");
+        let known = self.snapshot.api_calls.get(&with_body).or_else(|| self.snapshot.api_calls.get(&call)).cloned();
+        let known = known.or_else(|| (method == "GET").then(|| answer(path, &self.snapshot.objects)).flatten());
+        known.ok_or_else(|| {
+            let fact = MissingFact::ApiCall { call, body };
+            self.note_missing(fact).within(&format!("failed to fetch data for APICall {entry}"))
+        })
+    }
+
+    /// `data: [{key, value}]` as the JSON object that is posted.
+    fn post_body(&mut self, data: &Value) -> Result<String, EvaluationError> {
+        let mut body = Map::new();
+        for item in data.as_array().map(Vec::as_slice).unwrap_or_default() {
+            let key = item.get("key").and_then(Value::as_str).unwrap_or_default();
+            let value = item.get("value").cloned().unwrap_or_default();
+            body.insert(key.to_owned(), self.substitute(&value)?);
+        }
+        Ok(Value::Object(body).to_string())
+    }
+
+    fn narrow(&mut self, entry: &str, data: Value, query: &str) -> Result<Value, EvaluationError> {
+        if query.is_empty() {
+            return Ok(data);
+        }
+        let query = self.substitute_text(query).map_err(|error| within(error, entry, query))?;
+        self.search(&query, &data)
+            .map_err(|error| error.within(&format!("failed to apply JMESPath {query} for context entry {entry}")))
+    }
+}
+
+fn within(error: EvaluationError, entry: &str, text: &str) -> EvaluationError {
+    error.within(&format!("failed to substitute variables in context entry {entry} {text}"))
+}
+
+/// Answers a GET of the Kubernetes API from objects: one object, or a list when at least one object of the kind is there.
+fn answer(path: &str, objects: &[Value]) -> Option<Value> {
+    let path = path.split_once('?').map_or(path, |(path, _)| path);
+    let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
+    let (api_version, rest) = match parts.as_slice() {
+        ["api", version, rest @ ..] => ((*version).to_owned(), rest),
+        ["apis", group, version, rest @ ..] => (format!("{group}/{version}"), rest),
+        _ => return None,
+    };
+    let (namespace, plural, name) = match rest {
+        ["namespaces", namespace, plural] => (Some(*namespace), *plural, None),
+        ["namespaces", namespace, plural, name] => (Some(*namespace), *plural, Some(*name)),
+        [plural, name] => (None, *plural, Some(*name)),
+        [plural] => (None, *plural, None),
+        _ => return None,
+    };
+    let text =
+        |object: &Value, pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let of_kind =
+        |object: &&Value| text(object, "/apiVersion") == api_version && is_plural_of(plural, &text(object, "/kind"));
+    let inside = |object: &&Value| namespace.is_none_or(|namespace| text(object, "/metadata/namespace") == namespace);
+    if let Some(name) = name {
+        return objects
+            .iter()
+            .filter(of_kind)
+            .filter(inside)
+            .find(|object| text(object, "/metadata/name") == name)
+            .cloned();
+    }
+    objects.iter().find(of_kind)?;
+    let items: Vec<Value> = objects.iter().filter(of_kind).filter(inside).cloned().collect();
+    Some(json!({"apiVersion": api_version, "kind": "List", "metadata": {}, "items": items}))
+}
+
+/// Whether `plural` is the resource name of `kind` by the rules of English that the API uses.
+pub(crate) fn is_plural_of(plural: &str, kind: &str) -> bool {
+    let lower = kind.to_ascii_lowercase();
+    let expected = match lower.strip_suffix('y') {
+        Some(stem) if !stem.ends_with(['a', 'e', 'i', 'o', 'u']) => format!("{stem}ies"),
+        _ if lower.ends_with("endpoints") => lower.clone(),
+        _ if lower.ends_with(['s', 'x']) || lower.ends_with("ch") || lower.ends_with("sh") => format!("{lower}es"),
+        _ => format!("{lower}s"),
+    };
+    plural == expected
+}

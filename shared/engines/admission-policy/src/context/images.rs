@@ -1,0 +1,154 @@
+//! Images of a workload, as the `images` variable shows them.
+
+use serde_json::{Map, Value, json};
+
+/// One image reference of a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ImageInfo {
+    /// `containers`, `initContainers`, `ephemeralContainers`, or the extractor's name.
+    pub(crate) group: String,
+    /// Name of the container.
+    pub(crate) container: String,
+    pub(crate) registry: String,
+    pub(crate) path: String,
+    pub(crate) name: String,
+    pub(crate) tag: String,
+    pub(crate) digest: String,
+    /// JSON pointer of the text in the object.
+    pub(crate) pointer: String,
+}
+
+impl ImageInfo {
+    /// Parses an image text: the default registry is `docker.io`, the default tag `latest`.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let (rest, digest) = text.split_once('@').map_or((text, ""), |(rest, digest)| (rest, digest));
+        let (registry, rest) = match rest.split_once('/') {
+            Some((host, path))
+                if host.contains(['.', ':']) || host == "localhost" || host.chars().any(char::is_uppercase) =>
+            {
+                (host, path)
+            }
+            _ => ("docker.io", rest),
+        };
+        let (path, tag) = match rest.rsplit_once(':') {
+            Some((path, tag)) if !tag.contains('/') => (path, tag),
+            _ => (rest, ""),
+        };
+        let valid = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '/' | '.' | '_' | '-');
+        if path.is_empty() || !path.chars().all(valid) {
+            return None;
+        }
+        let tag = if tag.is_empty() && digest.is_empty() { "latest" } else { tag };
+        let name = path.rsplit('/').next().unwrap_or(path);
+        Some(Self {
+            group: String::new(),
+            container: String::new(),
+            registry: registry.to_owned(),
+            path: path.to_owned(),
+            name: name.to_owned(),
+            tag: tag.to_owned(),
+            digest: digest.to_owned(),
+            pointer: String::new(),
+        })
+    }
+
+    /// `registry/path:tag`, or with the digest if there is one.
+    pub(crate) fn reference(&self) -> String {
+        if self.digest.is_empty() {
+            return self.reference_with_tag();
+        }
+        format!("{}/{}@{}", self.registry, self.path, self.digest)
+    }
+
+    /// `registry/path:tag`.
+    pub(crate) fn reference_with_tag(&self) -> String {
+        format!("{}/{}:{}", self.registry, self.path, self.tag)
+    }
+
+    fn to_json(&self) -> Value {
+        let mut out = json!({
+            "registry": self.registry,
+            "name": self.name,
+            "path": self.path,
+            "reference": self.reference(),
+            "referenceWithTag": self.reference_with_tag(),
+            "jsonPath": self.pointer,
+        });
+        for (key, value) in [("tag", &self.tag), ("digest", &self.digest)] {
+            if !value.is_empty() {
+                out[key] = Value::from(value.as_str());
+            }
+        }
+        out
+    }
+}
+
+/// JSON pointer of the pod spec in a workload of `kind`.
+pub(crate) fn pod_spec_pointer(kind: &str) -> Option<&'static str> {
+    Some(match kind {
+        "Pod" => "/spec",
+        "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet" | "ReplicationController" | "Job" => {
+            "/spec/template/spec"
+        }
+        "CronJob" => "/spec/jobTemplate/spec/template/spec",
+        _ => return None,
+    })
+}
+
+/// The images of a workload.
+pub(crate) fn extract(object: &Value, kind: &str) -> Vec<ImageInfo> {
+    let Some(pointer) = pod_spec_pointer(kind) else { return Vec::new() };
+    let Some(spec) = object.pointer(pointer) else { return Vec::new() };
+    let mut images = Vec::new();
+    for group in ["initContainers", "containers", "ephemeralContainers"] {
+        let containers = spec.get(group).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        for (index, container) in containers.iter().enumerate() {
+            let text = |key: &str| container.get(key).and_then(Value::as_str).unwrap_or_default();
+            if let Some(mut image) = ImageInfo::parse(text("image")) {
+                image.group = group.to_owned();
+                image.container = text("name").to_owned();
+                image.pointer = format!("{pointer}/{group}/{index}/image");
+                images.push(image);
+            }
+        }
+    }
+    images
+}
+
+/// The `images` variable: group, container, parts. `None` when the object has no images.
+pub(crate) fn images_variable(object: &Value, kind: &str) -> Option<Value> {
+    let images = extract(object, kind);
+    (!images.is_empty()).then(|| to_variable(&images))
+}
+
+/// Images as the `images` variable.
+pub(crate) fn to_variable(images: &[ImageInfo]) -> Value {
+    let mut groups: Map<String, Value> = Map::new();
+    for image in images {
+        let group = groups.entry(image.group.clone()).or_insert_with(|| Value::Object(Map::new()));
+        if let Some(group) = group.as_object_mut() {
+            group.insert(image.container.clone(), image.to_json());
+        }
+    }
+    Value::Object(groups)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ImageInfo;
+
+    #[test]
+    fn reads_references() {
+        let cases = [
+            ("nginx", "docker.io/nginx:latest"),
+            ("nginx:1.2", "docker.io/nginx:1.2"),
+            ("ghcr.io/a/b:c", "ghcr.io/a/b:c"),
+            ("localhost:5000/x", "localhost:5000/x:latest"),
+            ("a/b@sha256:00", "docker.io/a/b@sha256:00"),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(ImageInfo::parse(text).unwrap().reference(), expected, "{text}");
+        }
+        assert!(ImageInfo::parse("Bad Image").is_none());
+    }
+}

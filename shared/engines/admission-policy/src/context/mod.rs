@@ -1,0 +1,208 @@
+//! The variables of an evaluation: `request`, `images`, `element`, context entries, and what policies write as `{{ }}`.
+//!
+//! Entries load when something asks for them. Changes are journaled, so that each rule and each `foreach` element starts from
+//! the same state.
+
+mod entries;
+mod images;
+mod query;
+mod substitute;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use crate::request::{Operation, Request};
+use crate::snapshot::{MissingFact, Snapshot};
+
+pub(crate) use entries::{ContextEntry, compile_entries};
+pub(crate) use images::{ImageInfo, extract as extract_images, images_variable};
+pub(crate) use query::{Expression, ExpressionCache};
+pub(crate) use substitute::{is_dynamic, variables_in};
+
+/// Why a variable or condition could not be evaluated.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub(crate) struct EvaluationError {
+    pub(crate) message: String,
+    /// A key was not there, as opposed to a broken expression.
+    pub(crate) not_found: bool,
+}
+
+impl EvaluationError {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), not_found: false }
+    }
+
+    pub(crate) fn within(self, step: &str) -> Self {
+        Self { message: format!("{step}: {}", self.message), not_found: self.not_found }
+    }
+}
+
+/// The state of the variables.
+pub(crate) struct Context<'a> {
+    root: Map<String, Value>,
+    journal: Vec<(String, Option<Value>)>,
+    deferred: Vec<Deferred<'a>>,
+    /// While an entry loads, only entries before it can be asked for.
+    horizon: usize,
+    depth: usize,
+    expressions: &'a ExpressionCache,
+    memo: BTreeMap<String, Arc<Expression>>,
+    snapshot: &'a Snapshot,
+    deleting: bool,
+    language: jmespath::Context<'static>,
+    missing: Vec<MissingFact>,
+}
+
+struct Deferred<'a> {
+    entry: &'a ContextEntry,
+    /// Journal length when it was loaded.
+    loaded_at: Option<usize>,
+    failure: Option<EvaluationError>,
+}
+
+/// A state to come back to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mark {
+    journal: usize,
+    deferred: usize,
+}
+
+impl<'a> Context<'a> {
+    /// The variables at the start of a request.
+    pub(crate) fn new(request: &Request, snapshot: &'a Snapshot, expressions: &'a ExpressionCache) -> Self {
+        let mut root = Map::new();
+        root.insert("request".to_owned(), request.to_json());
+        let account =
+            request.user.username.strip_prefix("system:serviceaccount:").and_then(|rest| rest.split_once(':'));
+        let (namespace, name) = account.unwrap_or_default();
+        root.insert("serviceAccountName".to_owned(), Value::from(name));
+        root.insert("serviceAccountNamespace".to_owned(), Value::from(namespace));
+        if let Some(images) = images_variable(request.subject(), &request.kind.kind) {
+            root.insert("images".to_owned(), images);
+        }
+        if !snapshot.biotope.is_null() {
+            root.insert("biotope".to_owned(), snapshot.biotope.clone());
+        }
+        let mut context = Self {
+            root,
+            journal: Vec::new(),
+            deferred: Vec::new(),
+            horizon: usize::MAX,
+            depth: 0,
+            expressions,
+            memo: BTreeMap::new(),
+            snapshot,
+            deleting: request.operation == Operation::Delete,
+            language: query::language(request.received_at, &request.uid),
+            missing: Vec::new(),
+        };
+        if let Some(values) = &snapshot.values {
+            context.add_variables(&values.variables);
+            context.journal.clear();
+        }
+        context
+    }
+
+    /// Remembers the state.
+    pub(crate) fn mark(&self) -> Mark {
+        Mark { journal: self.journal.len(), deferred: self.deferred.len() }
+    }
+
+    /// Goes back to a remembered state.
+    pub(crate) fn restore(&mut self, mark: Mark) {
+        self.deferred.truncate(mark.deferred);
+        for entry in &mut self.deferred {
+            if entry.loaded_at.is_some_and(|at| at >= mark.journal) {
+                (entry.loaded_at, entry.failure) = (None, None);
+            }
+        }
+        while self.journal.len() > mark.journal {
+            match self.journal.pop() {
+                Some((key, Some(value))) => drop(self.root.insert(key, value)),
+                Some((key, None)) => drop(self.root.shift_remove(&key)),
+                None => break,
+            }
+        }
+    }
+
+    /// Sets a top-level variable.
+    pub(crate) fn set(&mut self, key: &str, value: Value) {
+        let old = self.root.insert(key.to_owned(), value);
+        self.journal.push((key.to_owned(), old));
+    }
+
+    /// Sets variables by their dotted names.
+    pub(crate) fn add_variables(&mut self, variables: &Map<String, Value>) {
+        for (name, value) in variables {
+            self.add_variable(name, value.clone());
+        }
+    }
+
+    /// Sets one variable by its dotted name, next to what is there.
+    pub(crate) fn add_variable(&mut self, name: &str, value: Value) {
+        let mut parts = name.split('.');
+        let Some(first) = parts.next() else { return };
+        let mut top = self.root.get(first).cloned().unwrap_or_default();
+        let mut place = &mut top;
+        for part in parts {
+            if !place.is_object() {
+                *place = Value::Object(Map::new());
+            }
+            let Some(fields) = place.as_object_mut() else { return };
+            place = fields.entry(part.to_owned()).or_insert(Value::Null);
+        }
+        *place = value;
+        self.set(first, top);
+    }
+
+    /// Replaces `request.object` for good (a mutation changed it).
+    pub(crate) fn replace_object(&mut self, object: &Value, kind: &str) {
+        if let Some(request) = self.root.get_mut("request").and_then(Value::as_object_mut) {
+            request.insert("object".to_owned(), object.clone());
+        }
+        if let Some(images) = images_variable(object, kind) {
+            self.root.insert("images".to_owned(), images);
+        }
+    }
+
+    /// Sets `element` and `elementIndex`, and their numbered twins.
+    pub(crate) fn set_element(&mut self, element: &Value, index: usize, nesting: usize) {
+        self.set("element", element.clone());
+        self.set(&format!("element{nesting}"), element.clone());
+        self.set("elementIndex", Value::from(index));
+        self.set(&format!("elementIndex{nesting}"), Value::from(index));
+    }
+
+    /// Declares context entries; they load when asked for. Entries that a value stands for are left out.
+    pub(crate) fn declare(&mut self, entries: &'a [ContextEntry]) {
+        let mocked = self.snapshot.values.is_some();
+        for entry in entries {
+            let given = mocked && !entry.is_variable() && self.root.contains_key(entry.name());
+            if !given {
+                self.deferred.push(Deferred { entry, loaded_at: None, failure: None });
+            }
+        }
+    }
+
+    /// The facts at hand.
+    pub(crate) fn snapshot(&self) -> &'a Snapshot {
+        self.snapshot
+    }
+
+    /// Notes a fact that was needed and is not at hand.
+    pub(crate) fn note_missing(&mut self, fact: MissingFact) -> EvaluationError {
+        let error = EvaluationError::new(fact.to_string());
+        self.missing.push(fact);
+        error
+    }
+
+    /// Takes the notes of missing facts.
+    pub(crate) fn take_missing(&mut self) -> Vec<MissingFact> {
+        std::mem::take(&mut self.missing)
+    }
+}

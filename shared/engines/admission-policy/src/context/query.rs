@@ -1,0 +1,144 @@
+//! JMESPath queries over the variables; the only place that knows the language crate.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::{Context, EvaluationError};
+use crate::yaml;
+
+/// A compiled query.
+pub(crate) type Expression = jmespath::Expression;
+
+/// Queries compiled when the policies were loaded.
+#[derive(Debug, Default)]
+pub(crate) struct ExpressionCache {
+    compiled: BTreeMap<String, Arc<Expression>>,
+}
+
+impl ExpressionCache {
+    /// Compiles `text` unless it is there already.
+    ///
+    /// # Errors
+    /// What is wrong with the expression.
+    pub(crate) fn add(&mut self, text: &str) -> Result<(), String> {
+        if !self.compiled.contains_key(text) {
+            let expression = jmespath::compile(text).map_err(|error| error.to_string())?;
+            self.compiled.insert(text.to_owned(), Arc::new(expression));
+        }
+        Ok(())
+    }
+}
+
+/// Context entries may ask for one another this deep.
+const MAX_LOAD_DEPTH: usize = 32;
+
+/// The language's context for one request: its time, and a random source seeded by the request.
+pub(super) fn language(now: Option<model::Timestamp>, seed: &str) -> jmespath::Context<'static> {
+    let bytes = seed
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    jmespath::Context::new(now.unwrap_or(model::Timestamp::from_nanos(0)))
+        .with_environment(&Lent)
+        .with_random_seed(bytes)
+}
+
+impl Context<'_> {
+    /// Evaluates a query over all variables, loading the context entries that it names.
+    pub(crate) fn query(&mut self, text: &str) -> Result<Value, EvaluationError> {
+        let text = text.trim();
+        self.load_matching(text);
+        let expression = self.expression(text)?;
+        let root = Value::Object(std::mem::take(&mut self.root));
+        let found = self.apply(&expression, &root);
+        if let Value::Object(root) = root {
+            self.root = root;
+        }
+        found.map_err(|error| match self.load_failure(text) {
+            Some(cause) if error.not_found => EvaluationError { message: cause, not_found: true },
+            _ => error,
+        })
+    }
+
+    /// Evaluates a query over `value` alone.
+    pub(crate) fn search(&mut self, text: &str, value: &Value) -> Result<Value, EvaluationError> {
+        let expression = self.expression(text.trim())?;
+        self.apply(&expression, value)
+    }
+
+    fn apply(&self, expression: &Expression, value: &Value) -> Result<Value, EvaluationError> {
+        expression
+            .search(value, &self.language)
+            .map_err(|error| EvaluationError { not_found: error.is_not_found(), message: error.to_string() })
+    }
+
+    fn expression(&mut self, text: &str) -> Result<Arc<Expression>, EvaluationError> {
+        if let Some(expression) = self.expressions.compiled.get(text).or_else(|| self.memo.get(text)) {
+            return Ok(Arc::clone(expression));
+        }
+        let expression = jmespath::compile(text)
+            .map_err(|error| EvaluationError::new(format!("failed to compile JMESPath: {text}, error: {error}")))?;
+        let expression = Arc::new(expression);
+        self.memo.insert(text.to_owned(), Arc::clone(&expression));
+        Ok(expression)
+    }
+
+    fn load_matching(&mut self, text: &str) {
+        if self.depth > MAX_LOAD_DEPTH {
+            return;
+        }
+        let mut index = 0;
+        while index < self.deferred.len().min(self.horizon) {
+            let pending = self.deferred.get(index).filter(|pending| pending.loaded_at.is_none());
+            if let Some(entry) = pending.map(|pending| pending.entry).filter(|entry| mentions(text, entry.name())) {
+                let at = self.journal.len();
+                if let Some(pending) = self.deferred.get_mut(index) {
+                    pending.loaded_at = Some(at);
+                }
+                let horizon = std::mem::replace(&mut self.horizon, index);
+                self.depth += 1;
+                let failure = self.load(entry).err();
+                self.depth -= 1;
+                self.horizon = horizon;
+                if let Some(pending) = self.deferred.get_mut(index) {
+                    pending.failure = failure;
+                }
+            }
+            index += 1;
+        }
+    }
+
+    /// Why an entry that the query names did not load.
+    fn load_failure(&self, text: &str) -> Option<String> {
+        let failed = |entry: &&super::Deferred<'_>| entry.failure.is_some() && mentions(text, entry.entry.name());
+        self.deferred.iter().rev().find(failed)?.failure.as_ref().map(|failure| failure.message.clone())
+    }
+}
+
+/// What functions of the language may ask of the engine.
+struct Lent;
+
+impl jmespath::Environment for Lent {
+    fn parse_yaml(&self, text: &str) -> Option<Result<Value, String>> {
+        let mut documents = yaml::documents(text).into_iter();
+        Some(match documents.next() {
+            None => Ok(Value::Null),
+            Some(Ok(document)) => Ok(document.value),
+            Some(Err(error)) => Err(error.to_string()),
+        })
+    }
+}
+
+/// Whether the query names the variable: `x` in `x.y`, but not in `y.x`.
+fn mentions(text: &str, name: &str) -> bool {
+    if name.is_empty() {
+        return false;
+    }
+    text.match_indices(name).any(|(at, _)| {
+        let before = text.get(..at).and_then(|text| text.chars().next_back());
+        let after = text.get(at + name.len()..).and_then(|text| text.chars().next());
+        let starts = before.is_none_or(|c| !(c == '.' || c.is_ascii_alphanumeric()));
+        starts && after.is_none_or(|c| !(c == '_' || c.is_ascii_alphanumeric()))
+    })
+}

@@ -1,0 +1,213 @@
+//! What came of an evaluation: verdicts with their reasons, and what follows from them.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use crate::request::Request;
+use crate::snapshot::MissingFact;
+
+/// The verdict of one rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Status {
+    /// The rule holds, or did its work.
+    Pass,
+    /// The rule is violated.
+    Fail,
+    /// The rule matched but did not apply (preconditions, anchors, an exception).
+    Skip,
+    /// Violated, but the policy only warns.
+    Warn,
+    /// The rule could not be judged.
+    Error,
+}
+
+impl Status {
+    /// The word of policy reports.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Fail => "fail",
+            Self::Skip => "skip",
+            Self::Warn => "warn",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// What a rule does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum RuleKind {
+    /// Allows or refuses.
+    Validate,
+    /// Changes the object.
+    Mutate,
+    /// Makes other objects.
+    Generate,
+    /// Checks who signed the images.
+    VerifyImages,
+    /// Removes objects.
+    Cleanup,
+}
+
+/// What a violated rule leads to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Action {
+    /// Reported.
+    #[default]
+    Audit,
+    /// Refused.
+    Enforce,
+    /// Allowed with a warning.
+    Warn,
+}
+
+/// The policy a verdict belongs to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PolicyRef {
+    /// Kind, such as `ClusterPolicy`.
+    pub kind: String,
+    /// Namespace; empty for cluster-wide policies.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+}
+
+/// The verdict of one rule on one resource.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RuleVerdict {
+    /// The policy.
+    pub policy: PolicyRef,
+    /// The rule, with its autogen prefix if it has one.
+    pub rule: String,
+    /// What the rule does.
+    pub kind: RuleKind,
+    /// The verdict.
+    pub status: Status,
+    /// Why, in the words that people know.
+    pub message: String,
+    /// `namespace/name` of the exceptions that applied.
+    pub exceptions: Vec<String>,
+    /// What a violation leads to.
+    pub action: Action,
+    /// An error refuses the request (`failurePolicy: Fail`).
+    pub fails_closed: bool,
+    /// The object as this rule (of a mutation) left it.
+    pub patched: Option<Value>,
+    /// Objects that this rule generates.
+    pub generated: Vec<Value>,
+    /// Existing objects that this rule changes, as they will be.
+    pub targets: Vec<Value>,
+    /// Facts that were missing.
+    pub missing: Vec<MissingFact>,
+}
+
+impl RuleVerdict {
+    /// Whether the verdict refuses the request.
+    #[must_use]
+    pub fn denies(&self) -> bool {
+        match self.status {
+            Status::Fail => self.action == Action::Enforce,
+            Status::Error => self.action == Action::Enforce && self.fails_closed,
+            Status::Pass | Status::Skip | Status::Warn => false,
+        }
+    }
+}
+
+/// The outcome of one request.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// Every verdict, in the order of evaluation.
+    pub verdicts: Vec<RuleVerdict>,
+    /// Whether the request goes through.
+    pub allowed: bool,
+    /// Why it does not, as the client prints it; empty when allowed.
+    pub message: String,
+    /// Warnings for the client.
+    pub warnings: Vec<String>,
+    /// The object after all mutations, when they changed it.
+    pub patched: Option<Value>,
+    /// The same as a JSON patch (RFC 6902).
+    pub patch: Vec<Value>,
+}
+
+impl Outcome {
+    /// Facts that would have been needed. Gather them and evaluate again.
+    #[must_use]
+    pub fn missing_facts(&self) -> Vec<MissingFact> {
+        let mut facts: Vec<_> = self.verdicts.iter().flat_map(|verdict| verdict.missing.iter().cloned()).collect();
+        facts.sort();
+        facts.dedup();
+        facts
+    }
+
+    /// The `AdmissionReview` to answer with; `encode` turns the patch's bytes into base64.
+    #[must_use]
+    pub fn review(&self, uid: &str, encode: impl Fn(&[u8]) -> String) -> Value {
+        let mut response = json!({"uid": uid, "allowed": self.allowed});
+        if !self.allowed {
+            response["status"] = json!({"status": "Failure", "message": self.message, "code": 400});
+        }
+        if self.allowed && !self.patch.is_empty() {
+            let patch = Value::Array(self.patch.clone()).to_string();
+            response["patchType"] = Value::from("JSONPatch");
+            response["patch"] = Value::String(encode(patch.as_bytes()));
+        }
+        if !self.warnings.is_empty() {
+            response["warnings"] = json!(self.warnings);
+        }
+        json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response})
+    }
+
+    /// Fills in decision, message and warnings from the verdicts.
+    pub(crate) fn decide(&mut self, request: &Request) {
+        self.allowed = !self.verdicts.iter().any(RuleVerdict::denies);
+        if !self.allowed {
+            self.message = blocked(request, &self.verdicts);
+        }
+        let warns = |verdict: &&RuleVerdict| {
+            verdict.status == Status::Warn || (verdict.status == Status::Fail && verdict.action == Action::Warn)
+        };
+        let line =
+            |verdict: &RuleVerdict| format!("policy {}.{}: {}", verdict.policy.name, verdict.rule, verdict.message);
+        self.warnings = self.verdicts.iter().filter(warns).map(line).collect();
+    }
+}
+
+/// `resource Pod/ns/name was blocked due to the following policies`, then policy, rule and reason as YAML.
+fn blocked(request: &Request, verdicts: &[RuleVerdict]) -> String {
+    let mut policies: BTreeMap<&str, BTreeMap<&str, &str>> = BTreeMap::new();
+    for verdict in verdicts.iter().filter(|verdict| verdict.denies()) {
+        policies.entry(&verdict.policy.name).or_default().insert(&verdict.rule, &verdict.message);
+    }
+    let name = request.subject().pointer("/metadata/name").and_then(Value::as_str).unwrap_or(&request.name);
+    let resource = format!("{}/{}/{name}", request.kind.kind, request.namespace);
+    let mut text = format!("\n\nresource {resource} was blocked due to the following policies \n\n");
+    for (policy, rules) in policies {
+        let _ = writeln!(text, "{policy}:");
+        for (rule, message) in rules {
+            let _ = writeln!(text, "  {rule}: {}", yaml_text(message));
+        }
+    }
+    text
+}
+
+/// A message as a YAML scalar: quoted where a plain one would read differently.
+fn yaml_text(message: &str) -> String {
+    let plain = !message.is_empty()
+        && !message.contains(": ")
+        && !message.contains(" #")
+        && !message.contains(['\n', '\''])
+        && !message.ends_with(':')
+        && message.starts_with(|c: char| c.is_alphanumeric() || c == '/');
+    if plain {
+        return message.to_owned();
+    }
+    if message.contains('\n') {
+        let body = message.trim_end().replace('\n', "\n    ");
+        return format!("|-\n    {body}");
+    }
+    format!("'{}'", message.replace('\'', "''"))
+}

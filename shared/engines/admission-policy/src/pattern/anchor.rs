@@ -1,0 +1,60 @@
+//! Anchors: the marks around a pattern's key that say how the key takes part.
+
+/// The kind of an anchor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Anchor {
+    /// `(key)`: if the value matches, go on; otherwise the resource is not meant.
+    Condition,
+    /// `<(key)`: like a condition, but for the whole rule.
+    Global,
+    /// `^(key)`: at least one list item matches.
+    Existence,
+    /// `=(key)`: if the key is there, its value matches.
+    Equality,
+    /// `X(key)`: the key is absent.
+    Negation,
+    /// `+(key)`: add the key unless it is there.
+    AddIfAbsent,
+}
+
+impl Anchor {
+    /// Whether it restricts where a patch applies (and must not stay in the patch).
+    pub(crate) fn is_conditional(self) -> bool {
+        matches!(self, Self::Condition | Self::Global | Self::Existence | Self::Equality | Self::Negation)
+    }
+
+    /// `key` wrapped in this anchor.
+    pub(crate) fn wrap(self, key: &str) -> String {
+        let modifier = match self {
+            Self::Condition => "",
+            Self::Global => "<",
+            Self::Existence => "^",
+            Self::Equality => "=",
+            Self::Negation => "X",
+            Self::AddIfAbsent => "+",
+        };
+        format!("{modifier}({key})")
+    }
+}
+
+/// Splits `=(key)` into its anchor and key.
+pub(crate) fn parse(key: &str) -> Option<(Anchor, &str)> {
+    let key = key.trim();
+    let inner = key.strip_suffix(')')?;
+    let (modifier, name) = inner.split_once('(')?;
+    let anchor = match modifier {
+        "" => Anchor::Condition,
+        "<" => Anchor::Global,
+        "^" => Anchor::Existence,
+        "=" => Anchor::Equality,
+        "X" => Anchor::Negation,
+        "+" => Anchor::AddIfAbsent,
+        _ => return None,
+    };
+    (!name.is_empty()).then_some((anchor, name))
+}
+
+/// The key without its anchor.
+pub(crate) fn bare(key: &str) -> &str {
+    parse(key).map_or(key, |(_, key)| key)
+}

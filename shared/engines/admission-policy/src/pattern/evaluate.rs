@@ -1,0 +1,309 @@
+//! Matching a resource against a compiled pattern.
+//!
+//! Nothing is allocated while things match; paths and messages are built on the way back from a mismatch.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::anchor::Anchor;
+use super::compile::{Entry, Map, Pattern};
+use super::leaf;
+use crate::value::{go_text, wildcard};
+
+/// Why a resource does not match.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Mismatch {
+    /// Path of the offending element (`/spec/containers/0/image/`); empty when the rule could not be judged.
+    pub(crate) path: String,
+    /// What differs.
+    pub(crate) message: String,
+    /// The resource is not meant by the pattern (a condition or global anchor did not hold).
+    pub(crate) skip: bool,
+}
+
+/// Matches `resource` against `pattern`.
+pub(crate) fn matches(resource: &Value, pattern: &Pattern) -> Result<(), Mismatch> {
+    let mut judge = Judge { present: BTreeMap::new() };
+    judge.element(resource, pattern, Path::ROOT).map_err(|error| {
+        let skip = error.conditional;
+        // An anchored key that no part of the resource has makes an ordinary mismatch undecidable.
+        let missing = !skip && !error.negation && judge.present.values().any(|present| !present);
+        let path = if skip || missing { String::new() } else { error.path };
+        Mismatch { path, message: error.message, skip }
+    })
+}
+
+struct Judge<'p> {
+    /// Anchored keys seen so far, and whether some resource map had them.
+    present: BTreeMap<(AnchorKind, &'p str), bool>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum AnchorKind {
+    Condition,
+    Existence,
+    Negation,
+}
+
+struct Failure {
+    path: String,
+    message: String,
+    conditional: bool,
+    negation: bool,
+}
+
+impl Failure {
+    fn plain(path: Path<'_>, message: String) -> Self {
+        Self { path: path.render(), message, conditional: false, negation: false }
+    }
+}
+
+/// A path kept on the stack until someone needs its text.
+#[derive(Clone, Copy)]
+struct Path<'a> {
+    parent: Option<&'a Path<'a>>,
+    segment: Segment<'a>,
+}
+
+#[derive(Clone, Copy)]
+enum Segment<'a> {
+    Root,
+    Key(&'a str),
+    Index(usize),
+}
+
+impl<'a> Path<'a> {
+    const ROOT: Path<'static> = Path { parent: None, segment: Segment::Root };
+
+    fn key(&'a self, key: &'a str) -> Path<'a> {
+        Path { parent: Some(self), segment: Segment::Key(key) }
+    }
+
+    fn index(&'a self, index: usize) -> Path<'a> {
+        Path { parent: Some(self), segment: Segment::Index(index) }
+    }
+
+    fn render(&self) -> String {
+        let mut text = self.parent.map(Path::render).unwrap_or_default();
+        match self.segment {
+            Segment::Root => {}
+            Segment::Key(key) => text.push_str(key),
+            Segment::Index(index) => text.push_str(&index.to_string()),
+        }
+        text.push('/');
+        text
+    }
+}
+
+impl<'p> Judge<'p> {
+    fn element(&mut self, resource: &Value, pattern: &'p Pattern, path: Path<'_>) -> Result<(), Failure> {
+        match pattern {
+            Pattern::Map(map) => {
+                let Some(fields) = resource.as_object() else {
+                    return Err(structure(resource, path));
+                };
+                self.note_anchors(map, fields);
+                self.map(fields, map, path)
+            }
+            Pattern::Array(items) => match resource.as_array() {
+                Some(elements) => self.array(elements, items, path),
+                None => Err(Failure::plain(
+                    path,
+                    format!(
+                        "validation rule failed at path {}, resource does not satisfy the expected overlay pattern",
+                        path.render()
+                    ),
+                )),
+            },
+            Pattern::Text(_) | Pattern::Number(_) | Pattern::Bool(_) | Pattern::Null => scalar(resource, pattern, path),
+        }
+    }
+
+    fn note_anchors(&mut self, map: &'p Map, fields: &serde_json::Map<String, Value>) {
+        for entry in &map.entries {
+            let kind = match entry.anchor {
+                Some(Anchor::Condition) => AnchorKind::Condition,
+                Some(Anchor::Existence) => AnchorKind::Existence,
+                Some(Anchor::Negation) => AnchorKind::Negation,
+                _ => continue,
+            };
+            let present = self.present.entry((kind, &entry.key)).or_insert(false);
+            *present = *present || fields.contains_key(&entry.key);
+        }
+    }
+
+    fn map(&mut self, fields: &serde_json::Map<String, Value>, map: &'p Map, path: Path<'_>) -> Result<(), Failure> {
+        for entry in &map.entries {
+            if map.wildcard_keys && wildcard::is_wildcard(&entry.key) {
+                let found = fields.keys().find(|key| wildcard::matches(&entry.key, key));
+                self.entry(fields, entry, found.unwrap_or(&entry.key), path)?;
+            } else {
+                self.entry(fields, entry, &entry.key, path)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn entry(
+        &mut self,
+        fields: &serde_json::Map<String, Value>,
+        entry: &'p Entry,
+        key: &str,
+        path: Path<'_>,
+    ) -> Result<(), Failure> {
+        let value = fields.get(key);
+        let here = path.key(key);
+        match (entry.anchor, value) {
+            (None | Some(Anchor::AddIfAbsent), _) => self.plain(value, entry, key, path),
+            (Some(Anchor::Equality), Some(value)) => self.element(value, &entry.pattern, here),
+            (Some(Anchor::Equality | Anchor::Negation | Anchor::Global | Anchor::Existence), None) => Ok(()),
+            (Some(Anchor::Negation), Some(_)) => Err(Failure {
+                path: here.render(),
+                message: format!("negation anchor matched in resource: {} is not allowed", here.render()),
+                conditional: false,
+                negation: true,
+            }),
+            (Some(Anchor::Condition), None) => Err(Failure {
+                path: here.render(),
+                message: "conditional anchor mismatch: conditional anchor key doesn't exist in the resource".to_owned(),
+                conditional: true,
+                negation: false,
+            }),
+            (Some(Anchor::Condition), Some(value)) => self
+                .element(value, &entry.pattern, here)
+                .map_err(|error| conditional(error, "conditional anchor mismatch")),
+            (Some(Anchor::Global), Some(value)) => {
+                self.element(value, &entry.pattern, here).map_err(|error| conditional(error, "global anchor mismatch"))
+            }
+            (Some(Anchor::Existence), Some(value)) => self.existence(value, &entry.pattern, here),
+        }
+    }
+
+    fn plain(&mut self, value: Option<&Value>, entry: &'p Entry, key: &str, path: Path<'_>) -> Result<(), Failure> {
+        let value = value.unwrap_or(&Value::Null);
+        if entry.pattern.is_star() {
+            if value.is_null() {
+                return Err(Failure::plain(path, format!("{}/{key} not found", path.render())));
+            }
+            return Ok(());
+        }
+        self.element(value, &entry.pattern, path.key(key))
+    }
+
+    fn existence(&mut self, value: &Value, pattern: &'p Pattern, path: Path<'_>) -> Result<(), Failure> {
+        let Some(elements) = value.as_array() else {
+            let found = go_text::type_name(value);
+            let text = format!(
+                "invalid resource type {found}: Existence ^ () anchor can be used only on list/array type resource"
+            );
+            return Err(Failure::plain(path, text));
+        };
+        let Pattern::Array(patterns) = pattern else {
+            let text = "invalid pattern type: Pattern has to be of list to compare against resource";
+            return Err(Failure::plain(path, text.to_owned()));
+        };
+        for one in patterns {
+            let found =
+                (0..).zip(elements).any(|(index, element)| self.element(element, one, path.index(index)).is_ok());
+            if !found {
+                return Err(Failure::plain(
+                    path,
+                    format!("existence anchor validation failed at path {}", path.render()),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn array(&mut self, elements: &[Value], patterns: &'p [Pattern], path: Path<'_>) -> Result<(), Failure> {
+        match patterns.first() {
+            None => Err(Failure::plain(path, "pattern Array empty".to_owned())),
+            Some(pattern @ Pattern::Map(_)) => {
+                let results = (0..).zip(elements).map(|(index, element)| (index, element, pattern));
+                self.each(results, path)
+            }
+            Some(Pattern::Array(_)) if elements.len() < patterns.len() => Err(Failure {
+                path: String::new(),
+                message: format!(
+                    "validate Array failed, array length mismatch, resource Array len is {} and pattern Array len is {}",
+                    elements.len(),
+                    patterns.len()
+                ),
+                conditional: false,
+                negation: false,
+            }),
+            Some(Pattern::Array(_)) => {
+                let results =
+                    (0..).zip(elements.iter().zip(patterns)).map(|(index, (element, one))| (index, element, one));
+                self.each(results, path)
+            }
+            Some(pattern) => elements.iter().try_for_each(|element| scalar(element, pattern, path)),
+        }
+    }
+
+    /// Judges each pair; elements that are not meant are left out, unless nothing remains.
+    fn each<'v>(
+        &mut self,
+        pairs: impl Iterator<Item = (usize, &'v Value, &'p Pattern)>,
+        path: Path<'_>,
+    ) -> Result<(), Failure> {
+        let mut applied = 0_usize;
+        let mut skipped: Vec<String> = Vec::new();
+        for (index, element, pattern) in pairs {
+            match self.element(element, pattern, path.index(index)) {
+                Ok(()) => applied += 1,
+                Err(error) if error.conditional => skipped.push(error.message),
+                Err(error) => return Err(error),
+            }
+        }
+        if applied == 0 && !skipped.is_empty() {
+            let (path, message) = (path.render(), skipped.join("; "));
+            return Err(Failure { path, message, conditional: true, negation: false });
+        }
+        Ok(())
+    }
+}
+
+fn conditional(error: Failure, prefix: &str) -> Failure {
+    Failure {
+        path: error.path,
+        message: format!("{prefix}: {}", error.message),
+        conditional: true,
+        negation: error.negation,
+    }
+}
+
+fn structure(resource: &Value, path: Path<'_>) -> Failure {
+    let found = go_text::type_name(resource);
+    let message = format!(
+        "pattern and resource have different structures. Path: {}. Expected map[string]interface {{}}, found {found}",
+        path.render()
+    );
+    Failure::plain(path, message)
+}
+
+/// A scalar pattern applies to every item of a list.
+fn scalar(resource: &Value, pattern: &Pattern, path: Path<'_>) -> Result<(), Failure> {
+    let fits = match resource {
+        Value::Array(items) => items.iter().all(|item| scalar_matches(item, pattern)),
+        _ => scalar_matches(resource, pattern),
+    };
+    if fits {
+        return Ok(());
+    }
+    let shown = go_text::sprint(resource);
+    let message = format!("resource value '{shown}' does not match '{}' at path {}", pattern.describe(), path.render());
+    Err(Failure::plain(path, message))
+}
+
+fn scalar_matches(value: &Value, pattern: &Pattern) -> bool {
+    match pattern {
+        Pattern::Text(text) => text.matches(value),
+        Pattern::Number(number) => leaf::number_matches(number, value),
+        Pattern::Bool(flag) => value.as_bool() == Some(*flag),
+        Pattern::Null => leaf::is_zero(value),
+        Pattern::Map(_) => value.is_object(),
+        Pattern::Array(_) => false,
+    }
+}

@@ -1,0 +1,422 @@
+//! From a manifest to a compiled policy. What is broken is set aside with its place; the rest works.
+
+use model::{Fault, FaultKind};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::autogen;
+use super::compiled::{
+    ActionOverride, ActionRule, Body, Change, Check, ForEach, ForEachMutation, Generate, GenerateItem, Mutate, Policy,
+    Rule, Target, Template, Validate,
+};
+use super::matching::Match;
+use super::schema;
+use super::selector::Selector;
+use crate::conditions::Conditions;
+use crate::context::{ContextEntry, ExpressionCache, compile_entries, is_dynamic, variables_in};
+use crate::outcome::{Action, PolicyRef};
+use crate::pattern;
+use crate::rules::pod_security::PodSecurity;
+use crate::rules::verify_images::ImageVerification;
+use crate::yaml::Document;
+
+/// `foreach` may nest this deep.
+const MAX_NESTING: usize = 8;
+
+/// What went wrong with one part of a policy.
+#[derive(Debug)]
+pub(crate) struct Wrong {
+    pub(crate) kind: FaultKind,
+    pub(crate) what: String,
+    pub(crate) remedy: String,
+}
+
+impl Wrong {
+    pub(crate) fn invalid(what: impl Into<String>) -> Self {
+        Self { kind: FaultKind::Invalid, what: what.into(), remedy: String::new() }
+    }
+
+    pub(crate) fn unsupported(what: impl Into<String>, remedy: &str) -> Self {
+        Self { kind: FaultKind::Unsupported, what: what.into(), remedy: remedy.to_owned() }
+    }
+
+    pub(crate) fn cure(mut self, remedy: &str) -> Self {
+        remedy.clone_into(&mut self.remedy);
+        self
+    }
+}
+
+impl From<String> for Wrong {
+    fn from(what: String) -> Self {
+        Self::invalid(what)
+    }
+}
+
+type Compiled<T> = Result<T, Wrong>;
+
+/// Compiles one policy; faults of single rules go to `faults`, and the other rules stay.
+pub(crate) struct Compiler<'a> {
+    pub(crate) file: &'a str,
+    pub(crate) document: &'a Document,
+    pub(crate) expressions: &'a mut ExpressionCache,
+    pub(crate) faults: &'a mut Vec<Fault>,
+}
+
+impl Compiler<'_> {
+    /// Compiles a ClusterPolicy or Policy; `None` when nothing of it can be used.
+    pub(crate) fn policy(&mut self, kind: &str, metadata: &schema::Metadata) -> Option<Policy> {
+        let subject = format!("{kind} {}", metadata.name);
+        let spec = match decode::<schema::Policy>(&self.document.value) {
+            Ok(policy) => policy.spec,
+            Err((pointer, what)) => {
+                self.fault(Wrong::invalid(what), &pointer, &subject);
+                return None;
+            }
+        };
+        let raw_rules = spec.rules.clone().unwrap_or_default();
+        if raw_rules.is_empty() {
+            self.fault(Wrong::invalid("the policy has no rules").cure("add at least one rule"), "/spec", &subject);
+            return None;
+        }
+        let mut rules = Vec::new();
+        for (index, raw) in raw_rules.iter().enumerate() {
+            rules.extend(self.rule_or_fault(raw, index, &metadata.name));
+        }
+        for (index, raw) in autogen::generate(&raw_rules, metadata.annotations.as_ref()) {
+            // A fault of the origin is told once, not again for each rule made from it.
+            let before = self.faults.len();
+            rules.extend(self.rule_or_fault(&raw, index, &metadata.name));
+            self.faults.truncate(before);
+        }
+        let namespace = if kind == "Policy" { metadata.namespace.clone().unwrap_or_default() } else { String::new() };
+        let key = if namespace.is_empty() { metadata.name.clone() } else { format!("{namespace}/{}", metadata.name) };
+        let webhook = spec.webhook_configuration.unwrap_or_default();
+        if webhook.match_conditions.is_some_and(|conditions| !conditions.is_empty()) {
+            let wrong = Wrong::unsupported(
+                "webhookConfiguration.matchConditions",
+                "the API server judges them; the policy is applied to every request that its rules match",
+            );
+            self.fault(Wrong { kind: FaultKind::Warning, ..wrong }, "/spec/webhookConfiguration", &subject);
+        }
+        let failure_policy = webhook.failure_policy.or(spec.failure_policy);
+        let action =
+            self.action(spec.validation_failure_action.as_deref(), spec.validation_failure_action_overrides, &subject);
+        (!rules.is_empty()).then(|| Policy {
+            reference: PolicyRef { kind: kind.to_owned(), namespace, name: metadata.name.clone() },
+            key,
+            rules,
+            apply_one: spec.apply_rules.as_deref() == Some("One"),
+            background: spec.background.unwrap_or(true),
+            admission: spec.admission.unwrap_or(true),
+            fails_closed: failure_policy.as_deref() != Some("Ignore"),
+            emit_warning: spec.emit_warning.unwrap_or(false),
+            action,
+        })
+    }
+
+    fn fault(&mut self, wrong: Wrong, pointer: &str, subject: &str) {
+        let line = self.document.line_of(pointer);
+        let fault = Fault::new(wrong.kind, self.file, wrong.what).at(line, 0).about(subject).cure(wrong.remedy);
+        self.faults.push(fault);
+    }
+
+    fn action(
+        &mut self,
+        action: Option<&str>,
+        overrides: Option<Vec<schema::ActionOverride>>,
+        subject: &str,
+    ) -> ActionRule {
+        match action_rule(action, overrides) {
+            Ok(rule) => rule,
+            Err(what) => {
+                let wrong = Wrong::invalid(what).cure("use Enforce, Audit or Warn; until then the policy audits");
+                self.fault(wrong, "/spec/validationFailureAction", subject);
+                ActionRule::default()
+            }
+        }
+    }
+
+    fn rule_or_fault(&mut self, raw: &Value, index: usize, policy: &str) -> Option<Rule> {
+        let pointer = format!("/spec/rules/{index}");
+        let subject = || {
+            let name = raw.get("name").and_then(Value::as_str).unwrap_or("without a name");
+            format!("policy {policy}, rule {name}")
+        };
+        let rule = match decode::<schema::Rule>(raw) {
+            Ok(rule) => rule,
+            Err((below, what)) => {
+                self.fault(Wrong::invalid(what), &format!("{pointer}{below}"), &subject());
+                return None;
+            }
+        };
+        let line = self.document.line_of(&pointer);
+        match compile_rule(rule, (self.file.to_owned(), line)) {
+            Ok(rule) => {
+                self.remember_expressions(raw, &pointer, &subject());
+                Some(rule)
+            }
+            Err(wrong) => {
+                self.fault(wrong, &pointer, &subject());
+                None
+            }
+        }
+    }
+
+    /// Compiles the queries of a rule beforehand; a broken one is a warning, for it may lie on a path never taken.
+    fn remember_expressions(&mut self, raw: &Value, pointer: &str, subject: &str) {
+        let mut broken = Vec::new();
+        collect(raw, None, &mut |text, is_query| {
+            let known = variables_in(text).into_iter().chain((is_query && !text.contains("{{")).then_some(text.trim()));
+            for expression in known.filter(|expression| !expression.contains("{{")) {
+                if let Err(what) = self.expressions.add(expression) {
+                    broken.push(format!("the expression `{expression}` is broken: {what}"));
+                }
+            }
+        });
+        for what in broken {
+            let wrong = Wrong { kind: FaultKind::Warning, ..Wrong::invalid(what) };
+            self.fault(
+                wrong.cure("correct the expression; the rule ends in an error when it is reached"),
+                pointer,
+                subject,
+            );
+        }
+    }
+}
+
+/// Calls `found` with every text below `value`, and whether its key says that it is a query.
+fn collect(value: &Value, key: Option<&str>, found: &mut impl FnMut(&str, bool)) {
+    match value {
+        Value::String(text) => found(text, matches!(key, Some("jmesPath" | "list"))),
+        Value::Array(items) => items.iter().for_each(|item| collect(item, key, found)),
+        Value::Object(fields) => fields.iter().for_each(|(key, item)| {
+            found(key, false);
+            collect(item, Some(key), found);
+        }),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// Decodes with the JSON pointer of what does not fit.
+pub(crate) fn decode<T: DeserializeOwned>(value: &Value) -> Result<T, (String, String)> {
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let mut pointer = String::new();
+        for segment in error.path().iter() {
+            match segment {
+                serde_path_to_error::Segment::Seq { index } => pointer.push_str(&format!("/{index}")),
+                serde_path_to_error::Segment::Map { key } => pointer.push_str(&format!("/{key}")),
+                serde_path_to_error::Segment::Enum { .. } | serde_path_to_error::Segment::Unknown => {}
+            }
+        }
+        let path = error.path().to_string();
+        (pointer, format!("`{path}`: {}", error.into_inner()))
+    })
+}
+
+fn compile_rule(raw: schema::Rule, place: (String, u32)) -> Compiled<Rule> {
+    if raw.name.is_empty() {
+        return Err(Wrong::invalid("the rule has no name").cure("give it a `name`"));
+    }
+    if raw.cel_preconditions.as_ref().is_some_and(|list| !list.is_empty()) {
+        return Err(Wrong::unsupported("CEL preconditions", "use `preconditions`"));
+    }
+    let matches =
+        raw.matches.ok_or_else(|| Wrong::invalid("the rule has no `match`").cure("say which resources it is about"))?;
+    let body = match (raw.validate, raw.mutate, raw.generate, raw.verify_images) {
+        (Some(validate), None, None, None) => Body::Validate(validate_rule(validate)?),
+        (None, Some(mutate), None, None) => Body::Mutate(mutate_rule(mutate)?),
+        (None, None, Some(generate), None) => Body::Generate(generate_rule(&generate)?),
+        (None, None, None, Some(images)) => Body::VerifyImages(ImageVerification::compile_all(&images)?),
+        (None, None, None, None) => {
+            return Err(Wrong::invalid("the rule does nothing").cure("add validate, mutate, generate or verifyImages"));
+        }
+        _ => return Err(Wrong::invalid("the rule does more than one thing").cure("split it into one rule for each")),
+    };
+    Ok(Rule {
+        name: raw.name,
+        place,
+        matches: Match::compile(&matches)?,
+        exclude: raw.exclude.as_ref().map(Match::compile).transpose()?.unwrap_or_default(),
+        context: entries(raw.context.as_deref())?,
+        preconditions: conditions(raw.preconditions.as_ref())?,
+        body,
+    })
+}
+
+fn entries(raw: Option<&[Value]>) -> Compiled<Vec<ContextEntry>> {
+    compile_entries(raw.unwrap_or_default()).map_err(|(_, what)| Wrong::invalid(what))
+}
+
+fn conditions(raw: Option<&Value>) -> Compiled<Option<Conditions>> {
+    raw.map(|raw| Conditions::compile(raw).map_err(Wrong::invalid)).transpose()
+}
+
+fn validate_rule(raw: schema::Validate) -> Compiled<Validate> {
+    let check = if raw.cel.is_some() {
+        return Err(Wrong::unsupported("`validate.cel`", "use a pattern or deny conditions"));
+    } else if raw.manifests.is_some() {
+        return Err(Wrong::unsupported("`validate.manifests`", "verify the manifests before they are applied"));
+    } else if raw.assert.is_some() {
+        return Err(Wrong::unsupported("`validate.assert`", "use a pattern or deny conditions"));
+    } else if let Some(security) = &raw.pod_security {
+        Check::PodSecurity(PodSecurity::compile(security)?)
+    } else {
+        check(CheckParts {
+            pattern: raw.pattern,
+            any_pattern: raw.any_pattern,
+            deny: raw.deny,
+            foreach: raw.foreach,
+            depth: 0,
+        })?
+    };
+    let action = action_rule(raw.failure_action.as_deref(), raw.failure_action_overrides)?;
+    Ok(Validate { message: raw.message.unwrap_or_default(), action, check })
+}
+
+struct CheckParts {
+    pattern: Option<Value>,
+    any_pattern: Option<Value>,
+    deny: Option<schema::Deny>,
+    foreach: Option<Vec<schema::ForEach>>,
+    depth: usize,
+}
+
+fn check(parts: CheckParts) -> Compiled<Check> {
+    if parts.depth > MAX_NESTING {
+        return Err(Wrong::invalid("`foreach` is nested too deeply").cure("flatten the lists"));
+    }
+    if let Some(deny) = parts.deny {
+        let conditions = conditions(deny.conditions.as_ref())?;
+        return Ok(Check::Deny(
+            conditions.map_or_else(|| Conditions::compile(&Value::Null).map_err(Wrong::invalid), Ok)?,
+        ));
+    }
+    if let Some(pattern) = parts.pattern {
+        return Ok(Check::Pattern(template(pattern)));
+    }
+    if let Some(patterns) = parts.any_pattern {
+        let Value::Array(patterns) = patterns else {
+            return Err(Wrong::invalid("`anyPattern` must be a list of patterns"));
+        };
+        return Ok(Check::AnyPattern(patterns.into_iter().map(template).collect()));
+    }
+    let Some(items) = parts.foreach else {
+        return Err(
+            Wrong::invalid("the validation has no check").cure("add pattern, anyPattern, deny, foreach or podSecurity")
+        );
+    };
+    let item = |item: schema::ForEach| {
+        Ok(ForEach {
+            list: item.list.unwrap_or_default(),
+            element_scope: item.element_scope,
+            context: entries(item.context.as_deref())?,
+            preconditions: conditions(item.preconditions.as_ref())?,
+            check: check(CheckParts {
+                pattern: item.pattern,
+                any_pattern: item.any_pattern,
+                deny: item.deny,
+                foreach: item.foreach,
+                depth: parts.depth + 1,
+            })?,
+        })
+    };
+    Ok(Check::ForEach(items.into_iter().map(item).collect::<Compiled<_>>()?))
+}
+
+fn template(raw: Value) -> Template {
+    let compiled = (!is_dynamic(&raw)).then(|| pattern::compile(&raw));
+    Template { raw, compiled }
+}
+
+fn action_rule(action: Option<&str>, overrides: Option<Vec<schema::ActionOverride>>) -> Result<ActionRule, String> {
+    let read = |word: &str| match word {
+        "Enforce" | "enforce" => Ok(Action::Enforce),
+        "Audit" | "audit" => Ok(Action::Audit),
+        "Warn" | "warn" => Ok(Action::Warn),
+        other => Err(format!("`{other}` is not a failure action")),
+    };
+    let one = |one: schema::ActionOverride| {
+        Ok(ActionOverride {
+            action: read(&one.action)?,
+            namespaces: one.namespaces.unwrap_or_default(),
+            selector: one.namespace_selector.as_ref().map(Selector::compile).transpose()?,
+        })
+    };
+    Ok(ActionRule {
+        action: action.filter(|word| !word.is_empty()).map(read).transpose()?,
+        overrides: overrides.unwrap_or_default().into_iter().map(one).collect::<Result<_, String>>()?,
+    })
+}
+
+fn mutate_rule(raw: schema::Mutate) -> Compiled<Mutate> {
+    let target = |raw: Value| {
+        Ok(Target {
+            context: entries(raw.get("context").and_then(Value::as_array).map(Vec::as_slice))?,
+            preconditions: conditions(raw.get("preconditions").filter(|value| !value.is_null()))?,
+            selector: raw,
+        })
+    };
+    Ok(Mutate {
+        change: change(raw.patch_strategic_merge, raw.patches_json6902, raw.foreach, 0)?,
+        targets: raw.targets.unwrap_or_default().into_iter().map(target).collect::<Compiled<_>>()?,
+    })
+}
+
+fn change(
+    merge: Option<Value>,
+    patches: Option<String>,
+    foreach: Option<Vec<schema::ForEachMutation>>,
+    depth: usize,
+) -> Compiled<Change> {
+    if depth > MAX_NESTING {
+        return Err(Wrong::invalid("`foreach` is nested too deeply").cure("flatten the lists"));
+    }
+    if let Some(merge) = merge {
+        return Ok(Change::StrategicMerge(merge));
+    }
+    if let Some(patches) = patches.filter(|patches| !patches.is_empty()) {
+        return Ok(Change::JsonPatch(patches));
+    }
+    let Some(items) = foreach else {
+        return Err(
+            Wrong::invalid("the mutation changes nothing").cure("add patchStrategicMerge, patchesJson6902 or foreach")
+        );
+    };
+    let item = |item: schema::ForEachMutation| {
+        Ok(ForEachMutation {
+            list: item.list.unwrap_or_default(),
+            descending: match item.order.as_deref() {
+                Some("Ascending") => false,
+                Some("Descending") => true,
+                // Removing list items by index is only right from the end.
+                _ => item.patches_json6902.is_some(),
+            },
+            context: entries(item.context.as_deref())?,
+            preconditions: conditions(item.preconditions.as_ref())?,
+            change: change(item.patch_strategic_merge, item.patches_json6902, item.foreach, depth + 1)?,
+        })
+    };
+    Ok(Change::ForEach(items.into_iter().map(item).collect::<Compiled<_>>()?))
+}
+
+fn generate_rule(raw: &Value) -> Compiled<Generate> {
+    let item = |raw: &Value| {
+        let useful =
+            ["data", "clone", "cloneList"].iter().any(|key| raw.get(*key).is_some_and(|value| !value.is_null()));
+        if !useful {
+            return Err(Wrong::invalid("the generate rule has no source").cure("add data, clone or cloneList"));
+        }
+        Ok(GenerateItem {
+            list: raw.get("list").and_then(Value::as_str).map(str::to_owned),
+            context: entries(raw.get("context").and_then(Value::as_array).map(Vec::as_slice))?,
+            preconditions: conditions(raw.get("preconditions").filter(|value| !value.is_null()))?,
+            raw: raw.clone(),
+        })
+    };
+    let foreach = raw.get("foreach").and_then(Value::as_array).filter(|items| !items.is_empty());
+    let items = match foreach {
+        Some(items) => items.iter().map(item).collect::<Compiled<_>>()?,
+        None => vec![item(raw)?],
+    };
+    Ok(Generate { items, synchronize: raw.get("synchronize").and_then(Value::as_bool).unwrap_or(false) })
+}

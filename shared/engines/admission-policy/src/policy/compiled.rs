@@ -1,0 +1,150 @@
+//! What a policy compiles to.
+
+use serde_json::Value;
+
+use super::matching::Match;
+use super::selector::Selector;
+use crate::conditions::Conditions;
+use crate::context::ContextEntry;
+use crate::outcome::{Action, PolicyRef};
+use crate::pattern::Pattern;
+use crate::rules::pod_security::PodSecurity;
+use crate::rules::verify_images::ImageVerification;
+
+/// A compiled ClusterPolicy or Policy.
+#[derive(Debug)]
+pub(crate) struct Policy {
+    pub(crate) reference: PolicyRef,
+    /// `namespace/name` for namespaced policies, else the name: what exceptions refer to.
+    pub(crate) key: String,
+    pub(crate) rules: Vec<Rule>,
+    /// Only the first rule that applies counts (`applyRules: One`).
+    pub(crate) apply_one: bool,
+    /// Looked at in the background.
+    pub(crate) background: bool,
+    /// Applied to requests.
+    pub(crate) admission: bool,
+    pub(crate) fails_closed: bool,
+    /// Violations of audited rules warn the client.
+    pub(crate) emit_warning: bool,
+    pub(crate) action: ActionRule,
+}
+
+/// What a violation leads to, and where it leads to something else.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ActionRule {
+    pub(crate) action: Option<Action>,
+    pub(crate) overrides: Vec<ActionOverride>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct ActionOverride {
+    pub(crate) action: Action,
+    pub(crate) namespaces: Vec<String>,
+    pub(crate) selector: Option<Selector>,
+}
+
+/// A compiled rule.
+#[derive(Debug)]
+pub(crate) struct Rule {
+    pub(crate) name: String,
+    /// File and line, for explanations.
+    pub(crate) place: (String, u32),
+    pub(crate) matches: Match,
+    pub(crate) exclude: Match,
+    pub(crate) context: Vec<ContextEntry>,
+    pub(crate) preconditions: Option<Conditions>,
+    pub(crate) body: Body,
+}
+
+/// What a rule does.
+#[derive(Debug)]
+pub(crate) enum Body {
+    Validate(Validate),
+    Mutate(Mutate),
+    Generate(Generate),
+    VerifyImages(Vec<ImageVerification>),
+}
+
+#[derive(Debug)]
+pub(crate) struct Validate {
+    pub(crate) message: String,
+    pub(crate) action: ActionRule,
+    pub(crate) check: Check,
+}
+
+/// How a validate rule judges.
+#[derive(Debug)]
+pub(crate) enum Check {
+    Pattern(Template),
+    AnyPattern(Vec<Template>),
+    Deny(Conditions),
+    ForEach(Vec<ForEach>),
+    PodSecurity(PodSecurity),
+}
+
+/// A pattern: compiled when it holds no variables.
+#[derive(Debug)]
+pub(crate) struct Template {
+    pub(crate) raw: Value,
+    pub(crate) compiled: Option<Pattern>,
+}
+
+#[derive(Debug)]
+pub(crate) struct ForEach {
+    pub(crate) list: String,
+    pub(crate) element_scope: Option<bool>,
+    pub(crate) context: Vec<ContextEntry>,
+    pub(crate) preconditions: Option<Conditions>,
+    pub(crate) check: Check,
+}
+
+#[derive(Debug)]
+pub(crate) struct Mutate {
+    pub(crate) change: Change,
+    /// Existing objects to change instead of the one in the request.
+    pub(crate) targets: Vec<Target>,
+}
+
+/// How a mutation changes an object.
+#[derive(Debug)]
+pub(crate) enum Change {
+    StrategicMerge(Value),
+    /// The operations as written: YAML text that may hold variables.
+    JsonPatch(String),
+    ForEach(Vec<ForEachMutation>),
+}
+
+#[derive(Debug)]
+pub(crate) struct ForEachMutation {
+    pub(crate) list: String,
+    pub(crate) descending: bool,
+    pub(crate) context: Vec<ContextEntry>,
+    pub(crate) preconditions: Option<Conditions>,
+    pub(crate) change: Change,
+}
+
+/// Existing objects that a mutation is about.
+#[derive(Debug)]
+pub(crate) struct Target {
+    pub(crate) selector: Value,
+    pub(crate) context: Vec<ContextEntry>,
+    pub(crate) preconditions: Option<Conditions>,
+}
+
+/// A generate rule.
+#[derive(Debug)]
+pub(crate) struct Generate {
+    pub(crate) items: Vec<GenerateItem>,
+    pub(crate) synchronize: bool,
+}
+
+/// One way to make objects, for each element of a list if there is one.
+#[derive(Debug)]
+pub(crate) struct GenerateItem {
+    pub(crate) list: Option<String>,
+    pub(crate) context: Vec<ContextEntry>,
+    pub(crate) preconditions: Option<Conditions>,
+    /// The fields `apiVersion`, `kind`, `name`, `namespace`, `data`, `clone`, `cloneList` as written.
+    pub(crate) raw: Value,
+}

@@ -1,0 +1,256 @@
+//! `validate`: patterns, deny conditions and `foreach`.
+
+use std::borrow::Cow;
+
+use serde_json::Value;
+
+use super::Judgement;
+use crate::context::{Context, EvaluationError, is_dynamic};
+use crate::outcome::Status;
+use crate::pattern::{self, Mismatch, Pattern};
+use crate::policy::compiled::{Check, ForEach, Template, Validate};
+
+/// Elements that one `foreach` may visit.
+const MAX_ELEMENTS: usize = 100_000;
+
+/// One validation at work.
+pub(crate) struct Validation<'r, 'o> {
+    pub(crate) rule: &'r str,
+    pub(crate) policy: &'r str,
+    pub(crate) validate: &'r Validate,
+    /// The object judged; `None` for a deletion, where patterns do not apply.
+    pub(crate) object: Option<&'o Value>,
+}
+
+impl<'r> Validation<'r, '_> {
+    /// Judges; `None` when the rule has nothing to say (a pattern on a deletion).
+    pub(crate) fn judge(&self, context: &mut Context<'r>) -> Option<Judgement> {
+        self.check(&self.validate.check, self.object, 0, context)
+    }
+
+    fn check(
+        &self,
+        check: &'r Check,
+        object: Option<&Value>,
+        nesting: usize,
+        context: &mut Context<'r>,
+    ) -> Option<Judgement> {
+        match check {
+            Check::Deny(conditions) => Some(match conditions.evaluate(context) {
+                Err(error) => Judgement::error("failed to check deny conditions", &error),
+                Ok((false, _)) => Judgement::new(Status::Pass, self.passed()),
+                Ok((true, message)) => Judgement::new(Status::Fail, self.denied(&message, context)),
+            }),
+            Check::Pattern(template) => self.pattern(template, object?, context),
+            Check::AnyPattern(templates) => self.any_pattern(templates, object?, context),
+            Check::ForEach(items) => Some(self.for_each(items, nesting, context)),
+            Check::PodSecurity(_) => None,
+        }
+    }
+
+    fn passed(&self) -> String {
+        format!("validation rule '{}' passed.", self.rule)
+    }
+
+    fn denied(&self, message: &str, context: &mut Context<'r>) -> String {
+        let own = self.validate.message.trim();
+        let text = match (own.is_empty(), message.is_empty()) {
+            (true, true) => return format!("validation error: rule {} failed", self.rule),
+            (true, false) => message.to_owned(),
+            (false, true) => own.to_owned(),
+            (false, false) => format!("{own}; {message}"),
+        };
+        match context.substitute(&Value::String(text.clone())) {
+            Ok(Value::String(text)) => text,
+            Ok(_) => "the produced message didn't resolve to a string, check your policy definition.".to_owned(),
+            Err(_) => text,
+        }
+    }
+
+    fn pattern(&self, template: &Template, object: &Value, context: &mut Context<'r>) -> Option<Judgement> {
+        let pattern = match resolve(template, context) {
+            Ok(pattern) => pattern,
+            Err(error) => return Some(Judgement::error("variable substitution failed", &error)),
+        };
+        Some(match pattern::matches(object, &pattern) {
+            Ok(()) => Judgement::new(Status::Pass, self.passed()),
+            Err(mismatch) if mismatch.skip => Judgement::new(Status::Skip, mismatch.message),
+            Err(mismatch) => {
+                let status = if mismatch.path.is_empty() { Status::Error } else { Status::Fail };
+                Judgement::new(status, self.mismatch_message(&mismatch, context))
+            }
+        })
+    }
+
+    fn mismatch_message(&self, mismatch: &Mismatch, context: &mut Context<'r>) -> String {
+        let rule = self.rule;
+        let tail = if mismatch.path.is_empty() {
+            format!("execution error: {}", mismatch.message)
+        } else {
+            format!("failed at path {}", mismatch.path)
+        };
+        let own = &self.validate.message;
+        if own.is_empty() {
+            return format!("validation error: rule {rule} {tail}");
+        }
+        match context.substitute(&Value::String(own.clone())) {
+            Ok(message) => {
+                let message = crate::value::go_text::sprint(&message).into_owned();
+                let stop = if message.ends_with('.') { "" } else { "." };
+                format!("validation error: {message}{stop} rule {rule} {tail}")
+            }
+            Err(_) => format!(
+                "validation error: variables substitution error in rule {rule} execution error: {}",
+                mismatch.message
+            ),
+        }
+    }
+
+    fn any_pattern(&self, templates: &[Template], object: &Value, context: &mut Context<'r>) -> Option<Judgement> {
+        let (mut skipped, mut failed) = (Vec::new(), Vec::new());
+        let mut patterns = Vec::with_capacity(templates.len());
+        for template in templates {
+            match resolve(template, context) {
+                Ok(pattern) => patterns.push(pattern),
+                Err(error) => return Some(Judgement::error("variable substitution failed", &error)),
+            }
+        }
+        let rule = self.rule;
+        for (index, pattern) in patterns.iter().enumerate() {
+            match pattern::matches(object, pattern) {
+                Ok(()) => {
+                    let message = format!("validation rule '{rule}' anyPattern[{index}] passed.");
+                    return Some(Judgement::new(Status::Pass, message));
+                }
+                Err(mismatch) if mismatch.skip => {
+                    skipped.push(format!("rule {rule}[{index}] skipped: {}", mismatch.message));
+                }
+                Err(mismatch) if mismatch.path.is_empty() => {
+                    failed.push(format!("rule {rule}[{index}] failed: {}", mismatch.message));
+                }
+                Err(mismatch) => failed.push(format!("rule {rule}[{index}] failed at path {}", mismatch.path)),
+            }
+        }
+        if failed.is_empty() && !skipped.is_empty() {
+            return Some(Judgement::new(Status::Skip, skipped.join(" ")));
+        }
+        if failed.is_empty() {
+            return Some(Judgement::new(Status::Pass, self.validate.message.clone()));
+        }
+        Some(Judgement::new(Status::Fail, self.any_pattern_message(&failed.join(" "), context)))
+    }
+
+    fn any_pattern_message(&self, failures: &str, context: &mut Context<'r>) -> String {
+        let own = &self.validate.message;
+        if own.is_empty() {
+            return format!("validation error: {failures}");
+        }
+        let own = match context.substitute(&Value::String(own.clone())) {
+            Ok(Value::String(text)) => text,
+            Ok(_) | Err(_) => own.clone(),
+        };
+        let stop = if own.ends_with('.') { "" } else { "." };
+        format!("validation error: {own}{stop} {failures}")
+    }
+
+    fn for_each(&self, items: &'r [ForEach], nesting: usize, context: &mut Context<'r>) -> Judgement {
+        let mut applied = 0;
+        for item in items {
+            let Ok(elements) = elements(&item.list, context) else { continue };
+            let mark = context.mark();
+            let result = self.elements(item, &elements, nesting, context);
+            context.restore(mark);
+            match result {
+                Ok(count) => applied += count,
+                Err(judgement) => return judgement,
+            }
+        }
+        if applied == 0 {
+            return Judgement::new(Status::Skip, "rule skipped");
+        }
+        Judgement::new(Status::Pass, "rule passed")
+    }
+
+    /// How many elements were judged, or the first judgement that ends the rule.
+    fn elements(
+        &self,
+        item: &'r ForEach,
+        elements: &[Value],
+        nesting: usize,
+        context: &mut Context<'r>,
+    ) -> Result<usize, Judgement> {
+        let mark = context.mark();
+        let mut applied = 0;
+        for (index, element) in elements.iter().enumerate().take(MAX_ELEMENTS) {
+            if element.is_null() {
+                continue;
+            }
+            context.restore(mark);
+            context.set_element(element, index, nesting);
+            add_foreach_values(context, self.policy, self.rule, index);
+            if item.element_scope == Some(true) && !element.is_object() {
+                let found = crate::value::go_text::type_name(element);
+                let cause = format!(
+                    "cannot use elementScope=true foreach rules for elements that are not maps, expected type=map got type={found}"
+                );
+                return Err(Judgement::error("failed to process foreach", &cause));
+            }
+            let scoped = item.element_scope.unwrap_or(element.is_object());
+            let object = if scoped { Some(element) } else { self.object };
+            let Some(judgement) = self.element(item, object, nesting, context) else { continue };
+            match judgement.status {
+                Status::Pass => applied += 1,
+                Status::Skip => {}
+                Status::Error if index + 1 < elements.len() => {}
+                status => {
+                    return Err(Judgement::new(status, format!("validation failure: {}", judgement.message)));
+                }
+            }
+        }
+        Ok(applied)
+    }
+
+    fn element(
+        &self,
+        item: &'r ForEach,
+        object: Option<&Value>,
+        nesting: usize,
+        context: &mut Context<'r>,
+    ) -> Option<Judgement> {
+        context.declare(&item.context);
+        if let Some(conditions) = &item.preconditions {
+            match conditions.evaluate(context) {
+                Err(error) => return Some(Judgement::error("failed to evaluate preconditions", &error)),
+                Ok((false, _)) => return Some(Judgement::new(Status::Skip, "preconditions not met")),
+                Ok((true, _)) => {}
+            }
+        }
+        self.check(&item.check, object, nesting + 1, context)
+    }
+}
+
+/// The elements of a `foreach` list; a single value is a list of one.
+pub(crate) fn elements(list: &str, context: &mut Context<'_>) -> Result<Vec<Value>, EvaluationError> {
+    let list = if is_dynamic(&Value::from(list)) { context.substitute_text(list)? } else { list.to_owned() };
+    Ok(match context.query(&list)? {
+        Value::Array(items) => items,
+        other => vec![other],
+    })
+}
+
+/// Values that stand for variables of one element (a values file).
+pub(crate) fn add_foreach_values(context: &mut Context<'_>, policy: &str, rule: &str, index: usize) {
+    let Some(values) = context.snapshot().rule_values(policy, rule) else { return };
+    for (name, values) in &values.foreach_values {
+        if let Some(value) = values.get(index) {
+            context.add_variable(name, value.clone());
+        }
+    }
+}
+
+fn resolve<'t>(template: &'t Template, context: &mut Context<'_>) -> Result<Cow<'t, Pattern>, EvaluationError> {
+    match &template.compiled {
+        Some(pattern) => Ok(Cow::Borrowed(pattern)),
+        None => Ok(Cow::Owned(pattern::compile(&context.substitute(&template.raw)?))),
+    }
+}

@@ -1,0 +1,195 @@
+//! Policies loaded from manifests into one immutable, indexed set.
+
+use std::collections::BTreeMap;
+
+use model::{Fault, FaultKind};
+use serde_json::Value;
+
+use crate::context::ExpressionCache;
+use crate::policy::compile::{Compiler, decode};
+use crate::policy::compiled::Policy;
+use crate::policy::exception::Exception;
+use crate::policy::schema;
+use crate::yaml::{self, Document};
+
+/// Compiled policies and exceptions. Immutable: load a new set and swap it.
+#[derive(Debug, Default)]
+pub struct PolicySet {
+    pub(crate) policies: Vec<Policy>,
+    pub(crate) exceptions: Vec<Exception>,
+    pub(crate) expressions: ExpressionCache,
+    index: Index,
+}
+
+/// Which policies can be about a kind at all.
+#[derive(Debug, Default)]
+struct Index {
+    by_kind: BTreeMap<String, Vec<usize>>,
+    any_kind: Vec<usize>,
+}
+
+/// A policy as the lists of the command line and the gateway show it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicySummary {
+    /// Kind, such as `ClusterPolicy`.
+    pub kind: String,
+    /// `namespace/name`, or the name of a cluster-wide policy.
+    pub name: String,
+    /// Rules by name, those made for pod controllers included, each with file and line.
+    pub rules: Vec<(String, String, u32)>,
+}
+
+impl PolicySet {
+    /// Loads policies and exceptions from `(file, YAML text)` pairs.
+    ///
+    /// What cannot be used is set aside with a [`Fault`] that names its file, line and remedy; everything else is in the set.
+    /// Manifests of other kinds are passed over.
+    #[must_use]
+    pub fn load<F: AsRef<str>, T: AsRef<str>>(files: impl IntoIterator<Item = (F, T)>) -> (Self, Vec<Fault>) {
+        let mut loader = Loader::default();
+        for (file, text) in files {
+            loader.file(file.as_ref(), text.as_ref());
+        }
+        loader.finish()
+    }
+
+    /// The policies in the set.
+    #[must_use]
+    pub fn summaries(&self) -> Vec<PolicySummary> {
+        let summary = |policy: &Policy| PolicySummary {
+            kind: policy.reference.kind.clone(),
+            name: policy.key.clone(),
+            rules: policy.rules.iter().map(|rule| (rule.name.clone(), rule.place.0.clone(), rule.place.1)).collect(),
+        };
+        self.policies.iter().map(summary).collect()
+    }
+
+    /// How many policies the set holds.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.policies.len()
+    }
+
+    /// Whether the set holds no policy.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.policies.is_empty()
+    }
+
+    /// The policies that can be about `kind`, in the order they were loaded.
+    pub(crate) fn about(&self, kind: &str) -> impl Iterator<Item = &Policy> {
+        let known = self.index.by_kind.get(kind).map(Vec::as_slice).unwrap_or_default();
+        let mut numbers: Vec<usize> = known.iter().chain(&self.index.any_kind).copied().collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        numbers.into_iter().filter_map(|number| self.policies.get(number))
+    }
+}
+
+#[derive(Default)]
+struct Loader {
+    set: PolicySet,
+    faults: Vec<Fault>,
+}
+
+impl Loader {
+    fn file(&mut self, file: &str, text: &str) {
+        for document in yaml::documents(text) {
+            match document {
+                Ok(document) => self.document(file, &document, 0),
+                Err(error) => {
+                    let fault = Fault::new(FaultKind::Invalid, file, format!("not valid YAML: {error}"));
+                    self.faults.push(fault.at(error.line, error.column).cure("correct the YAML at this place"));
+                }
+            }
+        }
+    }
+
+    fn document(&mut self, file: &str, document: &Document, depth: usize) {
+        let text = |key: &str| document.value.get(key).and_then(Value::as_str).unwrap_or_default();
+        let (api, kind) = (text("apiVersion"), text("kind"));
+        let group = api.split_once('/').map_or("", |(group, _)| group);
+        if kind.ends_with("List") && depth == 0 {
+            let items = document.value.get("items").and_then(Value::as_array).map_or(0, Vec::len);
+            for index in 0..items {
+                if let Some(item) = document.item(&format!("/items/{index}")) {
+                    self.document(file, &item, depth + 1);
+                }
+            }
+            return;
+        }
+        match (group, kind) {
+            ("kyverno.io", "ClusterPolicy" | "Policy") => self.policy(file, document, kind),
+            ("kyverno.io", "PolicyException") => self.exception(file, document),
+            ("kyverno.io", _) | ("policies.kyverno.io", _) => {
+                let line = document.line;
+                let fault = Fault::new(FaultKind::Unsupported, file, format!("kind {kind} of {api}"));
+                self.faults.push(
+                    fault.at(line, 0).about(name_of(document)).cure("write it as a ClusterPolicy of kyverno.io/v1"),
+                );
+            }
+            _ => {}
+        }
+    }
+
+    fn metadata(&mut self, file: &str, document: &Document) -> Option<schema::Metadata> {
+        let raw = document.value.get("metadata").cloned().unwrap_or_default();
+        let found = decode::<schema::Metadata>(&raw).map_err(|(_, what)| what);
+        let checked = found.and_then(|metadata| {
+            if metadata.name.is_empty() { Err("the manifest has no `metadata.name`".to_owned()) } else { Ok(metadata) }
+        });
+        checked
+            .map_err(|what| {
+                let line = document.line_of("/metadata");
+                self.faults.push(Fault::new(FaultKind::Invalid, file, what).at(line, 0).cure("correct the metadata"));
+            })
+            .ok()
+    }
+
+    fn policy(&mut self, file: &str, document: &Document, kind: &str) {
+        let Some(metadata) = self.metadata(file, document) else { return };
+        let expressions = &mut self.set.expressions;
+        let mut compiler = Compiler { file, document, expressions, faults: &mut self.faults };
+        self.set.policies.extend(compiler.policy(kind, &metadata));
+    }
+
+    fn exception(&mut self, file: &str, document: &Document) {
+        let Some(metadata) = self.metadata(file, document) else { return };
+        let decoded = decode::<schema::Exception>(&document.value);
+        let compiled =
+            decoded.and_then(|raw| Exception::compile(&metadata, &raw.spec).map_err(|what| ("/spec".to_owned(), what)));
+        match compiled {
+            Ok(exception) => self.set.exceptions.push(exception),
+            Err((pointer, what)) => {
+                let line = document.line_of(&pointer);
+                let fault = Fault::new(FaultKind::Invalid, file, what).at(line, 0);
+                self.faults
+                    .push(fault.about(format!("PolicyException {}", metadata.name)).cure("correct the exception"));
+            }
+        }
+    }
+
+    fn finish(mut self) -> (PolicySet, Vec<Fault>) {
+        for (number, policy) in self.set.policies.iter().enumerate() {
+            for rule in &policy.rules {
+                match rule.matches.kinds() {
+                    Some(kinds) => {
+                        for kind in kinds {
+                            let numbers = self.set.index.by_kind.entry(kind.to_owned()).or_default();
+                            if numbers.last() != Some(&number) {
+                                numbers.push(number);
+                            }
+                        }
+                    }
+                    None if self.set.index.any_kind.last() != Some(&number) => self.set.index.any_kind.push(number),
+                    None => {}
+                }
+            }
+        }
+        (self.set, self.faults)
+    }
+}
+
+fn name_of(document: &Document) -> String {
+    document.value.pointer("/metadata/name").and_then(Value::as_str).unwrap_or("without a name").to_owned()
+}

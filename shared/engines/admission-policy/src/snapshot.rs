@@ -1,0 +1,121 @@
+//! Everything an evaluation may look up, gathered beforehand.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+/// The facts at hand. A fact that is not here is missing: the rule that needs it ends in an error that names it
+/// ([`MissingFact`]), and the policy's `failurePolicy` decides.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// Labels of namespaces, by namespace name.
+    pub namespace_labels: BTreeMap<String, BTreeMap<String, String>>,
+    /// ConfigMaps by `namespace/name`, whole objects.
+    pub config_maps: BTreeMap<String, Value>,
+    /// Answers to API calls: `GET /api/v1/namespaces` (method and path), `POST https://host/path` for services.
+    pub api_calls: BTreeMap<String, Value>,
+    /// Objects of the cluster: answer API calls that `api_calls` does not, and are what `clone` copies.
+    pub objects: Vec<Value>,
+    /// Image metadata by reference as the policy writes it: `manifest`, `configData`, `registry`, `repository`, ...
+    pub image_metadata: BTreeMap<String, Value>,
+    /// Signature and attestation facts by image reference, see [`ImageTrust`].
+    pub image_trust: BTreeMap<String, ImageTrust>,
+    /// Entries of the global context, by name.
+    pub global_context: BTreeMap<String, Value>,
+    /// Facts of the platform, as policies see them under `biotope`: `{"images": {digest or reference: scan facts},
+    /// "incidents": {digest: [open incidents]}, "secrets": {"namespace/name": provenance}}`.
+    pub biotope: Value,
+    /// Stand-ins for context entries and variables, as a `kind: Values` file gives them. When set, nothing is looked up
+    /// that a value could stand for.
+    pub values: Option<Values>,
+}
+
+/// What is known about who signed an image.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ImageTrust {
+    /// Digest the reference resolves to, with its algorithm.
+    pub digest: String,
+    /// Names of the attestors (as given by [`attestor_key`](crate::attestor_key)) whose signature was verified.
+    pub verified_by: Vec<String>,
+    /// Verified attestations: predicate type and predicate, with the attestors that signed each.
+    pub attestations: Vec<Attestation>,
+}
+
+/// One verified attestation of an image.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Attestation {
+    /// Predicate type.
+    pub predicate_type: String,
+    /// The predicate.
+    pub predicate: Value,
+    /// Attestor keys whose signature was verified.
+    pub verified_by: Vec<String>,
+}
+
+/// Values that stand for variables and context entries.
+#[derive(Clone, Debug, Default)]
+pub struct Values {
+    /// Dotted variable names to values, for every rule.
+    pub variables: Map<String, Value>,
+    /// Per policy and rule.
+    pub rules: BTreeMap<(String, String), RuleValues>,
+}
+
+/// Values of one rule.
+#[derive(Clone, Debug, Default)]
+pub struct RuleValues {
+    /// Dotted variable names to values.
+    pub values: Map<String, Value>,
+    /// Dotted variable names to one value per element of a `foreach`.
+    pub foreach_values: BTreeMap<String, Vec<Value>>,
+}
+
+/// A fact that an evaluation needed and did not have. Gather it and evaluate again.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum MissingFact {
+    /// A ConfigMap, `namespace/name`.
+    ConfigMap(String),
+    /// An API call, method and path or URL, with its body.
+    ApiCall {
+        /// `GET /apis/apps/v1/deployments`.
+        call: String,
+        /// JSON body of a POST; empty otherwise.
+        body: String,
+    },
+    /// Metadata of an image, by reference.
+    ImageMetadata(String),
+    /// Signatures of an image, by reference.
+    ImageTrust(String),
+    /// An entry of the global context.
+    GlobalContext(String),
+    /// Labels of a namespace.
+    NamespaceLabels(String),
+}
+
+impl std::fmt::Display for MissingFact {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::ConfigMap(name) => write!(f, "configmap {name} is not known"),
+            Self::ApiCall { call, .. } => write!(f, "the answer to `{call}` is not known"),
+            Self::ImageMetadata(image) => write!(f, "the metadata of image {image} is not known"),
+            Self::ImageTrust(image) => write!(f, "the signatures of image {image} are not known"),
+            Self::GlobalContext(name) => write!(f, "global context entry {name} is not known"),
+            Self::NamespaceLabels(name) => write!(f, "the labels of namespace {name} are not known"),
+        }
+    }
+}
+
+impl Snapshot {
+    /// Labels of a namespace; empty when it is not known.
+    pub(crate) fn labels_of(&self, namespace: &str) -> Option<&BTreeMap<String, String>> {
+        self.namespace_labels.get(namespace)
+    }
+
+    /// Values of a rule; an autogen rule falls back to the rule it came from.
+    pub(crate) fn rule_values(&self, policy: &str, rule: &str) -> Option<&RuleValues> {
+        let values = self.values.as_ref()?;
+        let origin = rule.strip_prefix("autogen-cronjob-").or_else(|| rule.strip_prefix("autogen-")).unwrap_or(rule);
+        let find = |rule: &str| values.rules.get(&(policy.to_owned(), rule.to_owned()));
+        find(rule).or_else(|| find(origin))
+    }
+}

@@ -1,0 +1,8 @@
+//! Values as the language compares them: wildcards, quantities, durations, versions, Go's text form of a value.
+
+pub(crate) mod go_text;
+
+pub(crate) use jmespath::duration::GoDuration as Duration;
+pub(crate) use jmespath::quantity::Quantity;
+pub(crate) use jmespath::semver_range::Version;
+pub(crate) use jmespath::wildcard;

@@ -1,0 +1,11 @@
+//! Integration tests of the engine: one binary.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking"
+)]
+
+mod loading;
+mod reviews;
