@@ -43,7 +43,7 @@ pub fn async_api() -> Value {
     let mut operations = Map::new();
     for event_type in EventType::ALL {
         let name = event_type.path();
-        let id = name.replace('.', "_").replace('-', "_");
+        let id = name.replace(['.', '-'], "_");
         channels.insert(id.clone(), channel(*event_type, &id));
         messages.insert(id.clone(), message(*event_type));
         operations.insert(

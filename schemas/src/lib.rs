@@ -13,7 +13,13 @@
 #![deny(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 #![cfg_attr(
     test,
-    allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "tests fail by panicking")
+    allow(
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::unwrap_used,
+        reason = "tests fail by panicking"
+    )
 )]
 
 pub mod ask;
@@ -32,5 +38,5 @@ mod subject;
 
 pub use envelope::{AnyEvent, Event, EventData, Header};
 pub use event_type::{EventType, Phase};
-pub use stream::{Bucket, Discard, STREAMS, Stream, SubjectTransform, BUCKETS};
+pub use stream::{BUCKETS, Bucket, Discard, STREAMS, Stream, SubjectTransform};
 pub use subject::{EventSubject, PARTITIONS, Subject, SubjectError, Token, partition};

@@ -44,7 +44,11 @@ impl FromStr for Token {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let is_token = !text.is_empty() && text.len() <= MAX_TOKEN && text.chars().all(is_token_char);
-        if is_token { Ok(Self(text.to_owned())) } else { Err(SubjectError::Token { token: text.chars().take(80).collect() }) }
+        if is_token {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(SubjectError::Token { token: text.chars().take(80).collect() })
+        }
     }
 }
 
@@ -163,7 +167,8 @@ impl FromStr for Subject {
 /// The partition of a key: FNV-1a (32 bit) modulo [`PARTITIONS`], as the server's `partition(n, token)` mapping computes it.
 #[must_use]
 pub fn partition(key: &Token) -> u32 {
-    let hash = key.as_str().bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    let hash =
+        key.as_str().bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
     hash.checked_rem(PARTITIONS).unwrap_or(0)
 }
 

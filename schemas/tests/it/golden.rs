@@ -14,13 +14,18 @@ fn frozen_bytes_are_decoded_by_the_current_reader() {
             if !path.exists() {
                 let event: AnyEvent = rmp_serde::from_slice(&bytes).unwrap();
                 std::fs::write(&path, &bytes).unwrap();
-                std::fs::write(folder.join(format!("{name}.json")), serde_json::to_string_pretty(&event).unwrap() + "\n").unwrap();
+                std::fs::write(
+                    folder.join(format!("{name}.json")),
+                    serde_json::to_string_pretty(&event).unwrap() + "\n",
+                )
+                .unwrap();
             }
         }
     }
     let names: Vec<String> = samples::all().into_iter().map(|(name, _)| name).collect();
     for name in names {
-        let bytes = std::fs::read(folder.join(format!("{name}.msgpack"))).expect("run `make golden` to add a new sample");
+        let bytes =
+            std::fs::read(folder.join(format!("{name}.msgpack"))).expect("run `make golden` to add a new sample");
         schemas::wire::check(&bytes).unwrap();
         let event: AnyEvent = rmp_serde::from_slice(&bytes).unwrap();
         let expected: serde_json::Value =
@@ -34,7 +39,10 @@ fn frozen_bytes_are_decoded_by_the_current_reader() {
 fn what_is_written_today_equals_the_frozen_bytes() {
     for (name, bytes) in samples::all() {
         let frozen = std::fs::read(documents::root().join(format!("golden/v1/{name}.msgpack"))).unwrap();
-        assert!(bytes == frozen, "{name}: the encoding of version 1 changed; within v1 only optional fields may be added");
+        assert!(
+            bytes == frozen,
+            "{name}: the encoding of version 1 changed; within v1 only optional fields may be added"
+        );
     }
 }
 

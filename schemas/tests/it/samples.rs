@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use model::{Digest, EventId, Identity, SecretRef, Severity, Timestamp};
 use schemas::build::v1::{Finding, ImageScanned, OperatingSystem, SeverityCounts};
-use schemas::deploy::v1::{AdmissionReviewed, AdmittedImage, Decision, PodCreated, PolicyChanged, PolicyResult, RuleVerdict};
+use schemas::deploy::v1::{
+    AdmissionReviewed, AdmittedImage, Decision, PodCreated, PolicyChanged, PolicyResult, RuleVerdict,
+};
 use schemas::incident::v1::{CaseOpened, Evidence, Factor, Incident, Status};
 use schemas::run::v1::{Alert, ContainerStarted, EventsLost, Process, RuleMatched};
 use schemas::start::v1::{KeyDigest, SecretDelivered, SecretRotated, SecretSyncFailed, SecretSynced};
@@ -130,7 +132,11 @@ fn delivered() -> SecretDelivered {
 }
 
 fn started() -> ContainerStarted {
-    ContainerStarted { process: process(), image: "registry.example/shop/web:1.0".to_owned(), cgroup: "/kubepods/x".to_owned() }
+    ContainerStarted {
+        process: process(),
+        image: "registry.example/shop/web:1.0".to_owned(),
+        cgroup: "/kubepods/x".to_owned(),
+    }
 }
 
 fn matched() -> RuleMatched {
@@ -143,7 +149,10 @@ fn matched() -> RuleMatched {
             tags: vec!["container".to_owned(), "T1555".to_owned()],
             time: time(3),
             hostname: "node-1".to_owned(),
-            output_fields: BTreeMap::from([("fd.name".to_owned(), "/etc/shadow".into()), ("proc.pid".to_owned(), 42.into())]),
+            output_fields: BTreeMap::from([
+                ("fd.name".to_owned(), "/etc/shadow".into()),
+                ("proc.pid".to_owned(), 42.into()),
+            ]),
         },
         event: "openat".to_owned(),
         process: process(),
@@ -228,11 +237,21 @@ fn secret(version: &str) -> SecretRef {
 }
 
 fn image() -> AdmittedImage {
-    AdmittedImage { container: "web".to_owned(), reference: "registry.example/shop/web:1.0".to_owned(), digest: Some(digest()) }
+    AdmittedImage {
+        container: "web".to_owned(),
+        reference: "registry.example/shop/web:1.0".to_owned(),
+        digest: Some(digest()),
+    }
 }
 
 fn process() -> Process {
-    Process { pid: 42, name: "cat".to_owned(), exe: "/bin/busybox".to_owned(), cmdline: "cat /etc/shadow".to_owned(), uid: 0 }
+    Process {
+        pid: 42,
+        name: "cat".to_owned(),
+        exe: "/bin/busybox".to_owned(),
+        cmdline: "cat /etc/shadow".to_owned(),
+        uid: 0,
+    }
 }
 
 fn digest() -> Digest {

@@ -1,1 +1,33 @@
-//! Not built yet.
+//! The only door to NATS and to MessagePack.
+//!
+//! ```text
+//! publish:  typed data -> Event -> bytes -> queue (memory, or a spool on disk) -> JetStream -> ack -> kept 3 min -> dropped
+//! consume:  JetStream -> bytes -> limits -> Event -> handler -> Result -> ack | retry after | park (dead letter)
+//! ```
+//!
+//! Nothing is dropped silently: what a bounded queue could not hold is counted by class and published as `run.events.lost`.
+
+#![warn(missing_docs)]
+
+mod ask;
+mod codec;
+mod config;
+mod connection;
+mod consume;
+mod cursor;
+mod lease;
+mod publish;
+mod queue;
+mod spool;
+mod streams;
+mod trace;
+
+pub use ask::{AskFailure, Asked, Request};
+pub use codec::{decode, decode_any, encode};
+pub use config::{Auth, Config, Spool as SpoolConfig, Tls};
+pub use connection::{Bus, ConnectError, Origin, ParkError};
+pub use consume::{ConsumeError, Delivery, Disposed, Disposition, Subscription};
+pub use cursor::{Cursor, CursorError, From, Stored};
+pub use lease::{Lease, LeaseError};
+pub use publish::{Class, Losses, Outgoing, PublishError, Publisher};
+pub use streams::StreamError;

@@ -61,7 +61,9 @@ impl FromStr for ImageReference {
             return Err(fault("the length must be from 1 to 1024 bytes"));
         }
         let (rest, digest) = match text.split_once('@') {
-            Some((rest, digest)) => (rest, Some(digest.parse().map_err(|_| fault("the digest after `@` is malformed"))?)),
+            Some((rest, digest)) => {
+                (rest, Some(digest.parse().map_err(|_| fault("the digest after `@` is malformed"))?))
+            }
             None => (text, None),
         };
         let (registry, rest) = split_registry(rest);
@@ -75,8 +77,11 @@ impl FromStr for ImageReference {
         if tag.is_some_and(|tag| !is_tag(tag)) {
             return Err(fault("a tag is up to 128 letters, digits, `.`, `_` and `-`"));
         }
-        let repository =
-            if registry == DOCKER && !repository.contains('/') { format!("library/{repository}") } else { repository.to_owned() };
+        let repository = if registry == DOCKER && !repository.contains('/') {
+            format!("library/{repository}")
+        } else {
+            repository.to_owned()
+        };
         let tag = tag.map(str::to_owned).or_else(|| digest.is_none().then(|| "latest".to_owned()));
         Ok(Self { registry: registry.to_owned(), repository, tag, digest })
     }

@@ -137,7 +137,9 @@ pub struct PackageUrlError {
 fn encode(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
     for byte in text.bytes() {
         match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' | b'_' | b'~' | b':' => write!(f, "{}", char::from(byte))?,
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' | b'_' | b'~' | b':' => {
+                write!(f, "{}", char::from(byte))?
+            }
             _ => write!(f, "%{byte:02X}")?,
         }
     }
@@ -173,7 +175,10 @@ mod tests {
     fn parses_and_prints_canonically() {
         for (input, canonical) in [
             ("pkg:pypi/urllib3@1.26.4", "pkg:pypi/urllib3@1.26.4"),
-            ("pkg:deb/debian/curl@7.50.3-1?distro=jessie&arch=i386", "pkg:deb/debian/curl@7.50.3-1?arch=i386&distro=jessie"),
+            (
+                "pkg:deb/debian/curl@7.50.3-1?distro=jessie&arch=i386",
+                "pkg:deb/debian/curl@7.50.3-1?arch=i386&distro=jessie",
+            ),
             ("pkg:npm/%40angular/core@12.3.1", "pkg:npm/%40angular/core@12.3.1"),
             ("pkg:npm/@angular/core", "pkg:npm/%40angular/core"),
             ("pkg:golang/github.com/a/b@v1.0.0#c/d", "pkg:golang/github.com/a/b@v1.0.0#c/d"),

@@ -125,7 +125,13 @@ impl Corpus {
                 }
             };
             if verdict == "fail" {
-                let _ = writeln!(faults, "fails: {}\n  expected {}\n  got      {}", case.id, short(&case.expected), short(&case.got));
+                let _ = writeln!(
+                    faults,
+                    "fails: {}\n  expected {}\n  got      {}",
+                    case.id,
+                    short(&case.expected),
+                    short(&case.got)
+                );
             }
             let line = json!({ "id": case.id, "verdict": verdict, "expected": case.expected, "got": case.got });
             let _ = writeln!(out, "{line}");

@@ -2,4 +2,5 @@
 //! their own and ended by process id. Nothing but tests depends on this crate.
 
 pub mod corpus;
+pub mod parts;
 pub mod require;

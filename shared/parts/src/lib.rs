@@ -1,0 +1,14 @@
+//! The real servers that biotope works with, as child processes: nats-server, OpenBao, an OCI registry.
+//!
+//! Used by `biotope up` and `biotope demo`, and by tests. Every part listens on a loopback port of its own, keeps its data in a
+//! folder that the caller gives, and is ended by its process id.
+
+#![warn(missing_docs)]
+
+mod find;
+mod process;
+mod servers;
+
+pub use find::{MissingTool, Tool, find, tools_folder};
+pub use process::{Process, ProcessError, free_port, wait_until};
+pub use servers::{Nats, OpenBao, Registry, StartError};

@@ -1,0 +1,189 @@
+//! The servers, each with what its clients need to know.
+
+use std::fs;
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use crate::find::{MissingTool, Tool, find};
+use crate::process::{Process, ProcessError, free_port, wait_until};
+
+/// A nats-server with JetStream, on a port that the system chose.
+#[derive(Debug)]
+pub struct Nats {
+    /// The process.
+    pub process: Process,
+    /// Its port.
+    pub port: u16,
+    folder: PathBuf,
+    jetstream: bool,
+}
+
+impl Nats {
+    /// Starts a server with its store in `folder`.
+    ///
+    /// # Errors
+    /// When the program is missing or the server does not come up.
+    pub fn start(folder: &Path) -> Result<Self, StartError> {
+        Self::start_with(folder, None, true)
+    }
+
+    /// Starts a server on a given port (`None` lets the system choose), with or without JetStream.
+    ///
+    /// # Errors
+    /// As [`Nats::start`].
+    pub fn start_with(folder: &Path, port: Option<u16>, jetstream: bool) -> Result<Self, StartError> {
+        fs::create_dir_all(folder)?;
+        let port = match port {
+            Some(port) => port,
+            None => free_port()?,
+        };
+        let mut command = Command::new(find(Tool::NatsServer)?);
+        command.args(["-a", "127.0.0.1", "-p", &port.to_string()]);
+        if jetstream {
+            command.arg("-js").arg("-sd").arg(folder.join("store"));
+        }
+        let mut process = Process::start("nats-server", &mut command, &folder.join("nats-server.log"))?;
+        await_port(&mut process, port)?;
+        Ok(Self { process, port, folder: folder.to_owned(), jetstream })
+    }
+
+    /// The address for clients.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    /// Ends the server at once and starts it again with the same port and store.
+    ///
+    /// # Errors
+    /// As [`Nats::start`].
+    pub fn restart(&mut self) -> Result<(), StartError> {
+        self.process.kill();
+        *self = Self::start_with(&self.folder.clone(), Some(self.port), self.jetstream)?;
+        Ok(())
+    }
+}
+
+/// An OpenBao server in development mode: unsealed, KV version 2 at `secret/`, in memory.
+#[derive(Debug)]
+pub struct OpenBao {
+    /// The process.
+    pub process: Process,
+    /// Its address, `http://127.0.0.1:<port>`.
+    pub address: String,
+    /// The root token.
+    pub token: String,
+    program: PathBuf,
+}
+
+impl OpenBao {
+    /// Starts a server.
+    ///
+    /// # Errors
+    /// When the program is missing or the server does not come up.
+    pub fn start(folder: &Path, token: &str) -> Result<Self, StartError> {
+        fs::create_dir_all(folder)?;
+        let program = find(Tool::OpenBao)?;
+        let port = free_port()?;
+        let mut command = Command::new(&program);
+        command.args(["server", "-dev", "-dev-no-store-token"]);
+        command.arg(format!("-dev-root-token-id={token}")).arg(format!("-dev-listen-address=127.0.0.1:{port}"));
+        command.env("HOME", folder);
+        let mut process = Process::start("openbao", &mut command, &folder.join("openbao.log"))?;
+        await_port(&mut process, port)?;
+        let mut server =
+            Self { process, address: format!("http://127.0.0.1:{port}"), token: token.to_owned(), program };
+        // The port opens before the mount at secret/ is there.
+        let ready = wait_until(Duration::from_secs(20), || {
+            server.command(&["kv", "get", "secret/none"]).ok().filter(|said| said.contains("No value"))
+        });
+        if ready.is_none() && server.process.ended().is_some() {
+            return Err(failed(&server.process));
+        }
+        Ok(server)
+    }
+
+    /// Runs the `bao` command against this server and returns what it printed, also when it failed.
+    ///
+    /// # Errors
+    /// When the command cannot be run.
+    pub fn command(&self, arguments: &[&str]) -> Result<String, StartError> {
+        let mut command = Command::new(&self.program);
+        command.args(arguments).env("BAO_ADDR", &self.address).env("BAO_TOKEN", &self.token);
+        let output = command.output()?;
+        Ok(String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+    }
+}
+
+/// An OCI registry with its blobs in a folder.
+#[derive(Debug)]
+pub struct Registry {
+    /// The process.
+    pub process: Process,
+    /// Its address, `127.0.0.1:<port>`, the first part of image references.
+    pub address: String,
+}
+
+impl Registry {
+    /// Starts a registry.
+    ///
+    /// # Errors
+    /// When the program is missing or the server does not come up.
+    pub fn start(folder: &Path) -> Result<Self, StartError> {
+        fs::create_dir_all(folder.join("blobs"))?;
+        let port = free_port()?;
+        let config = folder.join("registry.yml");
+        let blobs = folder.join("blobs");
+        fs::write(
+            &config,
+            format!(
+                "version: 0.1\nlog: {{ level: warn }}\nstorage:\n  delete: {{ enabled: true }}\n  filesystem: {{ rootdirectory: {} }}\nhttp: {{ addr: '127.0.0.1:{port}' }}\n",
+                blobs.display()
+            ),
+        )?;
+        let mut command = Command::new(find(Tool::Registry)?);
+        command.arg("serve").arg(&config);
+        let mut process = Process::start("docker-registry", &mut command, &folder.join("registry.log"))?;
+        await_port(&mut process, port)?;
+        Ok(Self { process, address: format!("127.0.0.1:{port}") })
+    }
+}
+
+fn await_port(process: &mut Process, port: u16) -> Result<(), StartError> {
+    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    let up = wait_until(Duration::from_secs(30), || {
+        if process.ended().is_some() {
+            return Some(false);
+        }
+        TcpStream::connect_timeout(&address, Duration::from_millis(200)).ok().map(|_| true)
+    });
+    if up == Some(true) { Ok(()) } else { Err(failed(process)) }
+}
+
+fn failed(process: &Process) -> StartError {
+    StartError::NotUp { name: process.name().to_owned(), log: process.last_lines(8) }
+}
+
+/// A server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Its program is missing.
+    #[error(transparent)]
+    Missing(#[from] MissingTool),
+    /// Its process cannot be started.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+    /// A file or port of it.
+    #[error("cannot prepare a server: {0}")]
+    Io(#[from] std::io::Error),
+    /// It ended, or does not answer.
+    #[error("{name} did not come up; its log ends with:\n{log}")]
+    NotUp {
+        /// Its name.
+        name: String,
+        /// The end of its log.
+        log: String,
+    },
+}
