@@ -118,7 +118,10 @@ pub fn parse<C: Configuration>(text: &str, path: &Path) -> Result<Settings<C>, L
     }
     let settings = serde_saphyr::from_str(text).map_err(|error| {
         let (line, column) = error.location().map_or((0, 0), |at| (at.line(), at.column()));
-        let what = error.to_string().lines().next().unwrap_or_default().to_owned();
+        let said = error.to_string();
+        let first = said.lines().next().unwrap_or_default();
+        // The library repeats the place in front of its message.
+        let what = first.split_once(&format!("column {column}: ")).map_or(first, |(_, what)| what).to_owned();
         LoadError::Parse { path: path.to_owned(), line, column, what }
     })?;
     checked(settings, path)
