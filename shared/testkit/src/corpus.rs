@@ -103,8 +103,23 @@ impl Corpus {
     ///
     /// # Panics
     /// When an unlisted case failed or a listed one passed, unless the corpora were given by hand.
-    #[expect(clippy::print_stdout, clippy::panic, reason = "the line is the interface; a test fails by panicking")]
     pub fn finish(self, exceptions: &str) {
+        let (passed, all) = self.count();
+        let unit = if self.unit.is_empty() { String::new() } else { format!(" {}", self.unit) };
+        self.conclude(exceptions, &format!("{passed} of {all}{unit}"));
+    }
+
+    /// [`Corpus::finish`] for a corpus of test files with rows: `N of M tests, N of M rows`.
+    ///
+    /// # Panics
+    /// As `finish` does.
+    pub fn finish_with_tests(self, (tests_passed, tests): (usize, usize), exceptions: &str) {
+        let (passed, all) = self.count();
+        self.conclude(exceptions, &format!("{tests_passed} of {tests} tests, {passed} of {all} rows"));
+    }
+
+    #[expect(clippy::print_stdout, reason = "the line is the interface")]
+    fn conclude(self, exceptions: &str, count: &str) {
         let mut listed: BTreeMap<&str, &str> = exceptions
             .lines()
             .filter(|line| !line.starts_with("# ") && !line.trim().is_empty())
@@ -140,13 +155,11 @@ impl Corpus {
             let _ = writeln!(faults, "listed but not in the corpus: {id}");
         }
         self.write(&out);
-        let (passed, all) = self.count();
         let faults: String = faults.lines().take(120).fold(String::new(), |text, line| text + line + "\n");
         if !self.by_hand && !faults.is_empty() {
             println!("{faults}");
         }
-        let unit = if self.unit.is_empty() { String::new() } else { format!(" {}", self.unit) };
-        println!("CORPUS {}: {passed} of {all}{unit}", self.name);
+        println!("CORPUS {}: {count}", self.name);
         assert!(self.by_hand || faults.is_empty(), "corpus {} differs from its exceptions file", self.name);
     }
 
