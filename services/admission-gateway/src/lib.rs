@@ -1,1 +1,45 @@
-//! Not built yet.
+//! The admission gateway: a webhook that judges by policies and by what the other phases know.
+//!
+//! ```text
+//! AdmissionReview --webhook--> review: decode -> gather (memory only) -> decide (engine) -> answer + deploy.admission.reviewed
+//! policies/  --folder--> PolicySet, swapped whole, deploy.policy.changed
+//! manifests/ --folder--> deploy.pod.created
+//! BIOTOPE_BUILD, BIOTOPE_INCIDENTS --facts--> snapshot in memory
+//! ```
+
+mod config;
+mod facts;
+mod folder;
+mod manifests;
+mod metrics;
+mod policies;
+mod review;
+mod tls;
+mod webhook;
+
+use anyhow::Context as _;
+use service::Context;
+
+pub use config::{Config, OnFault};
+
+use crate::facts::Facts;
+use crate::manifests::Manifests;
+use crate::metrics::Metrics;
+use crate::policies::Policies;
+use crate::review::Reviewer;
+
+/// Starts the gateway: ready once the bus is reached, the facts are read up to now, the policies are loaded and the webhook listens.
+///
+/// # Errors
+/// When the bus, the certificates or the address cannot be used.
+pub async fn start(context: Context, config: Config) -> anyhow::Result<()> {
+    let metrics = Metrics::register(&context);
+    let certificates = tls::load_or_make(&config).context("cannot prepare certificates")?;
+    let bus = context.connect_bus().await?;
+    let publisher = context.publisher(&bus)?;
+    let facts = Facts::follow(&context, &bus);
+    let policies = Policies::watch(&context, &config.policies, publisher.clone());
+    let manifests = Manifests::watch(&context, config.manifests.as_deref(), facts.clone(), publisher.clone());
+    let reviewer = Reviewer { policies, facts, manifests, publisher, metrics, bus, config: config.clone() };
+    webhook::serve(&context, &config, certificates, reviewer).await
+}

@@ -22,6 +22,8 @@ mod spool;
 mod streams;
 mod trace;
 
+pub use trace::current as current_traceparent;
+
 pub use ask::{AskFailure, Asked, Request};
 pub use codec::{decode, decode_any, encode};
 pub use config::{Auth, Config, Spool as SpoolConfig, Tls};

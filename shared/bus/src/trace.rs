@@ -3,8 +3,9 @@
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-/// The context of the current span, when its trace is sampled.
-pub(crate) fn current() -> Option<String> {
+/// The trace context of the current span as a `traceparent`, when its trace is sampled.
+#[must_use]
+pub fn current() -> Option<String> {
     let context = tracing::Span::current().context();
     let span = context.span();
     let span = span.span_context();

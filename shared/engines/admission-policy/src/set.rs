@@ -70,6 +70,12 @@ impl PolicySet {
         self.policies.len()
     }
 
+    /// The exceptions, `namespace/name`, in the order they were loaded.
+    #[must_use]
+    pub fn exceptions(&self) -> Vec<String> {
+        self.exceptions.iter().map(|exception| exception.key.clone()).collect()
+    }
+
     /// Whether the set holds no policy.
     #[must_use]
     pub fn is_empty(&self) -> bool {

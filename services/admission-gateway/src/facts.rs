@@ -1,0 +1,189 @@
+//! What the other phases know, kept in memory: scan results by digest, open incidents, and what manifests say of the cluster.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use admission_policy::Snapshot;
+use arc_swap::ArcSwap;
+use bus::{Bus, From, Stored};
+use model::{Digest, ImageReference};
+use schemas::incident::v1::{Incident, Status};
+use schemas::{AnyEvent, EventType, Phase};
+use serde_json::{Map, Value, json};
+use service::{Context, ReadyHandle};
+
+/// The facts at hand. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Facts {
+    snapshot: Arc<ArcSwap<Snapshot>>,
+    known: Arc<Mutex<Known>>,
+}
+
+/// What the snapshot is built from.
+#[derive(Debug, Default)]
+struct Known {
+    images: BTreeMap<String, Value>,
+    digests: BTreeMap<String, Digest>,
+    incidents: BTreeMap<String, (String, Value)>,
+    namespaces: BTreeMap<String, BTreeMap<String, String>>,
+    config_maps: BTreeMap<String, Value>,
+}
+
+impl Facts {
+    /// Reads build and incident events from the last of each subject on, for as long as the service lives.
+    pub(crate) fn follow(context: &Context, bus: &Bus) -> Self {
+        let facts = Self { snapshot: Arc::default(), known: Arc::default() };
+        for (stream, part) in [("BIOTOPE_BUILD", "scan facts"), ("BIOTOPE_INCIDENTS", "incident facts")] {
+            let from = if stream == "BIOTOPE_BUILD" { From::LastPerSubject } else { From::Beginning };
+            let reader = facts.clone().read(context.clone(), bus.clone(), (stream, from), context.readiness.part(part));
+            context.spawn_vital(part, reader);
+        }
+        facts
+    }
+
+    /// The snapshot for one review.
+    pub(crate) fn now(&self) -> Arc<Snapshot> {
+        self.snapshot.load_full()
+    }
+
+    /// The digest of a reference: its own, or that of the last scan of the same reference.
+    pub(crate) fn digest(&self, reference: &str) -> Option<Digest> {
+        let parsed: ImageReference = reference.parse().ok()?;
+        let known =
+            || self.known.lock().unwrap_or_else(PoisonError::into_inner).digests.get(&parsed.to_string()).cloned();
+        parsed.digest().cloned().or_else(known)
+    }
+
+    /// Whether the image behind a reference was scanned.
+    pub(crate) fn is_scanned(&self, reference: &str) -> bool {
+        let Some(digest) = self.digest(reference) else { return false };
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).images.contains_key(digest.as_str())
+    }
+
+    /// Replaces what manifests say of namespaces and config maps.
+    pub(crate) fn set_cluster(
+        &self,
+        namespaces: BTreeMap<String, BTreeMap<String, String>>,
+        config_maps: BTreeMap<String, Value>,
+    ) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        (known.namespaces, known.config_maps) = (namespaces, config_maps);
+        self.snapshot.store(Arc::new(known.snapshot()));
+    }
+
+    async fn read(
+        self,
+        context: Context,
+        bus: Bus,
+        (stream, from): (&'static str, From),
+        ready: ReadyHandle,
+    ) -> anyhow::Result<()> {
+        let mut cursor = bus.cursor(stream, from, Vec::new());
+        let mut is_caught_up = false;
+        while !context.shutdown.is_cancelled() {
+            let batch = tokio::select! {
+                () = context.shutdown.cancelled() => break,
+                batch = cursor.next_batch(1_000, Duration::from_millis(300)) => batch,
+            };
+            if !batch.is_empty() {
+                self.fold(&batch);
+            }
+            // Nothing came, or nothing more waits: what the stream had is read.
+            is_caught_up |= bus.is_connected() && batch.last().is_none_or(|last| last.pending == 0);
+            if is_caught_up {
+                ready.ready();
+            }
+        }
+        Ok(())
+    }
+
+    fn fold(&self, batch: &[Stored]) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        for stored in batch {
+            match bus::decode_any(&stored.payload) {
+                Ok(event) => known.fold(&event),
+                Err(error) => tracing::warn!(subject = stored.subject, %error, "fact cannot be read and is left out"),
+            }
+        }
+        self.snapshot.store(Arc::new(known.snapshot()));
+    }
+}
+
+impl Known {
+    fn fold(&mut self, event: &AnyEvent) {
+        match event.known_type() {
+            Some(EventType::ImageScanned) => {
+                let Some(digest) =
+                    event.data.get("digest").and_then(Value::as_str).and_then(|text| text.parse::<Digest>().ok())
+                else {
+                    return;
+                };
+                let reference = event
+                    .data
+                    .get("image")
+                    .and_then(Value::as_str)
+                    .and_then(|text| text.parse::<ImageReference>().ok());
+                if let Some(reference) = reference {
+                    self.digests.insert(reference.to_string(), digest.clone());
+                }
+                self.images.insert(digest.to_string(), scan_facts(event));
+            }
+            Some(EventType::FindingsChanged) => {
+                let digest = event.data.get("digest").and_then(Value::as_str).unwrap_or_default();
+                if let (Some(image), Some(counts)) = (self.images.get_mut(digest), event.data.get("counts")) {
+                    image["counts"] = counts.clone();
+                }
+            }
+            Some(event_type) if event_type.phase() == Phase::Incident => self.fold_incident(event),
+            _ => {}
+        }
+    }
+
+    fn fold_incident(&mut self, event: &AnyEvent) {
+        let Ok(incident) = serde_json::from_value::<Incident>(event.data.clone()) else { return };
+        let digest = incident.identity.image_digest.as_ref().map(ToString::to_string);
+        match (incident.status, digest) {
+            (Status::Open, Some(digest)) => {
+                let fact = json!({ "id": incident.id, "rule": incident.rule, "severity": incident.severity, "title": incident.title });
+                self.incidents.insert(incident.id.to_string(), (digest, fact));
+            }
+            _ => drop(self.incidents.remove(incident.id.as_str())),
+        }
+    }
+
+    /// As policies see it: `biotope.images."<digest or reference>"`, `biotope.incidents."<digest>"`.
+    fn snapshot(&self) -> Snapshot {
+        let mut images: Map<String, Value> =
+            self.images.iter().map(|(digest, facts)| (digest.clone(), facts.clone())).collect();
+        for (reference, digest) in &self.digests {
+            if let Some(facts) = self.images.get(digest.as_str()) {
+                images.insert(reference.clone(), facts.clone());
+            }
+        }
+        let mut incidents: BTreeMap<&str, Vec<&Value>> = BTreeMap::new();
+        for (digest, fact) in self.incidents.values() {
+            incidents.entry(digest).or_default().push(fact);
+        }
+        Snapshot {
+            namespace_labels: self.namespaces.clone(),
+            config_maps: self.config_maps.clone(),
+            biotope: json!({ "images": images, "incidents": incidents, "secrets": {} }),
+            ..Snapshot::default()
+        }
+    }
+}
+
+fn scan_facts(event: &AnyEvent) -> Value {
+    let of = |key: &str| event.data.get(key).cloned().unwrap_or(Value::Null);
+    json!({
+        "digest": of("digest"),
+        "image": of("image"),
+        "scanned": event.time,
+        "partial": of("partial"),
+        "packages": of("packages"),
+        "counts": of("counts"),
+        "findings": of("findings"),
+        "database": of("database"),
+    })
+}

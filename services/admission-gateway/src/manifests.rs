@@ -1,0 +1,184 @@
+//! The embedded source of workloads: a folder of manifests, as static pods are.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bus::{Class, Outgoing, Publisher};
+use model::{Fault, FaultKind, Identity, PodUid};
+use schemas::Token;
+use schemas::deploy::v1::{AdmittedImage, PodCreated};
+use serde_json::Value;
+use service::Context;
+use sha2::{Digest as _, Sha256};
+
+use crate::facts::Facts;
+use crate::folder::{self, Listing};
+
+/// Follows a folder of manifests and publishes each pod once.
+#[derive(Clone, Debug)]
+pub(crate) struct Manifests;
+
+impl Manifests {
+    /// Starts following `folder`; does nothing without one.
+    pub(crate) fn watch(context: &Context, folder: Option<&Path>, facts: Facts, publisher: Publisher) -> Self {
+        if let Some(folder) = folder {
+            let watcher = Watcher {
+                folder: folder.to_owned(),
+                facts,
+                publisher,
+                context: context.clone(),
+                seen: BTreeSet::new(),
+            };
+            context.spawn_vital("manifests", watcher.run());
+        }
+        Self
+    }
+}
+
+struct Watcher {
+    folder: PathBuf,
+    facts: Facts,
+    publisher: Publisher,
+    context: Context,
+    seen: BTreeSet<PodUid>,
+}
+
+impl Watcher {
+    async fn run(mut self) -> anyhow::Result<()> {
+        let mut before: Option<Listing> = None;
+        loop {
+            match folder::list(&self.folder) {
+                Ok(listing) if before.as_ref() != Some(&listing) => {
+                    self.load(&listing).await;
+                    before = Some(listing);
+                }
+                Ok(_) => {}
+                Err(error) => tracing::warn!(folder = %self.folder.display(), %error, "manifests cannot be listed"),
+            }
+            tokio::select! {
+                () = self.context.shutdown.cancelled() => return Ok(()),
+                () = tokio::time::sleep(Duration::from_millis(500)) => {}
+            }
+        }
+    }
+
+    async fn load(&mut self, listing: &Listing) {
+        let (texts, unreadable) = listing.read();
+        let mut faults: Vec<Fault> = unreadable
+            .iter()
+            .map(|(name, error)| Fault::new(FaultKind::Invalid, name, format!("unreadable: {error}")))
+            .collect();
+        let (mut namespaces, mut config_maps) = (BTreeMap::new(), BTreeMap::new());
+        for (name, text) in &texts {
+            for object in objects(name, text, &mut faults) {
+                let kind = object.get("kind").and_then(Value::as_str).unwrap_or_default();
+                match kind {
+                    "Pod" => self.pod(&object, name, &mut faults).await,
+                    "Namespace" => drop(namespaces.insert(text_at(&object, "/metadata/name"), labels(&object))),
+                    "ConfigMap" => {
+                        let key = format!("{}/{}", namespace(&object), text_at(&object, "/metadata/name"));
+                        config_maps.insert(key, object);
+                    }
+                    other => faults.push(
+                        Fault::new(FaultKind::Unsupported, name, format!("kind `{other}` in the manifests folder"))
+                            .cure("put Pod, Namespace and ConfigMap manifests here"),
+                    ),
+                }
+            }
+        }
+        self.facts.set_cluster(namespaces, config_maps);
+        self.context.faults.replace("manifests", faults);
+    }
+
+    async fn pod(&mut self, object: &Value, file: &str, faults: &mut Vec<Fault>) {
+        let Some(spec) = kubernetes::pod::spec(object) else {
+            faults.push(Fault::new(FaultKind::Invalid, file, "pod without `spec`"));
+            return;
+        };
+        let Some(identity) = self.identity(object, spec) else {
+            faults.push(
+                Fault::new(FaultKind::Invalid, file, "pod with a malformed `metadata.uid`")
+                    .cure("use a lower-case UUID"),
+            );
+            return;
+        };
+        let Some(uid) = identity.pod_uid.clone().filter(|uid| self.seen.insert(uid.clone())) else { return };
+        let image = |container: kubernetes::pod::Container<'_>| AdmittedImage {
+            container: container.name.to_owned(),
+            reference: container.image.to_owned(),
+            digest: self.facts.digest(container.image),
+        };
+        let data = PodCreated {
+            images: kubernetes::pod::containers(spec).into_iter().map(image).collect(),
+            secrets: kubernetes::pod::secrets(spec).into_keys().map(str::to_owned).collect(),
+            labels: labels(object),
+            node: text_at(spec, "/nodeName"),
+        };
+        let key = Token::from(&uid);
+        let outgoing = Outgoing { time: service::now(), key, identity, class: Class::Normal, id: None, data };
+        if let Err(error) = self.publisher.publish(outgoing).await {
+            tracing::error!(%error, pod = %uid, "pod was not published");
+        }
+    }
+
+    fn identity(&self, object: &Value, spec: &Value) -> Option<Identity> {
+        let uid = match object.pointer("/metadata/uid").and_then(Value::as_str) {
+            Some(uid) => uid.parse().ok()?,
+            None => static_uid(object)?,
+        };
+        let first = kubernetes::pod::containers(spec).into_iter().last();
+        let admission = object
+            .pointer("/metadata/annotations")
+            .and_then(|annotations| annotations.get(kubernetes::keys::ADMISSION_ID));
+        let account = spec.get("serviceAccountName").and_then(Value::as_str);
+        Some(Identity {
+            image_digest: first.as_ref().and_then(|container| self.facts.digest(container.image)),
+            image: first.map(|container| container.image.to_owned()),
+            admission_id: admission.and_then(Value::as_str).and_then(|id| id.parse().ok()),
+            pod_uid: Some(uid),
+            pod_name: Some(text_at(object, "/metadata/name")),
+            namespace: Some(namespace(object)),
+            workload: kubernetes::pod::workload(object),
+            service_account: account.map(str::to_owned),
+            ..Identity::default()
+        })
+    }
+}
+
+/// A static pod's uid is a hash of its manifest, 32 hex digits, as the kubelet makes it.
+fn static_uid(object: &Value) -> Option<PodUid> {
+    let hash = Sha256::digest(object.to_string().as_bytes());
+    let hex: String = hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    hex.parse().ok()
+}
+
+fn objects(name: &str, text: &str, faults: &mut Vec<Fault>) -> Vec<Value> {
+    match serde_saphyr::from_multiple::<Value>(text) {
+        Ok(objects) => objects.into_iter().filter(|object| !object.is_null()).collect(),
+        Err(error) => {
+            let (line, column) = error.location().map_or((0, 0), |at| (at.line(), at.column()));
+            let place = |number: u64| u32::try_from(number).unwrap_or(0);
+            faults.push(
+                Fault::new(FaultKind::Invalid, name, "not YAML").at(place(line), place(column)).cure("mend the syntax"),
+            );
+            Vec::new()
+        }
+    }
+}
+
+fn labels(object: &Value) -> BTreeMap<String, String> {
+    let labels = object.pointer("/metadata/labels").and_then(Value::as_object);
+    let pair = |(key, value): (&String, &Value)| Some((key.clone(), value.as_str()?.to_owned()));
+    labels.into_iter().flatten().filter_map(pair).collect()
+}
+
+fn namespace(object: &Value) -> String {
+    Some(text_at(object, "/metadata/namespace"))
+        .filter(|namespace| !namespace.is_empty())
+        .unwrap_or_else(|| "default".to_owned())
+}
+
+fn text_at(object: &Value, pointer: &str) -> String {
+    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
+}

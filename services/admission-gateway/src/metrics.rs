@@ -1,0 +1,47 @@
+//! The gateway's metrics.
+
+use std::time::Duration;
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use service::Context;
+use service::prometheus_client;
+
+/// Counters of reviews.
+#[derive(Clone, Debug)]
+pub(crate) struct Metrics {
+    pub(crate) received: Counter,
+    pub(crate) faults: Counter,
+    decided: Family<DecisionLabel, Counter>,
+    latency: Histogram,
+}
+
+type DecisionLabel = [(&'static str, &'static str); 1];
+
+impl Metrics {
+    pub(crate) fn register(context: &Context) -> Self {
+        let metrics = Self {
+            received: Counter::default(),
+            faults: Counter::default(),
+            decided: Family::default(),
+            latency: Histogram::new(exponential_buckets(0.000_02, 2.0, 16)),
+        };
+        context.metrics.register(|registry| {
+            registry.register("admission_gateway_reviews_received", "Reviews received", metrics.received.clone());
+            registry.register("admission_gateway_reviews_decided", "Reviews decided", metrics.decided.clone());
+            registry.register(
+                "admission_gateway_reviews_failed",
+                "Reviews that met a fault of the gateway",
+                metrics.faults.clone(),
+            );
+            registry.register("admission_gateway_decision_seconds", "Time to decide", metrics.latency.clone());
+        });
+        metrics
+    }
+
+    pub(crate) fn decided(&self, decision: &'static str, took: Duration) {
+        self.decided.get_or_create(&[("decision", decision)]).inc();
+        self.latency.observe(took.as_secs_f64());
+    }
+}

@@ -1,0 +1,238 @@
+//! One review: decode -> gather -> decide -> answer and publish. Nothing here waits on I/O.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Instant;
+
+use admission_policy::{Action, Outcome, Request, ReviewError, RuleKind, RuleVerdict, Status};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bus::{Bus, Class, Outgoing, Publisher};
+use model::Identity;
+use schemas::Token;
+use schemas::ask::{ScanReply, ScanRequest};
+use schemas::deploy::v1::{AdmissionReviewed, AdmittedImage, Decision, PolicyResult, RuleVerdict as Verdict};
+use serde_json::{Value, json};
+
+use crate::config::{Config, OnFault};
+use crate::facts::Facts;
+use crate::manifests::Manifests;
+use crate::metrics::Metrics;
+use crate::policies::Policies;
+
+/// Everything that a review needs, all of it in memory.
+#[derive(Clone, Debug)]
+pub(crate) struct Reviewer {
+    pub(crate) policies: Policies,
+    pub(crate) facts: Facts,
+    #[expect(dead_code, reason = "held for as long as reviews are answered")]
+    pub(crate) manifests: Manifests,
+    pub(crate) publisher: Publisher,
+    pub(crate) metrics: Metrics,
+    pub(crate) bus: Bus,
+    pub(crate) config: Config,
+}
+
+/// Which webhook was called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Mutate,
+    Validate,
+}
+
+impl Reviewer {
+    /// Answers one AdmissionReview.
+    pub(crate) fn review(&self, phase: Phase, body: &[u8]) -> Result<Value, Malformed> {
+        self.metrics.received.inc();
+        let started = Instant::now();
+        let review: Value = serde_json::from_slice(body).map_err(Malformed::NotJson)?;
+        let mut request = Request::from_review(&review).map_err(Malformed::NotAReview)?;
+        request.received_at = Some(service::now());
+        let span = tracing::debug_span!(
+            "review",
+            uid = request.uid,
+            kind = request.kind.kind,
+            namespace = request.namespace,
+            name = request.name
+        );
+        let _entered = span.enter();
+        let (policies, facts) = (self.policies.now(), self.facts.now());
+        let decided = catch_unwind(AssertUnwindSafe(|| policies.evaluate(&request, &facts)));
+        let Ok(outcome) = decided else { return Ok(self.fault(&request)) };
+        let response = match phase {
+            Phase::Mutate => mutation(&request, &outcome),
+            Phase::Validate => verdict(&request, &outcome),
+        };
+        let allowed = response.get("allowed") == Some(&Value::Bool(true));
+        self.metrics.decided(if allowed { "allow" } else { "deny" }, started.elapsed());
+        if phase == Phase::Validate {
+            self.publish(&request, &outcome, started);
+        }
+        Ok(envelope(&review, response))
+    }
+
+    /// The one place where a fault of the gateway itself becomes an answer.
+    fn fault(&self, request: &Request) -> Value {
+        self.metrics.faults.inc();
+        tracing::error!(uid = request.uid, "evaluation panicked");
+        let allowed = self.config.on_fault == OnFault::Ignore;
+        let message = "biotope could not judge this request (internal fault; see the gateway's log)";
+        let response = json!({ "uid": request.uid, "allowed": allowed, "warnings": [message], "status": { "code": 500, "message": message } });
+        envelope(&Value::Null, response)
+    }
+
+    fn publish(&self, request: &Request, outcome: &Outcome, started: Instant) {
+        let images = self.images(request);
+        if self.config.scan_unknown && !request.dry_run {
+            self.scan_unknown(&images);
+        }
+        let first = images.first();
+        let identity = Identity {
+            image_digest: first.and_then(|image| image.digest.clone()),
+            image: first.map(|image| image.reference.clone()),
+            admission_id: request.uid.parse().ok(),
+            namespace: Some(request.namespace.clone()).filter(|namespace| !namespace.is_empty()),
+            workload: kubernetes::pod::workload(request.subject()),
+            ..Identity::default()
+        };
+        let data = AdmissionReviewed {
+            operation: request.operation.as_str().to_owned(),
+            kind: request.kind.kind.clone(),
+            namespace: request.namespace.clone(),
+            name: request.name.clone(),
+            user: request.user.username.clone(),
+            decision: if outcome.allowed { Decision::Allow } else { Decision::Deny },
+            results: outcome
+                .verdicts
+                .iter()
+                .filter(|verdict| verdict.status != Status::Pass)
+                .take(100)
+                .map(result)
+                .collect(),
+            images,
+            dry_run: request.dry_run,
+            duration_us: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
+        };
+        let class = if outcome.allowed { Class::Normal } else { Class::High };
+        let key = Token::lossy(if request.namespace.is_empty() { "cluster" } else { &request.namespace });
+        let outgoing = Outgoing { time: service::now(), key, identity, class, id: None, data };
+        // The loss is counted and reported by the publisher; the answer does not wait for it.
+        if let Err(error) = self.publisher.try_publish(outgoing) {
+            tracing::error!(%error, uid = request.uid, "review was not published");
+        }
+    }
+
+    fn images(&self, request: &Request) -> Vec<AdmittedImage> {
+        let spec = kubernetes::pod::spec(request.subject());
+        let containers = spec.map(kubernetes::pod::containers).unwrap_or_default();
+        let image = |container: kubernetes::pod::Container<'_>| AdmittedImage {
+            container: container.name.to_owned(),
+            reference: container.image.to_owned(),
+            digest: self.facts.digest(container.image),
+        };
+        containers.into_iter().take(100).map(image).collect()
+    }
+
+    /// Hands images that were never scanned to the scanner, beside the review.
+    fn scan_unknown(&self, images: &[AdmittedImage]) {
+        for image in images.iter().filter(|image| !self.facts.is_scanned(&image.reference)) {
+            let (bus, target) = (self.bus.clone(), image.reference.clone());
+            tokio::spawn(async move {
+                let request = ScanRequest { target, platform: None };
+                let limit = std::time::Duration::from_secs(600);
+                let asked = bus.ask::<_, ScanReply>(("registry-scanner", "scan"), &request, limit).await;
+                if let Err(error) = asked {
+                    tracing::warn!(image = request.target, %error, "an admitted image was not scanned");
+                }
+            });
+        }
+    }
+}
+
+/// The answer of `/mutate`: the patch of the policies, and the annotations by which a pod is found again.
+fn mutation(request: &Request, outcome: &Outcome) -> Value {
+    let refusal = outcome.verdicts.iter().find(|verdict| verdict.kind == RuleKind::Mutate && verdict.denies());
+    if let Some(refusal) = refusal {
+        return json!({ "uid": request.uid, "allowed": false, "status": { "code": 400, "message": refusal.message } });
+    }
+    let Some(object) = request.object.as_ref().filter(|object| object.is_object()) else {
+        return json!({ "uid": request.uid, "allowed": true });
+    };
+    let mut changed = outcome.patched.clone().unwrap_or_else(|| object.clone());
+    if request.kind.kind == "Pod"
+        && request.operation == admission_policy::Operation::Create
+        && request.subresource.is_empty()
+    {
+        annotate(&mut changed, &request.uid);
+    }
+    let patch = json_patch::diff(object, &changed);
+    if patch.0.is_empty() {
+        return json!({ "uid": request.uid, "allowed": true, "warnings": outcome.warnings });
+    }
+    let bytes = serde_json::to_vec(&patch).unwrap_or_default();
+    json!({ "uid": request.uid, "allowed": true, "patchType": "JSONPatch", "patch": STANDARD.encode(bytes) })
+}
+
+fn annotate(pod: &mut Value, uid: &str) {
+    let Some(metadata) = pod.as_object_mut().map(|pod| pod.entry("metadata").or_insert_with(|| json!({}))) else {
+        return;
+    };
+    let Some(annotations) =
+        metadata.as_object_mut().map(|metadata| metadata.entry("annotations").or_insert_with(|| json!({})))
+    else {
+        return;
+    };
+    if let Some(annotations) = annotations.as_object_mut() {
+        annotations.insert(kubernetes::keys::ADMISSION_ID.to_owned(), uid.into());
+        if let Some(traceparent) = bus::current_traceparent() {
+            annotations.insert(kubernetes::keys::TRACEPARENT.to_owned(), traceparent.into());
+        }
+    }
+}
+
+/// The answer of `/validate`.
+fn verdict(request: &Request, outcome: &Outcome) -> Value {
+    let mut response = json!({ "uid": request.uid, "allowed": outcome.allowed });
+    if !outcome.warnings.is_empty() {
+        response["warnings"] = json!(outcome.warnings);
+    }
+    if !outcome.allowed {
+        response["status"] = json!({ "code": 403, "message": outcome.message });
+    }
+    response
+}
+
+/// The review to send back, in the version that came.
+fn envelope(review: &Value, response: Value) -> Value {
+    let version = review.get("apiVersion").and_then(Value::as_str).unwrap_or("admission.k8s.io/v1");
+    json!({ "apiVersion": version, "kind": "AdmissionReview", "response": response })
+}
+
+fn result(verdict: &RuleVerdict) -> PolicyResult {
+    let policy = match verdict.policy.namespace.as_str() {
+        "" => verdict.policy.name.clone(),
+        namespace => format!("{namespace}/{}", verdict.policy.name),
+    };
+    PolicyResult {
+        policy,
+        rule: verdict.rule.clone(),
+        verdict: match verdict.status {
+            Status::Pass => Verdict::Pass,
+            Status::Fail => Verdict::Fail,
+            Status::Skip => Verdict::Skip,
+            Status::Warn => Verdict::Warn,
+            Status::Error => Verdict::Error,
+        },
+        enforced: verdict.action == Action::Enforce,
+        message: verdict.message.chars().take(500).collect(),
+        exception: verdict.exceptions.first().cloned(),
+    }
+}
+
+/// A body that cannot be judged at all; the API server then applies the webhook's failurePolicy.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Malformed {
+    #[error("body is not JSON: {0}")]
+    NotJson(serde_json::Error),
+    #[error("body is not an AdmissionReview: {0}")]
+    NotAReview(ReviewError),
+}

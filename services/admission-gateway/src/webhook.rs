@@ -1,0 +1,73 @@
+//! HTTPS: `/validate` and `/mutate`.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use axum_server::Handle;
+use axum_server::tls_rustls::RustlsConfig;
+use service::Context;
+
+use crate::config::Config;
+use crate::review::{Phase, Reviewer};
+use crate::tls::Certificates;
+
+/// Binds, says where, and serves until the shutdown.
+pub(crate) async fn serve(
+    context: &Context,
+    config: &Config,
+    certificates: Certificates,
+    reviewer: Reviewer,
+) -> anyhow::Result<()> {
+    let ready = context.readiness.part("webhook");
+    let listener = std::net::TcpListener::bind(&config.listen).with_context(|| {
+        format!("cannot listen on service.listen {}: choose another address, or port 0", config.listen)
+    })?;
+    listener.set_nonblocking(true)?;
+    let address = listener.local_addr()?;
+    let tls = RustlsConfig::from_pem_file(&certificates.certificate, &certificates.key)
+        .await
+        .context("cannot use the server certificate")?;
+    let router = Router::new()
+        .route("/validate", post(validate))
+        .route("/mutate", post(mutate))
+        .route("/", get(|| async { "biotope admission-gateway: POST an AdmissionReview to /validate or /mutate\n" }))
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .with_state(reviewer);
+    let handle = Handle::new();
+    let (ending, shutdown) = (handle.clone(), context.shutdown.clone());
+    context.spawn(async move {
+        shutdown.cancelled().await;
+        ending.graceful_shutdown(Some(Duration::from_secs(5)));
+    });
+    let server = axum_server::from_tcp_rustls(listener, tls)?.handle(handle).serve(router.into_make_service());
+    context.spawn_vital("webhook", async move { server.await.context("webhook server failed") });
+    if let Some(file) = &config.address_file {
+        service::write_atomically(file, &address.to_string())?;
+    }
+    tracing::info!(%address, "webhook listens");
+    ready.ready();
+    Ok(())
+}
+
+async fn validate(State(reviewer): State<Reviewer>, body: axum::body::Bytes) -> Response {
+    answer(&reviewer, Phase::Validate, &body)
+}
+
+async fn mutate(State(reviewer): State<Reviewer>, body: axum::body::Bytes) -> Response {
+    answer(&reviewer, Phase::Mutate, &body)
+}
+
+fn answer(reviewer: &Reviewer, phase: Phase, body: &[u8]) -> Response {
+    match reviewer.review(phase, body) {
+        Ok(review) => Json(review).into_response(),
+        Err(error) => (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response(),
+    }
+}
+
+/// Twice the 3 MiB that the API server allows an object, for old and new, and some room.
+const MAX_BODY_BYTES: usize = 7 * 1024 * 1024;

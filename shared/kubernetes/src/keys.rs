@@ -1,0 +1,7 @@
+//! Keys that biotope writes into objects.
+
+/// Annotation of a pod: uid of the AdmissionReview that let it in.
+pub const ADMISSION_ID: &str = "biotope.dev/admission-id";
+
+/// Annotation of a pod: trace context of its admission.
+pub const TRACEPARENT: &str = "biotope.dev/traceparent";
