@@ -1,0 +1,13 @@
+//! The correlation engine, judged from outside.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking"
+)]
+
+mod laws;
+mod play;
+mod rules;
+mod stories;
