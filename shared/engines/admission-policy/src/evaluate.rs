@@ -1,24 +1,95 @@
 //! One request against the set: mutate, verify images, validate, generate.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use crate::context::Context;
 use crate::outcome::{Action, Outcome, RuleKind, RuleVerdict, Status};
-use crate::policy::compiled::{ActionRule, Body, Policy, Rule};
+use crate::patch::difference::difference;
+use crate::policy::compiled::{ActionRule, Body, Check, Policy, Rule, Validate};
+use crate::policy::exception::Exception;
 use crate::policy::matching::Subject;
 use crate::policy::selector::Labels;
 use crate::request::{Operation, Request};
 use crate::rules::Judgement;
+use crate::rules::generate::generate;
+use crate::rules::mutate::Mutation;
 use crate::rules::validate::Validation;
 use crate::set::PolicySet;
 use crate::snapshot::Snapshot;
 use crate::value::wildcard;
 
+/// The stages of an evaluation, in their order; each sees the object as the one before left it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Stage {
+    /// Changes of the object.
+    Mutate,
+    /// Who signed the images.
+    VerifyImages,
+    /// Allowed or not.
+    Validate,
+    /// Further objects.
+    Generate,
+}
+
+impl Stage {
+    /// Every stage, in order.
+    pub const ALL: [Self; 4] = [Self::Mutate, Self::VerifyImages, Self::Validate, Self::Generate];
+
+    fn rule_kind(self) -> RuleKind {
+        match self {
+            Self::Mutate => RuleKind::Mutate,
+            Self::VerifyImages => RuleKind::VerifyImages,
+            Self::Validate => RuleKind::Validate,
+            Self::Generate => RuleKind::Generate,
+        }
+    }
+
+    fn of(body: &Body) -> Self {
+        match body {
+            Body::Validate(_) => Self::Validate,
+            Body::Mutate(_) => Self::Mutate,
+            Body::Generate(_) => Self::Generate,
+            Body::VerifyImages(_) => Self::VerifyImages,
+        }
+    }
+}
+
 impl PolicySet {
-    /// Judges one request with the facts at hand. Never fails and never waits: what goes wrong is a verdict.
+    /// Judges one request with the facts at hand, through all stages. Never fails and never waits: what goes wrong is a
+    /// verdict.
     #[must_use]
     pub fn evaluate(&self, request: &Request, snapshot: &Snapshot) -> Outcome {
-        Evaluation::new(self, request, snapshot).run()
+        self.evaluate_stages(request, snapshot, &Stage::ALL)
+    }
+
+    /// Judges one request through some stages: the mutating webhook asks for [`Stage::Mutate`] and [`Stage::VerifyImages`],
+    /// the validating one for [`Stage::Validate`].
+    #[must_use]
+    pub fn evaluate_stages(&self, request: &Request, snapshot: &Snapshot, stages: &[Stage]) -> Outcome {
+        let policies: Vec<&Policy> = self.about(&request.kind.kind).collect();
+        let mut evaluation = Evaluation::new(self, request, snapshot);
+        for stage in Stage::ALL.into_iter().filter(|stage| stages.contains(stage)) {
+            for policy in &policies {
+                evaluation.policy(policy, stage);
+            }
+        }
+        evaluation.finish()
+    }
+
+    /// Judges one request by one policy and stage, as the test runner does.
+    pub(crate) fn evaluate_policy(
+        &self,
+        request: &Request,
+        snapshot: &Snapshot,
+        (key, stage): (&str, Stage),
+    ) -> Outcome {
+        let mut evaluation = Evaluation::new(self, request, snapshot);
+        for policy in self.policies.iter().filter(|policy| policy.key == key) {
+            evaluation.policy(policy, stage);
+        }
+        evaluation.finish()
     }
 }
 
@@ -26,7 +97,7 @@ struct Evaluation<'a> {
     set: &'a PolicySet,
     request: &'a Request,
     snapshot: &'a Snapshot,
-    /// Made when the first rule needs variables.
+    /// Made when the first rule matches.
     context: Option<Context<'a>>,
     /// The object as mutations left it.
     object: Option<Value>,
@@ -37,7 +108,22 @@ struct Evaluation<'a> {
 struct Work<'a> {
     policy: &'a Policy,
     rule: &'a Rule,
-    kind: RuleKind,
+}
+
+/// Everything that came of a rule.
+#[derive(Default)]
+struct Result {
+    judgement: Option<Judgement>,
+    exceptions: Vec<String>,
+    patched: Option<Value>,
+    generated: Vec<Value>,
+    targets: Vec<Value>,
+}
+
+impl From<Judgement> for Result {
+    fn from(judgement: Judgement) -> Self {
+        Self { judgement: Some(judgement), ..Self::default() }
+    }
 }
 
 impl<'a> Evaluation<'a> {
@@ -45,25 +131,22 @@ impl<'a> Evaluation<'a> {
         Self { set, request, snapshot, context: None, object: None, outcome: Outcome::default() }
     }
 
-    fn run(mut self) -> Outcome {
-        let policies: Vec<&Policy> = self.set.about(&self.request.kind.kind).collect();
-        for policy in policies {
-            let active = if self.request.background { policy.background } else { policy.admission };
-            if active {
-                self.policy(policy);
-            }
+    fn finish(mut self) -> Outcome {
+        if let (Some(after), Some(before)) = (self.object.take(), self.request.object.as_ref()) {
+            self.outcome.patch = difference(before, &after);
+            self.outcome.patched = Some(after);
         }
         self.outcome.decide(self.request);
         self.outcome
     }
 
-    fn policy(&mut self, policy: &'a Policy) {
-        for rule in &policy.rules {
-            let kind = match &rule.body {
-                Body::Validate(_) => RuleKind::Validate,
-                Body::Mutate(_) | Body::Generate(_) | Body::VerifyImages(_) => continue,
-            };
-            let applied = self.rule(&Work { policy, rule, kind });
+    fn policy(&mut self, policy: &'a Policy, stage: Stage) {
+        let active = if self.request.background { policy.background } else { policy.admission };
+        if !active {
+            return;
+        }
+        for rule in policy.rules.iter().filter(|rule| Stage::of(&rule.body) == stage) {
+            let applied = self.rule(&Work { policy, rule });
             if applied && policy.apply_one {
                 break;
             }
@@ -81,27 +164,30 @@ impl<'a> Evaluation<'a> {
             context.add_variables(&values.values);
         }
         context.declare(&work.rule.context);
-        let (judgement, exceptions) = self.judge(work, &mut context);
+        let result = self.judge(work, &mut context);
         let missing = context.take_missing();
         context.restore(mark);
+        if let Some(object) = &result.patched {
+            context.replace_object(object, &self.request.kind.kind);
+            self.object = Some(object.clone());
+        }
         self.context = Some(context);
-        let Some(judgement) = judgement else { return false };
+        let Some(judgement) = result.judgement else { return false };
         let applied = matches!(judgement.status, Status::Pass | Status::Fail);
-        let verdict = RuleVerdict {
+        self.outcome.verdicts.push(RuleVerdict {
             policy: work.policy.reference.clone(),
             rule: work.rule.name.clone(),
-            kind: work.kind,
+            kind: Stage::of(&work.rule.body).rule_kind(),
             status: judgement.status,
             message: judgement.message,
-            exceptions,
+            exceptions: result.exceptions,
             action: self.action(work),
             fails_closed: work.policy.fails_closed,
-            patched: None,
-            generated: Vec::new(),
-            targets: Vec::new(),
+            patched: result.patched,
+            generated: result.generated,
+            targets: result.targets,
             missing,
-        };
-        self.outcome.verdicts.push(verdict);
+        });
         applied
     }
 
@@ -124,53 +210,85 @@ impl<'a> Evaluation<'a> {
         self.object.as_ref().unwrap_or_else(|| self.request.subject())
     }
 
-    fn namespace_labels(&self) -> Option<&'a std::collections::BTreeMap<String, String>> {
+    fn namespace_labels(&self) -> Option<&'a BTreeMap<String, String>> {
         self.snapshot.labels_of(&self.request.namespace)
     }
 
     fn take_context(&mut self) -> Context<'a> {
         let made = self.context.take();
-        made.unwrap_or_else(|| Context::new(self.request, self.snapshot, &self.set.expressions))
+        made.unwrap_or_else(|| {
+            let mut context = Context::new(self.request, self.snapshot, &self.set.expressions);
+            if let Some(object) = &self.object {
+                context.replace_object(object, &self.request.kind.kind);
+            }
+            context
+        })
     }
 
     /// Preconditions, exceptions, then the rule's own work.
-    fn judge(&self, work: &Work<'a>, context: &mut Context<'a>) -> (Option<Judgement>, Vec<String>) {
+    fn judge(&self, work: &Work<'a>, context: &mut Context<'a>) -> Result {
         if let Some(conditions) = &work.rule.preconditions {
             match conditions.evaluate(context) {
-                Err(error) => return (Some(Judgement::error("failed to evaluate preconditions", &error)), Vec::new()),
+                Err(error) => return Judgement::error("failed to evaluate preconditions", &error).into(),
                 Ok((false, message)) => {
                     let separator = if message.is_empty() { "" } else { "; " };
-                    let text = format!("preconditions not met{separator}{message}");
-                    return (Some(Judgement::new(Status::Skip, text)), Vec::new());
+                    return Judgement::new(Status::Skip, format!("preconditions not met{separator}{message}")).into();
                 }
                 Ok((true, _)) => {}
             }
         }
-        match self.exceptions(work, context) {
-            Err(judgement) => return (Some(judgement), Vec::new()),
-            Ok(keys) if !keys.is_empty() => {
-                let message = format!("rule is skipped due to policy exception: {}", keys.join(", "));
-                return (Some(Judgement::new(Status::Skip, message)), keys);
-            }
-            Ok(_) => {}
+        let exceptions = match self.exceptions(work, context) {
+            Err(judgement) => return judgement.into(),
+            Ok(exceptions) => exceptions,
+        };
+        let keys: Vec<String> =
+            exceptions.iter().filter(|one| one.pod_security.is_empty()).map(|one| one.key.clone()).collect();
+        if !keys.is_empty() {
+            let message = format!("rule is skipped due to policy exception: {}", keys.join(", "));
+            return Result { exceptions: keys, ..Judgement::new(Status::Skip, message).into() };
         }
+        self.work(work, &exceptions, context)
+    }
+
+    fn work(&self, work: &Work<'a>, exceptions: &[&Exception], context: &mut Context<'a>) -> Result {
+        let (rule, policy) = (work.rule.name.as_str(), work.policy.reference.name.as_str());
         match &work.rule.body {
-            Body::Validate(validate) => {
-                let validation = Validation {
-                    rule: &work.rule.name,
-                    policy: &work.policy.reference.name,
-                    validate,
-                    object: self.pattern_object(),
-                };
-                (validation.judge(context), Vec::new())
+            Body::Validate(Validate { check: Check::PodSecurity(check), .. }) => {
+                let Some(object) = self.pattern_object() else { return Result::default() };
+                let excused: Vec<_> =
+                    exceptions.iter().map(|one| (one.key.clone(), one.pod_security.clone())).collect();
+                let (judgement, exceptions) = check.judge(rule, (object, &self.request.kind.kind), &excused);
+                Result { exceptions, ..judgement.into() }
             }
-            Body::Mutate(_) | Body::Generate(_) | Body::VerifyImages(_) => (None, Vec::new()),
+            Body::Validate(validate) => {
+                let validation = Validation { rule, policy, validate, object: self.pattern_object() };
+                Result { judgement: validation.judge(context), ..Result::default() }
+            }
+            Body::Mutate(mutate) => {
+                let mutation = Mutation { rule, policy, mutate };
+                if !mutate.targets.is_empty() {
+                    let (judgement, targets) = mutation.apply_to_targets(context);
+                    return Result { targets, ..judgement.into() };
+                }
+                let Some(object) = self.pattern_object() else { return Result::default() };
+                let (judgement, patched) = mutation.apply(object, context);
+                Result { patched, ..judgement.into() }
+            }
+            Body::Generate(rule) => {
+                let (judgement, generated) = generate(rule, context);
+                Result { generated, ..judgement.into() }
+            }
+            Body::VerifyImages(_) => Result::default(),
         }
     }
 
-    /// Keys of the exceptions that cover the rule here.
-    fn exceptions(&self, work: &Work<'_>, context: &mut Context<'a>) -> Result<Vec<String>, Judgement> {
-        let mut keys = Vec::new();
+    /// The exceptions that cover the rule here.
+    fn exceptions(
+        &self,
+        work: &Work<'_>,
+        context: &mut Context<'a>,
+    ) -> std::result::Result<Vec<&'a Exception>, Judgement> {
+        let mut covering = Vec::new();
         for exception in &self.set.exceptions {
             if !exception.names(&work.policy.key, &work.rule.name) {
                 continue;
@@ -184,16 +302,19 @@ impl<'a> Evaluation<'a> {
                     Ok((true, _)) => {}
                     Ok((false, _)) => continue,
                     Err(error) => {
-                        return Err(Judgement::error("failed to evaluate the conditions of a policy exception", &error));
+                        return Err(Judgement::error(
+                            "failed to evaluate the conditions of a policy exception",
+                            &error,
+                        ));
                     }
                 }
             }
-            keys.push(exception.key.clone());
+            covering.push(exception);
         }
-        Ok(keys)
+        Ok(covering)
     }
 
-    /// What patterns apply to: nothing on a deletion.
+    /// What patterns and patches apply to: nothing on a deletion.
     fn pattern_object(&self) -> Option<&Value> {
         let deleting = self.request.operation == Operation::Delete && !self.request.background;
         (!deleting).then(|| self.subject()).filter(|object| object.is_object())
@@ -216,8 +337,8 @@ impl<'a> Evaluation<'a> {
         let labels = Labels::Plain(self.namespace_labels());
         let over = rule.overrides.iter().find(|over| {
             let named = over.namespaces.iter().any(|pattern| wildcard::matches(pattern, namespace));
-            let selected = over.selector.as_ref().is_some_and(|selector| selector.matches(labels));
-            named && over.selector.as_ref().is_none_or(|_| selected) || (over.namespaces.is_empty() && selected)
+            let selected = over.selector.as_ref().map(|selector| selector.matches(labels));
+            (named || over.namespaces.is_empty()) && selected.unwrap_or(named)
         });
         over.map_or_else(|| rule.action.unwrap_or_default(), |over| over.action)
     }

@@ -31,15 +31,18 @@ mod conditions;
 mod context;
 mod evaluate;
 mod outcome;
+mod patch;
 mod pattern;
 mod policy;
 mod request;
 mod rules;
 mod set;
 mod snapshot;
+pub mod testing;
 mod value;
 pub mod yaml;
 
+pub use evaluate::Stage;
 pub use outcome::{Action, Outcome, PolicyRef, RuleKind, RuleVerdict, Status};
 pub use request::{GroupVersionKind, Operation, Request, ReviewError, UserInfo};
 pub use set::{PolicySet, PolicySummary};

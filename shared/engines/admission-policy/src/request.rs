@@ -241,9 +241,11 @@ impl Request {
         if !self.background {
             put("operation", Value::from(self.operation.as_str()));
         }
-        put("userInfo", self.user.to_json());
-        put("roles", json!(self.roles));
-        put("clusterRoles", json!(self.cluster_roles));
+        if self.has_user() {
+            put("userInfo", self.user.to_json());
+            put("roles", json!(self.roles));
+            put("clusterRoles", json!(self.cluster_roles));
+        }
         put("dryRun", Value::Bool(self.dry_run));
         for (key, value) in [("object", &self.object), ("oldObject", &self.old_object), ("options", &self.options)] {
             if let Some(value) = value {

@@ -19,7 +19,8 @@ use crate::request::{Operation, Request};
 use crate::snapshot::{MissingFact, Snapshot};
 
 pub(crate) use entries::{ContextEntry, compile_entries};
-pub(crate) use images::{ImageInfo, extract as extract_images, images_variable};
+use images::images_variable;
+pub(crate) use images::{ImageInfo, extract as extract_images, pod_spec_pointer};
 pub(crate) use query::{Expression, ExpressionCache};
 pub(crate) use substitute::{is_dynamic, variables_in};
 
@@ -80,8 +81,10 @@ impl<'a> Context<'a> {
         let account =
             request.user.username.strip_prefix("system:serviceaccount:").and_then(|rest| rest.split_once(':'));
         let (namespace, name) = account.unwrap_or_default();
-        root.insert("serviceAccountName".to_owned(), Value::from(name));
-        root.insert("serviceAccountNamespace".to_owned(), Value::from(namespace));
+        if request.has_user() {
+            root.insert("serviceAccountName".to_owned(), Value::from(name));
+            root.insert("serviceAccountNamespace".to_owned(), Value::from(namespace));
+        }
         if let Some(images) = images_variable(request.subject(), &request.kind.kind) {
             root.insert("images".to_owned(), images);
         }

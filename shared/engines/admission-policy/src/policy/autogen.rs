@@ -227,9 +227,9 @@ fn rewrite(resources: &mut Value, applies: impl Fn(&[&str]) -> bool, kinds: &[&s
 
 fn gvk(kind: &str) -> String {
     match kind {
-        "Job" | CRON_JOB => format!("batch/v1/{kind}"),
+        "Job" | CRON_JOB => format!("batch/*/{kind}"),
         "ReplicationController" => format!("v1/{kind}"),
-        _ => format!("apps/v1/{kind}"),
+        _ => format!("apps/*/{kind}"),
     }
 }
 
@@ -284,7 +284,7 @@ mod tests {
             made[1].1["validate"]["pattern"],
             json!({"spec": {"jobTemplate": {"spec": {"template": {"spec": {"a": 1}}}}}})
         );
-        assert_eq!(made[1].1["match"]["any"][0]["resources"]["kinds"], json!(["batch/v1/CronJob"]));
+        assert_eq!(made[1].1["match"]["any"][0]["resources"]["kinds"], json!(["batch/*/CronJob"]));
     }
 
     #[test]

@@ -386,10 +386,9 @@ fn change(
         Ok(ForEachMutation {
             list: item.list.unwrap_or_default(),
             descending: match item.order.as_deref() {
-                Some("Ascending") => false,
-                Some("Descending") => true,
-                // Removing list items by index is only right from the end.
-                _ => item.patches_json6902.is_some(),
+                Some(order) => order == "Descending",
+                // A merge moves what it names to the front, so that going backwards keeps the order.
+                None => item.patch_strategic_merge.is_some(),
             },
             context: entries(item.context.as_deref())?,
             preconditions: conditions(item.preconditions.as_ref())?,

@@ -1,10 +1,9 @@
 //! Exceptions: resources that a policy's rules are not to judge.
 
-use serde_json::Value;
-
 use super::matching::{Match, Subject};
 use super::schema;
 use crate::conditions::Conditions;
+use crate::rules::pod_security::{Exclusion, exclusions};
 use crate::value::wildcard;
 
 /// A compiled PolicyException.
@@ -17,7 +16,7 @@ pub(crate) struct Exception {
     /// Further conditions.
     pub(crate) conditions: Option<Conditions>,
     /// Pod security controls that are excused; empty when the whole rule is.
-    pub(crate) pod_security: Vec<Value>,
+    pub(crate) pod_security: Vec<Exclusion>,
 }
 
 impl Exception {
@@ -38,7 +37,7 @@ impl Exception {
             targets: raw.exceptions.iter().flatten().map(target).collect(),
             matches: Match::compile(raw.matches.as_ref().unwrap_or(&schema::Match::default()))?,
             conditions: raw.conditions.as_ref().map(Conditions::compile).transpose()?,
-            pod_security: raw.pod_security.clone().unwrap_or_default(),
+            pod_security: exclusions(raw.pod_security.as_deref().unwrap_or_default())?,
         })
     }
 

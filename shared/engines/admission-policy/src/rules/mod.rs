@@ -1,5 +1,7 @@
 //! What rules do once they apply: one file per kind of rule.
 
+pub(crate) mod generate;
+pub(crate) mod mutate;
 pub(crate) mod pod_security;
 pub(crate) mod validate;
 pub(crate) mod verify_images;

@@ -7,5 +7,6 @@
     reason = "tests fail by panicking"
 )]
 
+mod corpus;
 mod loading;
 mod reviews;

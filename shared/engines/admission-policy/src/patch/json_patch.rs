@@ -1,0 +1,166 @@
+//! JSON patches (RFC 6902) as Kyverno applies them: a missing path is made on `add` and overlooked on `remove`, and negative
+//! indices count from the end.
+
+use serde_json::{Map, Value};
+
+use crate::yaml;
+
+/// Operations that one patch may have.
+const MAX_OPERATIONS: usize = 10_000;
+
+/// Parses operations from YAML or JSON text.
+pub(crate) fn parse(text: &str) -> Result<Vec<Value>, String> {
+    let document = yaml::documents(text).into_iter().next();
+    match document {
+        None => Ok(Vec::new()),
+        Some(Err(error)) => Err(format!("failed to decode patches: {error}")),
+        Some(Ok(document)) => match document.value {
+            Value::Array(operations) if operations.len() <= MAX_OPERATIONS => Ok(operations),
+            Value::Array(_) => Err("failed to decode patches: too many operations".to_owned()),
+            _ => Err("failed to decode patches: not a list of operations".to_owned()),
+        },
+    }
+}
+
+/// Applies the operations in order.
+pub(crate) fn apply(object: &Value, operations: &[Value]) -> Result<Value, String> {
+    let mut object = object.clone();
+    for operation in operations {
+        step(&mut object, operation)?;
+    }
+    Ok(object)
+}
+
+fn step(object: &mut Value, operation: &Value) -> Result<(), String> {
+    let text = |key: &str| operation.get(key).and_then(Value::as_str);
+    let name = text("op").unwrap_or_default();
+    let path = pointer(text("path").ok_or("a patch operation has no path")?);
+    let from = || text("from").map(pointer).ok_or_else(|| format!("{name} operation has no `from`"));
+    let value = || operation.get("value").cloned().unwrap_or_default();
+    match name {
+        "add" => add(object, &path, value()),
+        "remove" => {
+            remove(object, &path);
+            Ok(())
+        }
+        "replace" => match find(object, &path) {
+            Some(place) => {
+                *place = value();
+                Ok(())
+            }
+            None => Err(format!("replace operation does not apply: doc is missing key: {}", shown(&path))),
+        },
+        "move" | "copy" => {
+            let from = from()?;
+            let missing = || format!("{name} operation does not apply: doc is missing from path: {}", shown(&from));
+            let moved = find(object, &from).cloned().ok_or_else(missing)?;
+            if name == "move" {
+                remove(object, &from);
+            }
+            add(object, &path, moved)
+        }
+        "test" => match find(object, &path) {
+            Some(found) if *found == value() => Ok(()),
+            None if value().is_null() => Ok(()),
+            _ => Err(format!("testing value {} failed", shown(&path))),
+        },
+        other => Err(format!("unexpected kind of patch operation: {other}")),
+    }
+}
+
+fn pointer(text: &str) -> Vec<String> {
+    text.split('/').skip(1).map(|part| part.replace("~1", "/").replace("~0", "~")).collect()
+}
+
+fn shown(path: &[String]) -> String {
+    path.iter().map(|part| format!("/{part}")).collect()
+}
+
+fn find<'v>(object: &'v mut Value, path: &[String]) -> Option<&'v mut Value> {
+    path.iter().try_fold(object, |place, part| match place {
+        Value::Object(fields) => fields.get_mut(part),
+        Value::Array(items) => {
+            let index = index(part, items.len(), false)?;
+            items.get_mut(index)
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
+    })
+}
+
+/// Position that `part` means in a list; when adding, the position behind the last counts too.
+fn index(part: &str, length: usize, adding: bool) -> Option<usize> {
+    if adding && part == "-" {
+        return Some(length);
+    }
+    let at: i64 = part.parse().ok()?;
+    let length = i64::try_from(length).ok()?;
+    let limit = length + i64::from(adding);
+    let at = if at < 0 { limit + at } else { at };
+    ((0..limit).contains(&at)).then(|| usize::try_from(at).ok()).flatten()
+}
+
+fn add(object: &mut Value, path: &[String], value: Value) -> Result<(), String> {
+    let Some((last, parents)) = path.split_last() else {
+        *object = value;
+        return Ok(());
+    };
+    let mut place = object;
+    for (depth, part) in parents.iter().enumerate() {
+        let next = path.get(depth + 1).map(String::as_str).unwrap_or_default();
+        place = enter(place, part, next)
+            .ok_or_else(|| format!("add operation does not apply: doc is missing path: {}", shown(path)))?;
+    }
+    match place {
+        Value::Object(fields) => {
+            fields.insert(last.clone(), value);
+            Ok(())
+        }
+        Value::Array(items) => {
+            let at = index(last, items.len(), true)
+                .ok_or_else(|| format!("add operation does not apply: Unable to access invalid index: {last}"))?;
+            items.insert(at, value);
+            Ok(())
+        }
+        _ => Err(format!("add operation does not apply: doc is missing path: {}", shown(path))),
+    }
+}
+
+/// Steps into `part`, making what is missing: a list where the next part is an index, a map otherwise.
+fn enter<'v>(place: &'v mut Value, part: &str, next: &str) -> Option<&'v mut Value> {
+    let made = || {
+        let list = next == "-" || next.parse::<usize>().is_ok();
+        if list { Value::Array(Vec::new()) } else { Value::Object(Map::new()) }
+    };
+    match place {
+        Value::Object(fields) => {
+            let child = fields.entry(part.to_owned()).or_insert_with(made);
+            if child.is_null() {
+                *child = made();
+            }
+            Some(child)
+        }
+        Value::Array(items) => {
+            let at = index(part, items.len(), true)?;
+            if at == items.len() {
+                items.push(made());
+            }
+            items.get_mut(at)
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
+    }
+}
+
+fn remove(object: &mut Value, path: &[String]) {
+    let Some((last, parents)) = path.split_last() else { return };
+    match find(object, parents) {
+        Some(Value::Object(fields)) => {
+            fields.shift_remove(last);
+        }
+        Some(Value::Array(items)) => {
+            if let Some(at) = index(last, items.len(), false) {
+                items.remove(at);
+            }
+        }
+        _ => {}
+    }
+}

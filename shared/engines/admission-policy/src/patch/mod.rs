@@ -1,0 +1,9 @@
+//! Changing objects: strategic merge with anchors, JSON patches, and the difference of two objects.
+
+pub(crate) mod anchors;
+pub(crate) mod difference;
+pub(crate) mod json_patch;
+pub(crate) mod merge_keys;
+pub(crate) mod strategic;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,198 @@
+//! The baseline level: known privilege escalations.
+
+use serde_json::{Value, json};
+
+use super::{Pod, Violation, pointer};
+
+const CAPABILITIES: [&str; 13] = [
+    "AUDIT_WRITE",
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "MKNOD",
+    "NET_BIND_SERVICE",
+    "SETFCAP",
+    "SETGID",
+    "SETPCAP",
+    "SETUID",
+    "SYS_CHROOT",
+];
+/// Allowed sysctls, with the minor version since which they are.
+const SYSCTLS: [(&str, u32); 10] = [
+    ("kernel.shm_rmid_forced", 0),
+    ("net.ipv4.ip_local_port_range", 0),
+    ("net.ipv4.tcp_syncookies", 0),
+    ("net.ipv4.ping_group_range", 0),
+    ("net.ipv4.ip_unprivileged_port_start", 0),
+    ("net.ipv4.ip_local_reserved_ports", 27),
+    ("net.ipv4.tcp_keepalive_time", 29),
+    ("net.ipv4.tcp_fin_timeout", 29),
+    ("net.ipv4.tcp_keepalive_intvl", 29),
+    ("net.ipv4.tcp_keepalive_probes", 29),
+];
+const SELINUX_TYPES: [&str; 5] = ["", "container_t", "container_init_t", "container_kvm_t", "container_engine_t"];
+const APPARMOR: &str = "container.apparmor.security.beta.kubernetes.io/";
+
+/// Every check of the level; those that the restricted level replaces are left out for it.
+pub(super) fn check(pod: &Pod<'_>, restricted: bool) -> Vec<Violation> {
+    let mut found = vec![
+        host_namespaces(pod),
+        flags(pod, "Privileged Containers", "privileged", "securityContext.privileged"),
+        host_ports(pod),
+        values(pod, "/proc Mount Type", "procMount", ("securityContext.procMount", &["Default"], false)),
+        host_process(pod),
+        selinux(pod),
+        sysctls(pod),
+        apparmor(pod),
+    ];
+    if !restricted {
+        found.push(host_paths(pod));
+        found.push(capabilities(pod));
+        found.push(values(
+            pod,
+            "Seccomp",
+            "seccompProfile",
+            ("securityContext.seccompProfile.type", &["RuntimeDefault", "Localhost"], true),
+        ));
+    }
+    if pod.minor >= 34 {
+        found.push(host_probes(pod));
+    }
+    found
+}
+
+fn host_namespaces(pod: &Pod<'_>) -> Violation {
+    let set = ["hostNetwork", "hostPID", "hostIPC"]
+        .into_iter()
+        .filter(|field| pod.get(&pointer(field)) == Some(&json!(true)));
+    Violation::new(
+        "Host Namespaces",
+        "host namespaces",
+        set.map(|field| Pod::error(field, Some(json!(true)))).collect(),
+    )
+}
+
+/// A flag of containers that must not be set.
+fn flags(pod: &Pod<'_>, control: &'static str, reason: &'static str, field: &str) -> Violation {
+    let set = pod.containers().filter(|container| container.get(&pointer(field)) == Some(&json!(true)));
+    Violation::new(control, reason, set.map(|container| container.error(field, Some(json!(true)))).collect())
+}
+
+/// A text field of containers (and of the pod) that, where it is set, must be one of some values.
+fn values(
+    pod: &Pod<'_>,
+    control: &'static str,
+    reason: &'static str,
+    (field, allowed, in_pod): (&str, &[&str], bool),
+) -> Violation {
+    let bad = |value: &Value| value.as_str().is_none_or(|text| !allowed.contains(&text));
+    let own = pod.get(&pointer(field)).filter(|value| in_pod && bad(value));
+    let mut errors: Vec<_> = own.map(|value| Pod::error(field, Some(value.clone()))).into_iter().collect();
+    for container in pod.containers() {
+        if let Some(value) = container.get(&pointer(field)).filter(|value| bad(value)) {
+            errors.push(container.error(field, Some(value.clone())));
+        }
+    }
+    Violation::new(control, reason, errors)
+}
+
+fn host_ports(pod: &Pod<'_>) -> Violation {
+    let mut errors = Vec::new();
+    for container in pod.containers() {
+        let ports = container.get("/ports").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        for (index, port) in ports.iter().enumerate() {
+            if let Some(value) = port.get("hostPort").filter(|port| port.as_i64().is_some_and(|port| port != 0)) {
+                errors.push(container.error(&format!("ports[{index}].hostPort"), Some(value.clone())));
+            }
+        }
+    }
+    Violation::new("Host Ports", "hostPort", errors)
+}
+
+fn host_process(pod: &Pod<'_>) -> Violation {
+    let field = "securityContext.windowsOptions.hostProcess";
+    let mut found = flags(pod, "HostProcess", "hostProcess", field);
+    if pod.get(&pointer(field)) == Some(&json!(true)) {
+        found.errors.insert(0, Pod::error(field, Some(json!(true))));
+    }
+    found
+}
+
+fn selinux(pod: &Pod<'_>) -> Violation {
+    let mut errors = Vec::new();
+    for (part, allowed) in [("type", &SELINUX_TYPES[..]), ("user", &[""]), ("role", &[""])] {
+        let field = format!("securityContext.seLinuxOptions.{part}");
+        let newer = part == "type" && pod.minor < 31;
+        let bad = |value: &Value| {
+            value.as_str().is_none_or(|text| !allowed.contains(&text) || (newer && text == "container_engine_t"))
+        };
+        if let Some(value) = pod.get(&pointer(&field)).filter(|value| bad(value)) {
+            errors.push(Pod::error(&field, Some(value.clone())));
+        }
+        for container in pod.containers() {
+            if let Some(value) = container.get(&pointer(&field)).filter(|value| bad(value)) {
+                errors.push(container.error(&field, Some(value.clone())));
+            }
+        }
+    }
+    Violation::new("SELinux", "seLinuxOptions", errors)
+}
+
+fn sysctls(pod: &Pod<'_>) -> Violation {
+    let allowed = |name: &str| SYSCTLS.iter().any(|(known, since)| *known == name && pod.minor >= *since);
+    let mut errors = Vec::new();
+    for (index, sysctl) in pod.list("/securityContext/sysctls").iter().enumerate() {
+        let name = sysctl.get("name").and_then(Value::as_str).unwrap_or_default();
+        if !allowed(name) {
+            errors.push(Pod::error(&format!("securityContext.sysctls[{index}].name"), Some(Value::from(name))));
+        }
+    }
+    Violation::new("Sysctls", "forbidden sysctls", errors)
+}
+
+fn apparmor(pod: &Pod<'_>) -> Violation {
+    let field = ("securityContext.appArmorProfile.type", &["RuntimeDefault", "Localhost"][..], true);
+    let mut found = values(pod, "AppArmor", "forbidden AppArmor profile", field);
+    for (key, value) in pod.annotations.and_then(Value::as_object).into_iter().flatten() {
+        let profile = value.as_str().unwrap_or_default();
+        let fine = profile.is_empty() || profile == "runtime/default" || profile.starts_with("localhost/");
+        if key.starts_with(APPARMOR) && !fine {
+            let path = format!("metadata.annotations[{key}]");
+            found.errors.push(super::FieldError { path, image: None, value: Some(value.clone()) });
+        }
+    }
+    found
+}
+
+fn host_paths(pod: &Pod<'_>) -> Violation {
+    let mut errors = Vec::new();
+    for (index, volume) in pod.list("/volumes").iter().enumerate() {
+        if let Some(path) = volume.get("hostPath").filter(|path| !path.is_null()) {
+            let shown = path.get("path").cloned().unwrap_or_default();
+            errors.push(Pod::error(&format!("volumes[{index}].hostPath"), Some(shown)));
+        }
+    }
+    Violation::new("HostPath Volumes", "hostPath volumes", errors)
+}
+
+fn capabilities(pod: &Pod<'_>) -> Violation {
+    Violation::new("Capabilities", "non-default capabilities", super::restricted::added(pod, &CAPABILITIES))
+}
+
+fn host_probes(pod: &Pod<'_>) -> Violation {
+    let mut errors = Vec::new();
+    for container in pod.containers() {
+        for handler in ["livenessProbe", "readinessProbe", "startupProbe", "lifecycle.postStart", "lifecycle.preStop"] {
+            for action in ["httpGet", "tcpSocket"] {
+                let field = format!("{handler}.{action}.host");
+                let host = container.get(&pointer(&field)).filter(|host| host.as_str() != Some(""));
+                if let Some(host) = host {
+                    errors.push(container.error(&field, Some(host.clone())));
+                }
+            }
+        }
+    }
+    Violation::new("Host Probes / Lifecycle Hooks", "probe or lifecycle host", errors)
+}

@@ -1,0 +1,195 @@
+//! The test format: field names whatever their letter case, deprecated forms included.
+
+use serde_json::Value;
+
+use crate::outcome::Status;
+
+/// A test document.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Test {
+    pub(super) name: String,
+    pub(super) policies: Vec<String>,
+    pub(super) resources: Vec<String>,
+    pub(super) target_resources: Vec<String>,
+    pub(super) cluster_resources: Vec<String>,
+    pub(super) param_resources: Vec<String>,
+    pub(super) exceptions: Vec<String>,
+    pub(super) variables: String,
+    pub(super) values: Option<Value>,
+    pub(super) user_info: String,
+    pub(super) context: String,
+    pub(super) api_call_responses: Vec<Value>,
+    pub(super) global_context_entries: Vec<Value>,
+    pub(super) results: Vec<ResultRow>,
+}
+
+/// A row of `results`.
+#[derive(Clone, Debug)]
+pub(super) struct ResultRow {
+    pub(super) policy: String,
+    pub(super) rule: String,
+    pub(super) kind: String,
+    pub(super) namespace: String,
+    pub(super) resources: Vec<String>,
+    pub(super) patched: String,
+    pub(super) generated: Vec<String>,
+    pub(super) clone_source: String,
+    pub(super) operation: String,
+    pub(super) expected: Status,
+    /// The row is about a policy without named rules.
+    pub(super) whole_policy: bool,
+}
+
+/// Fields of a test document.
+const FIELDS: [&str; 22] = [
+    "apiversion",
+    "kind",
+    "metadata",
+    "name",
+    "policies",
+    "resources",
+    "targetresources",
+    "clusterresources",
+    "paramresources",
+    "exceptions",
+    "variables",
+    "values",
+    "userinfo",
+    "context",
+    "apicallresponses",
+    "globalcontextentries",
+    "results",
+    "checks",
+    "jsonpayload",
+    "jsonpayloads",
+    "httppayloads",
+    "envoypayloads",
+];
+
+/// Fields of a row.
+const ROW_FIELDS: [&str; 24] = [
+    "policy",
+    "rule",
+    "kind",
+    "namespace",
+    "resource",
+    "resources",
+    "resourcespecs",
+    "patchedresource",
+    "patchedresources",
+    "generatedresource",
+    "generatedresources",
+    "clonesourceresource",
+    "operation",
+    "result",
+    "status",
+    "isvalidatingpolicy",
+    "ismutatingpolicy",
+    "isgeneratingpolicy",
+    "isdeletingpolicy",
+    "isimagevalidatingpolicy",
+    "isvalidatingadmissionpolicy",
+    "ismutatingadmissionpolicy",
+    "failonmissingresources",
+    "row",
+];
+
+impl Test {
+    /// Reads a test document.
+    ///
+    /// # Errors
+    /// An unknown field, or a row without a result.
+    pub(super) fn parse(raw: &Value) -> Result<Self, String> {
+        check_fields(raw, &FIELDS)?;
+        let list = |name: &str| texts(field(raw, name));
+        let text = |name: &str| field(raw, name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let items = |name: &str| field(raw, name).and_then(Value::as_array).cloned().unwrap_or_default();
+        let named = field(raw, "metadata").and_then(|metadata| field(metadata, "name")).or_else(|| field(raw, "name"));
+        Ok(Self {
+            name: named.and_then(Value::as_str).unwrap_or_default().to_owned(),
+            policies: list("policies"),
+            resources: list("resources"),
+            target_resources: list("targetresources"),
+            cluster_resources: list("clusterresources"),
+            param_resources: list("paramresources"),
+            exceptions: list("exceptions"),
+            variables: text("variables"),
+            values: field(raw, "values").filter(|values| !values.is_null()).cloned(),
+            user_info: text("userinfo"),
+            context: text("context"),
+            api_call_responses: items("apicallresponses"),
+            global_context_entries: items("globalcontextentries"),
+            results: items("results").iter().map(ResultRow::parse).collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+impl ResultRow {
+    fn parse(raw: &Value) -> Result<Self, String> {
+        check_fields(raw, &ROW_FIELDS)?;
+        let text = |name: &str| field(raw, name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let flag = |name: &str| field(raw, name).and_then(Value::as_bool).unwrap_or(false);
+        let word = Some(text("result")).filter(|word| !word.is_empty()).unwrap_or_else(|| text("status"));
+        let mut resources = texts(field(raw, "resources"));
+        resources.extend(Some(text("resource")).filter(|name| !name.is_empty()));
+        for spec in field(raw, "resourcespecs").and_then(Value::as_array).into_iter().flatten() {
+            let part = |name: &str| field(spec, name).and_then(Value::as_str).unwrap_or_default();
+            let slash = if part("namespace").is_empty() { "" } else { "/" };
+            resources.push(format!("{}{slash}{}", part("namespace"), part("name")));
+        }
+        let mut generated = texts(field(raw, "generatedresources"));
+        generated.extend(Some(text("generatedresource")).filter(|file| !file.is_empty()));
+        let patched = Some(text("patchedresources")).filter(|file| !file.is_empty());
+        let kinds = [
+            "isvalidatingpolicy",
+            "ismutatingpolicy",
+            "isgeneratingpolicy",
+            "isdeletingpolicy",
+            "isimagevalidatingpolicy",
+            "isvalidatingadmissionpolicy",
+            "ismutatingadmissionpolicy",
+        ];
+        Ok(Self {
+            policy: text("policy"),
+            rule: text("rule"),
+            kind: text("kind"),
+            namespace: text("namespace"),
+            resources,
+            patched: patched.unwrap_or_else(|| text("patchedresource")),
+            generated,
+            clone_source: text("clonesourceresource"),
+            operation: text("operation"),
+            expected: status(&word).ok_or_else(|| format!("`{word}` is not a result"))?,
+            whole_policy: kinds.iter().any(|name| flag(name)),
+        })
+    }
+}
+
+/// Reads the word of a result.
+pub(super) fn status(word: &str) -> Option<Status> {
+    [Status::Pass, Status::Fail, Status::Skip, Status::Warn, Status::Error]
+        .into_iter()
+        .find(|status| status.as_str() == word)
+}
+
+/// A field by its name in lower case.
+pub(super) fn field<'v>(value: &'v Value, name: &str) -> Option<&'v Value> {
+    value.as_object()?.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+}
+
+/// The texts of a list, or one text alone.
+pub(super) fn texts(value: Option<&Value>) -> Vec<String> {
+    match value {
+        Some(Value::Array(items)) => items.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+        Some(Value::String(text)) => vec![text.clone()],
+        _ => Vec::new(),
+    }
+}
+
+fn check_fields(raw: &Value, known: &[&str]) -> Result<(), String> {
+    let fields = raw.as_object().ok_or("not a map")?;
+    match fields.keys().find(|key| !known.contains(&key.to_ascii_lowercase().as_str())) {
+        Some(key) => Err(format!("unknown field `{key}`")),
+        None => Ok(()),
+    }
+}

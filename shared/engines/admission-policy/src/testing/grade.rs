@@ -1,0 +1,151 @@
+//! Rows against what the rules answered.
+
+use serde_json::Value;
+
+use super::compare::{expected_for, first_difference, identity};
+use super::format::ResultRow;
+use super::{Check, CheckVerdict, Row};
+use crate::outcome::{RuleKind, RuleVerdict, Status};
+
+/// What one policy answered about one resource in one stage.
+#[derive(Clone, Debug)]
+pub(super) struct Response {
+    pub(super) policy: String,
+    pub(super) resource: Value,
+    /// The resource after the policy.
+    pub(super) patched: Value,
+    pub(super) verdicts: Vec<RuleVerdict>,
+}
+
+/// The expected objects of a row, by file.
+pub(super) struct Expected {
+    pub(super) patched: Option<Result<Vec<Value>, String>>,
+    pub(super) generated: Option<Result<Vec<Value>, String>>,
+}
+
+/// Grades one row.
+pub(super) fn grade(row: &ResultRow, responses: &[Response], expected: &Expected) -> Row {
+    let about = |response: &&Response| {
+        let (kind, namespace, _) = identity(&response.resource);
+        let policy = row.policy.rsplit('/').next().unwrap_or(&row.policy);
+        (response.policy == row.policy || response.policy == policy)
+            && (row.kind.is_empty() || row.kind.rsplit('/').next() == Some(kind))
+            && (row.namespace.is_empty() || row.namespace == namespace)
+    };
+    let mine: Vec<&Response> = responses.iter().filter(about).collect();
+    let resources: Vec<String> = if row.resources.is_empty() {
+        let mut all: Vec<String> = mine.iter().map(|response| identity(&response.resource).2.to_owned()).collect();
+        all.dedup();
+        all
+    } else {
+        row.resources.clone()
+    };
+    let known =
+        responses.iter().any(|response| response.policy == row.policy.rsplit('/').next().unwrap_or(&row.policy));
+    let judge_one =
+        |resource: &String| if known { check(row, resource, &mine, expected) } else { not_loaded(resource) };
+    let checks = resources.iter().map(judge_one).collect();
+    Row { policy: row.policy.clone(), rule: row.rule.clone(), kind: row.kind.clone(), expected: row.expected, checks }
+}
+
+fn check(row: &ResultRow, resource: &str, responses: &[&Response], expected: &Expected) -> Check {
+    let is_it = |response: &&&Response| {
+        let (_, namespace, name) = identity(&response.resource);
+        match resource.rsplit_once('/') {
+            Some((wanted, short)) => wanted == namespace && short == name,
+            None => resource == name,
+        }
+    };
+    let mine: Vec<&&Response> = responses.iter().filter(is_it).collect();
+    let answers = mine.iter().flat_map(|response| {
+        response.verdicts.iter().filter(|verdict| is_rule(row, &verdict.rule)).map(move |verdict| (**response, verdict))
+    });
+    let mut best: Option<Check> = None;
+    for (response, verdict) in answers {
+        let check = judge(row, resource, (response, verdict), expected);
+        let worse = check.verdict != CheckVerdict::Pass;
+        if best.is_none() || worse {
+            best = Some(check);
+        }
+        if worse {
+            break;
+        }
+    }
+    best.unwrap_or_else(|| unanswered(row, resource, !mine.is_empty()))
+}
+
+/// The policy of the row was set aside.
+fn not_loaded(resource: &str) -> Check {
+    let reason = "the policy is not loaded".to_owned();
+    Check { resource: resource.to_owned(), got: None, message: String::new(), verdict: CheckVerdict::Fail, reason }
+}
+
+/// Nothing answered. The resource was left out, which is what a row that expects `skip` says.
+fn unanswered(row: &ResultRow, resource: &str, known: bool) -> Check {
+    let (verdict, reason) = match (known, row.expected) {
+        (true, Status::Skip) => (CheckVerdict::Pass, "excluded"),
+        (true, _) => (CheckVerdict::Vacuous, "no rule answered"),
+        (false, _) => (CheckVerdict::Vacuous, "no such resource"),
+    };
+    Check { resource: resource.to_owned(), got: None, message: String::new(), verdict, reason: reason.to_owned() }
+}
+
+fn is_rule(row: &ResultRow, rule: &str) -> bool {
+    row.whole_policy
+        || row.rule.is_empty()
+        || rule == row.rule
+        || rule.strip_prefix("autogen-cronjob-").or_else(|| rule.strip_prefix("autogen-")).is_some_and(|origin| {
+            // Names made for controllers are cut to 63 characters.
+            origin == row.rule || (rule.len() == 63 && row.rule.starts_with(origin))
+        })
+}
+
+fn judge(
+    row: &ResultRow,
+    resource: &str,
+    (response, verdict): (&Response, &RuleVerdict),
+    expected: &Expected,
+) -> Check {
+    let mut check = Check {
+        resource: resource.to_owned(),
+        got: Some(verdict.status),
+        message: verdict.message.clone(),
+        verdict: CheckVerdict::Pass,
+        reason: "ok".to_owned(),
+    };
+    let mut fail = |reason: String| {
+        check.verdict = CheckVerdict::Fail;
+        check.reason = reason;
+    };
+    if verdict.status != row.expected {
+        fail(format!("want {}, got {}", row.expected.as_str(), verdict.status.as_str()));
+    } else if let Some(reason) = objects_differ(response, verdict, expected) {
+        fail(reason);
+    }
+    check
+}
+
+fn objects_differ(response: &Response, verdict: &RuleVerdict, expected: &Expected) -> Option<String> {
+    if let (RuleKind::Mutate, Some(documents)) = (verdict.kind, &expected.patched) {
+        let documents = match documents {
+            Ok(documents) => documents,
+            Err(error) => return Some(error.clone()),
+        };
+        return match expected_for(documents, &response.patched) {
+            Some(wanted) => first_difference(&response.patched, wanted),
+            None if verdict.status == Status::Pass => Some("the patched resource is not in the file".to_owned()),
+            None => None,
+        };
+    }
+    if let (RuleKind::Generate, Some(documents)) = (verdict.kind, &expected.generated) {
+        let documents = match documents {
+            Ok(documents) => documents,
+            Err(error) => return Some(error.clone()),
+        };
+        return verdict.generated.iter().find_map(|made| match expected_for(documents, made) {
+            Some(wanted) => first_difference(made, wanted),
+            None => Some(format!("generated resource {:?} is not in the file", identity(made))),
+        });
+    }
+    None
+}

@@ -1,0 +1,288 @@
+//! Runs test documents: loads what they name, evaluates every resource, grades the rows.
+
+use serde_json::Value;
+
+use super::format::{ResultRow, Test, field};
+use super::grade::{Expected, Response, grade};
+use super::values::{ValuesFile, apply_user, apply_variables, stand_ins};
+use super::{Files, TestReport};
+use crate::evaluate::Stage;
+use crate::outcome::RuleVerdict;
+use crate::request::{Operation, Request};
+use crate::set::PolicySet;
+use crate::snapshot::Snapshot;
+use crate::yaml;
+
+/// Runs every test document of the file at `path`.
+pub fn run(path: &str, files: &dyn Files) -> Vec<TestReport> {
+    let failed = |error: String| TestReport {
+        path: path.to_owned(),
+        name: String::new(),
+        error: Some(error),
+        faults: Vec::new(),
+        rows: Vec::new(),
+    };
+    let Some(text) = files.read(path) else { return vec![failed("cannot read the file".to_owned())] };
+    let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let document = |document: Result<yaml::Document, yaml::SyntaxError>| {
+        let parsed = document
+            .map_err(|error| format!("line {}: {error}", error.line))
+            .and_then(|document| Test::parse(&document.value));
+        match parsed {
+            Ok(test) => Runner { folder, files, test }.run(path),
+            Err(error) => failed(error),
+        }
+    };
+    yaml::documents(&text).into_iter().map(document).collect()
+}
+
+struct Runner<'a> {
+    folder: &'a str,
+    files: &'a dyn Files,
+    test: Test,
+}
+
+/// Everything that a test loads before it evaluates.
+struct Loaded {
+    set: PolicySet,
+    resources: Vec<Value>,
+    values: ValuesFile,
+    user: Option<Value>,
+    snapshot: Snapshot,
+}
+
+impl Runner<'_> {
+    fn run(&self, path: &str) -> TestReport {
+        let mut report = TestReport {
+            path: path.to_owned(),
+            name: self.test.name.clone(),
+            error: None,
+            faults: Vec::new(),
+            rows: Vec::new(),
+        };
+        let loaded = match self.load(&mut report) {
+            Ok(loaded) => loaded,
+            Err(error) => {
+                report.error = Some(error);
+                return report;
+            }
+        };
+        let mut responses = Vec::new();
+        for resource in &loaded.resources {
+            self.resource(&loaded, resource, &mut responses);
+        }
+        let grade_one = |row: &ResultRow| grade(row, &responses, &self.expected(row));
+        report.rows = self.test.results.iter().map(grade_one).collect();
+        report
+    }
+
+    fn load(&self, report: &mut TestReport) -> Result<Loaded, String> {
+        let mut texts = self.texts(&self.test.policies)?;
+        texts.extend(self.texts(&self.test.exceptions)?);
+        let (set, faults) = PolicySet::load(texts);
+        report.faults = faults;
+        let mut resources = self.objects(&self.test.resources)?;
+        resources.iter_mut().for_each(default_namespace);
+        let mut seen = Vec::new();
+        resources.retain(|resource| {
+            let new = !seen.contains(resource);
+            seen.push(resource.clone());
+            new
+        });
+        let values = match (&self.test.values, self.test.variables.as_str()) {
+            (Some(values), _) => ValuesFile::new(values.clone()),
+            (None, "") => ValuesFile::default(),
+            (None, file) => ValuesFile::new(self.first(file)?),
+        };
+        let user = if self.test.user_info.is_empty() { None } else { Some(self.first(&self.test.user_info)?) };
+        let snapshot = self.snapshot(&values, &resources)?;
+        Ok(Loaded { set, resources, values, user, snapshot })
+    }
+
+    fn snapshot(&self, values: &ValuesFile, resources: &[Value]) -> Result<Snapshot, String> {
+        let mut objects = resources.to_vec();
+        let mut targets = self.objects(&self.test.target_resources)?;
+        targets.iter_mut().for_each(default_namespace);
+        objects.extend(targets);
+        objects.extend(self.objects(&self.test.param_resources)?);
+        for cluster in self.objects(&self.test.cluster_resources)? {
+            let spec = field(&cluster, "spec").cloned().unwrap_or_default();
+            objects.extend(field(&spec, "resources").and_then(Value::as_array).cloned().unwrap_or_default());
+        }
+        for row in self.test.results.iter().filter(|row| !row.clone_source.is_empty()) {
+            objects.extend(self.objects(std::slice::from_ref(&row.clone_source))?);
+        }
+        let mut snapshot = Snapshot {
+            namespace_labels: values.namespace_labels(),
+            objects,
+            values: Some(stand_ins(values)),
+            ..Snapshot::default()
+        };
+        for answer in &self.test.api_call_responses {
+            let text = |key: &str| field(answer, key).and_then(Value::as_str).unwrap_or_default();
+            let method = if text("method").is_empty() { "GET" } else { text("method") };
+            let body = field(answer, "response").map(|response| field(response, "body").unwrap_or(response));
+            snapshot.api_calls.insert(format!("{method} {}", text("urlpath")), body.cloned().unwrap_or_default());
+        }
+        for entry in &self.test.global_context_entries {
+            let name = field(entry, "name").and_then(Value::as_str).unwrap_or_default();
+            let data = field(entry, "data").or_else(|| field(entry, "projections")).cloned().unwrap_or_default();
+            snapshot.global_context.insert(name.to_owned(), data);
+        }
+        Ok(snapshot)
+    }
+
+    /// Every policy on one resource, stage by stage, each on what the one before left.
+    fn resource(&self, loaded: &Loaded, resource: &Value, responses: &mut Vec<Response>) {
+        let mut current = resource.clone();
+        for stage in Stage::ALL {
+            for policy in loaded.set.summaries() {
+                let (request, snapshot) = self.request(loaded, &policy.name, &current);
+                let outcome = loaded.set.evaluate_policy(&request, &snapshot, (&policy.name, stage));
+                let targets: Vec<RuleVerdict> =
+                    outcome.verdicts.iter().filter(|verdict| !verdict.targets.is_empty()).cloned().collect();
+                if let Some(patched) = outcome.patched {
+                    current = patched;
+                }
+                let name = policy.name.rsplit('/').next().unwrap_or(&policy.name).to_owned();
+                for verdict in targets {
+                    for target in &verdict.targets {
+                        let verdicts = vec![verdict.clone()];
+                        let (resource, patched) = (target.clone(), target.clone());
+                        responses.push(Response { policy: name.clone(), resource, patched, verdicts });
+                    }
+                }
+                let (resource, patched) = (resource.clone(), current.clone());
+                responses.push(Response { policy: name, resource, patched, verdicts: outcome.verdicts });
+            }
+        }
+    }
+
+    fn request(&self, loaded: &Loaded, policy: &str, object: &Value) -> (Request, Snapshot) {
+        let mut request = Request::create(object.clone());
+        let mut snapshot = loaded.snapshot.clone();
+        if let Some((kind, subresource)) = loaded.values.subresource(&request.kind) {
+            (request.kind, request.subresource) = (kind, subresource);
+        }
+        let mut variables = loaded.values.variables(policy, &request.name);
+        let row = self.test.results.iter().find(|row| !row.operation.is_empty() && row.policy == policy);
+        let word = variables.shift_remove("request.operation");
+        let word =
+            row.map(|row| row.operation.clone()).or_else(|| word.and_then(|word| word.as_str().map(str::to_owned)));
+        if let Some(user) = &loaded.user {
+            apply_user(user, &mut request);
+        }
+        if let Some(Value::String(namespace)) = variables.get("request.namespace") {
+            request.namespace.clone_from(namespace);
+        }
+        apply_variables(variables, &mut request, &mut snapshot);
+        match word.as_deref().and_then(Operation::parse) {
+            Some(Operation::Update) => {
+                request.operation = Operation::Update;
+                request.old_object = request.object.clone();
+            }
+            Some(Operation::Delete) => {
+                request.operation = Operation::Delete;
+                request.old_object = request.object.take();
+            }
+            Some(operation) => request.operation = operation,
+            None => {}
+        }
+        (request, snapshot)
+    }
+
+    fn expected(&self, row: &ResultRow) -> Expected {
+        let file = |file: &str| self.objects(&[file.to_owned()]);
+        let patched = (!row.patched.is_empty()).then(|| file(&row.patched));
+        let generated = (!row.generated.is_empty()).then(|| self.objects(&row.generated));
+        Expected { patched, generated }
+    }
+
+    /// Paths below the test's folder; a folder stands for the files in it.
+    fn texts(&self, names: &[String]) -> Result<Vec<(String, String)>, String> {
+        let mut out = Vec::new();
+        for name in names {
+            let path = join(self.folder, name);
+            if let Some(text) = self.files.read(&path) {
+                out.push((path, text));
+                continue;
+            }
+            let inside = self.files.list(&path);
+            if inside.is_empty() {
+                return Err(format!("cannot read {path}"));
+            }
+            for path in inside {
+                let text = self.files.read(&path).ok_or_else(|| format!("cannot read {path}"))?;
+                out.push((path, text));
+            }
+        }
+        Ok(out)
+    }
+
+    fn objects(&self, names: &[String]) -> Result<Vec<Value>, String> {
+        let mut out = Vec::new();
+        for (path, text) in self.texts(names)? {
+            for document in yaml::documents(&text) {
+                let value = document.map_err(|error| format!("{path}:{}: {error}", error.line))?.value;
+                let is_list = value.get("kind").and_then(Value::as_str).is_some_and(|kind| kind.ends_with("List"));
+                match value.get("items").and_then(Value::as_array) {
+                    Some(items) if is_list => out.extend(items.iter().cloned()),
+                    _ => out.push(value),
+                }
+            }
+        }
+        Ok(out)
+    }
+
+    fn first(&self, name: &str) -> Result<Value, String> {
+        let mut objects = self.objects(&[name.to_owned()])?;
+        if objects.is_empty() { Err(format!("{name} is empty")) } else { Ok(objects.swap_remove(0)) }
+    }
+}
+
+/// Namespaced objects without a namespace are in `default`.
+fn default_namespace(object: &mut Value) {
+    const CLUSTER_WIDE: [&str; 19] = [
+        "APIService",
+        "CSIDriver",
+        "CertificateSigningRequest",
+        "ClusterIssuer",
+        "ClusterRole",
+        "ClusterRoleBinding",
+        "CustomResourceDefinition",
+        "IngressClass",
+        "MutatingWebhookConfiguration",
+        "Namespace",
+        "Node",
+        "PersistentVolume",
+        "PriorityClass",
+        "RuntimeClass",
+        "StorageClass",
+        "ValidatingAdmissionPolicy",
+        "ValidatingWebhookConfiguration",
+        "VolumeAttachment",
+        "VolumeSnapshotClass",
+    ];
+    let kind = object.get("kind").and_then(Value::as_str).unwrap_or_default();
+    if CLUSTER_WIDE.contains(&kind) || object.pointer("/metadata/namespace").is_some() {
+        return;
+    }
+    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.insert("namespace".to_owned(), Value::from("default"));
+    }
+}
+
+/// Joins and normalizes: `a/b` and `../c` is `a/c`.
+fn join(folder: &str, name: &str) -> String {
+    let absolute = name.starts_with('/') || (folder.starts_with('/') && !name.starts_with('/'));
+    let whole = if name.starts_with('/') { name.to_owned() } else { format!("{folder}/{name}") };
+    let mut parts: Vec<&str> = Vec::new();
+    for part in whole.split('/') {
+        match part {
+            "" | "." => {}
+            ".." if parts.last().is_some_and(|last| *last != "..") => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    format!("{}{}", if absolute { "/" } else { "" }, parts.join("/"))
+}
