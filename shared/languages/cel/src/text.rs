@@ -1,0 +1,26 @@
+//! Text forms of numbers and times, as cel-go prints them.
+
+use jmespath::duration::GoDuration;
+use jmespath::go_time::Moment;
+
+/// A `double` as `string()` prints it: the shortest digits, with an exponent below 1e-4 and from 1e21.
+pub(crate) fn double(value: f64) -> String {
+    jmespath::go_json::display_float(value)
+}
+
+/// A duration in seconds, such as `5400s`.
+pub(crate) fn duration(duration: GoDuration) -> String {
+    format!("{}s", duration.as_seconds())
+}
+
+/// An RFC 3339 time with as many digits of fraction as it needs.
+pub(crate) fn timestamp(moment: Moment) -> String {
+    let text = moment.to_string();
+    let nanos = moment.as_nanos().rem_euclid(1_000_000_000);
+    if nanos == 0 {
+        return text;
+    }
+    let fraction = format!("{nanos:09}");
+    let (seconds, zone) = text.split_at(text.len().min(19));
+    format!("{seconds}.{}{zone}", fraction.trim_end_matches('0'))
+}
