@@ -1,1 +1,47 @@
-//! Not built yet.
+//! Layer entries to packages: what is in an image, and which layer brought it.
+//!
+//! ```text
+//! tar entries of one layer -> LayerReader::offer -> analyzers -> LayerInventory   (kept by diff id)
+//! LayerInventory of each layer, lowest first -> merge (whiteouts, opaque folders) -> ImageInventory
+//! ```
+//!
+//! The crate reads what it is handed and nothing else. An analyzer decides by path, mode and size whether it wants the bytes of an
+//! entry, so a walk skips what nobody wants; what is read is bounded by [`Limits`]. Input that breaks its format is set aside as a
+//! [`model::Fault`] that names the file, and the rest goes on.
+
+#![deny(clippy::expect_used, clippy::indexing_slicing, clippy::unwrap_used, clippy::panic)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::unwrap_used,
+        clippy::panic,
+        reason = "tests fail by panicking"
+    )
+)]
+#![warn(missing_docs)]
+
+mod analyzer;
+mod entry;
+mod found;
+mod image;
+mod language;
+mod layer;
+mod license;
+mod limits;
+mod os;
+mod package;
+mod purl;
+mod system;
+mod text;
+
+pub use analyzer::{analyze, analyzers, wants};
+pub use entry::{Entry, EntryKind, PathFault, normal_path};
+pub use found::{Application, Found, PackageList};
+pub use image::{ImageInventory, merge};
+pub use layer::{LayerInventory, LayerReader, ReadError};
+pub use limits::Limits;
+pub use os::{OperatingSystem, Repository};
+pub use package::{ApplicationKind, LineRange, Package, Reference, Relationship};
+pub use text::ParseError;

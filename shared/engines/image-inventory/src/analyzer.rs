@@ -1,0 +1,95 @@
+//! The table of analyzers: which files each wants, and what it makes of them.
+
+use std::collections::BTreeMap;
+
+use crate::found::Found;
+use crate::text::ParseError;
+use crate::{language, os, system};
+
+/// One wanted file.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct File<'a> {
+    pub(crate) path: &'a str,
+    pub(crate) bytes: &'a [u8],
+}
+
+/// Files that one analyzer sees together, by path.
+pub(crate) type Files = BTreeMap<String, Vec<u8>>;
+
+/// One analyzer.
+pub(crate) struct Analyzer {
+    pub(crate) name: &'static str,
+    /// Whether it wants a file of this path and these permission bits.
+    pub(crate) wants: fn(&str, u32) -> bool,
+    pub(crate) run: Run,
+}
+
+/// How an analyzer is run.
+pub(crate) enum Run {
+    /// Each file by itself, as it comes by.
+    Each(fn(File<'_>, &mut Found) -> Result<(), ParseError>),
+    /// Each file by itself, if it is an executable program by its first bytes.
+    Program(fn(File<'_>, &mut Found) -> Result<(), ParseError>),
+    /// All its files at the end of the layer.
+    Together(fn(&Files, &mut Found)),
+}
+
+/// All analyzers.
+pub(crate) fn table() -> impl Iterator<Item = &'static Analyzer> {
+    os::ANALYZERS.iter().chain(system::ANALYZERS).chain(language::ANALYZERS)
+}
+
+/// Names of all analyzers.
+pub fn analyzers() -> impl Iterator<Item = &'static str> {
+    table().map(|analyzer| analyzer.name)
+}
+
+/// Whether the analyzer `name` wants a file of this path and these permission bits. An unknown name wants nothing.
+#[must_use]
+pub fn wants(name: &str, path: &str, mode: u32) -> bool {
+    table().any(|analyzer| analyzer.name == name && (analyzer.wants)(path, mode))
+}
+
+/// Runs the one analyzer `name` over `files`, wanted or not. Files that break their format are in the faults.
+#[must_use]
+pub fn analyze<'a>(name: &str, files: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Found {
+    let mut found = Found::default();
+    let files: Vec<(&str, &[u8])> = files.into_iter().collect();
+    for analyzer in table().filter(|analyzer| analyzer.name == name) {
+        match analyzer.run {
+            Run::Each(run) | Run::Program(run) => {
+                for (path, bytes) in &files {
+                    if let Err(error) = run(File { path, bytes }, &mut found) {
+                        found.set_aside(path, analyzer.name, &error);
+                    }
+                }
+            }
+            Run::Together(run) => {
+                let files = files.iter().map(|(path, bytes)| ((*path).to_owned(), bytes.to_vec())).collect();
+                run(&files, &mut found);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// Whether bytes begin as an executable program: ELF, PE or Mach-O.
+pub(crate) fn is_program(head: &[u8]) -> bool {
+    let magics: [&[u8]; 7] = [
+        b"\x7fELF",
+        b"MZ",
+        b"\xfe\xed\xfa\xce",
+        b"\xfe\xed\xfa\xcf",
+        b"\xce\xfa\xed\xfe",
+        b"\xcf\xfa\xed\xfe",
+        b"\xca\xfe\xba\xbe",
+    ];
+    magics.iter().any(|magic| head.starts_with(magic))
+}
+
+impl std::fmt::Debug for Analyzer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Analyzer").field("name", &self.name).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,111 @@
+//! What analyzers found.
+
+use model::{Fault, FaultKind};
+use serde::{Deserialize, Serialize};
+
+use crate::os::{OperatingSystem, Repository};
+use crate::package::{ApplicationKind, Package};
+use crate::text::ParseError;
+
+/// Packages of the operating system that one database lists.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PackageList {
+    /// The database file.
+    pub file_path: String,
+    /// Its packages.
+    pub packages: Vec<Package>,
+}
+
+/// Packages of an application that one file lists.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Application {
+    /// Format.
+    pub kind: ApplicationKind,
+    /// The file.
+    pub file_path: String,
+    /// Its packages.
+    pub packages: Vec<Package>,
+}
+
+/// A licence that a file states for a package.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct LicenseFile {
+    /// The file.
+    pub file_path: String,
+    /// Package that it belongs to.
+    pub package: String,
+    /// Names of licences, as found.
+    pub licenses: Vec<String>,
+}
+
+/// Everything that analyzers found in one layer.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Found {
+    /// Operating system, when the layer says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operating_system: Option<OperatingSystem>,
+    /// Operating system by `os-release` alone, for distributions that have a more exact file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub os_release: Option<OperatingSystem>,
+    /// Package repository in use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repository: Option<Repository>,
+    /// Package databases of the operating system.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub package_lists: Vec<PackageList>,
+    /// Applications.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub applications: Vec<Application>,
+    /// Licence files of packages.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub license_files: Vec<LicenseFile>,
+    /// Files that the packages of the operating system own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub system_files: Vec<String>,
+    /// Content sets of a Red Hat image.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub content_sets: Vec<String>,
+    /// Name-version-release and architecture of a Red Hat image, from its Dockerfile.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub build: Option<(String, String)>,
+    /// What was set aside.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<Fault>,
+}
+
+impl Found {
+    /// Adds an application, unless it has no packages.
+    pub(crate) fn application(&mut self, kind: ApplicationKind, file_path: &str, packages: Vec<Package>) {
+        if !packages.is_empty() {
+            self.applications.push(Application { kind, file_path: file_path.to_owned(), packages });
+        }
+    }
+
+    /// Adds a package list, unless it is empty.
+    pub(crate) fn package_list(&mut self, file_path: &str, packages: Vec<Package>) {
+        if !packages.is_empty() {
+            self.package_lists.push(PackageList { file_path: file_path.to_owned(), packages });
+        }
+    }
+
+    /// Sets a file aside.
+    pub(crate) fn set_aside(&mut self, file: &str, analyzer: &str, error: &ParseError) {
+        let fault = Fault::new(FaultKind::Invalid, file, error.to_string()).at(error.line, 0).about(analyzer);
+        self.faults.push(fault.cure("the packages that this file lists are missing from the result; fix or remove it"));
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        let lists = self.package_lists.iter().map(|list| list.packages.len());
+        lists.chain(self.applications.iter().map(|application| application.packages.len())).sum()
+    }
+
+    /// Puts everything in one order, so that equal layers have equal inventories whatever the order of their entries.
+    pub(crate) fn sort(&mut self) {
+        self.package_lists.sort_by(|a, b| a.file_path.cmp(&b.file_path));
+        self.applications.sort_by(|a, b| (&a.file_path, a.kind).cmp(&(&b.file_path, b.kind)));
+        self.license_files.sort();
+        self.system_files.sort();
+        self.system_files.dedup();
+    }
+}

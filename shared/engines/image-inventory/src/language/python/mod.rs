@@ -1,0 +1,3 @@
+//! Python: installed distributions and lock files.
+
+pub(crate) mod metadata;

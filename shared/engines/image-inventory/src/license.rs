@@ -1,0 +1,85 @@
+//! Licence names as package managers write them: split, never judged.
+
+/// Splits a licence field at commas, `and` and `or`; `Version 2.0` and `or later` stay with their licence.
+pub(crate) fn split(text: &str) -> Vec<String> {
+    let mut licenses: Vec<String> = Vec::new();
+    if text.is_empty() {
+        return licenses;
+    }
+    for part in parts(text) {
+        let first = part.split(' ').next().unwrap_or_default().to_ascii_lowercase();
+        match (licenses.last_mut(), first.as_str()) {
+            (Some(last), "ver" | "version") => {
+                last.push_str(", ");
+                last.push_str(part);
+            }
+            (Some(last), "later") => {
+                last.push_str(" or ");
+                last.push_str(part);
+            }
+            _ => licenses.push(part.to_owned()),
+        }
+    }
+    licenses
+}
+
+/// The pieces between `,? (or|and) ` and `, *`, where a blank may also be an underscore.
+fn parts(text: &str) -> Vec<&str> {
+    let (mut parts, mut start, mut at) = (Vec::new(), 0_usize, 0_usize);
+    while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
+        let separator = conjunction(rest).or_else(|| comma(rest));
+        match separator {
+            Some(length) => {
+                parts.push(text.get(start..at).unwrap_or_default());
+                at = at.saturating_add(length);
+                start = at;
+            }
+            None => at = at.saturating_add(rest.chars().next().map_or(1, char::len_utf8)),
+        }
+    }
+    parts.push(text.get(start..).unwrap_or_default());
+    parts
+}
+
+fn conjunction(rest: &str) -> Option<usize> {
+    let blank = |c: char| matches!(c, ' ' | '_');
+    let after_comma = rest.strip_prefix(',').unwrap_or(rest);
+    let word = after_comma.trim_start_matches(blank);
+    if word.len() == after_comma.len() {
+        return None;
+    }
+    let tail = ["or", "and"].iter().find_map(|joiner| {
+        let (head, tail) = word.split_at_checked(joiner.len())?;
+        head.eq_ignore_ascii_case(joiner).then_some(tail)
+    })?;
+    let end = tail.trim_start_matches(blank);
+    (end.len() < tail.len()).then(|| rest.len().saturating_sub(end.len()))
+}
+
+fn comma(rest: &str) -> Option<usize> {
+    let tail = rest.strip_prefix(',')?;
+    Some(rest.len().saturating_sub(tail.trim_start_matches(' ').len()))
+}
+
+/// The names in a licence expression of words, operators left out: `MIT BSD GPL2+`, `( Apache-2.0 OR MIT ) AND MPL-2.0`.
+pub(crate) fn of_words(text: &str) -> Vec<String> {
+    let operator = |word: &&str| !matches!(word.to_ascii_lowercase().as_str(), "and" | "or" | "with" | "");
+    text.split_whitespace().map(|word| word.trim_matches(['(', ')', ','])).filter(operator).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn splits_names_and_keeps_versions() {
+        let check = |text: &str, expected: &[&str]| assert_eq!(split(text), expected, "{text}");
+        check("", &[]);
+        check("MIT", &["MIT"]);
+        check("MIT or Apache-2.0", &["MIT", "Apache-2.0"]);
+        check("MIT, BSD-3-Clause and ISC", &["MIT", "BSD-3-Clause", "ISC"]);
+        check("Apache License, Version 2.0", &["Apache License, Version 2.0"]);
+        check("LGPL v2 or later (LGPLv2+)", &["LGPL v2 or later (LGPLv2+)"]);
+        check("GPLv3_or_BSD", &["GPLv3", "BSD"]);
+    }
+}
