@@ -16,6 +16,7 @@ use crate::rules::Judgement;
 use crate::rules::generate::generate;
 use crate::rules::mutate::Mutation;
 use crate::rules::validate::Validation;
+use crate::rules::verify_images::VerifyImages;
 use crate::set::PolicySet;
 use crate::snapshot::Snapshot;
 use crate::value::wildcard;
@@ -185,6 +186,7 @@ impl<'a> Evaluation<'a> {
             fails_closed: work.policy.fails_closed,
             patched: result.patched,
             generated: result.generated,
+            synchronize: matches!(&work.rule.body, Body::Generate(rule) if rule.synchronize),
             targets: result.targets,
             missing,
         });
@@ -278,7 +280,11 @@ impl<'a> Evaluation<'a> {
                 let (judgement, generated) = generate(rule, context);
                 Result { generated, ..judgement.into() }
             }
-            Body::VerifyImages(_) => Result::default(),
+            Body::VerifyImages(images) => {
+                let Some(object) = self.pattern_object() else { return Result::default() };
+                let (judgement, patched) = images.judge((object, &self.request.kind.kind), context);
+                Result { judgement, patched, ..Result::default() }
+            }
         }
     }
 
@@ -324,6 +330,7 @@ impl<'a> Evaluation<'a> {
     fn action(&self, work: &Work<'_>) -> Action {
         let own = match &work.rule.body {
             Body::Validate(validate) => Some(&validate.action),
+            Body::VerifyImages(VerifyImages { action: Some(action), .. }) => return *action,
             Body::Mutate(_) | Body::Generate(_) | Body::VerifyImages(_) => None,
         };
         let action = own

@@ -27,9 +27,11 @@
     )
 )]
 
+mod cleanup;
 mod conditions;
 mod context;
 mod evaluate;
+mod explain;
 mod outcome;
 mod patch;
 mod pattern;
@@ -42,8 +44,11 @@ pub mod testing;
 mod value;
 pub mod yaml;
 
+pub use cleanup::{CleanupOutcome, CleanupSchedule};
 pub use evaluate::Stage;
+pub use explain::{ClauseExplanation, Explanation};
 pub use outcome::{Action, Outcome, PolicyRef, RuleKind, RuleVerdict, Status};
 pub use request::{GroupVersionKind, Operation, Request, ReviewError, UserInfo};
+pub use rules::verify_images::attestor_key;
 pub use set::{PolicySet, PolicySummary};
 pub use snapshot::{Attestation, ImageTrust, MissingFact, RuleValues, Snapshot, Values};

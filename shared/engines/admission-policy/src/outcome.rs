@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::request::Request;
 use crate::snapshot::MissingFact;
@@ -98,6 +98,8 @@ pub struct RuleVerdict {
     pub patched: Option<Value>,
     /// Objects that this rule generates.
     pub generated: Vec<Value>,
+    /// Later changes of the generated objects are undone, and changes of their source carried over.
+    pub synchronize: bool,
     /// Existing objects that this rule changes, as they will be.
     pub targets: Vec<Value>,
     /// Facts that were missing.
@@ -146,17 +148,20 @@ impl Outcome {
     /// The `AdmissionReview` to answer with; `encode` turns the patch's bytes into base64.
     #[must_use]
     pub fn review(&self, uid: &str, encode: impl Fn(&[u8]) -> String) -> Value {
-        let mut response = json!({"uid": uid, "allowed": self.allowed});
+        let mut response = Map::new();
+        let mut put = |key: &str, value: Value| response.insert(key.to_owned(), value);
+        put("uid", Value::from(uid));
+        put("allowed", Value::Bool(self.allowed));
         if !self.allowed {
-            response["status"] = json!({"status": "Failure", "message": self.message, "code": 400});
+            put("status", json!({"status": "Failure", "message": self.message, "code": 400}));
         }
         if self.allowed && !self.patch.is_empty() {
             let patch = Value::Array(self.patch.clone()).to_string();
-            response["patchType"] = Value::from("JSONPatch");
-            response["patch"] = Value::String(encode(patch.as_bytes()));
+            put("patchType", Value::from("JSONPatch"));
+            put("patch", Value::String(encode(patch.as_bytes())));
         }
         if !self.warnings.is_empty() {
-            response["warnings"] = json!(self.warnings);
+            put("warnings", json!(self.warnings));
         }
         json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response})
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use model::{Fault, FaultKind};
 use serde_json::Value;
 
+use crate::cleanup::CleanupPolicy;
 use crate::context::ExpressionCache;
 use crate::policy::compile::{Compiler, decode};
 use crate::policy::compiled::Policy;
@@ -17,6 +18,7 @@ use crate::yaml::{self, Document};
 pub struct PolicySet {
     pub(crate) policies: Vec<Policy>,
     pub(crate) exceptions: Vec<Exception>,
+    pub(crate) cleanup: Vec<CleanupPolicy>,
     pub(crate) expressions: ExpressionCache,
     index: Index,
 }
@@ -127,6 +129,7 @@ impl Loader {
         match (group, kind) {
             ("kyverno.io", "ClusterPolicy" | "Policy") => self.policy(file, document, kind),
             ("kyverno.io", "PolicyException") => self.exception(file, document),
+            ("kyverno.io", "CleanupPolicy" | "ClusterCleanupPolicy") => self.cleanup(file, document, kind),
             ("kyverno.io", _) | ("policies.kyverno.io", _) => {
                 let line = document.line;
                 let fault = Fault::new(FaultKind::Unsupported, file, format!("kind {kind} of {api}"));
@@ -171,6 +174,17 @@ impl Loader {
                 let fault = Fault::new(FaultKind::Invalid, file, what).at(line, 0);
                 self.faults
                     .push(fault.about(format!("PolicyException {}", metadata.name)).cure("correct the exception"));
+            }
+        }
+    }
+
+    fn cleanup(&mut self, file: &str, document: &Document, kind: &str) {
+        let Some(metadata) = self.metadata(file, document) else { return };
+        match CleanupPolicy::compile(kind, &metadata, document.value.get("spec").unwrap_or(&Value::Null)) {
+            Ok(policy) => self.set.cleanup.push(policy),
+            Err(wrong) => {
+                let fault = Fault::new(wrong.kind, file, wrong.what).at(document.line_of("/spec"), 0);
+                self.faults.push(fault.about(format!("{kind} {}", metadata.name)).cure(wrong.remedy));
             }
         }
     }

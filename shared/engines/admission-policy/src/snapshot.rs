@@ -35,10 +35,11 @@ pub struct Snapshot {
 pub struct ImageTrust {
     /// Digest the reference resolves to, with its algorithm.
     pub digest: String,
-    /// Names of the attestors (as given by [`attestor_key`](crate::attestor_key)) whose signature was verified.
-    pub verified_by: Vec<String>,
-    /// Verified attestations: predicate type and predicate, with the attestors that signed each.
-    pub attestations: Vec<Attestation>,
+    /// Attestors (as named by [`attestor_key`](crate::attestor_key)) and whether their signature was verified. An attestor that
+    /// is not here has not been looked at.
+    pub signatures: BTreeMap<String, bool>,
+    /// Attestations of the image; `None` when they have not been fetched.
+    pub attestations: Option<Vec<Attestation>>,
 }
 
 /// One verified attestation of an image.
@@ -48,8 +49,8 @@ pub struct Attestation {
     pub predicate_type: String,
     /// The predicate.
     pub predicate: Value,
-    /// Attestor keys whose signature was verified.
-    pub verified_by: Vec<String>,
+    /// Attestors and whether their signature was verified.
+    pub signatures: BTreeMap<String, bool>,
 }
 
 /// Values that stand for variables and context entries.
@@ -84,8 +85,17 @@ pub enum MissingFact {
     },
     /// Metadata of an image, by reference.
     ImageMetadata(String),
-    /// Signatures of an image, by reference.
-    ImageTrust(String),
+    /// Signatures and attestations of an image.
+    ImageTrust {
+        /// Reference of the image.
+        image: String,
+        /// Repository of the signatures; empty when they are beside the image.
+        repository: String,
+        /// Attestors to verify, as named by [`attestor_key`](crate::attestor_key): JSON of the attestor's entry.
+        attestors: Vec<String>,
+        /// Predicate types of the attestations to fetch.
+        attestations: Vec<String>,
+    },
     /// An entry of the global context.
     GlobalContext(String),
     /// Labels of a namespace.
@@ -98,7 +108,7 @@ impl std::fmt::Display for MissingFact {
             Self::ConfigMap(name) => write!(f, "configmap {name} is not known"),
             Self::ApiCall { call, .. } => write!(f, "the answer to `{call}` is not known"),
             Self::ImageMetadata(image) => write!(f, "the metadata of image {image} is not known"),
-            Self::ImageTrust(image) => write!(f, "the signatures of image {image} are not known"),
+            Self::ImageTrust { image, .. } => write!(f, "the signatures of image {image} are not known"),
             Self::GlobalContext(name) => write!(f, "global context entry {name} is not known"),
             Self::NamespaceLabels(name) => write!(f, "the labels of namespace {name} are not known"),
         }

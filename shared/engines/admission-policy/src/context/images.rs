@@ -1,6 +1,6 @@
 //! Images of a workload, as the `images` variable shows them.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 /// One image reference of a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,20 +66,20 @@ impl ImageInfo {
     }
 
     fn to_json(&self) -> Value {
-        let mut out = json!({
-            "registry": self.registry,
-            "name": self.name,
-            "path": self.path,
-            "reference": self.reference(),
-            "referenceWithTag": self.reference_with_tag(),
-            "jsonPath": self.pointer,
-        });
+        let mut out = Map::new();
+        let mut put = |key: &str, value: String| out.insert(key.to_owned(), Value::String(value));
+        put("registry", self.registry.clone());
+        put("name", self.name.clone());
+        put("path", self.path.clone());
+        put("reference", self.reference());
+        put("referenceWithTag", self.reference_with_tag());
+        put("jsonPath", self.pointer.clone());
         for (key, value) in [("tag", &self.tag), ("digest", &self.digest)] {
             if !value.is_empty() {
-                out[key] = Value::from(value.as_str());
+                out.insert(key.to_owned(), Value::from(value.as_str()));
             }
         }
-        out
+        Value::Object(out)
     }
 }
 

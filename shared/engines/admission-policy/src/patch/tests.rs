@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::anchors::{Unmet, resolve};
 use super::difference::difference;
+use super::json_patch;
 use super::strategic::merge;
-use super::{json_patch, strategic};
 
 fn pod() -> Value {
     json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "labels": {"a": "1"}},
@@ -48,7 +48,7 @@ fn merges_with_anchors() {
             Ok(resolved) => resolved,
             Err(_) => json!({}),
         };
-        let merged = strategic::merge(&pod(), &resolved);
+        let merged = merge(&pod(), &resolved);
         assert_eq!(merged.pointer(pointer).cloned().unwrap_or_default(), expected, "{patch}: {merged}");
     }
 }

@@ -22,19 +22,6 @@ impl Anchor {
     pub(crate) fn is_conditional(self) -> bool {
         matches!(self, Self::Condition | Self::Global | Self::Existence | Self::Equality | Self::Negation)
     }
-
-    /// `key` wrapped in this anchor.
-    pub(crate) fn wrap(self, key: &str) -> String {
-        let modifier = match self {
-            Self::Condition => "",
-            Self::Global => "<",
-            Self::Existence => "^",
-            Self::Equality => "=",
-            Self::Negation => "X",
-            Self::AddIfAbsent => "+",
-        };
-        format!("{modifier}({key})")
-    }
 }
 
 /// Splits `=(key)` into its anchor and key.

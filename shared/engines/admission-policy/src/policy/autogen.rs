@@ -113,15 +113,22 @@ fn is_about_pods(rule: &Value) -> bool {
 fn controller_rule(rule: &Value, name: &str, controllers: &[&str]) -> Option<Value> {
     let mut rule = wrap_rule(rule, "template")?;
     rewrite_kinds(&mut rule, |kinds| kinds.iter().any(|kind| bare_kind(kind) == "Pod"), controllers);
-    rule["name"] = Value::from(rule_name("autogen", name));
+    put(&mut rule, "name", Value::from(rule_name("autogen", name)));
     Some(replace_paths(rule, "spec.template"))
 }
 
 fn cron_rule(rule: &Value, name: &str) -> Option<Value> {
     let mut rule = wrap_rule(&wrap_rule(rule, "template")?, "jobTemplate")?;
     rewrite_kinds(&mut rule, |_| true, &[CRON_JOB]);
-    rule["name"] = Value::from(rule_name("autogen-cronjob", name));
+    put(&mut rule, "name", Value::from(rule_name("autogen-cronjob", name)));
     Some(replace_paths(rule, "spec.jobTemplate.spec.template"))
+}
+
+/// Sets a field of a map.
+fn put(place: &mut Value, key: &str, value: Value) {
+    if let Some(fields) = place.as_object_mut() {
+        fields.insert(key.to_owned(), value);
+    }
 }
 
 fn rule_name(prefix: &str, name: &str) -> String {
@@ -131,21 +138,22 @@ fn rule_name(prefix: &str, name: &str) -> String {
 
 /// Wraps the patterns of a rule under `spec.<key>`; `None` when the rule does nothing that can be rewritten.
 fn wrap_rule(rule: &Value, key: &str) -> Option<Value> {
-    let mut rule = rule.clone();
+    let original = rule;
+    let mut rule = original.clone();
     let wrap = |pattern: &Value| json!({"spec": {key: pattern}});
-    if let Some(mutate) = rule.get("mutate").filter(|mutate| !mutate.is_null()) {
+    if let Some(mutate) = original.get("mutate").filter(|mutate| !mutate.is_null()) {
         if let Some(patch) = mutate.get("patchStrategicMerge").filter(|patch| !patch.is_null()) {
-            rule["mutate"] = json!({"patchStrategicMerge": wrap(patch)});
+            put(&mut rule, "mutate", json!({"patchStrategicMerge": wrap(patch)}));
             return Some(rule);
         }
         if let Some(items) = mutate.get("foreach").and_then(Value::as_array).filter(|items| !items.is_empty()) {
             let items: Vec<Value> = items.iter().map(|item| wrap_foreach(item, &wrap)).collect();
-            rule["mutate"] = json!({"foreach": items});
+            put(&mut rule, "mutate", json!({"foreach": items}));
             return Some(rule);
         }
     }
     if let Some(validate) = rule.get("validate").filter(|validate| !validate.is_null()).cloned() {
-        rule["validate"] = wrap_validate(&validate, &wrap)?;
+        put(&mut rule, "validate", wrap_validate(&validate, &wrap)?);
         return Some(rule);
     }
     rule.get("verifyImages").is_some().then_some(rule)
@@ -186,7 +194,8 @@ fn wrap_validate(validate: &Value, wrap: &impl Fn(&Value) -> Value) -> Option<Va
         let mut assert = assert.clone();
         for key in ["object", "oldObject"] {
             if let Some(object) = assert.get(key).filter(|object| object.is_object()) {
-                assert[key] = wrap(object);
+                let wrapped = wrap(object);
+                put(&mut assert, key, wrapped);
             }
         }
         out.insert("assert".to_owned(), assert);
@@ -221,7 +230,7 @@ fn rewrite_kinds(rule: &mut Value, applies: impl Fn(&[&str]) -> bool, kinds: &[&
 fn rewrite(resources: &mut Value, applies: impl Fn(&[&str]) -> bool, kinds: &[&str]) {
     let current = kinds_of(resources);
     if !current.is_empty() && applies(&current) {
-        resources["kinds"] = kinds.iter().map(|kind| Value::from(gvk(kind))).collect();
+        put(resources, "kinds", kinds.iter().map(|kind| Value::from(gvk(kind))).collect());
     }
 }
 

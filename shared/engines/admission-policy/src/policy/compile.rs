@@ -17,7 +17,7 @@ use crate::context::{ContextEntry, ExpressionCache, compile_entries, is_dynamic,
 use crate::outcome::{Action, PolicyRef};
 use crate::pattern;
 use crate::rules::pod_security::PodSecurity;
-use crate::rules::verify_images::ImageVerification;
+use crate::rules::verify_images::VerifyImages;
 use crate::yaml::Document;
 
 /// `foreach` may nest this deep.
@@ -226,7 +226,9 @@ fn compile_rule(raw: schema::Rule, place: (String, u32)) -> Compiled<Rule> {
         (Some(validate), None, None, None) => Body::Validate(validate_rule(validate)?),
         (None, Some(mutate), None, None) => Body::Mutate(mutate_rule(mutate)?),
         (None, None, Some(generate), None) => Body::Generate(generate_rule(&generate)?),
-        (None, None, None, Some(images)) => Body::VerifyImages(ImageVerification::compile_all(&images)?),
+        (None, None, None, Some(images)) => {
+            Body::VerifyImages(VerifyImages::compile(&images, raw.image_extractors.as_ref())?)
+        }
         (None, None, None, None) => {
             return Err(Wrong::invalid("the rule does nothing").cure("add validate, mutate, generate or verifyImages"));
         }

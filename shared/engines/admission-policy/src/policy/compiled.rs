@@ -9,7 +9,7 @@ use crate::context::ContextEntry;
 use crate::outcome::{Action, PolicyRef};
 use crate::pattern::Pattern;
 use crate::rules::pod_security::PodSecurity;
-use crate::rules::verify_images::ImageVerification;
+use crate::rules::verify_images::VerifyImages;
 
 /// A compiled ClusterPolicy or Policy.
 #[derive(Debug)]
@@ -63,7 +63,7 @@ pub(crate) enum Body {
     Validate(Validate),
     Mutate(Mutate),
     Generate(Generate),
-    VerifyImages(Vec<ImageVerification>),
+    VerifyImages(VerifyImages),
 }
 
 #[derive(Debug)]
@@ -136,6 +136,7 @@ pub(crate) struct Target {
 #[derive(Debug)]
 pub(crate) struct Generate {
     pub(crate) items: Vec<GenerateItem>,
+    /// Later changes of the source or of the copies are undone.
     pub(crate) synchronize: bool,
 }
 

@@ -182,7 +182,8 @@ impl Clause {
         }
     }
 
-    fn is_about_users(self) -> bool {
+    /// Whether it is about who asks.
+    pub(crate) fn is_about_users(self) -> bool {
         matches!(self, Self::Roles | Self::ClusterRoles | Self::Subjects)
     }
 }

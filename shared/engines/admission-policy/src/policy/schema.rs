@@ -64,7 +64,7 @@ pub(crate) struct Rule {
     pub(crate) mutate: Option<Mutate>,
     pub(crate) generate: Option<Value>,
     pub(crate) verify_images: Option<Vec<Value>>,
-    pub(crate) skip_background_requests: Option<bool>,
+    pub(crate) image_extractors: Option<Value>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -50,7 +50,9 @@ fn for_each<'r>(
 fn one<'r>(item: &'r GenerateItem, made: &mut Vec<Value>, context: &mut Context<'r>) -> Result<(), EvaluationError> {
     context.declare(&item.context);
     if let Some(conditions) = &item.preconditions {
-        if !conditions.evaluate(context).map_err(|error| error.within("failed to evaluate preconditions"))?.0 {
+        let (held, _) =
+            conditions.evaluate(context).map_err(|error| error.within("failed to evaluate preconditions"))?;
+        if !held {
             return Ok(());
         }
     }

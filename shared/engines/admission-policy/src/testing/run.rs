@@ -109,6 +109,14 @@ impl Runner<'_> {
             let spec = field(&cluster, "spec").cloned().unwrap_or_default();
             objects.extend(field(&spec, "resources").and_then(Value::as_array).cloned().unwrap_or_default());
         }
+        let mut images = Vec::new();
+        if !self.test.context.is_empty() {
+            for file in self.objects(std::slice::from_ref(&self.test.context))? {
+                let spec = field(&file, "spec").cloned().unwrap_or_default();
+                objects.extend(field(&spec, "resources").and_then(Value::as_array).cloned().unwrap_or_default());
+                images.extend(field(&spec, "images").and_then(Value::as_array).cloned().unwrap_or_default());
+            }
+        }
         for row in self.test.results.iter().filter(|row| !row.clone_source.is_empty()) {
             objects.extend(self.objects(std::slice::from_ref(&row.clone_source))?);
         }
@@ -118,6 +126,14 @@ impl Runner<'_> {
             values: Some(stand_ins(values)),
             ..Snapshot::default()
         };
+        for mut image in images {
+            let reference = field(&image, "image").and_then(Value::as_str).unwrap_or_default().to_owned();
+            let config = field(&image, "config").cloned();
+            if let (Some(fields), Some(config)) = (image.as_object_mut(), config) {
+                fields.insert("configData".to_owned(), config);
+            }
+            snapshot.image_metadata.insert(reference, image);
+        }
         for answer in &self.test.api_call_responses {
             let text = |key: &str| field(answer, key).and_then(Value::as_str).unwrap_or_default();
             let method = if text("method").is_empty() { "GET" } else { text("method") };

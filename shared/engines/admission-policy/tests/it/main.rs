@@ -10,3 +10,4 @@
 mod corpus;
 mod loading;
 mod reviews;
+mod rules;

@@ -1,0 +1,145 @@
+//! CleanupPolicy and ClusterCleanupPolicy: which objects are to go when the schedule comes round.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::conditions::Conditions;
+use crate::context::{Context, ContextEntry};
+use crate::outcome::PolicyRef;
+use crate::policy::compile::{Wrong, decode};
+use crate::policy::matching::{Match, Subject};
+use crate::policy::schema;
+use crate::request::{GroupVersionKind, Request};
+use crate::set::PolicySet;
+use crate::snapshot::{MissingFact, Snapshot};
+
+/// A compiled cleanup policy.
+#[derive(Debug)]
+pub(crate) struct CleanupPolicy {
+    reference: PolicyRef,
+    schedule: String,
+    propagation: String,
+    matches: Match,
+    exclude: Match,
+    context: Vec<ContextEntry>,
+    conditions: Option<Conditions>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Raw {
+    schedule: String,
+    #[serde(rename = "match")]
+    matches: schema::Match,
+    exclude: Option<schema::Match>,
+    context: Option<Vec<Value>>,
+    conditions: Option<Value>,
+    deletion_propagation_policy: Option<String>,
+}
+
+/// A cleanup policy for the scheduler.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CleanupSchedule {
+    /// The policy.
+    pub policy: PolicyRef,
+    /// When it runs, in cron's five fields.
+    pub schedule: String,
+    /// `Foreground`, `Background` or `Orphan`; empty for the API's default.
+    pub propagation: String,
+}
+
+/// What one run of a cleanup policy found.
+#[derive(Clone, Debug, Default)]
+pub struct CleanupOutcome {
+    /// Objects to delete, as they are in the snapshot.
+    pub delete: Vec<Value>,
+    /// Why some objects could not be judged.
+    pub errors: Vec<String>,
+    /// Facts that were missing.
+    pub missing: Vec<MissingFact>,
+}
+
+impl CleanupPolicy {
+    /// Compiles a cleanup policy.
+    pub(crate) fn compile(kind: &str, metadata: &schema::Metadata, spec: &Value) -> Result<Self, Wrong> {
+        let raw: Raw = decode(spec).map_err(|(_, what)| Wrong::invalid(what))?;
+        if raw.schedule.split_whitespace().count() != 5 && !raw.schedule.starts_with('@') {
+            return Err(Wrong::invalid(format!("`{}` is not a cron schedule", raw.schedule))
+                .cure("give minute, hour, day, month and weekday"));
+        }
+        let namespace =
+            if kind == "CleanupPolicy" { metadata.namespace.clone().unwrap_or_default() } else { String::new() };
+        let entries = crate::context::compile_entries(raw.context.as_deref().unwrap_or_default());
+        Ok(Self {
+            reference: PolicyRef { kind: kind.to_owned(), namespace, name: metadata.name.clone() },
+            schedule: raw.schedule,
+            propagation: raw.deletion_propagation_policy.unwrap_or_default(),
+            matches: Match::compile(&raw.matches)?,
+            exclude: raw.exclude.as_ref().map(Match::compile).transpose()?.unwrap_or_default(),
+            context: entries.map_err(|(_, what)| Wrong::invalid(what))?,
+            conditions: raw.conditions.as_ref().map(Conditions::compile).transpose()?,
+        })
+    }
+}
+
+impl PolicySet {
+    /// The cleanup policies and when they run.
+    #[must_use]
+    pub fn cleanup_schedules(&self) -> Vec<CleanupSchedule> {
+        let schedule = |policy: &CleanupPolicy| CleanupSchedule {
+            policy: policy.reference.clone(),
+            schedule: policy.schedule.clone(),
+            propagation: policy.propagation.clone(),
+        };
+        self.cleanup.iter().map(schedule).collect()
+    }
+
+    /// One run of a cleanup policy over the objects of the snapshot. Conditions see each as `target`.
+    #[must_use]
+    pub fn clean_up(&self, policy: &PolicyRef, snapshot: &Snapshot, now: model::Timestamp) -> CleanupOutcome {
+        let mut outcome = CleanupOutcome::default();
+        for cleanup in self.cleanup.iter().filter(|cleanup| cleanup.reference == *policy) {
+            for object in &snapshot.objects {
+                self.judge_target(cleanup, (object, now), snapshot, &mut outcome);
+            }
+        }
+        outcome
+    }
+
+    fn judge_target(
+        &self,
+        cleanup: &CleanupPolicy,
+        (object, now): (&Value, model::Timestamp),
+        snapshot: &Snapshot,
+        outcome: &mut CleanupOutcome,
+    ) {
+        let mut request = Request { kind: GroupVersionKind::of(object), background: true, ..Request::default() };
+        let namespace = object.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default();
+        namespace.clone_into(&mut request.namespace);
+        request.received_at = Some(now);
+        let own = &cleanup.reference.namespace;
+        let subject = Subject::of(&request, object, snapshot.labels_of(namespace));
+        let meant = (own.is_empty() || own == namespace)
+            && cleanup.matches.includes(&subject)
+            && !cleanup.exclude.excludes(&subject);
+        if !meant {
+            return;
+        }
+        let Some(conditions) = &cleanup.conditions else {
+            outcome.delete.push(object.clone());
+            return;
+        };
+        let mut context = Context::new(&request, snapshot, &self.expressions);
+        context.set("target", object.clone());
+        context.declare(&cleanup.context);
+        match conditions.evaluate(&mut context) {
+            Ok((true, _)) => outcome.delete.push(object.clone()),
+            Ok((false, _)) => {}
+            Err(error) => {
+                let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
+                outcome.errors.push(format!("{namespace}/{name}: {error}"));
+            }
+        }
+        outcome.missing.extend(context.take_missing());
+    }
+}
