@@ -1,0 +1,114 @@
+//! Evaluation on events given as data.
+
+use std::collections::BTreeMap;
+
+use model::FaultKind;
+use runtime_rules::{Event, Field, Matching, RuleSet, Value};
+
+struct Sample(&'static str, BTreeMap<&'static str, Value<'static>>);
+
+impl Event for Sample {
+    fn event_type(&self) -> &str {
+        self.0
+    }
+
+    fn field(&self, field: &Field) -> Option<Value<'_>> {
+        if field.full_name() == "evt.type" {
+            return Some(Value::text(self.0));
+        }
+        self.1.get(field.full_name().as_str()).cloned()
+    }
+}
+
+fn check(condition: &str, expected: bool) {
+    let yaml = format!(
+        "- rule: r\n  desc: d\n  condition: >\n    {condition}\n  output: '%proc.name %user.name'\n  priority: INFO\n"
+    );
+    let loaded = RuleSet::load([("r.yaml", yaml.as_str())]);
+    let faults: Vec<_> = loaded.faults.iter().filter(|fault| fault.kind != FaultKind::Warning).collect();
+    assert!(faults.is_empty(), "{condition}: {faults:?}");
+    let event = Sample(
+        "openat",
+        BTreeMap::from([
+            ("proc.name", Value::text("cat")),
+            ("proc.pid", Value::Number(42)),
+            ("fd.name", Value::text("/etc/shadow")),
+            ("proc.aname", Value::Any(vec![Value::text("sh"), Value::text("containerd-shim")])),
+            ("proc.aname[2]", Value::text("containerd-shim")),
+            (
+                "fd.ip",
+                Value::Any(vec![
+                    Value::Address("10.1.2.3".parse().unwrap()),
+                    Value::Address("192.0.2.7".parse().unwrap()),
+                ]),
+            ),
+            ("evt.arg.flags", Value::text("O_RDONLY|O_CLOEXEC")),
+            ("container.privileged", Value::Boolean(true)),
+        ]),
+    );
+    assert_eq!(loaded.rules.evaluate(&event, Matching::First).len() == 1, expected, "{condition}");
+}
+
+#[test]
+fn operators_and_missing_values() {
+    for (condition, expected) in [
+        ("evt.type=openat and proc.name=cat", true),
+        ("evt.type=execve and proc.name=cat", false),
+        ("evt.type in (open, openat) and fd.name startswith /etc/", true),
+        ("proc.name in (cat, dog)", true),
+        ("fd.name pmatch (/etc, /var)", true),
+        ("fd.name pmatch (/et)", false),
+        ("fd.name glob /etc/sha*", true),
+        ("fd.name regex .*shad.w", true),
+        ("fd.name regex shad.w", false),
+        ("fd.name icontains SHADOW", true),
+        ("fd.name bcontains 2f736861", true),
+        ("fd.name endswith oneof (passwd, shadow)", true),
+        ("fd.name contains allof (etc, passwd)", false),
+        ("proc.pid >= 0x2a and proc.pid < 43", true),
+        ("proc.aname in (bash, sh)", true),
+        ("proc.aname[2] = containerd-shim", true),
+        ("fd.ip = 10.0.0.0/8", true),
+        ("fd.ip != 10.1.2.3", false),
+        ("fd.ip != 10.9.9.9", true),
+        ("fd.net in (192.0.2.0/24)", false),
+        ("container.privileged = true", true),
+        ("user.name != root", false),
+        ("not user.name != root", true),
+        ("user.name exists", false),
+        ("evt.arg.flags contains O_CLOEXEC", true),
+        ("toupper(proc.name) = CAT", true),
+        ("len(proc.name) = 3", true),
+        ("basename(fd.name) = shadow", true),
+        ("proc.name = val(proc.aname[2])", false),
+        ("evt.num=0", false),
+    ] {
+        check(condition, expected);
+    }
+}
+
+#[test]
+fn broken_rules_are_set_aside_by_line_and_the_rest_works() {
+    let yaml = "- macro: m\n  condition: evt.type=open\n\n- rule: unknown field\n  desc: d\n  condition: m and proc.nonsense=1\n  output: x\n  priority: INFO\n\n- rule: good\n  desc: d\n  condition: m\n  output: \"%proc.name did %%\"\n  priority: WARNING\n- rule: cyclic\n  desc: d\n  condition: nowhere\n  output: x\n  priority: INFO\n";
+    let loaded = RuleSet::load([("r.yaml", yaml)]);
+    let said: Vec<String> = loaded.faults.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        said,
+        [
+            "invalid: filter_check called with nonexistent field proc.nonsense at r.yaml:4 (rule unknown field): see `biotope rules fields` for the fields there are",
+            "invalid: Undefined macro 'nowhere' used in filter. at r.yaml:15 (rule cyclic)",
+        ]
+    );
+    assert_eq!(loaded.rules.rules().len(), 1);
+    assert!(loaded.rules.wants("open") && !loaded.rules.wants("execve"));
+}
+
+#[test]
+fn outputs_show_what_is_missing_and_tame_control_characters() {
+    let yaml = "- rule: r\n  desc: d\n  condition: evt.type=open\n  output: \"file=%fd.name user=%user.name by %proc.name.\"\n  priority: INFO\n";
+    let loaded = RuleSet::load([("r.yaml", yaml)]);
+    let event =
+        Sample("open", BTreeMap::from([("fd.name", Value::text("/a\u{1b}[2J")), ("proc.name", Value::text("x"))]));
+    let matches = loaded.rules.evaluate(&event, Matching::All);
+    assert_eq!(matches[0].render(&event), "file=/a\\u{1b}[2J user=<NA> by x.");
+}
