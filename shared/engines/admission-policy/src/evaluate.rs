@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::cel::{self, CelPolicy};
 use crate::context::Context;
 use crate::outcome::{Action, Outcome, RuleKind, RuleVerdict, Status};
 use crate::patch::difference::difference;
@@ -19,7 +20,7 @@ use crate::rules::validate::Validation;
 use crate::rules::verify_images::VerifyImages;
 use crate::set::PolicySet;
 use crate::snapshot::Snapshot;
-use crate::value::wildcard;
+use crate::value::{path, wildcard};
 
 /// The stages of an evaluation, in their order; each sees the object as the one before left it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -75,6 +76,9 @@ impl PolicySet {
             for policy in &policies {
                 evaluation.policy(policy, stage);
             }
+            for policy in &self.cel_policies {
+                evaluation.cel_policy(policy, stage);
+            }
         }
         evaluation.finish()
     }
@@ -89,6 +93,9 @@ impl PolicySet {
         let mut evaluation = Evaluation::new(self, request, snapshot);
         for policy in self.policies.iter().filter(|policy| policy.key == key) {
             evaluation.policy(policy, stage);
+        }
+        for policy in self.cel_policies.iter().filter(|policy| policy.key == key) {
+            evaluation.cel_policy(policy, stage);
         }
         evaluation.finish()
     }
@@ -154,6 +161,38 @@ impl<'a> Evaluation<'a> {
         }
     }
 
+    /// Judges a policy written in CEL.
+    fn cel_policy(&mut self, policy: &CelPolicy, stage: Stage) {
+        let active = if self.request.background { policy.background } else { policy.admission };
+        if !active || policy.kind.stage() != Some(stage) {
+            return;
+        }
+        let input = cel::Input::new(self.request, self.snapshot, self.object.as_ref());
+        for answer in cel::judge(policy, &input, (&self.set.cel_exceptions, &self.set.bindings)) {
+            let Some(status) = answer.status else { continue };
+            if let Some(object) = answer.patched {
+                if let Some(context) = &mut self.context {
+                    context.replace_object(&object);
+                }
+                self.object = Some(object);
+            }
+            self.outcome.verdicts.push(RuleVerdict {
+                policy: policy.reference.clone(),
+                rule: answer.rule,
+                kind: stage.rule_kind(),
+                status,
+                message: answer.message,
+                exceptions: answer.exceptions,
+                action: answer.action.unwrap_or(policy.action),
+                fails_closed: policy.fails_closed,
+                generated: answer.generated,
+                synchronize: false,
+                targets: Vec::new(),
+                missing: answer.missing,
+            });
+        }
+    }
+
     /// Judges one rule; whether it applied.
     fn rule(&mut self, work: &Work<'a>) -> bool {
         if !self.is_meant(work) {
@@ -168,9 +207,9 @@ impl<'a> Evaluation<'a> {
         let result = self.judge(work, &mut context);
         let missing = context.take_missing();
         context.restore(mark);
-        if let Some(object) = &result.patched {
-            context.replace_object(object, &self.request.kind.kind);
-            self.object = Some(object.clone());
+        if let Some(object) = result.patched {
+            context.replace_object(&object);
+            self.object = Some(object);
         }
         self.context = Some(context);
         let Some(judgement) = result.judgement else { return false };
@@ -184,7 +223,6 @@ impl<'a> Evaluation<'a> {
             exceptions: result.exceptions,
             action: self.action(work),
             fails_closed: work.policy.fails_closed,
-            patched: result.patched,
             generated: result.generated,
             synchronize: matches!(&work.rule.body, Body::Generate(rule) if rule.synchronize),
             targets: result.targets,
@@ -200,8 +238,7 @@ impl<'a> Evaluation<'a> {
             return false;
         }
         let namespace = &work.policy.reference.namespace;
-        let own = object.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default();
-        if !namespace.is_empty() && namespace != own {
+        if !namespace.is_empty() && namespace != path::text(object, &["metadata", "namespace"]) {
             return false;
         }
         let subject = Subject::of(self.request, object, self.namespace_labels());
@@ -221,7 +258,7 @@ impl<'a> Evaluation<'a> {
         made.unwrap_or_else(|| {
             let mut context = Context::new(self.request, self.snapshot, &self.set.expressions);
             if let Some(object) = &self.object {
-                context.replace_object(object, &self.request.kind.kind);
+                context.replace_object(object);
             }
             context
         })
@@ -261,6 +298,12 @@ impl<'a> Evaluation<'a> {
                     exceptions.iter().map(|one| (one.key.clone(), one.pod_security.clone())).collect();
                 let (judgement, exceptions) = check.judge(rule, (object, &self.request.kind.kind), &excused);
                 Result { exceptions, ..judgement.into() }
+            }
+            Body::Validate(Validate { check: Check::Cel(check), .. }) => {
+                let input = cel::Input::new(self.request, self.snapshot, self.object.as_ref());
+                let (judgement, missing) = cel::judge_rule(rule, check, &input);
+                missing.into_iter().for_each(|fact| drop(context.note_missing(fact)));
+                judgement.into()
             }
             Body::Validate(validate) => {
                 let validation = Validation { rule, policy, validate, object: self.pattern_object() };

@@ -27,6 +27,7 @@
     )
 )]
 
+mod cel;
 mod cleanup;
 mod conditions;
 mod context;

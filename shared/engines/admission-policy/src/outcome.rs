@@ -94,8 +94,6 @@ pub struct RuleVerdict {
     pub action: Action,
     /// An error refuses the request (`failurePolicy: Fail`).
     pub fails_closed: bool,
-    /// The object as this rule (of a mutation) left it.
-    pub patched: Option<Value>,
     /// Objects that this rule generates.
     pub generated: Vec<Value>,
     /// Later changes of the generated objects are undone, and changes of their source carried over.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use model::{Fault, FaultKind};
 use serde_json::Value;
 
+use crate::cel::{Binding, CelCompiler, CelException, CelPolicy};
 use crate::cleanup::CleanupPolicy;
 use crate::context::ExpressionCache;
 use crate::policy::compile::{Compiler, decode};
@@ -18,6 +19,9 @@ use crate::yaml::{self, Document};
 pub struct PolicySet {
     pub(crate) policies: Vec<Policy>,
     pub(crate) exceptions: Vec<Exception>,
+    pub(crate) cel_policies: Vec<CelPolicy>,
+    pub(crate) cel_exceptions: Vec<CelException>,
+    pub(crate) bindings: Vec<Binding>,
     pub(crate) cleanup: Vec<CleanupPolicy>,
     pub(crate) expressions: ExpressionCache,
     index: Index,
@@ -63,25 +67,31 @@ impl PolicySet {
             name: policy.key.clone(),
             rules: policy.rules.iter().map(|rule| (rule.name.clone(), rule.place.0.clone(), rule.place.1)).collect(),
         };
-        self.policies.iter().map(summary).collect()
+        let in_cel = |policy: &CelPolicy| PolicySummary {
+            kind: policy.reference.kind.clone(),
+            name: policy.key.clone(),
+            rules: vec![(String::new(), policy.place.0.clone(), policy.place.1)],
+        };
+        self.policies.iter().map(summary).chain(self.cel_policies.iter().map(in_cel)).collect()
     }
 
     /// How many policies the set holds.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.policies.len()
+        self.policies.len() + self.cel_policies.len()
     }
 
     /// The exceptions, `namespace/name`, in the order they were loaded.
     #[must_use]
     pub fn exceptions(&self) -> Vec<String> {
-        self.exceptions.iter().map(|exception| exception.key.clone()).collect()
+        let in_cel = self.cel_exceptions.iter().map(|exception| exception.key.clone());
+        self.exceptions.iter().map(|exception| exception.key.clone()).chain(in_cel).collect()
     }
 
     /// Whether the set holds no policy.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.policies.is_empty()
+        self.len() == 0
     }
 
     /// The policies that can be about `kind`, in the order they were loaded.
@@ -130,6 +140,34 @@ impl Loader {
             ("kyverno.io", "ClusterPolicy" | "Policy") => self.policy(file, document, kind),
             ("kyverno.io", "PolicyException") => self.exception(file, document),
             ("kyverno.io", "CleanupPolicy" | "ClusterCleanupPolicy") => self.cleanup(file, document, kind),
+            ("policies.kyverno.io", "PolicyException") => {
+                let Some(metadata) = self.metadata(file, document) else { return };
+                let mut compiler = CelCompiler { file, document, faults: &mut self.faults };
+                self.set.cel_exceptions.extend(compiler.exception(&metadata));
+            }
+            (
+                "policies.kyverno.io",
+                "ValidatingPolicy"
+                | "NamespacedValidatingPolicy"
+                | "MutatingPolicy"
+                | "NamespacedMutatingPolicy"
+                | "GeneratingPolicy"
+                | "NamespacedGeneratingPolicy"
+                | "DeletingPolicy"
+                | "NamespacedDeletingPolicy"
+                | "ImageValidatingPolicy"
+                | "NamespacedImageValidatingPolicy",
+            )
+            | ("admissionregistration.k8s.io", "ValidatingAdmissionPolicy" | "MutatingAdmissionPolicy") => {
+                let Some(metadata) = self.metadata(file, document) else { return };
+                let mut compiler = CelCompiler { file, document, faults: &mut self.faults };
+                self.set.cel_policies.extend(compiler.policy(kind, &metadata));
+            }
+            ("admissionregistration.k8s.io", "ValidatingAdmissionPolicyBinding" | "MutatingAdmissionPolicyBinding") => {
+                let Some(metadata) = self.metadata(file, document) else { return };
+                let mut compiler = CelCompiler { file, document, faults: &mut self.faults };
+                self.set.bindings.extend(compiler.binding(&metadata));
+            }
             ("kyverno.io", _) | ("policies.kyverno.io", _) => {
                 let line = document.line;
                 let fault = Fault::new(FaultKind::Unsupported, file, format!("kind {kind} of {api}"));

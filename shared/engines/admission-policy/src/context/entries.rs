@@ -216,7 +216,7 @@ fn within(error: EvaluationError, entry: &str, text: &str) -> EvaluationError {
 }
 
 /// Answers a GET of the Kubernetes API from objects: one object, or a list when at least one object of the kind is there.
-fn answer(path: &str, objects: &[Value]) -> Option<Value> {
+pub(crate) fn answer(path: &str, objects: &[Value]) -> Option<Value> {
     let path = path.split_once('?').map_or(path, |(path, _)| path);
     let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
     let (api_version, rest) = match parts.as_slice() {

@@ -18,7 +18,7 @@ use serde_json::{Map, Value};
 use crate::request::{Operation, Request};
 use crate::snapshot::{MissingFact, Snapshot};
 
-pub(crate) use entries::{ContextEntry, compile_entries};
+pub(crate) use entries::{ContextEntry, answer, compile_entries, is_plural_of};
 use images::images_variable;
 pub(crate) use images::{ImageInfo, extract as extract_images, pod_spec_pointer};
 pub(crate) use query::{Expression, ExpressionCache};
@@ -55,6 +55,9 @@ pub(crate) struct Context<'a> {
     memo: BTreeMap<String, Arc<Expression>>,
     snapshot: &'a Snapshot,
     deleting: bool,
+    kind: String,
+    /// `images` belongs to the object as it is now.
+    images_known: bool,
     language: jmespath::Context<'static>,
     missing: Vec<MissingFact>,
 }
@@ -85,9 +88,6 @@ impl<'a> Context<'a> {
             root.insert("serviceAccountName".to_owned(), Value::from(name));
             root.insert("serviceAccountNamespace".to_owned(), Value::from(namespace));
         }
-        if let Some(images) = images_variable(request.subject(), &request.kind.kind) {
-            root.insert("images".to_owned(), images);
-        }
         if !snapshot.biotope.is_null() {
             root.insert("biotope".to_owned(), snapshot.biotope.clone());
         }
@@ -101,6 +101,8 @@ impl<'a> Context<'a> {
             memo: BTreeMap::new(),
             snapshot,
             deleting: request.operation == Operation::Delete,
+            kind: request.kind.kind.clone(),
+            images_known: false,
             language: query::language(request.received_at, &request.uid),
             missing: Vec::new(),
         };
@@ -164,11 +166,25 @@ impl<'a> Context<'a> {
     }
 
     /// Replaces `request.object` for good (a mutation changed it).
-    pub(crate) fn replace_object(&mut self, object: &Value, kind: &str) {
+    pub(crate) fn replace_object(&mut self, object: &Value) {
         if let Some(request) = self.root.get_mut("request").and_then(Value::as_object_mut) {
             request.insert("object".to_owned(), object.clone());
         }
-        if let Some(images) = images_variable(object, kind) {
+        self.images_known = false;
+    }
+
+    /// Computes `images`, which few policies ask for.
+    fn load_images(&mut self) {
+        if std::mem::replace(&mut self.images_known, true) {
+            return;
+        }
+        let part = |key: &str| {
+            self.root.get("request").and_then(|request| request.get(key)).filter(|object| object.is_object())
+        };
+        let images =
+            part("object").or_else(|| part("oldObject")).and_then(|object| images_variable(object, &self.kind));
+        // A value given for the variable stays.
+        if let Some(images) = images.filter(|_| self.journal.iter().all(|(key, _)| key != "images")) {
             self.root.insert("images".to_owned(), images);
         }
     }

@@ -49,6 +49,9 @@ impl Context<'_> {
     pub(crate) fn query(&mut self, text: &str) -> Result<Value, EvaluationError> {
         let text = text.trim();
         self.load_matching(text);
+        if mentions(text, "images") {
+            self.load_images();
+        }
         let expression = self.expression(text)?;
         let root = Value::Object(std::mem::take(&mut self.root));
         let found = self.apply(&expression, &root);

@@ -4,15 +4,16 @@ use serde_json::{Map, Value};
 
 use super::merge_keys::{self, ListMerge};
 
-/// Merges `patch` into `object`.
+/// `object` with `patch` merged into it.
 pub(crate) fn merge(object: &Value, patch: &Value) -> Value {
     let text = |key| object.get(key).or_else(|| patch.get(key)).and_then(Value::as_str).unwrap_or_default();
     let place =
         Place { kind: text("kind"), built_in: merge_keys::is_built_in(text("apiVersion")), parent: "", name: "" };
-    match (object, patch) {
-        (Value::Object(own), Value::Object(change)) => Value::Object(map(own, change, place)),
-        _ => object.clone(),
+    let mut merged = object.clone();
+    if let (Value::Object(own), Value::Object(change)) = (&mut merged, patch) {
+        map(own, change, place);
     }
+    merged
 }
 
 #[derive(Clone, Copy)]
@@ -33,49 +34,43 @@ impl<'a> Place<'a> {
     }
 }
 
-fn map(own: &Map<String, Value>, change: &Map<String, Value>, place: Place<'_>) -> Map<String, Value> {
+fn map(own: &mut Map<String, Value>, change: &Map<String, Value>, place: Place<'_>) {
     let directive = change.get("$patch").and_then(Value::as_str);
     if directive == Some("replace") {
-        return change
-            .iter()
-            .filter(|(key, _)| *key != "$patch")
-            .map(|(key, value)| (key.clone(), value.clone()))
-            .collect();
+        own.clear();
+        own.extend(change.iter().filter(|(key, _)| *key != "$patch").map(|(key, value)| (key.clone(), value.clone())));
+        return;
     }
-    let mut out = own.clone();
-    for (key, value) in change {
-        if key == "$patch" {
-            continue;
-        }
+    for (key, value) in change.iter().filter(|(key, _)| *key != "$patch") {
         let deleted = value.get("$patch").and_then(Value::as_str) == Some("delete");
         if value.is_null() || (deleted && value.is_object()) {
-            out.shift_remove(key);
+            own.shift_remove(key);
             continue;
         }
-        let merged = match out.get(key) {
-            Some(own) => merge_value(own, value, place.below(key)),
-            None => without_directives(value),
-        };
-        out.insert(key.clone(), merged);
-    }
-    out
-}
-
-fn merge_value(own: &Value, change: &Value, place: Place<'_>) -> Value {
-    match (own, change) {
-        (Value::Object(own), Value::Object(change)) => Value::Object(map(own, change, place)),
-        (Value::Array(own), Value::Array(change)) => Value::Array(list(own, change, place)),
-        _ => without_directives(change),
+        match own.get_mut(key) {
+            Some(own) => merge_into(own, value, place.below(key)),
+            None => {
+                own.insert(key.clone(), without_directives(value));
+            }
+        }
     }
 }
 
-fn list(own: &[Value], change: &[Value], place: Place<'_>) -> Vec<Value> {
-    let replaced = || change.iter().map(without_directives).collect();
+fn merge_into(own: &mut Value, change: &Value, place: Place<'_>) {
+    match (&mut *own, change) {
+        (Value::Object(own), Value::Object(change)) => map(own, change, place),
+        (Value::Array(own), Value::Array(change)) => *own = list(std::mem::take(own), change, place),
+        _ => *own = without_directives(change),
+    }
+}
+
+fn list(own: Vec<Value>, change: &[Value], place: Place<'_>) -> Vec<Value> {
     match place.list() {
-        ListMerge::Replace => replaced(),
+        ListMerge::Replace => change.iter().map(without_directives).collect(),
         ListMerge::Set => {
-            let new = change.iter().filter(|item| !own.contains(item));
-            new.chain(own).cloned().collect()
+            let mut new: Vec<Value> = change.iter().filter(|item| !own.contains(item)).cloned().collect();
+            new.extend(own);
+            new
         }
         ListMerge::ByKeys(keys) => {
             if change.iter().any(|item| item.get("$patch").and_then(Value::as_str) == Some("replace")) {
@@ -87,28 +82,27 @@ fn list(own: &[Value], change: &[Value], place: Place<'_>) -> Vec<Value> {
 }
 
 /// The patch's items first, merged with those they name, then the items that the patch does not name.
-fn by_keys(own: &[Value], change: &[Value], keys: &[&str], place: Place<'_>) -> Vec<Value> {
+fn by_keys(mut own: Vec<Value>, change: &[Value], keys: &[&str], place: Place<'_>) -> Vec<Value> {
     let mut out: Vec<Value> = Vec::with_capacity(own.len() + change.len());
-    let mut taken = vec![false; own.len()];
     for item in change {
-        let found = own.iter().position(|one| same(one, item, keys));
-        if let Some(mark) = found.and_then(|index| taken.get_mut(index)) {
-            *mark = true;
-        }
+        let found = own.iter().position(|one| same(one, item, keys)).map(|index| own.remove(index));
         if item.get("$patch").and_then(Value::as_str) == Some("delete") {
             continue;
         }
         // A patch may name one item several times; later ones add to what the earlier made.
         if let Some(earlier) = out.iter_mut().find(|one| same(one, item, keys)) {
-            *earlier = merge_value(earlier, item, place);
+            merge_into(earlier, item, place);
             continue;
         }
-        match found.and_then(|index| own.get(index)) {
-            Some(one) => out.push(merge_value(one, item, place)),
+        match found {
+            Some(mut one) => {
+                merge_into(&mut one, item, place);
+                out.push(one);
+            }
             None => out.push(without_directives(item)),
         }
     }
-    out.extend(own.iter().zip(&taken).filter(|(_, taken)| !**taken).map(|(item, _)| item.clone()));
+    out.extend(own);
     out
 }
 

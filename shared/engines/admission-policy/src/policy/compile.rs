@@ -12,6 +12,7 @@ use super::compiled::{
 use super::matching::Match;
 use super::schema;
 use super::selector::Selector;
+use crate::cel;
 use crate::conditions::Conditions;
 use crate::context::{ContextEntry, ExpressionCache, compile_entries, is_dynamic, variables_in};
 use crate::outcome::{Action, PolicyRef};
@@ -217,13 +218,17 @@ fn compile_rule(raw: schema::Rule, place: (String, u32)) -> Compiled<Rule> {
     if raw.name.is_empty() {
         return Err(Wrong::invalid("the rule has no name").cure("give it a `name`"));
     }
-    if raw.cel_preconditions.as_ref().is_some_and(|list| !list.is_empty()) {
-        return Err(Wrong::unsupported("CEL preconditions", "use `preconditions`"));
+    if raw.cel_preconditions.as_ref().is_some_and(|list| !list.is_empty())
+        && raw.validate.as_ref().is_none_or(|validate| validate.cel.is_none())
+    {
+        return Err(Wrong::invalid("CEL preconditions are for `validate.cel` rules only").cure("use `preconditions`"));
     }
     let matches =
         raw.matches.ok_or_else(|| Wrong::invalid("the rule has no `match`").cure("say which resources it is about"))?;
     let body = match (raw.validate, raw.mutate, raw.generate, raw.verify_images) {
-        (Some(validate), None, None, None) => Body::Validate(validate_rule(validate)?),
+        (Some(validate), None, None, None) => {
+            Body::Validate(validate_rule(validate, raw.cel_preconditions.as_deref())?)
+        }
         (None, Some(mutate), None, None) => Body::Mutate(mutate_rule(mutate)?),
         (None, None, Some(generate), None) => Body::Generate(generate_rule(&generate)?),
         (None, None, None, Some(images)) => {
@@ -253,9 +258,9 @@ fn conditions(raw: Option<&Value>) -> Compiled<Option<Conditions>> {
     raw.map(|raw| Conditions::compile(raw).map_err(Wrong::invalid)).transpose()
 }
 
-fn validate_rule(raw: schema::Validate) -> Compiled<Validate> {
-    let check = if raw.cel.is_some() {
-        return Err(Wrong::unsupported("`validate.cel`", "use a pattern or deny conditions"));
+fn validate_rule(raw: schema::Validate, preconditions: Option<&[Value]>) -> Compiled<Validate> {
+    let check = if let Some(cel) = &raw.cel {
+        Check::Cel(cel::compile_rule(cel, preconditions, raw.message.as_deref().unwrap_or_default())?)
     } else if raw.manifests.is_some() {
         return Err(Wrong::unsupported("`validate.manifests`", "verify the manifests before they are applied"));
     } else if raw.assert.is_some() {

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::matching::Match;
 use super::selector::Selector;
+use crate::cel::CelRule;
 use crate::conditions::Conditions;
 use crate::context::ContextEntry;
 use crate::outcome::{Action, PolicyRef};
@@ -81,6 +82,7 @@ pub(crate) enum Check {
     Deny(Conditions),
     ForEach(Vec<ForEach>),
     PodSecurity(PodSecurity),
+    Cel(CelRule),
 }
 
 /// A pattern: compiled when it holds no variables.

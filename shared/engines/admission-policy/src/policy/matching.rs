@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::schema;
 use super::selector::{Labels, Selector};
 use crate::request::{GroupVersionKind, Operation, Request, UserInfo};
-use crate::value::wildcard;
+use crate::value::{path, wildcard};
 
 /// A compiled `match` or `exclude`.
 #[derive(Clone, Debug, Default)]
@@ -78,17 +78,17 @@ impl<'a> Subject<'a> {
         }
     }
 
-    fn text(&self, pointer: &str) -> &'a str {
-        self.object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
-    }
-
     fn name(&self) -> &'a str {
-        let name = self.text("/metadata/name");
-        if name.is_empty() { self.text("/metadata/generateName") } else { name }
+        let name = path::text(self.object, &["metadata", "name"]);
+        if name.is_empty() { path::text(self.object, &["metadata", "generateName"]) } else { name }
     }
 
     fn namespace(&self) -> &'a str {
-        if self.kind.kind == "Namespace" { self.text("/metadata/name") } else { self.text("/metadata/namespace") }
+        if self.kind.kind == "Namespace" {
+            path::text(self.object, &["metadata", "name"])
+        } else {
+            path::text(self.object, &["metadata", "namespace"])
+        }
     }
 }
 
@@ -126,12 +126,16 @@ impl KindSelector {
     }
 
     fn matches(&self, kind: &GroupVersionKind, subresource: &str) -> bool {
-        let kind_fits = wildcard::matches(&self.group, &kind.group)
-            && wildcard::matches(&self.version, &kind.version)
-            && wildcard::matches(&self.kind, &kind.kind);
+        let kind_fits =
+            fits(&self.kind, &kind.kind) && fits(&self.group, &kind.group) && fits(&self.version, &kind.version);
         let ephemeral = kind.group.is_empty() && kind.kind == "Pod" && subresource == "ephemeralcontainers";
         kind_fits && (self.subresource.is_empty() || wildcard::matches(&self.subresource, subresource) || ephemeral)
     }
+}
+
+/// A wildcard match that decides the common cases at once.
+fn fits(pattern: &str, text: &str) -> bool {
+    pattern == "*" || pattern == text || wildcard::matches(pattern, text)
 }
 
 /// The clauses of a filter, in the order they are judged.
@@ -310,11 +314,11 @@ impl Filter {
             Clause::Names => one_of(&self.alternatives, subject.name()),
             Clause::Namespaces => one_of(&self.namespaces, subject.namespace()),
             Clause::Annotations => {
-                let annotations = Labels::at(subject.object, "/metadata/annotations");
+                let annotations = Labels::at(subject.object, "annotations");
                 self.annotations.iter().all(|(key, value)| annotations.has(key, value))
             }
             Clause::Selector => {
-                let labels = Labels::at(subject.object, "/metadata/labels");
+                let labels = Labels::at(subject.object, "labels");
                 self.selector.as_ref().is_none_or(|selector| selector.matches(labels))
             }
             Clause::NamespaceSelector => {
@@ -347,8 +351,8 @@ impl Filter {
             Clause::Name => (self.names.join(", "), subject.name().to_owned()),
             Clause::Names => (self.alternatives.join(", "), subject.name().to_owned()),
             Clause::Namespaces => (self.namespaces.join(", "), subject.namespace().to_owned()),
-            Clause::Annotations => (pairs(), Labels::at(subject.object, "/metadata/annotations").describe()),
-            Clause::Selector => (selector(&self.selector), Labels::at(subject.object, "/metadata/labels").describe()),
+            Clause::Annotations => (pairs(), Labels::at(subject.object, "annotations").describe()),
+            Clause::Selector => (selector(&self.selector), Labels::at(subject.object, "labels").describe()),
             Clause::NamespaceSelector => {
                 (selector(&self.namespace_selector), Labels::Plain(subject.namespace_labels).describe())
             }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::schema;
-use crate::value::wildcard;
+use crate::value::{path, wildcard};
 
 /// A compiled label selector.
 #[derive(Clone, Debug)]
@@ -30,9 +30,9 @@ pub(crate) enum Labels<'a> {
 }
 
 impl<'a> Labels<'a> {
-    /// Labels at `pointer` of an object.
-    pub(crate) fn at(object: &'a Value, pointer: &str) -> Self {
-        Self::Json(object.pointer(pointer).and_then(Value::as_object))
+    /// `labels` or `annotations` of an object.
+    pub(crate) fn at(object: &'a Value, field: &str) -> Self {
+        Self::Json(path::at(object, &["metadata", field]).and_then(Value::as_object))
     }
 
     fn get(self, key: &str) -> Option<&'a str> {

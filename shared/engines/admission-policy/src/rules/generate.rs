@@ -159,7 +159,7 @@ fn copy_list(
         let full = format!("{}/{}", text(object, "apiVersion"), text(object, "kind"));
         let own = object.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default();
         let kind_fits = kinds.iter().any(|kind| *kind == full || *kind == text(object, "kind"));
-        let labels = Labels::at(object, "/metadata/labels");
+        let labels = Labels::at(object, "labels");
         kind_fits && own == text(list, "namespace") && selector.as_ref().is_none_or(|selector| selector.matches(labels))
     };
     let namespace = text(raw, "namespace").to_owned();

@@ -215,7 +215,7 @@ fn find_targets(target: &Target, context: &mut Context<'_>) -> Result<Vec<Value>
             && fits(text("kind"), own("/kind"))
             && fits(text("name"), own("/metadata/name"))
             && fits(text("namespace"), own("/metadata/namespace"))
-            && selector.as_ref().is_none_or(|selector| selector.matches(Labels::at(object, "/metadata/labels")))
+            && selector.as_ref().is_none_or(|selector| selector.matches(Labels::at(object, "labels")))
     };
     Ok(context.snapshot().objects.iter().filter(is_meant).cloned().collect())
 }

@@ -7,6 +7,9 @@ use super::format::ResultRow;
 use super::{Check, CheckVerdict, Row};
 use crate::outcome::{RuleKind, RuleVerdict, Status};
 
+/// The expected objects of a mutation do not have the one that was changed.
+const NOT_IN_FILE: &str = "the patched resource is not in the file";
+
 /// What one policy answered about one resource in one stage.
 #[derive(Clone, Debug)]
 pub(super) struct Response {
@@ -114,7 +117,8 @@ fn judge(
         reason: "ok".to_owned(),
     };
     let mut fail = |reason: String| {
-        check.verdict = CheckVerdict::Fail;
+        // A file without the resource says nothing about it.
+        check.verdict = if reason == NOT_IN_FILE { CheckVerdict::Vacuous } else { CheckVerdict::Fail };
         check.reason = reason;
     };
     if verdict.status != row.expected {
@@ -133,7 +137,7 @@ fn objects_differ(response: &Response, verdict: &RuleVerdict, expected: &Expecte
         };
         return match expected_for(documents, &response.patched) {
             Some(wanted) => first_difference(&response.patched, wanted),
-            None if verdict.status == Status::Pass => Some("the patched resource is not in the file".to_owned()),
+            None if verdict.status == Status::Pass => Some(NOT_IN_FILE.to_owned()),
             None => None,
         };
     }

@@ -101,6 +101,7 @@ impl Runner<'_> {
 
     fn snapshot(&self, values: &ValuesFile, resources: &[Value]) -> Result<Snapshot, String> {
         let mut objects = resources.to_vec();
+        objects.extend(values.namespaces());
         let mut targets = self.objects(&self.test.target_resources)?;
         targets.iter_mut().for_each(default_namespace);
         objects.extend(targets);

@@ -54,6 +54,19 @@ impl ValuesFile {
         out
     }
 
+    /// Namespaces as whole objects.
+    pub(super) fn namespaces(&self) -> Vec<Value> {
+        let whole = |one: &Value| {
+            let mut object = one.clone();
+            if let Some(fields) = object.as_object_mut() {
+                fields.entry("apiVersion").or_insert_with(|| Value::from("v1"));
+                fields.entry("kind").or_insert_with(|| Value::from("Namespace"));
+            }
+            object
+        };
+        self.list("namespaces").iter().map(whole).collect()
+    }
+
     /// Labels of namespaces.
     pub(super) fn namespace_labels(&self) -> BTreeMap<String, BTreeMap<String, String>> {
         let labels = |value: Option<&Value>| -> BTreeMap<String, String> {

@@ -1,6 +1,7 @@
 //! Values as the language compares them: wildcards, quantities, durations, versions, Go's text form of a value.
 
 pub(crate) mod go_text;
+pub(crate) mod path;
 
 pub(crate) use jmespath::duration::GoDuration as Duration;
 pub(crate) use jmespath::quantity::Quantity;

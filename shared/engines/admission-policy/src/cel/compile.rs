@@ -1,0 +1,263 @@
+//! From manifests to compiled policies in CEL.
+
+use cel::{Declarations, Program};
+use model::{Fault, FaultKind};
+use serde_json::Value;
+
+use super::autogen;
+use super::constraints::Constraints;
+use super::exception::CelException;
+use super::policy::{Binding, CelBody, CelKind, CelPolicy, CelRule, CelSpec, Mutation, Validation};
+use crate::outcome::{Action, PolicyRef};
+use crate::policy::schema::Metadata;
+use crate::yaml::Document;
+
+/// What is wrong, and at which pointer below the part that was compiled.
+type Compiled<T> = Result<T, (String, String)>;
+
+/// Variables that every expression may use.
+const VARIABLES: [&str; 17] = [
+    "object",
+    "oldObject",
+    "request",
+    "namespaceObject",
+    "variables",
+    "params",
+    "authorizer",
+    "images",
+    "resource",
+    "http",
+    "image",
+    "globalContext",
+    "generator",
+    "exceptions",
+    "json",
+    "yaml",
+    "biotope",
+];
+
+/// Compiles manifests of the CEL kinds.
+pub(crate) struct CelCompiler<'a> {
+    pub(crate) file: &'a str,
+    pub(crate) document: &'a Document,
+    pub(crate) faults: &'a mut Vec<Fault>,
+}
+
+/// What `kind` is: its work, whether it is namespaced, and whether it is Kubernetes' own.
+fn kind_of(kind: &str) -> Option<(CelKind, bool, bool)> {
+    let (bare, namespaced) = kind.strip_prefix("Namespaced").map_or((kind, false), |bare| (bare, true));
+    Some(match bare {
+        "ValidatingPolicy" => (CelKind::Validate, namespaced, false),
+        "MutatingPolicy" => (CelKind::Mutate, namespaced, false),
+        "GeneratingPolicy" => (CelKind::Generate, namespaced, false),
+        "DeletingPolicy" => (CelKind::Delete, namespaced, false),
+        "ImageValidatingPolicy" => (CelKind::VerifyImages, namespaced, false),
+        "ValidatingAdmissionPolicy" => (CelKind::Validate, false, true),
+        "MutatingAdmissionPolicy" => (CelKind::Mutate, false, true),
+        _ => return None,
+    })
+}
+
+impl CelCompiler<'_> {
+    /// Compiles a policy; `None`, with a fault, when it cannot be used.
+    pub(crate) fn policy(&mut self, kind: &str, metadata: &Metadata) -> Option<CelPolicy> {
+        let (work, namespaced, is_native) = kind_of(kind)?;
+        let spec = self.document.value.get("spec").cloned().unwrap_or_default();
+        let subject = format!("{kind} {}", metadata.name);
+        if work == CelKind::VerifyImages {
+            let what = "image verification needs signature facts, which this build does not gather";
+            self.fault(FaultKind::Warning, what, "/spec", &subject, "verify signatures with a verifyImages rule");
+        }
+        let mut specs = Vec::new();
+        match compile_spec(&spec, work) {
+            Ok(own) => specs.push(own),
+            Err((pointer, what)) => {
+                let remedy = "correct the expression or the field; the policy is not applied until then";
+                self.fault(FaultKind::Invalid, &what, &format!("/spec{pointer}"), &subject, remedy);
+                return None;
+            }
+        }
+        if !is_native {
+            specs.extend(autogen::generate(&spec, work).iter().filter_map(|spec| compile_spec(spec, work).ok()));
+        }
+        let namespace = if namespaced { metadata.namespace.clone().unwrap_or_default() } else { String::new() };
+        let key = if namespace.is_empty() { metadata.name.clone() } else { format!("{namespace}/{}", metadata.name) };
+        let text = |pointer: &str| spec.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        let enabled = |pointer: &str| spec.pointer(pointer).and_then(Value::as_bool).unwrap_or(true);
+        let param = |name: &str| text(&format!("/paramKind/{name}")).to_owned();
+        Some(CelPolicy {
+            reference: PolicyRef { kind: kind.to_owned(), namespace, name: metadata.name.clone() },
+            key,
+            kind: work,
+            specs,
+            action: strictest(&actions(&spec, if work == CelKind::Validate { Action::Enforce } else { Action::Audit })),
+            fails_closed: text("/failurePolicy") != "Ignore",
+            background: enabled("/evaluation/background/enabled"),
+            admission: enabled("/evaluation/admission/enabled"),
+            any_json: text("/evaluation/mode") == "JSON",
+            place: (self.file.to_owned(), self.document.line),
+            is_native,
+            param_kind: spec.get("paramKind").is_some().then(|| (param("apiVersion"), param("kind"))),
+        })
+    }
+
+    /// Compiles a binding of one of Kubernetes' own policies.
+    pub(crate) fn binding(&mut self, metadata: &Metadata) -> Option<Binding> {
+        let spec = self.document.value.get("spec").cloned().unwrap_or_default();
+        match Constraints::compile_binding(spec.get("matchResources")) {
+            Ok(matches) => Some(Binding {
+                policy: spec.get("policyName").and_then(Value::as_str).unwrap_or_default().to_owned(),
+                matches,
+                actions: actions(&spec, Action::Enforce),
+                param: spec.get("paramRef").filter(|param| param.is_object()).cloned(),
+            }),
+            Err(what) => {
+                let subject = format!("binding {}", metadata.name);
+                self.fault(FaultKind::Invalid, &what, "/spec/matchResources", &subject, "correct the selector");
+                None
+            }
+        }
+    }
+
+    /// Compiles a PolicyException of `policies.kyverno.io`.
+    pub(crate) fn exception(&mut self, metadata: &Metadata) -> Option<CelException> {
+        let spec = self.document.value.get("spec").cloned().unwrap_or_default();
+        match conditions(&spec, "matchConditions") {
+            Ok(conditions) => Some(CelException::new(metadata, &self.document.value, conditions)),
+            Err((pointer, what)) => {
+                let subject = format!("PolicyException {}", metadata.name);
+                self.fault(FaultKind::Invalid, &what, &format!("/spec{pointer}"), &subject, "correct the exception");
+                None
+            }
+        }
+    }
+
+    fn fault(&mut self, kind: FaultKind, what: &str, pointer: &str, subject: &str, remedy: &str) {
+        let line = self.document.line_of(pointer);
+        self.faults.push(Fault::new(kind, self.file, what).at(line, 0).about(subject).cure(remedy));
+    }
+}
+
+/// The actions of `validationActions` (once spelt `validationAction`).
+fn actions(spec: &Value, default: Action) -> Vec<Action> {
+    let list = spec.get("validationActions").or_else(|| spec.get("validationAction")).and_then(Value::as_array);
+    let read = |word: &Value| match word.as_str() {
+        Some("Deny") => Some(Action::Enforce),
+        Some("Warn") => Some(Action::Warn),
+        Some("Audit") => Some(Action::Audit),
+        _ => None,
+    };
+    let known: Vec<Action> = list.into_iter().flatten().filter_map(read).collect();
+    if known.is_empty() { vec![default] } else { known }
+}
+
+/// Deny before warn before audit.
+pub(super) fn strictest(actions: &[Action]) -> Action {
+    let strictest = [Action::Enforce, Action::Warn].into_iter().find(|action| actions.contains(action));
+    strictest.unwrap_or(Action::Audit)
+}
+
+/// Compiles a `validate.cel` rule with its `celPreconditions`.
+///
+/// # Errors
+/// What is wrong with an expression.
+pub(crate) fn compile_rule(raw: &Value, preconditions: Option<&[Value]>, message: &str) -> Result<CelRule, String> {
+    let rule = || {
+        let mut validations = validations(raw, "expressions")?;
+        for validation in validations.iter_mut().filter(|validation| validation.message.is_empty()) {
+            message.clone_into(&mut validation.message);
+        }
+        Ok(CelRule {
+            conditions: named_list(preconditions.unwrap_or_default(), "")?,
+            variables: named(raw, "variables")?,
+            images: Vec::new(),
+            body: CelBody::Validations(validations),
+        })
+    };
+    rule().map_err(|(_, what): (String, String)| what)
+}
+
+fn compile_spec(spec: &Value, kind: CelKind) -> Compiled<CelSpec> {
+    let constraints = spec.get("matchConstraints").cloned().unwrap_or_default();
+    let matches = Constraints::compile(&constraints).map_err(|what| ("/matchConstraints".to_owned(), what))?;
+    let conditions_key = if kind == CelKind::Delete { "conditions" } else { "matchConditions" };
+    let body = match kind {
+        CelKind::Validate => CelBody::Validations(validations(spec, "validations")?),
+        CelKind::VerifyImages => CelBody::Validations(Vec::new()),
+        CelKind::Mutate => CelBody::Mutations(mutations(spec)?),
+        CelKind::Generate => CelBody::Generations(expressions(spec, "generate")?),
+        CelKind::Delete => CelBody::Deletion,
+    };
+    let rule = CelRule {
+        conditions: conditions(spec, conditions_key)?,
+        variables: named(spec, "variables")?,
+        images: named(spec, "images")?,
+        body,
+    };
+    Ok(CelSpec { matches, rule })
+}
+
+fn items<'v>(spec: &'v Value, key: &str) -> &'v [Value] {
+    spec.get(key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+}
+
+fn program(text: &str, pointer: String) -> Compiled<Program> {
+    let program = Program::compile(text).map_err(|error| (pointer.clone(), error.to_string()))?;
+    let declarations = Declarations { variables: VARIABLES.to_vec(), functions: super::library::NAMES.to_vec() };
+    program.check(&declarations).map_err(|error| (pointer, error.to_string()))?;
+    Ok(program)
+}
+
+fn expression(item: &Value, pointer: String) -> Compiled<Program> {
+    match item.get("expression").and_then(Value::as_str) {
+        Some(text) => program(text, format!("{pointer}/expression")),
+        None => Err((pointer, "an `expression` is missing".to_owned())),
+    }
+}
+
+fn named(spec: &Value, key: &str) -> Compiled<Vec<(String, Program)>> {
+    named_list(items(spec, key), key)
+}
+
+fn conditions(spec: &Value, key: &str) -> Compiled<Vec<(String, Program)>> {
+    named(spec, key)
+}
+
+fn named_list(list: &[Value], key: &str) -> Compiled<Vec<(String, Program)>> {
+    let one = |(index, item): (usize, &Value)| {
+        let name = item.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+        Ok((name, expression(item, format!("/{key}/{index}"))?))
+    };
+    list.iter().enumerate().map(one).collect()
+}
+
+fn expressions(spec: &Value, key: &str) -> Compiled<Vec<Program>> {
+    items(spec, key).iter().enumerate().map(|(index, item)| expression(item, format!("/{key}/{index}"))).collect()
+}
+
+fn validations(spec: &Value, key: &str) -> Compiled<Vec<Validation>> {
+    let one = |(index, item): (usize, &Value)| {
+        let pointer = format!("/{key}/{index}");
+        let text = |name: &str| item.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+        Ok(Validation {
+            expression: expression(item, pointer.clone())?,
+            message: text("message").unwrap_or_default().trim().to_owned(),
+            message_expression: text("messageExpression")
+                .map(|text| program(text, format!("{pointer}/messageExpression")))
+                .transpose()?,
+        })
+    };
+    items(spec, key).iter().enumerate().map(one).collect()
+}
+
+fn mutations(spec: &Value) -> Compiled<Vec<Mutation>> {
+    let one = |(index, item): (usize, &Value)| {
+        let pointer = format!("/mutations/{index}");
+        match (item.get("applyConfiguration"), item.get("jsonPatch")) {
+            (Some(apply), None) => Ok(Mutation::Apply(expression(apply, format!("{pointer}/applyConfiguration"))?)),
+            (None, Some(patch)) => Ok(Mutation::Patch(expression(patch, format!("{pointer}/jsonPatch"))?)),
+            _ => Err((pointer, "a mutation needs either `applyConfiguration` or `jsonPatch`".to_owned())),
+        }
+    };
+    items(spec, "mutations").iter().enumerate().map(one).collect()
+}

@@ -1,0 +1,140 @@
+//! `matchConstraints`: which requests a policy is about.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::context::is_plural_of;
+use crate::policy::schema;
+use crate::policy::selector::{Labels, Selector};
+use crate::request::Request;
+
+/// Compiled match constraints.
+#[derive(Debug, Default)]
+pub(crate) struct Constraints {
+    rules: Vec<ResourceRule>,
+    excluded: Vec<ResourceRule>,
+    namespaces: Option<Selector>,
+    objects: Option<Selector>,
+    /// Bindings may leave the rules out: everything matches.
+    unruled: bool,
+}
+
+#[derive(Debug)]
+struct ResourceRule {
+    groups: Vec<String>,
+    versions: Vec<String>,
+    resources: Vec<String>,
+    operations: Vec<String>,
+    names: Vec<String>,
+    scope: String,
+}
+
+impl Constraints {
+    /// Compiles `matchConstraints`.
+    ///
+    /// # Errors
+    /// When a selector is broken.
+    pub(crate) fn compile(raw: &Value) -> Result<Self, String> {
+        Ok(Self {
+            rules: rules(raw.get("resourceRules")),
+            excluded: rules(raw.get("excludeResourceRules")),
+            namespaces: selector(raw.get("namespaceSelector"))?,
+            objects: selector(raw.get("objectSelector"))?,
+            unruled: false,
+        })
+    }
+
+    /// Compiles the `matchResources` of a binding, whose rules may be absent.
+    ///
+    /// # Errors
+    /// When a selector is broken.
+    pub(crate) fn compile_binding(raw: Option<&Value>) -> Result<Self, String> {
+        let compiled = raw.map(Self::compile).transpose()?.unwrap_or_default();
+        Ok(Self { unruled: compiled.rules.is_empty(), ..compiled })
+    }
+
+    /// Whether the constraints are about the request.
+    pub(crate) fn include(&self, request: &Request, namespace_labels: Option<&BTreeMap<String, String>>) -> bool {
+        let ruled = self.unruled || self.rules.iter().any(|rule| rule.matches(request));
+        ruled
+            && !self.excluded.iter().any(|rule| rule.matches(request))
+            && self.selects_namespace(request, namespace_labels)
+            && self.selects_object(request)
+    }
+
+    fn selects_namespace(&self, request: &Request, labels: Option<&BTreeMap<String, String>>) -> bool {
+        let Some(selector) = &self.namespaces else { return true };
+        if request.kind.kind == "Namespace" && request.kind.group.is_empty() {
+            return selector.matches(Labels::at(request.subject(), "labels"));
+        }
+        if request.namespace.is_empty() {
+            return true;
+        }
+        match labels {
+            Some(_) => selector.matches(Labels::Plain(labels)),
+            // Every namespace has at least this label.
+            None => {
+                let own = [("kubernetes.io/metadata.name".to_owned(), request.namespace.clone())].into();
+                selector.matches(Labels::Plain(Some(&own)))
+            }
+        }
+    }
+
+    fn selects_object(&self, request: &Request) -> bool {
+        let Some(selector) = &self.objects else { return true };
+        let there = [&request.object, &request.old_object];
+        let fits = |object: &Value| object.is_object() && selector.matches(Labels::at(object, "labels"));
+        there.into_iter().flatten().any(fits)
+    }
+}
+
+fn selector(raw: Option<&Value>) -> Result<Option<Selector>, String> {
+    let Some(raw) = raw.filter(|raw| raw.as_object().is_some_and(|fields| !fields.is_empty())) else { return Ok(None) };
+    let decoded = crate::policy::compile::decode::<schema::Selector>(raw).map_err(|(_, what)| what)?;
+    Selector::compile(&decoded).map(Some)
+}
+
+fn rules(raw: Option<&Value>) -> Vec<ResourceRule> {
+    let texts = |rule: &Value, key: &str| -> Vec<String> {
+        let items = rule.get(key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        items.iter().filter_map(Value::as_str).map(str::to_owned).collect()
+    };
+    let rule = |rule: &Value| ResourceRule {
+        groups: texts(rule, "apiGroups"),
+        versions: texts(rule, "apiVersions"),
+        resources: texts(rule, "resources"),
+        operations: texts(rule, "operations"),
+        names: texts(rule, "resourceNames"),
+        scope: rule.get("scope").and_then(Value::as_str).unwrap_or("*").to_owned(),
+    };
+    raw.and_then(Value::as_array).into_iter().flatten().map(rule).collect()
+}
+
+impl ResourceRule {
+    fn matches(&self, request: &Request) -> bool {
+        let one = |list: &[String], value: &str| list.iter().any(|item| item == "*" || item == value);
+        let namespaced = !request.namespace.is_empty() && request.kind.kind != "Namespace";
+        one(&self.groups, &request.kind.group)
+            && one(&self.versions, &request.kind.version)
+            && (one(&self.operations, request.operation.as_str()) || request.background)
+            && (self.names.is_empty() || self.names.contains(&request.name))
+            && match self.scope.as_str() {
+                "Cluster" => !namespaced,
+                "Namespaced" => namespaced,
+                _ => true,
+            }
+            && self.resources.iter().any(|resource| names_resource(resource, request))
+    }
+}
+
+/// Whether `pattern` (`pods`, `pods/exec`, `*`, `*/scale`, `*/*`) names the resource of the request.
+fn names_resource(pattern: &str, request: &Request) -> bool {
+    let (resource, subresource) = pattern.split_once('/').unwrap_or((pattern, ""));
+    let resource_fits = match resource {
+        "*" => true,
+        name if request.resource.is_empty() => is_plural_of(name, &request.kind.kind),
+        name => name == request.resource,
+    };
+    resource_fits && (subresource == "*" || subresource == request.subresource)
+}

@@ -1,0 +1,365 @@
+//! One policy in CEL on one request.
+
+use cel::{EvalError, Val};
+use serde_json::{Map, Value, json};
+
+use super::compile::strictest;
+use super::exception::CelException;
+use super::merge::merge;
+use super::policy::{Binding, CelBody, CelPolicy, CelRule, Mutation, Validation};
+use super::scope::{Given, Scope};
+use crate::context::is_plural_of;
+use crate::outcome::{Action, Status};
+use crate::patch::json_patch;
+use crate::request::{Operation, Request};
+use crate::rules::Judgement;
+use crate::snapshot::{MissingFact, Snapshot};
+
+/// The request as expressions see it, made once for all policies.
+#[derive(Debug)]
+pub(crate) struct Input<'a> {
+    request: &'a Request,
+    snapshot: &'a Snapshot,
+    /// The object as mutations left it; null on a deletion.
+    object: Value,
+    old_object: Value,
+    request_json: Value,
+    namespace_object: Value,
+}
+
+/// What came of one form of a policy.
+#[derive(Debug, Default)]
+pub(crate) struct Answer {
+    pub(crate) rule: String,
+    pub(crate) status: Option<Status>,
+    pub(crate) message: String,
+    pub(crate) exceptions: Vec<String>,
+    pub(crate) patched: Option<Value>,
+    pub(crate) generated: Vec<Value>,
+    pub(crate) missing: Vec<MissingFact>,
+    /// What a violation leads to, where a binding says so.
+    pub(crate) action: Option<Action>,
+}
+
+const NULL: &Value = &Value::Null;
+
+impl<'a> Input<'a> {
+    /// The input of `request`, whose object may have been changed to `object` by now.
+    pub(crate) fn new(request: &'a Request, snapshot: &'a Snapshot, object: Option<&Value>) -> Self {
+        let deleting = request.operation == Operation::Delete;
+        let object = object.or(request.object.as_ref()).filter(|_| !deleting).cloned().unwrap_or_default();
+        Self {
+            request,
+            snapshot,
+            object,
+            old_object: request.old_object.clone().unwrap_or_default(),
+            request_json: request_json(request),
+            namespace_object: namespace_object(request, snapshot),
+        }
+    }
+
+    fn given<'i>(&'i self, params: &'i Value) -> Given<'i> {
+        Given {
+            object: &self.object,
+            old_object: &self.old_object,
+            request: &self.request_json,
+            namespace_object: &self.namespace_object,
+            params,
+            snapshot: self.snapshot,
+            now: self.request.received_at,
+        }
+    }
+}
+
+/// `request` as CEL sees it, without the objects.
+fn request_json(request: &Request) -> Value {
+    let mut out = request.to_json();
+    if let Some(fields) = out.as_object_mut() {
+        for key in ["object", "oldObject", "roles", "clusterRoles"] {
+            fields.shift_remove(key);
+        }
+        fields.entry("operation").or_insert_with(|| Value::from(request.operation.as_str()));
+        fields.entry("userInfo").or_insert_with(|| json!({}));
+    }
+    out
+}
+
+fn namespace_object(request: &Request, snapshot: &Snapshot) -> Value {
+    if request.namespace.is_empty() || request.kind.kind == "Namespace" {
+        return Value::Null;
+    }
+    let is_it = |object: &&Value| {
+        object.get("kind").and_then(Value::as_str) == Some("Namespace")
+            && object.pointer("/metadata/name").and_then(Value::as_str) == Some(&request.namespace)
+    };
+    if let Some(known) = snapshot.objects.iter().find(is_it) {
+        return known.clone();
+    }
+    let mut metadata = Map::new();
+    metadata.insert("name".to_owned(), Value::from(request.namespace.as_str()));
+    if let Some(labels) = snapshot.labels_of(&request.namespace) {
+        metadata.insert("labels".to_owned(), json!(labels));
+    }
+    json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+}
+
+/// Judges a policy: one answer for each of its forms that matches.
+pub(crate) fn judge(
+    policy: &CelPolicy,
+    input: &Input<'_>,
+    (exceptions, bindings): (&[CelException], &[Binding]),
+) -> Vec<Answer> {
+    let request = input.request;
+    let own = &policy.reference.namespace;
+    if !own.is_empty() && *own != request.namespace {
+        return Vec::new();
+    }
+    let labels = input.snapshot.labels_of(&request.namespace);
+    let mut answers = Vec::new();
+    for spec in &policy.specs {
+        if !policy.any_json && !spec.matches.include(request, labels) {
+            continue;
+        }
+        let bound: Vec<&Binding> =
+            bindings.iter().filter(|binding| policy.is_native && binding.policy == policy.reference.name).collect();
+        if bound.is_empty() {
+            answers.push(apply(policy, &spec.rule, input, (exceptions, NULL)));
+            continue;
+        }
+        for binding in bound.into_iter().filter(|binding| binding.matches.include(request, labels)) {
+            for params in params(policy, binding, input) {
+                let answer = apply(policy, &spec.rule, input, (exceptions, &params));
+                answers.push(Answer { action: Some(strictest(&binding.actions)), ..answer });
+            }
+        }
+    }
+    answers
+}
+
+/// The parameters that a binding refers to; null when it needs none.
+fn params(policy: &CelPolicy, binding: &Binding, input: &Input<'_>) -> Vec<Value> {
+    let (Some((api_version, kind)), Some(reference)) = (&policy.param_kind, &binding.param) else {
+        return vec![Value::Null];
+    };
+    let text =
+        |value: &Value, pointer: &str| value.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let (name, namespace) = (text(reference, "/name"), text(reference, "/namespace"));
+    let labels = reference.pointer("/selector/matchLabels").and_then(Value::as_object);
+    let is_meant = |object: &&Value| {
+        let own = text(object, "/metadata/namespace");
+        let right_namespace =
+            own.is_empty() || own == namespace || (namespace.is_empty() && own == input.request.namespace);
+        let selected = labels
+            .into_iter()
+            .flatten()
+            .all(|(key, value)| object.pointer("/metadata/labels").and_then(|labels| labels.get(key)) == Some(value));
+        text(object, "/apiVersion") == *api_version
+            && text(object, "/kind") == *kind
+            && (name.is_empty() || text(object, "/metadata/name") == name)
+            && right_namespace
+            && selected
+    };
+    input.snapshot.objects.iter().filter(is_meant).cloned().collect()
+}
+
+fn apply(
+    policy: &CelPolicy,
+    rule: &CelRule,
+    input: &Input<'_>,
+    (exceptions, params): (&[CelException], &Value),
+) -> Answer {
+    let scope = Scope::new(input.given(params), rule);
+    let mut answer = match excused(policy, &scope, exceptions) {
+        Ok(Some(answer)) => answer,
+        Ok(None) => match scope.all(&rule.conditions) {
+            Ok(true) => work(policy, rule, &scope, input),
+            Ok(false) => Answer { status: Some(Status::Skip), message: "skip".to_owned(), ..Answer::default() },
+            Err(_) if !policy.fails_closed => {
+                Answer { status: Some(Status::Skip), message: "skip".to_owned(), ..Answer::default() }
+            }
+            Err(error) => failed("failed to load context", &error),
+        },
+        Err(error) => failed("failed to load context", &error),
+    };
+    answer.missing = scope.take_missing();
+    answer
+}
+
+fn failed(step: &str, error: &EvalError) -> Answer {
+    let message = format!("{step}: {error}");
+    Answer { rule: "evaluation".to_owned(), status: Some(Status::Error), message, ..Answer::default() }
+}
+
+/// Exceptions that cover the request: they end the work, unless they only allow images or values.
+fn excused<'a>(
+    policy: &CelPolicy,
+    scope: &Scope<'a>,
+    exceptions: &'a [CelException],
+) -> Result<Option<Answer>, EvalError> {
+    let mut covering = Vec::new();
+    for exception in exceptions.iter().filter(|exception| exception.names(policy)) {
+        if scope.all(&exception.conditions)? {
+            scope.allow(&exception.images, &exception.values);
+            covering.push(exception);
+        }
+    }
+    let partial = covering.iter().any(|exception| !exception.images.is_empty() || !exception.values.is_empty());
+    let Some(decisive) = covering.iter().rev().max_by_key(|exception| exception.priority).filter(|_| !partial) else {
+        return Ok(None);
+    };
+    let keys: Vec<String> = covering.iter().map(|exception| exception.key.clone()).collect();
+    let word = if decisive.status == Status::Pass { "passed" } else { "skipped" };
+    Ok(Some(Answer {
+        rule: "exception".to_owned(),
+        status: Some(decisive.status),
+        message: format!("rule is {word} due to policy exception: {}", keys.join(", ")),
+        exceptions: keys,
+        ..Answer::default()
+    }))
+}
+
+fn work<'a>(policy: &CelPolicy, rule: &'a CelRule, scope: &Scope<'a>, input: &Input<'_>) -> Answer {
+    match &rule.body {
+        CelBody::Validations(validations) => match check(scope, validations) {
+            Ok(None) => Answer { status: Some(Status::Pass), message: "success".to_owned(), ..Answer::default() },
+            Ok(Some(message)) => Answer { status: Some(Status::Fail), message, ..Answer::default() },
+            Err(error) => failed("failed to load context", &error),
+        },
+        CelBody::Mutations(mutations) => mutate(scope, mutations, &input.object),
+        CelBody::Generations(programs) => {
+            for program in programs {
+                if let Err(error) = scope.evaluate(program) {
+                    return Answer {
+                        rule: policy.reference.name.clone(),
+                        ..failed("failed to evaluate policy", &error)
+                    };
+                }
+            }
+            Answer {
+                rule: policy.reference.name.clone(),
+                status: Some(Status::Pass),
+                message: "policy evaluated successfully".to_owned(),
+                generated: scope.take_generated().into_iter().map(unscoped).collect(),
+                ..Answer::default()
+            }
+        }
+        CelBody::Deletion => {
+            let name = input.request.name.as_str();
+            let message = format!("resource {name} is to be deleted");
+            Answer { rule: policy.reference.name.clone(), status: Some(Status::Pass), message, ..Answer::default() }
+        }
+    }
+}
+
+/// Cluster-wide kinds have no namespace.
+fn unscoped(mut object: Value) -> Value {
+    const CLUSTER_WIDE: [&str; 8] = [
+        "Namespace",
+        "ClusterRole",
+        "ClusterRoleBinding",
+        "CustomResourceDefinition",
+        "StorageClass",
+        "PriorityClass",
+        "PersistentVolume",
+        "Node",
+    ];
+    let kind = object.get("kind").and_then(Value::as_str).unwrap_or_default();
+    let cluster_wide = CLUSTER_WIDE.iter().any(|known| *known == kind || is_plural_of(kind, known));
+    if cluster_wide && let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.shift_remove("namespace");
+    }
+    object
+}
+
+/// The message of the first check that fails.
+fn check<'a>(scope: &Scope<'a>, validations: &'a [Validation]) -> Result<Option<String>, EvalError> {
+    for (index, validation) in validations.iter().enumerate() {
+        if scope.truth(&validation.expression)? {
+            continue;
+        }
+        let message = match &validation.message_expression {
+            Some(program) => match scope.evaluate(program) {
+                Ok(Val::Text(text)) => text.as_str().to_owned(),
+                Ok(other) => format!("failed to convert message expression to string: it is {}", other.type_name()),
+                Err(error) => format!("failed to evaluate message expression: {error}"),
+            },
+            None => validation.message.clone(),
+        };
+        let empty = message.is_empty();
+        return Ok(Some(if empty { format!("CEL expression validation failed at index {index}") } else { message }));
+    }
+    Ok(None)
+}
+
+fn mutate<'a>(scope: &Scope<'a>, mutations: &'a [Mutation], object: &Value) -> Answer {
+    let mut object = object.clone();
+    for mutation in mutations {
+        match change(scope, mutation, &object) {
+            Ok(changed) => {
+                scope.replace_object(changed.clone());
+                object = changed;
+            }
+            Err(error) => return failed("failed to evaluate policy", &error),
+        }
+    }
+    Answer { status: Some(Status::Pass), message: "success".to_owned(), patched: Some(object), ..Answer::default() }
+}
+
+fn change<'a>(scope: &Scope<'a>, mutation: &'a Mutation, object: &Value) -> Result<Value, EvalError> {
+    match mutation {
+        Mutation::Apply(program) => {
+            let configuration = scope.evaluate(program)?.to_json()?;
+            if !configuration.is_object() {
+                return Err(EvalError::refused("the apply configuration is no Object{}"));
+            }
+            Ok(merge(object, &configuration))
+        }
+        Mutation::Patch(program) => {
+            let Value::Array(operations) = scope.evaluate(program)?.to_json()? else {
+                return Err(EvalError::refused("the JSON patch is no list of JSONPatch{}"));
+            };
+            json_patch::apply(object, &operations).map_err(EvalError::refused)
+        }
+    }
+}
+
+/// Judges a `validate.cel` rule.
+pub(crate) fn judge_rule(name: &str, rule: &CelRule, input: &Input<'_>) -> (Judgement, Vec<MissingFact>) {
+    let scope = Scope::new(input.given(NULL), rule);
+    let judgement = match scope.all(&rule.conditions) {
+        Ok(false) => Judgement::new(Status::Skip, "cel preconditions not met"),
+        Err(error) => Judgement::new(Status::Error, error.to_string()),
+        Ok(true) => match &rule.body {
+            CelBody::Validations(validations) => judge_validations(name, &scope, validations),
+            _ => Judgement::new(Status::Skip, "nothing to validate"),
+        },
+    };
+    let missing = scope.take_missing();
+    (judgement, missing)
+}
+
+fn judge_validations<'a>(name: &str, scope: &Scope<'a>, validations: &'a [Validation]) -> Judgement {
+    for validation in validations {
+        let failure = match scope.truth(&validation.expression) {
+            Ok(true) => continue,
+            Ok(false) => None,
+            Err(error) => Some(error),
+        };
+        if let Some(error) = failure {
+            let what = format!("expression '{}' resulted in error: {error}", validation.expression.text());
+            return Judgement::new(Status::Fail, what);
+        }
+        let computed = validation.message_expression.as_ref().and_then(|program| match scope.evaluate(program) {
+            Ok(Val::Text(text)) if !text.as_str().trim().is_empty() => Some(text.as_str().trim().to_owned()),
+            _ => None,
+        });
+        let message = computed.unwrap_or_else(|| validation.message.clone());
+        let message = if message.is_empty() {
+            format!("failed expression: {}", validation.expression.text().trim())
+        } else {
+            message
+        };
+        return Judgement::new(Status::Fail, message);
+    }
+    Judgement::new(Status::Pass, format!("Validation rule '{name}' passed."))
+}

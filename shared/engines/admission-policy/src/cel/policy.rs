@@ -1,0 +1,107 @@
+//! What a policy in CEL compiles to.
+
+use cel::Program;
+use serde_json::Value;
+
+use super::constraints::Constraints;
+use crate::evaluate::Stage;
+use crate::outcome::{Action, PolicyRef};
+
+/// What the policy does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CelKind {
+    Validate,
+    Mutate,
+    Generate,
+    Delete,
+    VerifyImages,
+}
+
+/// A compiled policy.
+#[derive(Debug)]
+pub(crate) struct CelPolicy {
+    pub(crate) reference: PolicyRef,
+    /// `namespace/name` for namespaced policies, else the name.
+    pub(crate) key: String,
+    pub(crate) kind: CelKind,
+    /// The policy's own, then those made for pod controllers.
+    pub(crate) specs: Vec<CelSpec>,
+    pub(crate) action: Action,
+    pub(crate) fails_closed: bool,
+    pub(crate) background: bool,
+    pub(crate) admission: bool,
+    /// The object is judged as it is, whatever its kind.
+    pub(crate) any_json: bool,
+    /// File and line, for explanations.
+    pub(crate) place: (String, u32),
+    /// A policy of Kubernetes itself: bindings say where it applies.
+    pub(crate) is_native: bool,
+    /// Kind of the parameters, `apiVersion` and `kind`.
+    pub(crate) param_kind: Option<(String, String)>,
+}
+
+/// One form of a policy.
+#[derive(Debug)]
+pub(crate) struct CelSpec {
+    pub(crate) matches: Constraints,
+    pub(crate) rule: CelRule,
+}
+
+/// Conditions, variables and work; also what a `validate.cel` rule is.
+#[derive(Debug)]
+pub(crate) struct CelRule {
+    pub(crate) conditions: Vec<(String, Program)>,
+    pub(crate) variables: Vec<(String, Program)>,
+    pub(crate) images: Vec<(String, Program)>,
+    pub(crate) body: CelBody,
+}
+
+/// The work of a policy.
+#[derive(Debug)]
+pub(crate) enum CelBody {
+    Validations(Vec<Validation>),
+    Mutations(Vec<Mutation>),
+    Generations(Vec<Program>),
+    /// Objects that pass the conditions are removed.
+    Deletion,
+}
+
+/// One check.
+#[derive(Debug)]
+pub(crate) struct Validation {
+    pub(crate) expression: Program,
+    pub(crate) message: String,
+    pub(crate) message_expression: Option<Program>,
+}
+
+/// One change.
+#[derive(Debug)]
+pub(crate) enum Mutation {
+    /// An `Object{..}` that is merged.
+    Apply(Program),
+    /// A list of `JSONPatch{..}`.
+    Patch(Program),
+}
+
+/// A ValidatingAdmissionPolicyBinding or MutatingAdmissionPolicyBinding.
+#[derive(Debug)]
+pub(crate) struct Binding {
+    pub(crate) policy: String,
+    pub(crate) matches: Constraints,
+    pub(crate) actions: Vec<Action>,
+    /// `paramRef`, as written.
+    pub(crate) param: Option<Value>,
+}
+
+impl CelKind {
+    /// The stage in which the policy is judged; deletions belong to no admission.
+    pub(crate) fn stage(self) -> Option<Stage> {
+        match self {
+            Self::Validate => Some(Stage::Validate),
+            Self::Mutate => Some(Stage::Mutate),
+            Self::Generate => Some(Stage::Generate),
+            Self::VerifyImages => Some(Stage::VerifyImages),
+            Self::Delete => None,
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! What expressions see: the request, its objects, lazy variables, and Kyverno's libraries.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::rc::Rc;
+
+use cel::{EvalError, Host, Limits, Object, Program, Val};
+use model::Timestamp;
+use serde_json::{Map, Value};
+
+use super::policy::CelRule;
+use super::{library, lookup};
+use crate::snapshot::{MissingFact, Snapshot};
+
+/// The given parts of an evaluation.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Given<'a> {
+    pub(crate) object: &'a Value,
+    pub(crate) old_object: &'a Value,
+    pub(crate) request: &'a Value,
+    pub(crate) namespace_object: &'a Value,
+    pub(crate) params: &'a Value,
+    pub(crate) snapshot: &'a Snapshot,
+    pub(crate) now: Option<Timestamp>,
+}
+
+/// The variables and libraries of one policy on one request.
+#[derive(Clone)]
+pub(crate) struct Scope<'a>(Rc<Inner<'a>>);
+
+struct Inner<'a> {
+    given: Given<'a>,
+    rule: &'a CelRule,
+    /// The object as mutations left it.
+    object: RefCell<Val<'a>>,
+    variables: RefCell<BTreeMap<&'a str, Lazy<'a>>>,
+    missing: RefCell<Vec<MissingFact>>,
+    generated: RefCell<Vec<Value>>,
+    exceptions: RefCell<(Vec<String>, Vec<String>)>,
+    /// What is left of the budget of all expressions together.
+    budget: Cell<u64>,
+}
+
+/// A variable: under way, or known.
+enum Lazy<'a> {
+    Pending,
+    Known(Result<Val<'a>, EvalError>),
+}
+
+/// Budget of all expressions of a policy on one request.
+const BUDGET: u64 = 10_000_000;
+
+impl fmt::Debug for Scope<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Scope")
+    }
+}
+
+impl<'a> Scope<'a> {
+    pub(crate) fn new(given: Given<'a>, rule: &'a CelRule) -> Self {
+        Self(Rc::new(Inner {
+            given,
+            rule,
+            object: RefCell::new(Val::from_json(given.object)),
+            variables: RefCell::default(),
+            missing: RefCell::default(),
+            generated: RefCell::default(),
+            exceptions: RefCell::default(),
+            budget: Cell::new(BUDGET),
+        }))
+    }
+
+    /// Evaluates an expression within the budget.
+    pub(crate) fn evaluate(&self, program: &'a Program) -> Result<Val<'a>, EvalError> {
+        let left = self.0.budget.get();
+        let limits = Limits { max_cost: left.min(Limits::default().max_cost) };
+        let (outcome, cost) = program.evaluate_counted(self, limits);
+        self.0.budget.set(left.saturating_sub(cost));
+        outcome
+    }
+
+    /// Evaluates an expression that must give a boolean.
+    pub(crate) fn truth(&self, program: &'a Program) -> Result<bool, EvalError> {
+        let value = self.evaluate(program)?;
+        value.as_bool().ok_or_else(|| EvalError::refused(format!("expected a bool, got {}", value.type_name())))
+    }
+
+    /// Whether all conditions hold. One that is false decides, whatever fails besides.
+    pub(crate) fn all(&self, conditions: &'a [(String, Program)]) -> Result<bool, EvalError> {
+        let mut failure = None;
+        for (_, condition) in conditions {
+            match self.truth(condition) {
+                Ok(true) => {}
+                Ok(false) => return Ok(false),
+                Err(error) => failure = failure.or(Some(error)),
+            }
+        }
+        failure.map_or(Ok(true), Err)
+    }
+
+    /// Puts a changed object in place of the one before.
+    pub(crate) fn replace_object(&self, object: Value) {
+        *self.0.object.borrow_mut() = Val::from_owned_json(object);
+    }
+
+    /// What exceptions allow.
+    pub(crate) fn allow(&self, images: &[String], values: &[String]) {
+        let mut exceptions = self.0.exceptions.borrow_mut();
+        exceptions.0.extend(images.iter().cloned());
+        exceptions.1.extend(values.iter().cloned());
+    }
+
+    pub(crate) fn given(&self) -> &Given<'a> {
+        &self.0.given
+    }
+
+    /// Remembers a fact that is missing; the error to end with.
+    pub(crate) fn note_missing(&self, function: &str, fact: MissingFact) -> EvalError {
+        let what = fact.to_string();
+        self.0.missing.borrow_mut().push(fact);
+        EvalError::refused(format!("{function}: {what}"))
+    }
+
+    pub(crate) fn take_missing(&self) -> Vec<MissingFact> {
+        self.0.missing.take()
+    }
+
+    pub(crate) fn add_generated(&self, object: Value) {
+        self.0.generated.borrow_mut().push(object);
+    }
+
+    pub(crate) fn take_generated(&self) -> Vec<Value> {
+        self.0.generated.take()
+    }
+
+    fn lazy(&self, name: &str) -> Option<Result<Val<'a>, EvalError>> {
+        let (name, program) = self.0.rule.variables.iter().find(|(known, _)| known == name)?;
+        match self.0.variables.borrow().get(name.as_str()) {
+            Some(Lazy::Known(outcome)) => return Some(outcome.clone()),
+            Some(Lazy::Pending) => return Some(Err(EvalError::refused(format!("variable {name} depends on itself")))),
+            None => {}
+        }
+        self.0.variables.borrow_mut().insert(name, Lazy::Pending);
+        let outcome = self.evaluate(program);
+        self.0.variables.borrow_mut().insert(name, Lazy::Known(outcome.clone()));
+        Some(outcome)
+    }
+}
+
+impl<'a> Host<'a> for Scope<'a> {
+    fn variable(&self, name: &str) -> Option<Result<Val<'a>, EvalError>> {
+        let given = self.0.given;
+        Some(Ok(match name {
+            "object" => self.0.object.borrow().clone(),
+            "oldObject" => Val::from_json(given.old_object),
+            "request" => Val::from_json(given.request),
+            "namespaceObject" => Val::from_json(given.namespace_object),
+            "params" => Val::from_json(given.params),
+            "biotope" => Val::from_json(&given.snapshot.biotope),
+            "variables" => Val::object(Variables(self.clone())),
+            "images" => return Some(lookup::images(self, &self.0.rule.images)),
+            "exceptions" => {
+                let (images, values) = &*self.0.exceptions.borrow();
+                let list = |texts: &[String]| Value::from(texts.to_vec());
+                let map: Map<String, Value> =
+                    [("allowedImages".to_owned(), list(images)), ("allowedValues".to_owned(), list(values))]
+                        .into_iter()
+                        .collect();
+                Val::from_owned_json(Value::Object(map))
+            }
+            "resource" | "http" | "image" | "globalContext" | "generator" | "json" | "yaml" | "authorizer" => {
+                Val::object(lookup::Library { scope: self.clone(), name: library::static_name(name) })
+            }
+            _ => return None,
+        }))
+    }
+
+    fn call(&self, name: &str, arguments: &[Val<'a>]) -> Option<Result<Val<'a>, EvalError>> {
+        library::call(name, arguments, self.0.given.now)
+    }
+
+    fn now(&self) -> Option<Timestamp> {
+        self.0.given.now
+    }
+}
+
+/// The policy's variables; each is evaluated once, when it is first used.
+struct Variables<'a>(Scope<'a>);
+
+impl fmt::Debug for Variables<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Variables")
+    }
+}
+
+impl<'a> Object<'a> for Variables<'a> {
+    fn type_name(&self) -> &str {
+        "kubernetes.variables"
+    }
+
+    fn field(&self, name: &str) -> Option<Result<Val<'a>, EvalError>> {
+        self.0.lazy(name)
+    }
+}
