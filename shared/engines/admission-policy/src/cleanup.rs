@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::cel::deletion;
 use crate::conditions::Conditions;
 use crate::context::{Context, ContextEntry};
 use crate::outcome::PolicyRef;
@@ -91,7 +92,7 @@ impl PolicySet {
             schedule: policy.schedule.clone(),
             propagation: policy.propagation.clone(),
         };
-        self.cleanup.iter().map(schedule).collect()
+        self.cleanup.iter().map(schedule).chain(deletion::schedules(self)).collect()
     }
 
     /// One run of a cleanup policy over the objects of the snapshot. Conditions see each as `target`.
@@ -103,6 +104,7 @@ impl PolicySet {
                 self.judge_target(cleanup, (object, now), snapshot, &mut outcome);
             }
         }
+        deletion::clean_up(self, policy, (snapshot, now), &mut outcome);
         outcome
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::cel::{self, CelPolicy};
+use crate::cel::{self, CelPolicy, Views};
 use crate::context::Context;
 use crate::outcome::{Action, Outcome, RuleKind, RuleVerdict, Status};
 use crate::patch::difference::difference;
@@ -15,6 +15,7 @@ use crate::policy::selector::Labels;
 use crate::request::{Operation, Request};
 use crate::rules::Judgement;
 use crate::rules::generate::generate;
+use crate::rules::manifests;
 use crate::rules::mutate::Mutation;
 use crate::rules::validate::Validation;
 use crate::rules::verify_images::VerifyImages;
@@ -107,9 +108,13 @@ struct Evaluation<'a> {
     snapshot: &'a Snapshot,
     /// Made when the first rule matches.
     context: Option<Context<'a>>,
+    /// The request as CEL sees it.
+    views: Views,
     /// The object as mutations left it.
     object: Option<Value>,
     outcome: Outcome,
+    /// The object before an update is judged, to compare.
+    prior: bool,
 }
 
 /// What a rule is to be judged on, and for whom.
@@ -136,7 +141,16 @@ impl From<Judgement> for Result {
 
 impl<'a> Evaluation<'a> {
     fn new(set: &'a PolicySet, request: &'a Request, snapshot: &'a Snapshot) -> Self {
-        Self { set, request, snapshot, context: None, object: None, outcome: Outcome::default() }
+        Self {
+            set,
+            request,
+            snapshot,
+            context: None,
+            views: Views::default(),
+            object: None,
+            outcome: Outcome::default(),
+            prior: false,
+        }
     }
 
     fn finish(mut self) -> Outcome {
@@ -167,7 +181,7 @@ impl<'a> Evaluation<'a> {
         if !active || policy.kind.stage() != Some(stage) {
             return;
         }
-        let input = cel::Input::new(self.request, self.snapshot, self.object.as_ref());
+        let input = cel::Input::new(self.request, self.snapshot, self.object.as_ref(), &self.views);
         for answer in cel::judge(policy, &input, (&self.set.cel_exceptions, &self.set.bindings)) {
             let Some(status) = answer.status else { continue };
             if let Some(object) = answer.patched {
@@ -286,7 +300,29 @@ impl<'a> Evaluation<'a> {
             let message = format!("rule is skipped due to policy exception: {}", keys.join(", "));
             return Result { exceptions: keys, ..Judgement::new(Status::Skip, message).into() };
         }
-        self.work(work, &exceptions, context)
+        let result = self.work(work, &exceptions, context);
+        if self.was_violated_before(work, &result) {
+            let message = "skipping modified resource as validation results have not changed";
+            return Judgement::new(Status::Skip, message).into();
+        }
+        result
+    }
+
+    /// Whether an update only keeps a violation that was there before: such an object may still be changed
+    /// (`allowExistingViolations`).
+    fn was_violated_before(&self, work: &Work<'_>, result: &Result) -> bool {
+        let Body::Validate(validate) = &work.rule.body else { return false };
+        let failed = result.judgement.as_ref().is_some_and(|judgement| judgement.status == Status::Fail);
+        // Conditions judge the change itself, so only states count.
+        let state = matches!(validate.check, Check::Pattern(_) | Check::AnyPattern(_) | Check::PodSecurity(_));
+        let counts =
+            failed && state && validate.allow_existing && !self.prior && self.request.operation == Operation::Update;
+        let old = self.request.old_object.as_ref().filter(|old| counts && old.is_object());
+        let Some(old) = old.filter(|_| self.action(work) == Action::Enforce) else { return false };
+        let request = Request { object: Some(old.clone()), old_object: Some(Value::Null), ..self.request.clone() };
+        let mut prior = Evaluation { prior: true, ..Evaluation::new(self.set, &request, self.snapshot) };
+        prior.rule(&Work { policy: work.policy, rule: work.rule });
+        prior.outcome.verdicts.iter().any(|verdict| verdict.status == Status::Fail)
     }
 
     fn work(&self, work: &Work<'a>, exceptions: &[&Exception], context: &mut Context<'a>) -> Result {
@@ -299,8 +335,12 @@ impl<'a> Evaluation<'a> {
                 let (judgement, exceptions) = check.judge(rule, (object, &self.request.kind.kind), &excused);
                 Result { exceptions, ..judgement.into() }
             }
+            Body::Validate(Validate { check: Check::Manifests(attestors), .. }) => {
+                let judged = self.pattern_object().map(|_| manifests::judge(attestors, self.request.dry_run, context));
+                Result { judgement: judged, ..Result::default() }
+            }
             Body::Validate(Validate { check: Check::Cel(check), .. }) => {
-                let input = cel::Input::new(self.request, self.snapshot, self.object.as_ref());
+                let input = cel::Input::new(self.request, self.snapshot, self.object.as_ref(), &self.views);
                 let (judgement, missing) = cel::judge_rule(rule, check, &input);
                 missing.into_iter().for_each(|fact| drop(context.note_missing(fact)));
                 judgement.into()

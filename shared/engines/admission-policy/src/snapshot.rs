@@ -20,6 +20,9 @@ pub struct Snapshot {
     pub image_metadata: BTreeMap<String, Value>,
     /// Signature and attestation facts by image reference, see [`ImageTrust`].
     pub image_trust: BTreeMap<String, ImageTrust>,
+    /// Whose signature of the manifest in the request was verified, by [`attestor_key`](crate::attestor_key); `None` when
+    /// nobody looked.
+    pub manifest_signatures: Option<BTreeMap<String, bool>>,
     /// Entries of the global context, by name.
     pub global_context: BTreeMap<String, Value>,
     /// Facts of the platform, as policies see them under `biotope`: `{"images": {digest or reference: scan facts},
@@ -96,6 +99,11 @@ pub enum MissingFact {
         /// Predicate types of the attestations to fetch.
         attestations: Vec<String>,
     },
+    /// Signatures of the manifest in the request.
+    ManifestSignatures {
+        /// Attestors to verify, as named by [`attestor_key`](crate::attestor_key).
+        attestors: Vec<String>,
+    },
     /// An entry of the global context.
     GlobalContext(String),
     /// Labels of a namespace.
@@ -109,6 +117,7 @@ impl std::fmt::Display for MissingFact {
             Self::ApiCall { call, .. } => write!(f, "the answer to `{call}` is not known"),
             Self::ImageMetadata(image) => write!(f, "the metadata of image {image} is not known"),
             Self::ImageTrust { image, .. } => write!(f, "the signatures of image {image} are not known"),
+            Self::ManifestSignatures { .. } => write!(f, "the signatures of the manifest are not known"),
             Self::GlobalContext(name) => write!(f, "global context entry {name} is not known"),
             Self::NamespaceLabels(name) => write!(f, "the labels of namespace {name} are not known"),
         }

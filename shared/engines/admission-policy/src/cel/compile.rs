@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::autogen;
 use super::constraints::Constraints;
 use super::exception::CelException;
+use super::images::ImagePolicy;
 use super::policy::{Binding, CelBody, CelKind, CelPolicy, CelRule, CelSpec, Mutation, Validation};
 use crate::outcome::{Action, PolicyRef};
 use crate::policy::schema::Metadata;
@@ -16,7 +17,10 @@ use crate::yaml::Document;
 type Compiled<T> = Result<T, (String, String)>;
 
 /// Variables that every expression may use.
-const VARIABLES: [&str; 17] = [
+const VARIABLES: [&str; 20] = [
+    "attestors",
+    "attestations",
+    "ref",
     "object",
     "oldObject",
     "request",
@@ -64,10 +68,6 @@ impl CelCompiler<'_> {
         let (work, namespaced, is_native) = kind_of(kind)?;
         let spec = self.document.value.get("spec").cloned().unwrap_or_default();
         let subject = format!("{kind} {}", metadata.name);
-        if work == CelKind::VerifyImages {
-            let what = "image verification needs signature facts, which this build does not gather";
-            self.fault(FaultKind::Warning, what, "/spec", &subject, "verify signatures with a verifyImages rule");
-        }
         let mut specs = Vec::new();
         match compile_spec(&spec, work) {
             Ok(own) => specs.push(own),
@@ -90,13 +90,18 @@ impl CelCompiler<'_> {
             key,
             kind: work,
             specs,
-            action: strictest(&actions(&spec, if work == CelKind::Validate { Action::Enforce } else { Action::Audit })),
+            action: strictest(&actions(
+                &spec,
+                if matches!(work, CelKind::Validate | CelKind::VerifyImages) { Action::Enforce } else { Action::Audit },
+            )),
             fails_closed: text("/failurePolicy") != "Ignore",
             background: enabled("/evaluation/background/enabled"),
             admission: enabled("/evaluation/admission/enabled"),
             any_json: text("/evaluation/mode") == "JSON",
             place: (self.file.to_owned(), self.document.line),
             is_native,
+            schedule: text("/schedule").to_owned(),
+            propagation: text("/deletionPropagationPolicy").to_owned(),
             param_kind: spec.get("paramKind").is_some().then(|| (param("apiVersion"), param("kind"))),
         })
     }
@@ -171,6 +176,7 @@ pub(crate) fn compile_rule(raw: &Value, preconditions: Option<&[Value]>, message
             conditions: named_list(preconditions.unwrap_or_default(), "")?,
             variables: named(raw, "variables")?,
             images: Vec::new(),
+            verification: None,
             body: CelBody::Validations(validations),
         })
     };
@@ -182,8 +188,7 @@ fn compile_spec(spec: &Value, kind: CelKind) -> Compiled<CelSpec> {
     let matches = Constraints::compile(&constraints).map_err(|what| ("/matchConstraints".to_owned(), what))?;
     let conditions_key = if kind == CelKind::Delete { "conditions" } else { "matchConditions" };
     let body = match kind {
-        CelKind::Validate => CelBody::Validations(validations(spec, "validations")?),
-        CelKind::VerifyImages => CelBody::Validations(Vec::new()),
+        CelKind::Validate | CelKind::VerifyImages => CelBody::Validations(validations(spec, "validations")?),
         CelKind::Mutate => CelBody::Mutations(mutations(spec)?),
         CelKind::Generate => CelBody::Generations(expressions(spec, "generate")?),
         CelKind::Delete => CelBody::Deletion,
@@ -192,6 +197,7 @@ fn compile_spec(spec: &Value, kind: CelKind) -> Compiled<CelSpec> {
         conditions: conditions(spec, conditions_key)?,
         variables: named(spec, "variables")?,
         images: named(spec, "images")?,
+        verification: (kind == CelKind::VerifyImages).then(|| ImagePolicy::compile(spec, program)).transpose()?,
         body,
     };
     Ok(CelSpec { matches, rule })

@@ -1,10 +1,13 @@
 //! One policy in CEL on one request.
 
+use std::cell::OnceCell;
+
 use cel::{EvalError, Val};
 use serde_json::{Map, Value, json};
 
 use super::compile::strictest;
 use super::exception::CelException;
+use super::lookup;
 use super::merge::merge;
 use super::policy::{Binding, CelBody, CelPolicy, CelRule, Mutation, Validation};
 use super::scope::{Given, Scope};
@@ -15,16 +18,25 @@ use crate::request::{Operation, Request};
 use crate::rules::Judgement;
 use crate::snapshot::{MissingFact, Snapshot};
 
-/// The request as expressions see it, made once for all policies.
-#[derive(Debug)]
+/// A request as expressions see it.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Input<'a> {
     request: &'a Request,
     snapshot: &'a Snapshot,
     /// The object as mutations left it; null on a deletion.
-    object: Value,
-    old_object: Value,
-    request_json: Value,
-    namespace_object: Value,
+    object: &'a Value,
+    views: &'a Views,
+}
+
+/// What is made of a request once for all policies, and only when one matches.
+#[derive(Debug, Default)]
+pub(crate) struct Views(OnceCell<(Value, Value)>);
+
+impl Views {
+    /// `request` and `namespaceObject`.
+    fn of(&self, request: &Request, snapshot: &Snapshot) -> &(Value, Value) {
+        self.0.get_or_init(|| (request_json(request), namespace_object(request, snapshot)))
+    }
 }
 
 /// What came of one form of a policy.
@@ -45,25 +57,27 @@ const NULL: &Value = &Value::Null;
 
 impl<'a> Input<'a> {
     /// The input of `request`, whose object may have been changed to `object` by now.
-    pub(crate) fn new(request: &'a Request, snapshot: &'a Snapshot, object: Option<&Value>) -> Self {
+    pub(crate) fn new(
+        request: &'a Request,
+        snapshot: &'a Snapshot,
+        object: Option<&'a Value>,
+        views: &'a Views,
+    ) -> Self {
         let deleting = request.operation == Operation::Delete;
-        let object = object.or(request.object.as_ref()).filter(|_| !deleting).cloned().unwrap_or_default();
-        Self {
-            request,
-            snapshot,
-            object,
-            old_object: request.old_object.clone().unwrap_or_default(),
-            request_json: request_json(request),
-            namespace_object: namespace_object(request, snapshot),
-        }
+        let object = object.or(request.object.as_ref()).filter(|_| !deleting).unwrap_or(NULL);
+        Self { request, snapshot, object, views }
     }
 
-    fn given<'i>(&'i self, params: &'i Value) -> Given<'i> {
+    fn given<'i>(&self, params: &'i Value) -> Given<'i>
+    where
+        'a: 'i,
+    {
+        let (request, namespace_object) = self.views.of(self.request, self.snapshot);
         Given {
-            object: &self.object,
-            old_object: &self.old_object,
-            request: &self.request_json,
-            namespace_object: &self.namespace_object,
+            object: self.object,
+            old_object: self.request.old_object.as_ref().unwrap_or(NULL),
+            request,
+            namespace_object,
             params,
             snapshot: self.snapshot,
             now: self.request.received_at,
@@ -172,6 +186,7 @@ fn apply(
     let mut answer = match excused(policy, &scope, exceptions) {
         Ok(Some(answer)) => answer,
         Ok(None) => match scope.all(&rule.conditions) {
+            Ok(true) if rule.verification.is_some() => verify(policy, rule, &scope, input),
             Ok(true) => work(policy, rule, &scope, input),
             Ok(false) => Answer { status: Some(Status::Skip), message: "skip".to_owned(), ..Answer::default() },
             Err(_) if !policy.fails_closed => {
@@ -225,7 +240,7 @@ fn work<'a>(policy: &CelPolicy, rule: &'a CelRule, scope: &Scope<'a>, input: &In
             Ok(Some(message)) => Answer { status: Some(Status::Fail), message, ..Answer::default() },
             Err(error) => failed("failed to load context", &error),
         },
-        CelBody::Mutations(mutations) => mutate(scope, mutations, &input.object),
+        CelBody::Mutations(mutations) => mutate(scope, mutations, input.object),
         CelBody::Generations(programs) => {
             for program in programs {
                 if let Err(error) = scope.evaluate(program) {
@@ -248,6 +263,30 @@ fn work<'a>(policy: &CelPolicy, rule: &'a CelRule, scope: &Scope<'a>, input: &In
             let message = format!("resource {name} is to be deleted");
             Answer { rule: policy.reference.name.clone(), status: Some(Status::Pass), message, ..Answer::default() }
         }
+    }
+}
+
+/// An ImageValidatingPolicy: nothing comes of it when it is about none of the images.
+fn verify<'a>(policy: &CelPolicy, rule: &'a CelRule, scope: &Scope<'a>, input: &Input<'_>) -> Answer {
+    let meant = lookup::images(scope).map(|images| match images {
+        Val::Map(images) => {
+            images.entries().iter().any(|(_, list)| matches!(list, Val::List(list) if !list.is_empty()))
+        }
+        _ => false,
+    });
+    match meant {
+        Ok(true) => {}
+        Ok(false) => return Answer::default(),
+        Err(error) => return failed("failed to extract images", &error),
+    }
+    let answer = work(policy, rule, scope, input);
+    let Some(images) = rule.verification.as_ref().filter(|_| answer.status == Some(Status::Pass)) else {
+        return answer;
+    };
+    match images.digests(scope) {
+        Ok((patched, None)) => Answer { patched, ..answer },
+        Ok((_, Some(message))) => Answer { status: Some(Status::Fail), message, ..answer },
+        Err(error) => failed("failed to look at the images", &error),
     }
 }
 

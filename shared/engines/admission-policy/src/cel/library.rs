@@ -11,7 +11,11 @@ use serde_json::{Value, json};
 type Outcome<'a> = Result<Val<'a>, EvalError>;
 
 /// Functions and methods that the libraries add, for the check of names.
-pub(super) const NAMES: [&str; 57] = [
+pub(super) const NAMES: [&str; 61] = [
+    "verifyImageSignatures",
+    "verifyAttestationSignatures",
+    "extractPayload",
+    "getImageData",
     "resource.Get",
     "resource.get",
     "resource.List",

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::rc::Rc;
 
-use cel::{EvalError, Key, Map, Object, Program, Text, Val};
+use cel::{EvalError, Key, Map, Object, Text, Val};
 use serde_json::{Value, json};
 
 use super::scope::Scope;
@@ -239,8 +239,9 @@ fn placed(mut object: Value, namespace: &str) -> Value {
     object
 }
 
-/// `images`: the references in the object, by the policy's extractors, or those of pods and pod controllers.
-pub(super) fn images<'a>(scope: &Scope<'a>, extractors: &'a [(String, Program)]) -> Outcome<'a> {
+/// `images`: the references in the object, those of pods and pod controllers and those of the policy's extractors;
+/// an ImageValidatingPolicy sees the ones that it is about.
+pub(super) fn images<'a>(scope: &Scope<'a>) -> Outcome<'a> {
     let mut entries: BTreeMap<Key<'a>, Val<'a>> = BTreeMap::new();
     let key = |name: &str| Key::Text(Text::Shared(Rc::from(name)));
     let given = scope.given();
@@ -260,8 +261,20 @@ pub(super) fn images<'a>(scope: &Scope<'a>, extractors: &'a [(String, Program)])
             entries.insert(key(list), Val::list(images.map(Val::from_json).collect()));
         }
     }
-    for (name, extractor) in extractors {
+    for (name, extractor) in &scope.rule().images {
         entries.insert(key(name), scope.evaluate(extractor)?);
+    }
+    if let Some(policy) = &scope.rule().verification {
+        for list in entries.values_mut() {
+            let Val::List(all) = &*list else { continue };
+            let mut meant = Vec::new();
+            for image in all.iter() {
+                if policy.is_about(image.as_str().unwrap_or_default(), scope)? {
+                    meant.push(image);
+                }
+            }
+            *list = Val::list(meant);
+        }
     }
     Ok(Val::Map(Map::Shared(Rc::new(entries))))
 }

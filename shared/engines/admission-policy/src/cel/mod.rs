@@ -12,7 +12,9 @@
 mod autogen;
 mod compile;
 mod constraints;
+pub(crate) mod deletion;
 mod exception;
+mod images;
 mod judge;
 mod library;
 mod lookup;
@@ -22,5 +24,5 @@ mod scope;
 
 pub(crate) use compile::{CelCompiler, compile_rule};
 pub(crate) use exception::CelException;
-pub(crate) use judge::{Input, judge, judge_rule};
+pub(crate) use judge::{Input, Views, judge, judge_rule};
 pub(crate) use policy::{Binding, CelPolicy, CelRule};

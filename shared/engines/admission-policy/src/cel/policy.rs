@@ -4,6 +4,7 @@ use cel::Program;
 use serde_json::Value;
 
 use super::constraints::Constraints;
+use super::images::ImagePolicy;
 use crate::evaluate::Stage;
 use crate::outcome::{Action, PolicyRef};
 
@@ -36,6 +37,10 @@ pub(crate) struct CelPolicy {
     pub(crate) place: (String, u32),
     /// A policy of Kubernetes itself: bindings say where it applies.
     pub(crate) is_native: bool,
+    /// When a deleting policy runs, in cron's five fields.
+    pub(crate) schedule: String,
+    /// How dependents of deleted objects are treated.
+    pub(crate) propagation: String,
     /// Kind of the parameters, `apiVersion` and `kind`.
     pub(crate) param_kind: Option<(String, String)>,
 }
@@ -53,6 +58,8 @@ pub(crate) struct CelRule {
     pub(crate) conditions: Vec<(String, Program)>,
     pub(crate) variables: Vec<(String, Program)>,
     pub(crate) images: Vec<(String, Program)>,
+    /// What an ImageValidatingPolicy knows about images.
+    pub(crate) verification: Option<ImagePolicy>,
     pub(crate) body: CelBody,
 }
 

@@ -10,7 +10,7 @@ use model::Timestamp;
 use serde_json::{Map, Value};
 
 use super::policy::CelRule;
-use super::{library, lookup};
+use super::{images, library, lookup};
 use crate::snapshot::{MissingFact, Snapshot};
 
 /// The given parts of an evaluation.
@@ -37,6 +37,8 @@ struct Inner<'a> {
     variables: RefCell<BTreeMap<&'a str, Lazy<'a>>>,
     missing: RefCell<Vec<MissingFact>>,
     generated: RefCell<Vec<Value>>,
+    /// The image that a pattern looks at.
+    reference: RefCell<Option<Val<'a>>>,
     exceptions: RefCell<(Vec<String>, Vec<String>)>,
     /// What is left of the budget of all expressions together.
     budget: Cell<u64>,
@@ -66,6 +68,7 @@ impl<'a> Scope<'a> {
             variables: RefCell::default(),
             missing: RefCell::default(),
             generated: RefCell::default(),
+            reference: RefCell::default(),
             exceptions: RefCell::default(),
             budget: Cell::new(BUDGET),
         }))
@@ -97,6 +100,14 @@ impl<'a> Scope<'a> {
             }
         }
         failure.map_or(Ok(true), Err)
+    }
+
+    /// Whether `program` holds for an image reference, which it sees as `ref`.
+    pub(crate) fn with_reference(&self, reference: &str, program: &'a Program) -> Result<bool, EvalError> {
+        *self.0.reference.borrow_mut() = Some(Val::text(reference));
+        let held = self.truth(program);
+        *self.0.reference.borrow_mut() = None;
+        held
     }
 
     /// Puts a changed object in place of the one before.
@@ -134,6 +145,10 @@ impl<'a> Scope<'a> {
         self.0.generated.take()
     }
 
+    pub(crate) fn rule(&self) -> &'a CelRule {
+        self.0.rule
+    }
+
     fn lazy(&self, name: &str) -> Option<Result<Val<'a>, EvalError>> {
         let (name, program) = self.0.rule.variables.iter().find(|(known, _)| known == name)?;
         match self.0.variables.borrow().get(name.as_str()) {
@@ -159,7 +174,10 @@ impl<'a> Host<'a> for Scope<'a> {
             "params" => Val::from_json(given.params),
             "biotope" => Val::from_json(&given.snapshot.biotope),
             "variables" => Val::object(Variables(self.clone())),
-            "images" => return Some(lookup::images(self, &self.0.rule.images)),
+            "attestors" => Val::from_json(&self.0.rule.verification.as_ref()?.attestors),
+            "attestations" => Val::from_json(&self.0.rule.verification.as_ref()?.attestations),
+            "ref" => self.0.reference.borrow().clone()?,
+            "images" => return Some(lookup::images(self)),
             "exceptions" => {
                 let (images, values) = &*self.0.exceptions.borrow();
                 let list = |texts: &[String]| Value::from(texts.to_vec());
@@ -177,7 +195,7 @@ impl<'a> Host<'a> for Scope<'a> {
     }
 
     fn call(&self, name: &str, arguments: &[Val<'a>]) -> Option<Result<Val<'a>, EvalError>> {
-        library::call(name, arguments, self.0.given.now)
+        images::call(self, name, arguments).or_else(|| library::call(name, arguments, self.0.given.now))
     }
 
     fn now(&self) -> Option<Timestamp> {

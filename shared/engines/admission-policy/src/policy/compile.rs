@@ -261,8 +261,10 @@ fn conditions(raw: Option<&Value>) -> Compiled<Option<Conditions>> {
 fn validate_rule(raw: schema::Validate, preconditions: Option<&[Value]>) -> Compiled<Validate> {
     let check = if let Some(cel) = &raw.cel {
         Check::Cel(cel::compile_rule(cel, preconditions, raw.message.as_deref().unwrap_or_default())?)
-    } else if raw.manifests.is_some() {
-        return Err(Wrong::unsupported("`validate.manifests`", "verify the manifests before they are applied"));
+    } else if let Some(manifests) = &raw.manifests {
+        let attestors = manifests.get("attestors").and_then(Value::as_array).filter(|list| !list.is_empty());
+        let none = || Wrong::invalid("`validate.manifests` has no attestors").cure("say who must have signed");
+        Check::Manifests(attestors.ok_or_else(none)?.clone())
     } else if raw.assert.is_some() {
         return Err(Wrong::unsupported("`validate.assert`", "use a pattern or deny conditions"));
     } else if let Some(security) = &raw.pod_security {
@@ -277,7 +279,12 @@ fn validate_rule(raw: schema::Validate, preconditions: Option<&[Value]>) -> Comp
         })?
     };
     let action = action_rule(raw.failure_action.as_deref(), raw.failure_action_overrides)?;
-    Ok(Validate { message: raw.message.unwrap_or_default(), action, check })
+    Ok(Validate {
+        message: raw.message.unwrap_or_default(),
+        action,
+        allow_existing: raw.allow_existing_violations.unwrap_or(true),
+        check,
+    })
 }
 
 struct CheckParts {

@@ -71,6 +71,8 @@ pub(crate) enum Body {
 pub(crate) struct Validate {
     pub(crate) message: String,
     pub(crate) action: ActionRule,
+    /// Updates of objects that violate the rule already go through.
+    pub(crate) allow_existing: bool,
     pub(crate) check: Check,
 }
 
@@ -82,6 +84,8 @@ pub(crate) enum Check {
     Deny(Conditions),
     ForEach(Vec<ForEach>),
     PodSecurity(PodSecurity),
+    /// Attestor sets that must have signed the manifest.
+    Manifests(Vec<Value>),
     Cel(CelRule),
 }
 

@@ -127,6 +127,7 @@ pub(crate) struct Validate {
     pub(crate) message: Option<String>,
     pub(crate) failure_action: Option<String>,
     pub(crate) failure_action_overrides: Option<Vec<ActionOverride>>,
+    pub(crate) allow_existing_violations: Option<bool>,
     pub(crate) pattern: Option<Value>,
     pub(crate) any_pattern: Option<Value>,
     pub(crate) deny: Option<Deny>,

@@ -2,6 +2,7 @@
 
 pub(crate) mod extractors;
 pub(crate) mod generate;
+pub(crate) mod manifests;
 pub(crate) mod mutate;
 pub(crate) mod pod_security;
 pub(crate) mod validate;

@@ -44,7 +44,7 @@ impl<'r> Validation<'r, '_> {
             Check::Pattern(template) => self.pattern(template, object?, context),
             Check::AnyPattern(templates) => self.any_pattern(templates, object?, context),
             Check::ForEach(items) => Some(self.for_each(items, nesting, context)),
-            Check::PodSecurity(_) | Check::Cel(_) => None,
+            Check::PodSecurity(_) | Check::Manifests(_) | Check::Cel(_) => None,
         }
     }
 

@@ -284,14 +284,17 @@ impl ImageVerification {
     }
 }
 
-enum Verified {
+/// Whether an attestor set signed.
+pub(crate) enum Verified {
     Yes,
+    /// Why not.
     No(String),
+    /// Some attestor has not been looked at.
     Unknown,
 }
 
 /// Whether enough entries of an attestor set signed.
-fn attested(set: &Value, path: &str, depth: usize, known: &dyn Fn(&str) -> Option<bool>) -> Verified {
+pub(crate) fn attested(set: &Value, path: &str, depth: usize, known: &dyn Fn(&str) -> Option<bool>) -> Verified {
     let entries: Vec<Value> =
         set.get("entries").and_then(Value::as_array).into_iter().flatten().flat_map(expand).collect();
     let required =
@@ -350,7 +353,8 @@ fn kind_of(entry: &Value) -> &'static str {
     }
 }
 
-fn collect_keys(set: &Value, depth: usize, keys: &mut Vec<String>) {
+/// The keys of every attestor in a set.
+pub(crate) fn collect_keys(set: &Value, depth: usize, keys: &mut Vec<String>) {
     for entry in set.get("entries").and_then(Value::as_array).into_iter().flatten().flat_map(expand) {
         match entry.get("attestor").filter(|nested| nested.is_object()) {
             Some(nested) if depth < MAX_NESTING => collect_keys(nested, depth + 1, keys),

@@ -8,6 +8,7 @@
 )]
 
 mod corpus;
+mod laws;
 mod loading;
 mod reviews;
 mod rules;

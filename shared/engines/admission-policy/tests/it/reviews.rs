@@ -113,3 +113,16 @@ fn an_unknown_fact_is_an_error_and_fails_closed() {
     assert_eq!(outcome.verdicts[1].status, Status::Error);
     assert!(outcome.message.contains("Unknown key \"biotope\""), "{}", outcome.message);
 }
+
+#[test]
+fn an_update_may_keep_a_violation_that_was_there() {
+    let update = |old: &str, new: &str| {
+        let mut review = review("web", "default", new);
+        review["request"]["operation"] = json!("UPDATE");
+        review["request"]["oldObject"] = review["request"]["object"].clone();
+        review["request"]["oldObject"]["spec"]["containers"][0]["image"] = json!(old);
+        set().evaluate(&Request::from_review(&review).unwrap(), &quiet())
+    };
+    assert!(update("a:latest", "b:latest").allowed);
+    assert!(!update("a:1", "b:latest").allowed);
+}

@@ -1,0 +1,230 @@
+//! ImageValidatingPolicy: which images are meant, and what is known about who signed them.
+//!
+//! Attestors are put into the form of `verifyImages` rules, so that one adapter gathers the facts for both.
+
+use cel::{EvalError, Program, Val};
+use serde_json::{Map, Value, json};
+
+use super::scope::Scope;
+use crate::context::{ImageInfo, extract_images};
+use crate::rules::verify_images::attestor_key;
+use crate::snapshot::{ImageTrust, MissingFact};
+use crate::value::wildcard;
+
+/// The image part of a policy.
+#[derive(Debug)]
+pub(crate) struct ImagePolicy {
+    pub(super) references: Vec<ImageMatch>,
+    /// Attestors by name, as expressions see them.
+    pub(super) attestors: Value,
+    /// Attestations by name.
+    pub(super) attestations: Value,
+    mutate_digest: bool,
+    verify_digest: bool,
+}
+
+/// A pattern for references.
+#[derive(Debug)]
+pub(crate) enum ImageMatch {
+    Glob(String),
+    Expression(Program),
+}
+
+impl ImagePolicy {
+    /// Compiles the image part; `program` compiles an expression below a pointer.
+    pub(super) fn compile(
+        spec: &Value,
+        program: impl Fn(&str, String) -> Result<Program, (String, String)>,
+    ) -> Result<Self, (String, String)> {
+        let items = |key: &str| spec.get(key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
+        let mut references = Vec::new();
+        for (index, one) in items("matchImageReferences").iter().enumerate() {
+            let pointer = format!("/matchImageReferences/{index}");
+            references.push(match (text(one, "glob"), text(one, "expression")) {
+                (Some(glob), None) => ImageMatch::Glob(glob),
+                (None, Some(expression)) => ImageMatch::Expression(program(&expression, pointer)?),
+                _ => return Err((pointer, "an image reference needs either `glob` or `expression`".to_owned())),
+            });
+        }
+        let by_name = |key: &str| {
+            let named = |one: &Value| Some((text(one, "name")?, one.clone()));
+            Value::Object(items(key).iter().filter_map(named).collect::<Map<_, _>>())
+        };
+        let flag = |name: &str| {
+            spec.pointer(&format!("/validationConfigurations/{name}")).and_then(Value::as_bool).unwrap_or(true)
+        };
+        Ok(Self {
+            references,
+            attestors: by_name("attestors"),
+            attestations: by_name("attestations"),
+            mutate_digest: flag("mutateDigest"),
+            verify_digest: flag("verifyDigest"),
+        })
+    }
+
+    /// Whether the policy is about an image.
+    pub(super) fn is_about<'a>(&'a self, reference: &str, scope: &Scope<'a>) -> Result<bool, EvalError> {
+        let parsed = ImageInfo::parse(reference);
+        for pattern in &self.references {
+            let fits = match pattern {
+                ImageMatch::Glob(glob) => {
+                    let tagged = parsed.as_ref().map(ImageInfo::reference_with_tag).unwrap_or_default();
+                    let full = parsed.as_ref().map(ImageInfo::reference).unwrap_or_default();
+                    [reference, &tagged, &full].iter().any(|one| wildcard::matches(glob, one))
+                }
+                ImageMatch::Expression(program) => scope.with_reference(reference, program)?,
+            };
+            if fits {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Adds known digests to the images that the policy is about; then the complaint about those without one.
+    pub(super) fn digests<'a>(&'a self, scope: &Scope<'a>) -> Result<(Option<Value>, Option<String>), EvalError> {
+        let given = scope.given();
+        let kind = given.object.get("kind").and_then(Value::as_str).unwrap_or_default();
+        let mut changed = given.object.clone();
+        let mut missing = None;
+        for image in extract_images(given.object, kind) {
+            if !image.digest.is_empty() || !self.is_about(&image.reference(), scope)? {
+                continue;
+            }
+            let digest = trust_of(scope, &image.reference()).map(|trust| trust.digest.as_str()).unwrap_or_default();
+            if self.mutate_digest && !digest.is_empty() {
+                if let Some(place) = changed.pointer_mut(&image.pointer) {
+                    *place = Value::String(format!("{}@{digest}", image.reference_with_tag()));
+                }
+            } else if self.verify_digest {
+                missing = missing.or_else(|| Some(format!("missing digest for {}", image.reference())));
+            }
+        }
+        Ok(((changed != *given.object).then_some(changed), missing))
+    }
+}
+
+fn trust_of<'a>(scope: &Scope<'a>, image: &str) -> Option<&'a ImageTrust> {
+    let known = &scope.given().snapshot.image_trust;
+    let full = || ImageInfo::parse(image).map(|image| image.reference());
+    known.get(image).or_else(|| known.get(&full()?))
+}
+
+/// Calls a function of the image library; `None` when there is none of this name for these values.
+pub(super) fn call<'a>(scope: &Scope<'a>, name: &str, arguments: &[Val<'a>]) -> Option<Result<Val<'a>, EvalError>> {
+    match (name, arguments) {
+        ("verifyImageSignatures", [Val::Text(image), attestors @ Val::List(_)]) => {
+            Some(attestors.to_json().and_then(|attestors| signatures(scope, image.as_str(), &attestors)))
+        }
+        ("verifyAttestationSignatures", [Val::Text(image), attestation, attestors @ Val::List(_)]) => {
+            let both = || Ok((attestation.to_json()?, attestors.to_json()?));
+            Some(both().and_then(|(attestation, attestors)| attested(scope, image.as_str(), &attestation, &attestors)))
+        }
+        ("extractPayload", [Val::Text(image), attestation]) => {
+            Some(attestation.to_json().and_then(|attestation| payload(scope, image.as_str(), &attestation)))
+        }
+        ("getImageData", [Val::Text(image)]) => Some(match scope.given().snapshot.image_metadata.get(image.as_str()) {
+            Some(known) => Ok(Val::from_json(known)),
+            None => Err(scope.note_missing(name, MissingFact::ImageMetadata(image.as_str().to_owned()))),
+        }),
+        _ => None,
+    }
+}
+
+/// How many of the attestors signed; the fact must be known for each.
+fn signatures<'a>(scope: &Scope<'a>, image: &str, attestors: &Value) -> Result<Val<'a>, EvalError> {
+    let trust = trust_of(scope, image);
+    let verified = count(attestors, |key| trust.and_then(|trust| trust.signatures.get(key).copied()));
+    verified.ok_or_else(|| missing(scope, "verifyImageSignatures", image, (attestors, None)))
+}
+
+fn attested<'a>(scope: &Scope<'a>, image: &str, attestation: &Value, attestors: &Value) -> Result<Val<'a>, EvalError> {
+    let kind = predicate_type(attestation);
+    let unknown = || missing(scope, "verifyAttestationSignatures", image, (attestors, Some(&kind)));
+    let known = trust_of(scope, image).and_then(|trust| trust.attestations.as_ref()).ok_or_else(unknown)?;
+    let mine: Vec<_> = known.iter().filter(|one| one.predicate_type == kind).collect();
+    if mine.is_empty() {
+        return Err(EvalError::refused(format!("no attestation of type {kind} for {image}")));
+    }
+    let signed = |key: &str| {
+        let facts = mine.iter().map(|one| one.signatures.get(key).copied());
+        facts.fold(Some(false), |found, fact| Some(found? || fact?))
+    };
+    count(attestors, signed).ok_or_else(unknown)
+}
+
+fn payload<'a>(scope: &Scope<'a>, image: &str, attestation: &Value) -> Result<Val<'a>, EvalError> {
+    let kind = predicate_type(attestation);
+    let known = trust_of(scope, image).and_then(|trust| trust.attestations.as_ref());
+    let known = known.ok_or_else(|| missing(scope, "extractPayload", image, (&Value::Null, Some(&kind))))?;
+    match known.iter().find(|one| one.predicate_type == kind) {
+        // The statement around the predicate, as far as policies look at it.
+        Some(one) => Ok(Val::from_owned_json(json!({"predicateType": one.predicate_type, "predicate": one.predicate}))),
+        None => Err(EvalError::refused(format!("no attestation of type {kind} for {image}"))),
+    }
+}
+
+fn predicate_type(attestation: &Value) -> String {
+    let text = |pointer: &str| attestation.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+    text("/intoto/type").or_else(|| text("/referrer/type")).unwrap_or_default()
+}
+
+/// How many attestors signed; `None` when that is not known of one that might have.
+fn count<'a>(attestors: &Value, known: impl Fn(&str) -> Option<bool>) -> Option<Val<'a>> {
+    let mut signed = 0;
+    for attestor in attestors.as_array().into_iter().flatten() {
+        let facts: Vec<Option<bool>> = entries(attestor).iter().map(|entry| known(&attestor_key(entry))).collect();
+        if facts.contains(&Some(true)) {
+            signed += 1;
+        } else if facts.contains(&None) {
+            return None;
+        }
+    }
+    Some(Val::Int(signed))
+}
+
+fn missing(
+    scope: &Scope<'_>,
+    function: &str,
+    image: &str,
+    (attestors, attestation): (&Value, Option<&str>),
+) -> EvalError {
+    let image = ImageInfo::parse(image).map_or_else(|| image.to_owned(), |image| image.reference());
+    let list = attestors.as_array().map(Vec::as_slice).unwrap_or_default();
+    let keys = list.iter().flat_map(entries).map(|entry| attestor_key(&entry)).collect();
+    let attestations = attestation.map(str::to_owned).into_iter().collect();
+    let fact = MissingFact::ImageTrust { image, repository: String::new(), attestors: keys, attestations };
+    scope.note_missing(function, fact)
+}
+
+/// An attestor as entries of a `verifyImages` rule; any of them is enough.
+fn entries(attestor: &Value) -> Vec<Value> {
+    let at = |pointer: &str| attestor.pointer(pointer).filter(|value| !value.is_null()).cloned();
+    let mut out = Vec::new();
+    if let Some(key) = at("/cosign/key") {
+        let field = |name: &str| key.get(name).filter(|value| !value.is_null()).cloned();
+        let keys = match (field("data"), field("secretRef"), field("kms")) {
+            (Some(data), _, _) => json!({"publicKeys": data}),
+            (None, Some(secret), _) => json!({"secret": secret}),
+            (None, None, Some(kms)) => json!({"kms": kms}),
+            (None, None, None) => json!({}),
+        };
+        out.push(json!({"keys": keys}));
+    }
+    let identities = at("/cosign/keyless/identities");
+    for identity in identities.as_ref().and_then(Value::as_array).into_iter().flatten() {
+        let mut fields = identity.clone();
+        if let (Some(fields), Some(roots)) = (fields.as_object_mut(), at("/cosign/keyless/roots")) {
+            fields.insert("roots".to_owned(), roots);
+        }
+        out.push(json!({"keyless": fields}));
+    }
+    if let Some(certificate) = at("/cosign/certificate") {
+        out.push(json!({"certificates": certificate}));
+    }
+    if let Some(certificate) = at("/notary/certs/value").or_else(|| at("/notary/certs")) {
+        out.push(json!({"certificates": {"cert": certificate}}));
+    }
+    out
+}
