@@ -1,1 +1,86 @@
-//! Not built yet.
+//! Decides what is in an image and what of it is vulnerable.
+//!
+//! ```text
+//! ask.registry-scanner.scan -> resolve -> layers (known by diff id, or read: blob -> verify -> inflate -> tar -> inventory)
+//!                           -> merge -> match -> build.image.scanned, and the answer
+//! advisory folder changed   -> match every known image again -> build.image.findings-changed
+//! ```
+//!
+//! [`scan_once`] does the same without a bus.
+
+#![warn(missing_docs)]
+
+mod advisories;
+mod auth;
+mod config;
+mod error;
+mod layer;
+mod limits;
+mod manifest;
+mod metrics;
+mod pipeline;
+mod rematch;
+mod scan;
+mod source;
+mod store;
+mod tar;
+mod watch;
+mod wire;
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use arc_swap::ArcSwap;
+use tokio::sync::Semaphore;
+
+pub use advisories::{Advisories, Fingerprint};
+pub use config::{Config, Pull};
+pub use error::ScanError;
+pub use limits::Limits;
+pub use manifest::Platform;
+pub use rematch::{Rematched, rematch};
+pub use scan::{Options, Report, scan_once};
+pub use store::{KnownImage, Store};
+
+/// Name of the service.
+pub const NAME: &str = "registry-scanner";
+
+/// Starts the service.
+///
+/// # Errors
+/// When the store or the bus cannot be used.
+pub async fn start(context: service::Context, config: Config) -> anyhow::Result<()> {
+    let config = Arc::new(config);
+    let store = Store::open(config.store.as_deref()).context("check `service.store`")?;
+    let advisories = Arc::new(ArcSwap::from_pointee(Advisories::default()));
+    let bus = context.connect_bus().await?;
+    let publisher = context.publisher(&bus)?;
+    let metrics = metrics::Metrics::new(&context.metrics);
+    let mut watch = watch::Watch {
+        config: config.clone(),
+        store: store.clone(),
+        advisories: advisories.clone(),
+        publisher: publisher.clone(),
+        metrics: metrics.clone(),
+        known: Fingerprint::default(),
+    };
+    watch.prepare(&context).await?;
+    context.spawn_vital("advisory watch", watch.run(context.clone()));
+    let asked = bus.asked("scan").await.context("cannot listen for scan commands")?;
+    let scanner = pipeline::Scanner {
+        running: Arc::new(Semaphore::new(config.parallel_scans)),
+        waiting: Arc::new(Semaphore::new(config.waiting_scans)),
+        config,
+        store,
+        advisories,
+        publisher,
+        metrics,
+    };
+    context.spawn_vital("scan commands", scanner.serve(asked, context.clone()));
+    Ok(())
+}
+
+/// A digest of a reference, as key of events about images whose digest is not known.
+pub(crate) fn source_hash(image: &str) -> model::Digest {
+    source::hash(image.as_bytes())
+}

@@ -1,0 +1,11 @@
+//! Decides what is in an image and what of it is vulnerable, and says so on the bus.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    service::run(
+        registry_scanner::NAME,
+        "Scans images of registries and folders for packages with known vulnerabilities",
+        registry_scanner::start,
+    )
+}

@@ -1,0 +1,123 @@
+//! The commands that come in: decode, scan, publish, answer.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use bus::{Asked, Publisher, Request};
+use schemas::ask::{AskError, ScanRequest};
+use tokio::sync::Semaphore;
+
+use crate::advisories::Advisories;
+use crate::config::Config;
+use crate::error::ScanError;
+use crate::metrics::Metrics;
+use crate::scan::{Options, Report, scan_once};
+use crate::store::Store;
+use crate::wire;
+
+/// Takes commands and answers them.
+#[derive(Clone)]
+pub(crate) struct Scanner {
+    pub(crate) config: Arc<Config>,
+    pub(crate) store: Store,
+    pub(crate) advisories: Arc<ArcSwap<Advisories>>,
+    pub(crate) publisher: Publisher,
+    pub(crate) metrics: Metrics,
+    pub(crate) running: Arc<Semaphore>,
+    pub(crate) waiting: Arc<Semaphore>,
+}
+
+impl Scanner {
+    /// Answers commands until the shutdown; those in hand are finished.
+    pub(crate) async fn serve(self, mut asked: Asked, context: service::Context) -> anyhow::Result<()> {
+        loop {
+            let request = tokio::select! {
+                () = context.shutdown.cancelled() => return Ok(()),
+                request = asked.next() => request,
+            };
+            let Some(request) = request else { anyhow::bail!("the subscription to scan commands ended") };
+            self.metrics.received.inc();
+            let Ok(place) = self.waiting.clone().try_acquire_owned() else {
+                request.refuse(busy(self.config.waiting_scans)).await;
+                continue;
+            };
+            let scanner = self.clone();
+            context.spawn(async move {
+                scanner.handle(request).await;
+                drop(place);
+            });
+        }
+    }
+
+    /// One command: decode, scan, publish, answer.
+    async fn handle(&self, request: Request) {
+        let wanted: ScanRequest = match request.decode() {
+            Ok(wanted) => wanted,
+            Err(error) => return request.refuse(malformed(&error)).await,
+        };
+        let scanned = self.scan(&wanted).await;
+        self.publish(&wanted.target, &scanned).await;
+        match scanned {
+            Ok(report) => request.answer(wire::reply(&report)).await,
+            Err(error) => request.refuse(wire::refusal(&error)).await,
+        }
+    }
+
+    async fn scan(&self, wanted: &ScanRequest) -> Result<Report, ScanError> {
+        let turn = self.running.acquire().await;
+        let _turn =
+            turn.map_err(|_| ScanError::CutShort { image: wanted.target.clone(), what: "shutdown".to_owned() })?;
+        let options = Options {
+            platform: wanted.platform.as_deref().map(str::parse).transpose()?.unwrap_or_default(),
+            pull: self.config.pull.clone(),
+            limits: self.config.limits.clone(),
+            store: self.store.clone(),
+            advisories: self.advisories.load_full(),
+        };
+        scan_once(&wanted.target, &options).await
+    }
+
+    async fn publish(&self, target: &str, scanned: &Result<Report, ScanError>) {
+        let published = match scanned {
+            Ok(report) => {
+                self.count(report);
+                tracing::info!(image = target, digest = %report.digest, packages = report.packages(),
+                    findings = report.findings.len(), partial = report.partial, layers_known = report.layers_known, "image scanned");
+                self.publisher.publish(wire::scanned(report, service::now())).await
+            }
+            Err(error) => {
+                self.metrics.failed.inc();
+                tracing::error!(image = target, %error, "image cannot be scanned");
+                self.publisher.publish(wire::failed(target, error, service::now())).await
+            }
+        };
+        if let Err(error) = published {
+            tracing::error!(image = target, %error, "result is not published");
+        }
+    }
+
+    fn count(&self, report: &Report) {
+        let outcome = if report.partial { "partial" } else { "complete" };
+        self.metrics.scanned.get_or_create(&[("outcome", outcome)]).inc();
+        self.metrics.layers.get_or_create(&[("known", "yes")]).inc_by(report.layers_known as u64);
+        let read = report.layers.saturating_sub(report.layers_known);
+        self.metrics.layers.get_or_create(&[("known", "no")]).inc_by(read as u64);
+        self.metrics.seconds.observe(report.duration.as_secs_f64());
+    }
+}
+
+fn busy(limit: usize) -> AskError {
+    AskError {
+        message: format!("{limit} scans wait already"),
+        remedy: "ask again later, or raise `service.waiting_scans`".to_owned(),
+        retryable: true,
+    }
+}
+
+fn malformed(error: &dyn std::error::Error) -> AskError {
+    AskError {
+        message: format!("malformed command: {error}"),
+        remedy: "send a ScanRequest".to_owned(),
+        retryable: false,
+    }
+}

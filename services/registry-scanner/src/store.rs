@@ -1,0 +1,117 @@
+//! Inventories that were taken before: layers by diff id, images by digest. Content-addressed, so that any number of scans and
+//! processes may write it at the same time.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use image_inventory::{ImageInventory, LayerInventory};
+use model::Digest;
+use schemas::build::v1::Finding;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::error::ScanError;
+
+/// The store; without a folder it keeps nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Store {
+    folder: Option<PathBuf>,
+}
+
+/// One image that was scanned.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct KnownImage {
+    /// What was asked for.
+    pub image: String,
+    /// Manifest digest.
+    pub digest: Digest,
+    /// Digest of the index that it was chosen from.
+    #[serde(default)]
+    pub index_digest: Option<Digest>,
+    /// Its merged inventory, without the files of packages.
+    pub inventory: ImageInventory,
+    /// What was found last.
+    #[serde(default)]
+    pub findings: Vec<Finding>,
+    /// Database that it was matched with last.
+    #[serde(default)]
+    pub database: String,
+}
+
+impl Store {
+    /// A store in `folder`, which is made when absent.
+    ///
+    /// # Errors
+    /// When the folder cannot be made.
+    pub fn open(folder: Option<&Path>) -> Result<Self, ScanError> {
+        if let Some(folder) = folder {
+            for part in ["layers", "images"] {
+                let path = folder.join(part);
+                std::fs::create_dir_all(&path).map_err(|source| ScanError::Store { path, source })?;
+            }
+        }
+        Ok(Self { folder: folder.map(Path::to_owned) })
+    }
+
+    /// The inventory of a layer; `None` when it is not there, was written by another version, or cannot be read.
+    #[must_use]
+    pub fn layer(&self, diff_id: &Digest) -> Option<LayerInventory> {
+        let inventory: LayerInventory = read(&self.path("layers", diff_id)?)?;
+        (inventory.version == LayerInventory::VERSION).then_some(inventory)
+    }
+
+    /// Keeps the inventory of a layer.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn keep_layer(&self, diff_id: &Digest, inventory: &LayerInventory) -> Result<(), ScanError> {
+        self.path("layers", diff_id).map_or(Ok(()), |path| write(&path, inventory))
+    }
+
+    /// Keeps an image.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn keep_image(&self, image: &KnownImage) -> Result<(), ScanError> {
+        self.path("images", &image.digest).map_or(Ok(()), |path| write(&path, image))
+    }
+
+    /// Every image that was kept; files that cannot be read are passed over.
+    pub fn images(&self) -> impl Iterator<Item = KnownImage> + use<> {
+        let folder = self.folder.as_ref().map(|folder| folder.join("images"));
+        let entries = folder.and_then(|folder| std::fs::read_dir(folder).ok());
+        entries.into_iter().flatten().filter_map(Result::ok).filter_map(|entry| {
+            let path = entry.path();
+            path.extension().is_some_and(|extension| extension == "zst").then(|| read(&path)).flatten()
+        })
+    }
+
+    fn path(&self, part: &str, digest: &Digest) -> Option<PathBuf> {
+        Some(self.folder.as_ref()?.join(part).join(format!("{}-{}.json.zst", digest.algorithm(), digest.hex())))
+    }
+}
+
+fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
+    let packed = std::fs::File::open(path).ok()?;
+    let unpacked = zstd::Decoder::new(packed).ok()?;
+    match serde_json::from_reader(io::BufReader::new(unpacked)) {
+        Ok(value) => Some(value),
+        Err(error) => {
+            tracing::warn!(path = %path.display(), %error, "stored inventory cannot be read, it is taken again");
+            None
+        }
+    }
+}
+
+/// Writes beside and renames: a reader sees all of it or nothing.
+fn write<T: Serialize>(path: &Path, value: &T) -> Result<(), ScanError> {
+    let fault = |source| ScanError::Store { path: path.to_owned(), source };
+    let text = serde_json::to_vec(value).map_err(|error| fault(error.into()))?;
+    let packed = zstd::encode_all(text.as_slice(), 3).map_err(fault)?;
+    let unique = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    let temporary = path.with_extension(format!("{}-{unique}.tmp", std::process::id()));
+    std::fs::write(&temporary, packed).map_err(fault)?;
+    std::fs::rename(&temporary, path).map_err(fault)
+}
+
+static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);

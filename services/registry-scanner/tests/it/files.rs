@@ -1,0 +1,116 @@
+//! Layout folders and archives, the store, matching again.
+
+use registry_scanner::{Advisories, Fingerprint, Store, rematch, scan_once};
+use serde_json::json;
+
+use crate::images::{Packing, advisories, config, gzip, layer, layout, options, sha256, story, tar_of};
+
+#[tokio::test]
+async fn a_layout_folder_is_scanned_and_its_layers_are_known_afterwards() {
+    let folder = tempfile::tempdir().unwrap();
+    let image = folder.path().join("image");
+    let digest = layout(&image, &story());
+    let options = options(folder.path());
+    let report = scan_once(image.to_str().unwrap(), &options).await.unwrap();
+    assert_eq!((report.digest.clone(), report.partial, report.layers, report.layers_known), (digest, false, 3, 0));
+    assert_eq!(report.packages(), 2);
+    let found: Vec<_> = report.findings.iter().map(|one| (one.id.as_str(), one.package.as_str())).collect();
+    assert_eq!(found, [("CVE-2021-33503", "urllib3"), ("CVE-2023-45853", "zlib1g")]);
+    assert_eq!(report.findings[0].fixed_version, "1.26.5");
+    assert_eq!(report.findings[0].layer.as_ref(), Some(&story()[1].diff_id));
+    assert_eq!(
+        report.findings[1].purl.as_ref().unwrap().to_string(),
+        "pkg:deb/debian/zlib1g@1.2.13.dfsg-1?arch=amd64&distro=debian-12.5&epoch=1"
+    );
+
+    // Without its blobs the image can still be scanned, for every layer is known.
+    for blob in story() {
+        std::fs::remove_file(image.join("blobs/sha256").join(sha256(&blob.bytes).hex())).unwrap();
+    }
+    let again = scan_once(image.to_str().unwrap(), &options).await.unwrap();
+    assert_eq!((again.layers_known, again.findings), (3, report.findings));
+}
+
+#[tokio::test]
+async fn archives_of_both_kinds_are_read_in_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = options(folder.path());
+    let image = folder.path().join("image");
+    let digest = layout(&image, &story());
+    let mut builder = tar::Builder::new(std::fs::File::create(folder.path().join("oci.tar")).unwrap());
+    builder.append_dir_all(".", &image).unwrap();
+    builder.finish().unwrap();
+    let report = scan_once(folder.path().join("oci.tar").to_str().unwrap(), &options).await.unwrap();
+    assert_eq!((report.digest, report.findings.len(), report.partial), (digest, 2, false));
+
+    let layers = story();
+    let config = config(&layers);
+    let name = format!("{}.json", sha256(&config).hex());
+    let manifest =
+        json!([{"Config": name, "RepoTags": ["a:b"], "Layers": ["1/layer.tar", "2/layer.tar", "3/layer.tar"]}]);
+    let manifest = manifest.to_string();
+    let files: Vec<(&str, &[u8])> = vec![
+        (&name, &config),
+        ("1/layer.tar", &layers[0].bytes),
+        ("2/layer.tar", &layers[1].bytes),
+        ("3/layer.tar", &layers[2].bytes),
+        ("manifest.json", manifest.as_bytes()),
+    ];
+    let saved = folder.path().join("saved.tar");
+    std::fs::write(&saved, tar_of(&files)).unwrap();
+    let fresh = registry_scanner::Options { store: Store::default(), ..options.clone() };
+    let report = scan_once(saved.to_str().unwrap(), &fresh).await.unwrap();
+    assert_eq!((report.digest, report.findings.len(), report.layers_known), (sha256(&config), 2, 0));
+
+    std::fs::write(&saved, gzip(b"x")).unwrap();
+    let error = scan_once(saved.to_str().unwrap(), &options).await.unwrap_err().to_string();
+    assert!(error.contains("unpack it with `gzip -d`"), "{error}");
+}
+
+#[tokio::test]
+async fn a_changed_database_tells_only_what_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    let image = folder.path().join("image");
+    let digest = layout(&image, &story());
+    let mut options = options(folder.path());
+    let path = folder.path().join("few");
+    let load = |with_zlib| {
+        let path = advisories(&path, with_zlib);
+        Advisories::load(&path, &Fingerprint::of(&path)).0
+    };
+    options.advisories = std::sync::Arc::new(load(false));
+    assert_eq!(scan_once(image.to_str().unwrap(), &options).await.unwrap().findings.len(), 1);
+
+    let changes = |advisories: &Advisories| {
+        let mut changes = Vec::new();
+        let done = rematch(&options.store, advisories, |_, change| changes.push(change)).unwrap();
+        (done.images, changes)
+    };
+    let more = load(true);
+    let (images, told) = changes(&more);
+    assert_eq!((images, told.len(), told[0].digest.clone()), (1, 1, digest));
+    assert_eq!((told[0].added.len(), told[0].removed.len(), told[0].counts.total()), (1, 0, 2));
+    assert_eq!(told[0].added[0].id, "CVE-2023-45853");
+    assert_eq!(changes(&more).1.len(), 0, "the second time nothing changed");
+    std::fs::remove_file(path.join("zlib.json")).unwrap();
+    let (_, told) = changes(&load(false));
+    assert_eq!(told[0].removed, ["CVE-2023-45853"]);
+}
+
+#[tokio::test]
+async fn what_is_no_image_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = options(folder.path());
+    let said = |target: String| {
+        let options = options.clone();
+        async move { scan_once(&target, &options).await.unwrap_err().to_string() }
+    };
+    let here = folder.path().to_str().unwrap().to_owned();
+    assert!(said(here).await.ends_with("is no image: it has no index.json"));
+    assert!(said("./nowhere.tar".to_owned()).await.contains("no such file"));
+    assert!(said("UPPER CASE".to_owned()).await.contains("neither an image reference"));
+    let other = layer(&[("a", b"b")], Packing::Plain);
+    std::fs::write(folder.path().join("a.tar"), other.bytes).unwrap();
+    let path = folder.path().join("a.tar").to_str().unwrap().to_owned();
+    assert!(said(path).await.contains("neither index.json nor manifest.json"));
+}

@@ -1,0 +1,106 @@
+//! Layers that lie, break or explode: the rest goes on, and the report says so.
+
+use registry_scanner::{Limits, Options, Report, scan_once};
+
+use crate::images::{Blob, Packing, gzip, layer, layout, options, sha256, story, tar_of};
+
+async fn scan(layers: &[Blob], change: impl FnOnce(&mut Options, &std::path::Path)) -> Report {
+    let folder = tempfile::tempdir().unwrap();
+    let image = folder.path().join("image");
+    layout(&image, layers);
+    let mut options = options(folder.path());
+    change(&mut options, &image.join("blobs/sha256"));
+    scan_once(image.to_str().unwrap(), &options).await.unwrap()
+}
+
+fn said(report: &Report) -> String {
+    report.faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+fn with(blob: Blob) -> Vec<Blob> {
+    let mut layers = story();
+    layers.push(blob);
+    layers
+}
+
+#[tokio::test]
+async fn a_layer_that_leaves_the_root_and_explodes() {
+    let mut tar = tar_of(&[("../../etc/passwd", b"root")]);
+    tar.truncate(1024);
+    let mut header = tar::Header::new_gnu();
+    header.set_path("zero").unwrap();
+    header.set_size(1 << 30);
+    header.set_mode(0o644);
+    header.set_cksum();
+    tar.extend_from_slice(header.as_bytes());
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    std::io::Write::write_all(&mut packed, &tar).unwrap();
+    std::io::copy(&mut std::io::Read::take(std::io::repeat(0), 1 << 25), &mut packed).unwrap();
+    let bytes = packed.finish().unwrap();
+    let name = sha256(&bytes).to_string();
+    let bomb =
+        Blob { media_type: "application/vnd.oci.image.layer.v1.tar+gzip".to_owned(), bytes, diff_id: sha256(&tar) };
+    let report = scan(&with(bomb), |options, _| {
+        options.limits = Limits { ratio_from_bytes: 4 << 20, ..Limits::default() };
+    })
+    .await;
+    assert!(report.partial);
+    assert_eq!(report.findings.len(), 2, "the other layers go on");
+    let said = said(&report);
+    assert!(said.contains("leaves the root of the image by `..` at ../../etc/passwd"), "{said}");
+    assert!(said.contains(&format!("at {name}")) && said.contains("more than the limit of 250 for one"), "{said}");
+}
+
+#[tokio::test]
+async fn wrong_digest_truncated_and_missing_blobs_are_named() {
+    let extra = layer(&[("opt/x.dist-info/METADATA", &crate::images::wheel("x", "1"))], Packing::Gzip);
+    let name = sha256(&extra.bytes);
+    let path = name.hex().to_owned();
+    let report = scan(&with(extra.clone()), |_, blobs| {
+        let other = gzip(&tar_of(&[("a", b"b")]));
+        std::fs::write(blobs.join(&path), other).unwrap();
+    })
+    .await;
+    assert!(said(&report).contains("the digest of its blob is sha256:") && said(&report).contains(name.as_str()));
+    assert_eq!((report.partial, report.findings.len()), (true, 2));
+
+    let report = scan(&with(extra.clone()), |_, blobs| {
+        std::fs::write(blobs.join(name.hex()), &extra.bytes[..extra.bytes.len() / 2]).unwrap();
+    })
+    .await;
+    assert!(report.partial && said(&report).contains(name.as_str()), "{}", said(&report));
+
+    let report = scan(&with(extra.clone()), |_, blobs| std::fs::remove_file(blobs.join(name.hex())).unwrap()).await;
+    assert!(report.partial && said(&report).contains("cannot read"), "{}", said(&report));
+}
+
+#[tokio::test]
+async fn a_layer_cannot_pose_as_another_one() {
+    let base = story().remove(0);
+    let mut liar = layer(&[("var/lib/dpkg/status", b"")], Packing::Gzip);
+    liar.diff_id = base.diff_id.clone();
+    let folder = tempfile::tempdir().unwrap();
+    let options = options(folder.path());
+    let (bad, good) = (folder.path().join("bad"), folder.path().join("good"));
+    layout(&bad, &[liar]);
+    layout(&good, &[base]);
+    let report = scan_once(bad.to_str().unwrap(), &options).await.unwrap();
+    assert!(said(&report).contains("the digest of its unpacked layer"), "{}", said(&report));
+    let report = scan_once(good.to_str().unwrap(), &options).await.unwrap();
+    assert_eq!((report.layers_known, report.packages()), (0, 1), "the lie was not kept");
+}
+
+#[tokio::test]
+async fn too_many_entries_and_broken_archives() {
+    let many: Vec<(String, Vec<u8>)> = (0..50).map(|number| (format!("f{number}"), Vec::new())).collect();
+    let many: Vec<(&str, &[u8])> = many.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice())).collect();
+    let report = scan(&with(layer(&many, Packing::Zstd)), |options, _| options.limits.max_entries = 40).await;
+    assert!(said(&report).contains("has more than 40 entries"), "{}", said(&report));
+
+    let bytes = vec![7_u8; 2048];
+    let noise =
+        Blob { media_type: "application/vnd.oci.image.layer.v1.tar".to_owned(), diff_id: sha256(&bytes), bytes };
+    let report = scan(&with(noise), |_, _| {}).await;
+    assert!(said(&report).contains("wrong checksum"), "{}", said(&report));
+    assert_eq!(report.findings.len(), 2);
+}

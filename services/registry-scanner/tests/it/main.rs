@@ -1,0 +1,14 @@
+//! The scanner against real registries, folders and archives.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking"
+)]
+
+mod files;
+mod hostile;
+mod images;
+mod registry;
+mod service;
