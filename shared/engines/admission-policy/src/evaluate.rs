@@ -1,6 +1,7 @@
 //! One request against the set: mutate, verify images, validate, generate.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -191,7 +192,7 @@ impl<'a> Evaluation<'a> {
                 self.object = Some(object);
             }
             self.outcome.verdicts.push(RuleVerdict {
-                policy: policy.reference.clone(),
+                policy: Arc::clone(&policy.reference),
                 rule: answer.rule,
                 kind: stage.rule_kind(),
                 status,

@@ -75,7 +75,7 @@ fn explain_rule((policy, rule): (&Policy, &Rule), subject: &Subject<'_>, verdict
     let here = namespace.is_empty() || namespace == own;
     let matched = here && rule.matches.includes(subject) && !rule.exclude.excludes(subject);
     Explanation {
-        policy: policy.reference.clone(),
+        policy: PolicyRef::clone(&policy.reference),
         rule: rule.name.clone(),
         place: rule.place.clone(),
         matched,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
@@ -79,7 +80,7 @@ pub struct PolicyRef {
 #[derive(Clone, Debug, PartialEq)]
 pub struct RuleVerdict {
     /// The policy.
-    pub policy: PolicyRef,
+    pub policy: Arc<PolicyRef>,
     /// The rule, with its autogen prefix if it has one.
     pub rule: String,
     /// What the rule does.

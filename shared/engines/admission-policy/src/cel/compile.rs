@@ -1,5 +1,7 @@
 //! From manifests to compiled policies in CEL.
 
+use std::sync::Arc;
+
 use cel::{Declarations, Program};
 use model::{Fault, FaultKind};
 use serde_json::Value;
@@ -86,7 +88,7 @@ impl CelCompiler<'_> {
         let enabled = |pointer: &str| spec.pointer(pointer).and_then(Value::as_bool).unwrap_or(true);
         let param = |name: &str| text(&format!("/paramKind/{name}")).to_owned();
         Some(CelPolicy {
-            reference: PolicyRef { kind: kind.to_owned(), namespace, name: metadata.name.clone() },
+            reference: Arc::new(PolicyRef { kind: kind.to_owned(), namespace, name: metadata.name.clone() }),
             key,
             kind: work,
             specs,

@@ -15,7 +15,7 @@ use crate::snapshot::Snapshot;
 pub(crate) fn schedules(set: &PolicySet) -> impl Iterator<Item = CleanupSchedule> + '_ {
     let deleting = set.cel_policies.iter().filter(|policy| policy.kind == CelKind::Delete);
     deleting.map(|policy| CleanupSchedule {
-        policy: policy.reference.clone(),
+        policy: policy.reference.as_ref().clone(),
         schedule: policy.schedule.clone(),
         propagation: policy.propagation.clone(),
     })
@@ -28,7 +28,7 @@ pub(crate) fn clean_up(
     (snapshot, now): (&Snapshot, Timestamp),
     outcome: &mut CleanupOutcome,
 ) {
-    let is_it = |candidate: &&CelPolicy| candidate.kind == CelKind::Delete && candidate.reference == *policy;
+    let is_it = |candidate: &&CelPolicy| candidate.kind == CelKind::Delete && *candidate.reference == *policy;
     for policy in set.cel_policies.iter().filter(is_it) {
         for object in &snapshot.objects {
             judge_object(set, policy, (snapshot, now, object), outcome);

@@ -148,8 +148,8 @@ fn attested<'a>(scope: &Scope<'a>, image: &str, attestation: &Value, attestors: 
         return Err(EvalError::refused(format!("no attestation of type {kind} for {image}")));
     }
     let signed = |key: &str| {
-        let facts = mine.iter().map(|one| one.signatures.get(key).copied());
-        facts.fold(Some(false), |found, fact| Some(found? || fact?))
+        let mut facts = mine.iter().map(|one| one.signatures.get(key).copied());
+        facts.try_fold(false, |found, fact| if found { Some(true) } else { fact })
     };
     count(attestors, signed).ok_or_else(unknown)
 }

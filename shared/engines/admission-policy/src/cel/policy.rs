@@ -1,5 +1,7 @@
 //! What a policy in CEL compiles to.
 
+use std::sync::Arc;
+
 use cel::Program;
 use serde_json::Value;
 
@@ -21,7 +23,7 @@ pub(crate) enum CelKind {
 /// A compiled policy.
 #[derive(Debug)]
 pub(crate) struct CelPolicy {
-    pub(crate) reference: PolicyRef,
+    pub(crate) reference: Arc<PolicyRef>,
     /// `namespace/name` for namespaced policies, else the name.
     pub(crate) key: String,
     pub(crate) kind: CelKind,

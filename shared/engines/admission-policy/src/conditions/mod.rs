@@ -4,9 +4,11 @@ mod operators;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
-use crate::context::{Context, EvaluationError, is_dynamic};
+use crate::context::{Context, EvaluationError, is_dynamic, only_variable};
 
 pub(crate) use operators::ConditionOperator;
 
@@ -31,20 +33,32 @@ struct Condition {
     message: String,
 }
 
+/// One side of a condition.
 #[derive(Clone, Debug)]
-struct Operand {
-    value: Value,
-    dynamic: bool,
+enum Operand {
+    Constant(Value),
+    /// A text that is one variable: its expression.
+    Variable(String),
+    /// Anything else that holds variables.
+    Template(Value),
 }
 
 impl Operand {
     fn new(value: Option<&Value>) -> Self {
         let value = value.cloned().unwrap_or_default();
-        Self { dynamic: is_dynamic(&value), value }
+        match value.as_str().and_then(only_variable) {
+            Some(variable) => Self::Variable(variable.to_owned()),
+            None if is_dynamic(&value) => Self::Template(value),
+            None => Self::Constant(value),
+        }
     }
 
-    fn resolve(&self, context: &mut Context<'_>) -> Result<Value, EvaluationError> {
-        if self.dynamic { context.substitute(&self.value) } else { Ok(self.value.clone()) }
+    fn resolve(&self, context: &mut Context<'_>) -> Result<Cow<'_, Value>, EvaluationError> {
+        match self {
+            Self::Constant(value) => Ok(Cow::Borrowed(value)),
+            Self::Variable(variable) => context.resolve(variable, "").map(Cow::Owned),
+            Self::Template(value) => context.substitute(value).map(Cow::Owned),
+        }
     }
 }
 

@@ -22,7 +22,7 @@ pub(crate) use entries::{ContextEntry, answer, compile_entries, is_plural_of};
 use images::images_variable;
 pub(crate) use images::{ImageInfo, extract as extract_images, pod_spec_pointer};
 pub(crate) use query::{Expression, ExpressionCache};
-pub(crate) use substitute::{is_dynamic, variables_in};
+pub(crate) use substitute::{is_dynamic, only_variable, variables_in};
 
 /// Why a variable or condition could not be evaluated.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

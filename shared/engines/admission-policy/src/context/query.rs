@@ -1,6 +1,6 @@
 //! JMESPath queries over the variables; the only place that knows the language crate.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -14,7 +14,7 @@ pub(crate) type Expression = jmespath::Expression;
 /// Queries compiled when the policies were loaded.
 #[derive(Debug, Default)]
 pub(crate) struct ExpressionCache {
-    compiled: BTreeMap<String, Arc<Expression>>,
+    compiled: HashMap<String, Arc<Expression>>,
 }
 
 impl ExpressionCache {

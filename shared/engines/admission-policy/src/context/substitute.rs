@@ -40,14 +40,23 @@ pub(crate) fn variables_in(text: &str) -> Vec<&str> {
     found
 }
 
+/// The expression of a text that is one variable and nothing else.
+pub(crate) fn only_variable(text: &str) -> Option<&str> {
+    let variable = next_variable(text, 0).filter(|variable| variable.start == 0 && variable.end == text.len())?;
+    let expression = inner(text.get(variable.start..variable.end)?);
+    (!expression.contains("{{")).then_some(expression)
+}
+
 impl Context<'_> {
     /// Replaces every variable and reference in `value`.
     pub(crate) fn substitute(&mut self, value: &Value) -> Result<Value, EvaluationError> {
         if !is_dynamic(value) {
             return Ok(value.clone());
         }
-        let resolved = resolve_references(value)?;
-        self.walk(&resolved, &mut String::new(), 0)
+        if has_reference(value) {
+            return self.walk(&resolve_references(value)?, &mut String::new(), 0);
+        }
+        self.walk(value, &mut String::new(), 0)
     }
 
     /// Replaces every variable in `text`; the result must be text.
@@ -137,7 +146,8 @@ impl Context<'_> {
         Err(EvaluationError::new(format!("variables at path {path} produce each other without end")))
     }
 
-    fn resolve(&mut self, variable: &str, path: &str) -> Result<Value, EvaluationError> {
+    /// The value of one variable.
+    pub(crate) fn resolve(&mut self, variable: &str, path: &str) -> Result<Value, EvaluationError> {
         let variable: Cow<'_, str> = if self.deleting && variable.contains("request.object") {
             Cow::Owned(variable.replace("request.object", "request.oldObject"))
         } else {
@@ -224,9 +234,6 @@ fn resolve_references(document: &Value) -> Result<Value, EvaluationError> {
             Value::String(text) if text.contains("$(") => reference_text(document, text, path),
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Ok(value.clone()),
         }
-    }
-    if !has_reference(document) {
-        return Ok(document.clone());
     }
     walk(document, document, &mut String::new())
 }

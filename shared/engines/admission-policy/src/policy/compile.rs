@@ -1,5 +1,7 @@
 //! From a manifest to a compiled policy. What is broken is set aside with its place; the rest works.
 
+use std::sync::Arc;
+
 use model::{Fault, FaultKind};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -16,6 +18,7 @@ use crate::cel;
 use crate::conditions::Conditions;
 use crate::context::{ContextEntry, ExpressionCache, compile_entries, is_dynamic, variables_in};
 use crate::outcome::{Action, PolicyRef};
+use crate::patch::json_patch;
 use crate::pattern;
 use crate::rules::pod_security::PodSecurity;
 use crate::rules::verify_images::VerifyImages;
@@ -103,7 +106,7 @@ impl Compiler<'_> {
         let action =
             self.action(spec.validation_failure_action.as_deref(), spec.validation_failure_action_overrides, &subject);
         (!rules.is_empty()).then(|| Policy {
-            reference: PolicyRef { kind: kind.to_owned(), namespace, name: metadata.name.clone() },
+            reference: Arc::new(PolicyRef { kind: kind.to_owned(), namespace, name: metadata.name.clone() }),
             key,
             rules,
             apply_one: spec.apply_rules.as_deref() == Some("One"),
@@ -260,7 +263,7 @@ fn conditions(raw: Option<&Value>) -> Compiled<Option<Conditions>> {
 
 fn validate_rule(raw: schema::Validate, preconditions: Option<&[Value]>) -> Compiled<Validate> {
     let check = if let Some(cel) = &raw.cel {
-        Check::Cel(cel::compile_rule(cel, preconditions, raw.message.as_deref().unwrap_or_default())?)
+        Check::Cel(Box::new(cel::compile_rule(cel, preconditions, raw.message.as_deref().unwrap_or_default())?))
     } else if let Some(manifests) = &raw.manifests {
         let attestors = manifests.get("attestors").and_then(Value::as_array).filter(|list| !list.is_empty());
         let none = || Wrong::invalid("`validate.manifests` has no attestors").cure("say who must have signed");
@@ -389,7 +392,9 @@ fn change(
         return Ok(Change::StrategicMerge(merge));
     }
     if let Some(patches) = patches.filter(|patches| !patches.is_empty()) {
-        return Ok(Change::JsonPatch(patches));
+        let constant = !is_dynamic(&Value::from(patches.as_str()));
+        let parsed = if constant { Some(json_patch::parse(&patches).map_err(Wrong::invalid)?) } else { None };
+        return Ok(Change::JsonPatch { text: patches, parsed });
     }
     let Some(items) = foreach else {
         return Err(

@@ -1,5 +1,7 @@
 //! What a policy compiles to.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use super::matching::Match;
@@ -15,7 +17,7 @@ use crate::rules::verify_images::VerifyImages;
 /// A compiled ClusterPolicy or Policy.
 #[derive(Debug)]
 pub(crate) struct Policy {
-    pub(crate) reference: PolicyRef,
+    pub(crate) reference: Arc<PolicyRef>,
     /// `namespace/name` for namespaced policies, else the name: what exceptions refer to.
     pub(crate) key: String,
     pub(crate) rules: Vec<Rule>,
@@ -86,7 +88,7 @@ pub(crate) enum Check {
     PodSecurity(PodSecurity),
     /// Attestor sets that must have signed the manifest.
     Manifests(Vec<Value>),
-    Cel(CelRule),
+    Cel(Box<CelRule>),
 }
 
 /// A pattern: compiled when it holds no variables.
@@ -117,7 +119,11 @@ pub(crate) struct Mutate {
 pub(crate) enum Change {
     StrategicMerge(Value),
     /// The operations as written: YAML text that may hold variables.
-    JsonPatch(String),
+    JsonPatch {
+        text: String,
+        /// The operations, when the text holds no variables.
+        parsed: Option<Vec<Value>>,
+    },
     ForEach(Vec<ForEachMutation>),
 }
 

@@ -94,7 +94,10 @@ impl<'r> Mutation<'r> {
         let substituted = |error: EvaluationError| error.within("variable substitution failed");
         let patched = match change {
             Change::StrategicMerge(patch) => merge(object, &context.substitute(patch).map_err(substituted)?)?,
-            Change::JsonPatch(text) => {
+            Change::JsonPatch { parsed: Some(operations), .. } => {
+                json_patch::apply(object, operations).map_err(failed)?
+            }
+            Change::JsonPatch { text, parsed: None } => {
                 let text = context.substitute_text(text).map_err(substituted)?;
                 let operations = json_patch::parse(&text);
                 operations.and_then(|operations| json_patch::apply(object, &operations)).map_err(failed)?

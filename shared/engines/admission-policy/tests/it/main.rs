@@ -7,6 +7,7 @@
     reason = "tests fail by panicking"
 )]
 
+mod cel;
 mod corpus;
 mod laws;
 mod loading;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Pod, Violation, pointer};
+use super::{Pod, Violation};
 
 const CAPABILITIES: [&str; 13] = [
     "AUDIT_WRITE",
@@ -64,9 +64,7 @@ pub(super) fn check(pod: &Pod<'_>, restricted: bool) -> Vec<Violation> {
 }
 
 fn host_namespaces(pod: &Pod<'_>) -> Violation {
-    let set = ["hostNetwork", "hostPID", "hostIPC"]
-        .into_iter()
-        .filter(|field| pod.get(&pointer(field)) == Some(&json!(true)));
+    let set = ["hostNetwork", "hostPID", "hostIPC"].into_iter().filter(|field| pod.get(field) == Some(&json!(true)));
     Violation::new(
         "Host Namespaces",
         "host namespaces",
@@ -76,7 +74,7 @@ fn host_namespaces(pod: &Pod<'_>) -> Violation {
 
 /// A flag of containers that must not be set.
 fn flags(pod: &Pod<'_>, control: &'static str, reason: &'static str, field: &str) -> Violation {
-    let set = pod.containers().filter(|container| container.get(&pointer(field)) == Some(&json!(true)));
+    let set = pod.containers().filter(|container| container.get(field) == Some(&json!(true)));
     Violation::new(control, reason, set.map(|container| container.error(field, Some(json!(true)))).collect())
 }
 
@@ -88,10 +86,10 @@ fn values(
     (field, allowed, in_pod): (&str, &[&str], bool),
 ) -> Violation {
     let bad = |value: &Value| value.as_str().is_none_or(|text| !allowed.contains(&text));
-    let own = pod.get(&pointer(field)).filter(|value| in_pod && bad(value));
+    let own = pod.get(field).filter(|value| in_pod && bad(value));
     let mut errors: Vec<_> = own.map(|value| Pod::error(field, Some(value.clone()))).into_iter().collect();
     for container in pod.containers() {
-        if let Some(value) = container.get(&pointer(field)).filter(|value| bad(value)) {
+        if let Some(value) = container.get(field).filter(|value| bad(value)) {
             errors.push(container.error(field, Some(value.clone())));
         }
     }
@@ -101,7 +99,7 @@ fn values(
 fn host_ports(pod: &Pod<'_>) -> Violation {
     let mut errors = Vec::new();
     for container in pod.containers() {
-        let ports = container.get("/ports").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let ports = container.get("ports").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         for (index, port) in ports.iter().enumerate() {
             if let Some(value) = port.get("hostPort").filter(|port| port.as_i64().is_some_and(|port| port != 0)) {
                 errors.push(container.error(&format!("ports[{index}].hostPort"), Some(value.clone())));
@@ -114,7 +112,7 @@ fn host_ports(pod: &Pod<'_>) -> Violation {
 fn host_process(pod: &Pod<'_>) -> Violation {
     let field = "securityContext.windowsOptions.hostProcess";
     let mut found = flags(pod, "HostProcess", "hostProcess", field);
-    if pod.get(&pointer(field)) == Some(&json!(true)) {
+    if pod.get(field) == Some(&json!(true)) {
         found.errors.insert(0, Pod::error(field, Some(json!(true))));
     }
     found
@@ -128,11 +126,11 @@ fn selinux(pod: &Pod<'_>) -> Violation {
         let bad = |value: &Value| {
             value.as_str().is_none_or(|text| !allowed.contains(&text) || (newer && text == "container_engine_t"))
         };
-        if let Some(value) = pod.get(&pointer(&field)).filter(|value| bad(value)) {
+        if let Some(value) = pod.get(&field).filter(|value| bad(value)) {
             errors.push(Pod::error(&field, Some(value.clone())));
         }
         for container in pod.containers() {
-            if let Some(value) = container.get(&pointer(&field)).filter(|value| bad(value)) {
+            if let Some(value) = container.get(&field).filter(|value| bad(value)) {
                 errors.push(container.error(&field, Some(value.clone())));
             }
         }
@@ -143,7 +141,7 @@ fn selinux(pod: &Pod<'_>) -> Violation {
 fn sysctls(pod: &Pod<'_>) -> Violation {
     let allowed = |name: &str| SYSCTLS.iter().any(|(known, since)| *known == name && pod.minor >= *since);
     let mut errors = Vec::new();
-    for (index, sysctl) in pod.list("/securityContext/sysctls").iter().enumerate() {
+    for (index, sysctl) in pod.list("securityContext.sysctls").iter().enumerate() {
         let name = sysctl.get("name").and_then(Value::as_str).unwrap_or_default();
         if !allowed(name) {
             errors.push(Pod::error(&format!("securityContext.sysctls[{index}].name"), Some(Value::from(name))));
@@ -168,7 +166,7 @@ fn apparmor(pod: &Pod<'_>) -> Violation {
 
 fn host_paths(pod: &Pod<'_>) -> Violation {
     let mut errors = Vec::new();
-    for (index, volume) in pod.list("/volumes").iter().enumerate() {
+    for (index, volume) in pod.list("volumes").iter().enumerate() {
         if let Some(path) = volume.get("hostPath").filter(|path| !path.is_null()) {
             let shown = path.get("path").cloned().unwrap_or_default();
             errors.push(Pod::error(&format!("volumes[{index}].hostPath"), Some(shown)));
@@ -187,7 +185,7 @@ fn host_probes(pod: &Pod<'_>) -> Violation {
         for handler in ["livenessProbe", "readinessProbe", "startupProbe", "lifecycle.postStart", "lifecycle.preStop"] {
             for action in ["httpGet", "tcpSocket"] {
                 let field = format!("{handler}.{action}.host");
-                let host = container.get(&pointer(&field)).filter(|host| host.as_str() != Some(""));
+                let host = container.get(&field).filter(|host| host.as_str() != Some(""));
                 if let Some(host) = host {
                     errors.push(container.error(&field, Some(host.clone())));
                 }

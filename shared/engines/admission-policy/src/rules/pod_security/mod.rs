@@ -248,16 +248,17 @@ impl<'a> Pod<'a> {
         })
     }
 
-    fn get(&self, pointer: &str) -> Option<&'a Value> {
-        self.spec.pointer(pointer).filter(|value| !value.is_null())
+    /// A field by its dotted path.
+    fn get(&self, field: &str) -> Option<&'a Value> {
+        dotted(self.spec, field)
     }
 
-    fn list(&self, pointer: &str) -> &'a [Value] {
-        self.get(pointer).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+    fn list(&self, field: &str) -> &'a [Value] {
+        self.get(field).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
     }
 
     fn is_windows(&self) -> bool {
-        self.get("/os/name").and_then(Value::as_str) == Some("windows")
+        self.get("os.name").and_then(Value::as_str) == Some("windows")
     }
 
     /// An error about a field of the pod itself.
@@ -267,8 +268,9 @@ impl<'a> Pod<'a> {
 }
 
 impl<'a> Container<'a> {
-    fn get(&self, pointer: &str) -> Option<&'a Value> {
-        self.value.pointer(pointer).filter(|value| !value.is_null())
+    /// A field by its dotted path.
+    fn get(&self, field: &str) -> Option<&'a Value> {
+        dotted(self.value, field)
     }
 
     /// An error about a field of the container.
@@ -282,7 +284,8 @@ impl<'a> Container<'a> {
     }
 }
 
-/// A dotted field as a JSON pointer.
-fn pointer(field: &str) -> String {
-    format!("/{}", field.replace('.', "/"))
+/// The value at a dotted path; null counts as absent.
+fn dotted<'v>(value: &'v Value, field: &str) -> Option<&'v Value> {
+    let found = field.split('.').try_fold(value, |value, part| value.as_object()?.get(part))?;
+    (!found.is_null()).then_some(found)
 }
