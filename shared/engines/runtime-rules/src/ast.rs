@@ -150,6 +150,8 @@ impl fmt::Display for Condition {
             Self::Or(children) => group(f, children, " or "),
             // Two of them side by side would cancel when read back.
             Self::Not(child) if matches!(**child, Self::Not(_)) => write!(f, "not ({child})"),
+            // Two `not` in a row would be read as none.
+            Self::Not(child) if matches!(**child, Self::Not(_)) => write!(f, "not ({child})"),
             Self::Not(child) => write!(f, "not {child}"),
             Self::Macro(name) => f.write_str(name),
             Self::Exists(left) => write!(f, "{left} exists"),

@@ -1,9 +1,10 @@
 //! The Falco language as a pure engine.
 //!
 //! ```text
-//! (file, YAML) pairs --RuleSet::load--> RuleSet + Faults             once, when rules change
-//! Event (fields on demand) --RuleSet::evaluate--> matches            per event; no clock, no I/O
-//! match + Event --Rule::render--> the alert's line and fields
+//! SourceFiles --RuleSet::load--> RuleSet + Faults                       once, when rules change
+//! Event (fields on demand) --RuleSet::evaluate--> the rules that match  per event; no clock, no I/O
+//! Rule + Event --Alert::new--> the alert's line and JSON
+//! RuleSet::event_types, RuleSet::fields --> what the kernel has to deliver
 //! ```
 //!
 //! What surprises: a comparison with a missing value is false, also `!=`, so `not` makes it true; lists are substituted as text,
@@ -23,22 +24,37 @@
     )
 )]
 
+mod alert;
 mod ast;
-mod compile;
+mod catalogue;
+mod comparison;
+mod cost;
 mod escape;
-mod evaluate;
+mod event;
+mod event_type;
 mod fields;
+mod literals;
 mod loader;
+mod lower;
 mod output;
 mod parser;
+mod program;
+mod resolve;
 mod set;
+mod source;
+mod time;
+mod typed;
 mod types;
 
+pub use alert::{Alert, AlertOptions, LostEvents};
 pub use ast::Condition;
-pub use evaluate::{Event, Value};
-pub use fields::{Field, FieldId, FieldType};
+pub use catalogue::{Bracket, FieldId, FieldType};
+pub use event::{Event, Value};
+pub use event_type::EventType;
+pub use fields::{Field, FieldArgument};
 pub use loader::Priority;
 pub use output::Output;
 pub use parser::{SyntaxError, parse};
-pub use set::{Loaded, Matching, Rule, RuleSet};
+pub use program::Scratch;
+pub use set::{LoadOptions, Loaded, Matching, Rule, RuleSet, SourceFile};
 pub use types::EventTypes;

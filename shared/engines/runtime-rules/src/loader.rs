@@ -124,7 +124,7 @@ pub(crate) struct Collected {
 
 impl Collected {
     /// Adds a file.
-    pub(crate) fn file(&mut self, file: &str, text: &str) {
+    pub(crate) fn file(&mut self, file: &str, text: &str, _options: &crate::LoadOptions) {
         if text.trim().is_empty() {
             return;
         }
@@ -512,7 +512,7 @@ fn check_exception(fields: &[String], comps: &[String], is_scalar: bool) -> Resu
     for field in fields {
         let known = crate::parser::parse_operand(&field.replace(' ', ""))
             .map_err(|_| ())
-            .and_then(|operand| crate::compile::source(&operand).map_err(|_| ()));
+            .and_then(|operand| crate::source::source(&operand).map_err(|_| ()));
         if known.is_err() {
             return Err(format!("'{field}' is not a supported filter field"));
         }

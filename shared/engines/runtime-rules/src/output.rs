@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::compile::{Source, source};
-use crate::evaluate::{Event, Value, bytes};
-use crate::fields::FieldId;
+use crate::catalogue::FieldId;
+use crate::event::{Event, Value};
+use crate::fields::Field;
 use crate::parser::parse_operand_prefix;
+use crate::source::{Source, source};
 
 /// A compiled output format.
 #[derive(Clone, Debug)]
@@ -16,7 +17,7 @@ pub struct Output {
 #[derive(Clone, Debug)]
 enum Part {
     Text(String),
-    Item { name: String, source: Source, is_address: bool },
+    Item { name: String, source: Source },
 }
 
 impl Output {
@@ -36,18 +37,22 @@ impl Output {
                 rest = tail;
                 continue;
             }
+            // Containers' fields are suggested outputs; the old way to ask for them prints nothing.
+            if let Some(tail) = item.strip_prefix(CONTAINER_INFO) {
+                rest = tail;
+                continue;
+            }
             // The longest front that is a field; a dot behind it ends a sentence.
-            let (operand, length) = parse_operand_prefix(item).ok_or_else(|| {
-                format!("invalid output format: no field behind % in '{}'", item.chars().take(40).collect::<String>())
-            })?;
+            let shown = || item.chars().take(40).collect::<String>();
+            let (operand, length) =
+                parse_operand_prefix(item).ok_or_else(|| format!("invalid formatting token {}", shown()))?;
             let (source, _) =
-                source(&operand).map_err(|what| format!("invalid formatting token {}: {what}", operand))?;
-            let is_address = matches!(&source, Source::Field(field) if field.id == FieldId::EvtRawres);
+                source(&operand).map_err(|what| format!("invalid formatting token {}: {what}", shown()))?;
             if !text.is_empty() {
                 parts.push(Part::Text(std::mem::take(&mut text)));
             }
             let name = item.get(..length).unwrap_or_default().to_owned();
-            parts.push(Part::Item { name, source, is_address });
+            parts.push(Part::Item { name, source });
             rest = item.get(length..).unwrap_or_default();
         }
         text.push_str(rest);
@@ -59,13 +64,13 @@ impl Output {
 
     /// The line for an event; a missing value is `<NA>`, control characters are made visible.
     #[must_use]
-    pub fn render(&self, event: &dyn Event) -> String {
+    pub fn render<E: Event + ?Sized>(&self, event: &E) -> String {
         let mut line = String::new();
         for part in &self.parts {
             match part {
                 Part::Text(text) => line.push_str(text),
-                Part::Item { source, .. } => match source.value(event) {
-                    Some(value) => push_visible(&mut line, &bytes(&value)),
+                Part::Item { source, .. } => match source.value(event).filter(|value| !is_nothing(value)) {
+                    Some(value) => push_visible(&mut line, &value.as_bytes()),
                     None => line.push_str(MISSING),
                 },
             }
@@ -73,16 +78,20 @@ impl Output {
         line
     }
 
-    /// The values of the items by name: numbers and truth values as such, missing ones as null.
+    /// The values of the items by name: numbers and truth values as such, missing ones as null, times in nanoseconds.
     #[must_use]
-    pub fn fields(&self, event: &dyn Event) -> BTreeMap<String, serde_json::Value> {
-        let mut fields = BTreeMap::new();
+    pub fn values<E: Event + ?Sized>(&self, event: &E) -> BTreeMap<String, serde_json::Value> {
+        let mut values = BTreeMap::new();
         for part in &self.parts {
             if let Part::Item { name, source, .. } = part {
-                fields.insert(name.clone(), json(source.value(event)));
+                let value = match source {
+                    Source::Field(field) if is_time(field) => event.timestamp_ns().into(),
+                    source => json(source.value(event)),
+                };
+                values.insert(name.clone(), value);
             }
         }
-        fields
+        values
     }
 
     /// The names of the items.
@@ -90,27 +99,40 @@ impl Output {
         self.parts.iter().filter_map(|part| if let Part::Item { name, .. } = part { Some(name.as_str()) } else { None })
     }
 
-    /// Whether an item prints a raw result, which reads better as an address in some events.
-    #[must_use]
-    pub fn has_raw_result(&self) -> bool {
-        self.parts.iter().any(|part| matches!(part, Part::Item { is_address: true, .. }))
+    /// Every field that it asks for.
+    pub(crate) fn fields(&self) -> Vec<&Field> {
+        let mut found = Vec::new();
+        for part in &self.parts {
+            if let Part::Item { source, .. } = part {
+                source.fields(&mut found);
+            }
+        }
+        found
     }
+}
+
+fn is_time(field: &Field) -> bool {
+    use FieldId as F;
+    matches!(field.id, F::EvtTime | F::EvtTimeS | F::EvtTimeIso | F::EvtDatetime | F::EvtDatetimeS)
+}
+
+fn is_nothing(value: &Value<'_>) -> bool {
+    matches!(value, Value::Any(items) if items.is_empty())
 }
 
 fn json(value: Option<Value<'_>>) -> serde_json::Value {
     match value {
         None => serde_json::Value::Null,
         Some(Value::Number(number)) => number.into(),
+        Some(Value::Unsigned(number)) => number.into(),
         Some(Value::Boolean(boolean)) => boolean.into(),
-        Some(value) => {
-            let mut text = String::new();
-            push_visible(&mut text, &bytes(&value));
-            text.into()
-        }
+        Some(value) if is_nothing(&value) => serde_json::Value::Null,
+        Some(value) => String::from_utf8_lossy(&value.as_bytes()).into(),
     }
 }
 
-/// Text as it can stand in a log: bytes that are no UTF-8 become U+FFFD, control characters an escape, so that no terminal obeys them.
+/// Text as it can stand in a log: bytes that are no UTF-8 become U+FFFD, control characters an escape, so that no terminal obeys
+/// them.
 fn push_visible(line: &mut String, text: &[u8]) {
     for c in String::from_utf8_lossy(text).chars() {
         match c {
@@ -122,3 +144,4 @@ fn push_visible(line: &mut String, text: &[u8]) {
 }
 
 const MISSING: &str = "<NA>";
+const CONTAINER_INFO: &str = "container.info";

@@ -1,16 +1,18 @@
 //! The rules in force, compiled and indexed.
 
-use std::collections::HashMap;
+use std::collections::BTreeSet;
 
-use model::{Fault, FaultKind};
-use serde_json::Value;
+use model::Fault;
 
-use crate::ast::{Condition, Operand, Operator, Quantifier, Right};
-use crate::compile::{Node, compile};
-use crate::evaluate::Event;
-use crate::loader::{Collected, Exception, MacroItem, Priority, RuleItem};
+use crate::ast::Condition;
+use crate::event::Event;
+use crate::event_type::EventType;
+use crate::fields::Field;
+use crate::loader::{Collected, Priority};
 use crate::output::Output;
-use crate::parser::{parse, parse_operand};
+use crate::program::{Program, Scratch};
+use crate::resolve::Compiler;
+use crate::typed::Node;
 use crate::types::EventTypes;
 
 /// One rule, ready to be judged.
@@ -32,14 +34,53 @@ pub struct Rule {
     pub types: EventTypes,
     /// File and line that it stands at.
     pub place: (String, u32),
-    node: Node,
+    pub(crate) node: Node,
 }
 
 impl Rule {
-    /// The alert's line for an event.
+    /// Whether its condition holds, leaf by leaf as written: slow, and the reference for [`RuleSet::evaluate`].
     #[must_use]
-    pub fn render(&self, event: &dyn Event) -> String {
-        self.output.render(event)
+    pub fn holds<E: Event + ?Sized>(&self, event: &E) -> bool {
+        self.types.contains(event.event_type()) && self.node.holds(event)
+    }
+}
+
+/// One rules file.
+#[derive(Clone, Copy, Debug)]
+pub struct SourceFile<'a> {
+    /// Its name in faults.
+    pub name: &'a str,
+    /// Its content.
+    pub text: &'a str,
+}
+
+/// How rules files are read.
+#[derive(Clone, Debug)]
+pub struct LoadOptions {
+    /// The first fault of a file gives up loading, as upstream does. Otherwise what is broken is set aside and the rest works.
+    pub all_or_nothing: bool,
+    /// Warn of lists and macros that nothing refers to.
+    pub warn_unused: bool,
+    /// Append the container's and the pod's fields to every output, as upstream does unless told otherwise.
+    pub suggested_outputs: bool,
+    /// Rules less urgent than this are not loaded.
+    pub least_priority: Priority,
+    /// Files larger than this many bytes are refused.
+    pub max_file_bytes: usize,
+    /// A condition may have this many comparisons once its macros are expanded.
+    pub max_comparisons: usize,
+}
+
+impl Default for LoadOptions {
+    fn default() -> Self {
+        Self {
+            all_or_nothing: false,
+            warn_unused: false,
+            suggested_outputs: true,
+            least_priority: Priority::Debug,
+            max_file_bytes: 16 << 20,
+            max_comparisons: 100_000,
+        }
     }
 }
 
@@ -57,9 +98,7 @@ pub enum Matching {
 #[derive(Clone, Debug, Default)]
 pub struct RuleSet {
     rules: Vec<Rule>,
-    by_type: HashMap<String, Vec<usize>>,
-    /// Rules that can be true for types that no rule names.
-    for_others: Vec<usize>,
+    program: Program,
 }
 
 /// What loading gave.
@@ -75,12 +114,18 @@ pub struct Loaded {
 
 impl RuleSet {
     /// Loads rules files in order. What is broken is set aside with its place; the rest goes on.
-    pub fn load<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Loaded {
+    #[must_use]
+    pub fn load(files: &[SourceFile<'_>], options: &LoadOptions) -> Loaded {
         let mut collected = Collected::default();
-        for (file, text) in files {
-            collected.file(file, text);
+        for file in files {
+            collected.file(file.name, file.text, options);
         }
-        Compiler::new(collected).finish()
+        Compiler::new(collected, options).finish()
+    }
+
+    pub(crate) fn new(rules: Vec<Rule>) -> Self {
+        let program = Program::of(&rules);
+        Self { rules, program }
     }
 
     /// The rules in the order of the files.
@@ -91,398 +136,39 @@ impl RuleSet {
 
     /// Whether any rule can be true for a type: events of other types need not be made.
     #[must_use]
-    pub fn wants(&self, event_type: &str) -> bool {
-        !self.candidates(event_type).is_empty()
+    pub fn wants(&self, event_type: EventType) -> bool {
+        self.program.wants(event_type)
     }
 
-    /// Event types that some rule names. Types outside this list are wanted only by rules that name none.
-    pub fn named_types(&self) -> impl Iterator<Item = &str> {
-        self.by_type.keys().map(String::as_str)
+    /// The types for which any rule can be true: the interest of the kernel side.
+    #[must_use]
+    pub fn event_types(&self) -> EventTypes {
+        EventType::all().filter(|event_type| self.wants(*event_type)).collect()
     }
 
-    /// The rules that match an event.
-    pub fn evaluate<'a>(&'a self, event: &dyn Event, matching: Matching) -> Vec<&'a Rule> {
+    /// Every field that a condition or an output asks for: what the kernel side has to capture.
+    #[must_use]
+    pub fn fields(&self) -> BTreeSet<Field> {
+        let mut found = Vec::new();
+        for rule in &self.rules {
+            rule.node.fields(&mut found);
+            found.extend(rule.output.fields());
+        }
+        found.into_iter().cloned().collect()
+    }
+
+    /// The rules that match an event, in the order of the files. `scratch` is working memory that is kept between calls.
+    pub fn evaluate<'a, E: Event + ?Sized>(
+        &'a self,
+        event: &E,
+        matching: Matching,
+        scratch: &mut Scratch,
+    ) -> Vec<&'a Rule> {
         let mut matches = Vec::new();
-        for rule in self.candidates(event.event_type()).iter().filter_map(|place| self.rules.get(*place)) {
-            if rule.node.holds(event) {
-                matches.push(rule);
-                if matching == Matching::First {
-                    break;
-                }
-            }
-        }
-        matches
-    }
-
-    fn candidates(&self, event_type: &str) -> &[usize] {
-        self.by_type.get(event_type).unwrap_or(&self.for_others)
-    }
-
-    fn index(rules: Vec<Rule>) -> Self {
-        let mut set = Self { rules, ..Self::default() };
-        let mut types: Vec<String> = Vec::new();
-        for rule in &set.rules {
-            match &rule.types {
-                EventTypes::Only(names) | EventTypes::AllBut(names) => types.extend(names.iter().cloned()),
-            }
-        }
-        for event_type in types {
-            let places = set
-                .rules
-                .iter()
-                .enumerate()
-                .filter(|(_, rule)| rule.types.contains(&event_type))
-                .map(|(place, _)| place);
-            let places = places.collect();
-            set.by_type.insert(event_type, places);
-        }
-        let is_other = |rule: &Rule| matches!(rule.types, EventTypes::AllBut(_));
-        set.for_others =
-            set.rules.iter().enumerate().filter(|(_, rule)| is_other(rule)).map(|(place, _)| place).collect();
-        set
-    }
-}
-
-struct Compiler {
-    collected: Collected,
-    lists: Vec<(String, String)>,
-    macros: HashMap<String, Condition>,
-    faults: Vec<Fault>,
-}
-
-impl Compiler {
-    fn new(mut collected: Collected) -> Self {
-        let mut faults = std::mem::take(&mut collected.faults);
-        faults.extend(unused_lists(&collected));
-        let mut compiler = Self { lists: lists(&collected), collected, macros: HashMap::new(), faults };
-        let mut macros = std::mem::take(&mut compiler.collected.macros);
-        macros.sort_by_key(|item| item.order);
-        for item in &macros {
-            match compiler.macro_tree(item) {
-                Ok(tree) => drop(compiler.macros.insert(item.name.clone(), tree)),
-                Err(what) => {
-                    let fault = Fault::new(FaultKind::Invalid, &item.place.file, what).at(item.place.line, 0);
-                    compiler.faults.push(fault.about(format!("macro {}", item.name)));
-                }
-            }
-        }
-        compiler
-    }
-
-    /// A macro sees the macros before it: a later or undefined name, its own included, is an error.
-    fn macro_tree(&self, item: &MacroItem) -> Result<Condition, String> {
-        let text = substitute_lists(&item.condition, &self.lists);
-        let tree = parse(&text).map_err(|error| error.to_string())?;
-        self.expand(tree, 0)
-    }
-
-    fn expand(&self, tree: Condition, depth: usize) -> Result<Condition, String> {
-        if depth > 400 {
-            return Err("condition is nested too deep".to_owned());
-        }
-        let many = |children: Vec<Condition>| {
-            children.into_iter().map(|child| self.expand(child, depth + 1)).collect::<Result<Vec<_>, _>>()
-        };
-        Ok(match tree {
-            Condition::And(children) => Condition::And(many(children)?),
-            Condition::Or(children) => Condition::Or(many(children)?),
-            Condition::Not(child) => Condition::Not(Box::new(self.expand(*child, depth + 1)?)),
-            Condition::Macro(name) => {
-                self.macros.get(&name).cloned().ok_or_else(|| format!("Undefined macro '{name}' used in filter."))?
-            }
-            other @ (Condition::Exists(_) | Condition::Compare { .. }) => other,
-        })
-    }
-
-    fn finish(mut self) -> Loaded {
-        let mut rules = Vec::new();
-        let mut disabled = Vec::new();
-        for item in std::mem::take(&mut self.collected.rules) {
-            if !item.enabled {
-                disabled.push(item.name.clone());
-            }
-            match self.rule(&item) {
-                Ok(rule) if item.enabled => rules.push(rule),
-                Ok(_) => {}
-                Err(what) => {
-                    let is_unknown = what.contains("nonexistent field");
-                    let kind = if is_unknown && item.skips_unknown { FaultKind::Warning } else { FaultKind::Invalid };
-                    let remedy = if is_unknown { "see `biotope rules fields` for the fields there are" } else { "" };
-                    let fault = Fault::new(kind, &item.place.file, what).at(item.place.line, 0);
-                    self.faults.push(fault.about(format!("rule {}", item.name)).cure(remedy));
-                }
-            }
-        }
-        Loaded { rules: RuleSet::index(rules), faults: self.faults, disabled }
-    }
-
-    fn rule(&mut self, item: &RuleItem) -> Result<Rule, String> {
-        let text = substitute_lists(&item.condition, &self.lists);
-        let tree = parse(&text).map_err(|error| error.to_string())?;
-        let tree = self.with_exceptions(tree, item)?;
-        let condition = self.expand(tree, 0)?;
-        let node = compile(&condition)?;
-        let output = Output::compile(&item.output)?;
-        let types = EventTypes::of(&condition);
-        let mut warn = |what: &str| {
-            let fault = Fault::new(FaultKind::Warning, &item.place.file, what).at(item.place.line, 0);
-            self.faults.push(fault.about(format!("rule {}", item.name)));
-        };
-        if types.is_broad() && item.warns_on_types {
-            warn("Rule matches too many evt.type values. This has a significant performance penalty.");
-        }
-        if names_field(&condition, "evt.dir") {
-            warn("usage of deprecated field 'evt.dir' has been detected in the rule condition");
-        }
-        if output.names().any(|name| name == "evt.dir") {
-            warn("usage of deprecated field 'evt.dir' has been detected in the rule output");
-        }
-        Ok(Rule {
-            name: item.name.clone(),
-            description: item.description.clone(),
-            priority: item.priority,
-            tags: item.tags.clone(),
-            condition,
-            output,
-            types,
-            place: (item.place.file.clone(), item.place.line),
-            node,
-        })
-    }
-
-    /// `(condition) and not (values of the first exception) and not (...)`.
-    fn with_exceptions(&mut self, tree: Condition, item: &RuleItem) -> Result<Condition, String> {
-        let mut parts = vec![tree];
-        for exception in item.exceptions.iter().filter(|exception| !exception.values.is_empty()) {
-            let excluded = self.exception(exception, item)?;
-            parts.push(Condition::Not(Box::new(excluded)));
-        }
-        Ok(if parts.len() == 1 { parts.remove(0) } else { Condition::And(parts) })
-    }
-
-    fn exception(&mut self, exception: &Exception, item: &RuleItem) -> Result<Condition, String> {
-        let operands: Vec<Operand> = exception
-            .fields
-            .iter()
-            .map(|field| parse_operand(&field.replace(' ', "")).map_err(|error| error.to_string()))
-            .collect::<Result<_, _>>()?;
-        if exception.is_scalar {
-            let (Some(left), Some(comp)) = (operands.first(), exception.comps.first()) else {
-                return Err("exception without a field".to_owned());
-            };
-            let values = Value::Array(exception.values.clone());
-            return self.exception_test(left, comp, &values, item);
-        }
-        let mut alternatives = Vec::new();
-        for value in &exception.values {
-            let Value::Array(values) = value else {
-                return Err(format!(
-                    "Exception values for {}: each must be a list with one item for each field",
-                    exception.name
-                ));
-            };
-            if values.len() != operands.len() {
-                return Err(format!(
-                    "Exception values for {}: fields and values lists must have equal length",
-                    exception.name
-                ));
-            }
-            let mut tests = Vec::new();
-            for ((left, comp), value) in operands.iter().zip(&exception.comps).zip(values) {
-                tests.push(self.exception_test(left, comp, value, item)?);
-            }
-            alternatives.push(if tests.len() == 1 { tests.remove(0) } else { Condition::And(tests) });
-        }
-        Ok(if alternatives.len() == 1 { alternatives.remove(0) } else { Condition::Or(alternatives) })
-    }
-
-    fn exception_test(
-        &mut self,
-        left: &Operand,
-        comp: &str,
-        value: &Value,
-        item: &RuleItem,
-    ) -> Result<Condition, String> {
-        let mut words = comp.split_whitespace();
-        let base = words.next().unwrap_or("=");
-        let operator = Operator::ALL
-            .iter()
-            .copied()
-            .find(|known| known.as_str() == base || (base == "==" && *known == Operator::Equal));
-        let operator = operator.ok_or_else(|| format!("'{comp}' is not a supported comparison operator"))?;
-        let quantifier = match words.next() {
-            Some("oneof") => Some(Quantifier::OneOf),
-            Some("anyof") => Some(Quantifier::AnyOf),
-            Some("allof") => Some(Quantifier::AllOf),
-            _ => None,
-        };
-        let right = if operator.takes_list() || quantifier.is_some() {
-            let list = match value {
-                Value::Array(items) => items.iter().map(text_of).collect(),
-                single => self.list_named(&text_of(single)),
-            };
-            quantifier.map_or(Right::List(list.clone()), |quantifier| Right::Quantified(quantifier, list))
-        } else {
-            self.exception_right(&text_of(value), item)
-        };
-        Ok(Condition::Compare { left: left.clone(), operator, right })
-    }
-
-    /// A list by name, or a list in parentheses, or one value.
-    fn list_named(&self, text: &str) -> Vec<String> {
-        let inner = text.trim().strip_prefix('(').and_then(|text| text.strip_suffix(')'));
-        let content = match inner {
-            Some(inner) => substitute_lists(inner, &self.lists),
-            None => self
-                .lists
-                .iter()
-                .find(|(name, _)| name == text.trim())
-                .map_or_else(|| text.to_owned(), |(_, content)| content.clone()),
-        };
-        match parse(&format!("a.b in ({content})")) {
-            Ok(Condition::Compare { right: Right::List(list), .. }) => list,
-            _ => vec![text.to_owned()],
-        }
-    }
-
-    /// `val(field)` and transformers stay operands; a text that only looks like one is warned about.
-    fn exception_right(&mut self, text: &str, item: &RuleItem) -> Right {
-        let unquoted = text.trim_matches('"');
-        if !unquoted.contains(' ')
-            && let Ok(Condition::Compare { right: Right::Operand(operand), .. }) = parse(&format!("a.b = {unquoted}"))
-        {
-            return Right::Operand(operand);
-        }
-        let compact = text.replace([' ', '"'], "");
-        let (looks_like, what) = match parse_operand(&compact) {
-            Ok(operand @ Operand::Field(_)) => (crate::compile::source(&operand).is_ok(), "field"),
-            Ok(operand @ Operand::Transform { .. }) => (crate::compile::source(&operand).is_ok(), "field transformer"),
-            Err(_) => (false, ""),
-        };
-        if looks_like {
-            let said = format!("'{unquoted}' may be a valid {what} misused as a const string value");
-            self.faults.push(
-                Fault::new(FaultKind::Warning, &item.place.file, said)
-                    .at(item.place.line, 0)
-                    .about(format!("rule {}", item.name)),
-            );
-        }
-        Right::Text(unquoted.to_owned())
-    }
-}
-
-fn text_of(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
-}
-
-/// Each list as the text that stands for its name; a list may use lists before it.
-fn lists(collected: &Collected) -> Vec<(String, String)> {
-    let mut in_order: Vec<_> = collected.lists.iter().collect();
-    in_order.sort_by_key(|list| list.order);
-    let mut known: Vec<(String, String)> = Vec::new();
-    for list in in_order {
-        let items = list.items.iter().filter_map(|item| match known.iter().find(|(name, _)| name == item) {
-            Some((_, content)) if content.is_empty() => None,
-            Some((_, content)) => Some(content.clone()),
-            None => Some(quote_item(item)),
+        self.program.evaluate(event, scratch, |place| {
+            matches.extend(self.rules.get(place));
+            matching == Matching::All
         });
-        let content = items.collect::<Vec<_>>().join(", ");
-        known.push((list.name.clone(), content));
-    }
-    known
-}
-
-/// A warning for each list that nothing names.
-fn unused_lists(collected: &Collected) -> Vec<Fault> {
-    let conditions =
-        collected.macros.iter().map(|item| &item.condition).chain(collected.rules.iter().map(|item| &item.condition));
-    let items = collected.lists.iter().flat_map(|list| &list.items);
-    let values = collected
-        .rules
-        .iter()
-        .flat_map(|rule| &rule.exceptions)
-        .flat_map(|exception| &exception.values)
-        .map(Value::to_string);
-    let mut words: std::collections::HashSet<String> = std::collections::HashSet::new();
-    for text in conditions.chain(items).cloned().chain(values) {
-        words.extend(
-            text.split(|c: char| c.is_whitespace() || matches!(c, '(' | ')' | ',' | '=' | '"' | '[' | ']'))
-                .map(str::to_owned),
-        );
-    }
-    let unused = collected.lists.iter().filter(|list| !words.contains(&list.name));
-    unused
-        .map(|list| {
-            let what = "List not referred to by any other rule/macro";
-            Fault::new(FaultKind::Warning, &list.place.file, what)
-                .at(list.place.line, 0)
-                .about(format!("list {}", list.name))
-        })
-        .collect()
-}
-
-/// An item with a blank or a character of the grammar is quoted, unless it is already.
-fn quote_item(item: &str) -> String {
-    let is_quoted = item.len() >= 2
-        && ((item.starts_with('"') && item.ends_with('"')) || (item.starts_with('\'') && item.ends_with('\'')));
-    let needs = item.is_empty()
-        || item.contains(|c: char| c.is_whitespace() || matches!(c, '(' | ')' | ',' | '=' | '"' | '\''));
-    if needs && !is_quoted { format!("\"{}\"", crate::escape::escaped(item)) } else { item.to_owned() }
-}
-
-/// Lists are substituted as text wherever their name stands as a whole word outside quotes; an empty list takes a comma with it.
-fn substitute_lists(condition: &str, lists: &[(String, String)]) -> String {
-    let contents: HashMap<&str, &str> = lists.iter().map(|(name, content)| (name.as_str(), content.as_str())).collect();
-    let mut out = String::with_capacity(condition.len());
-    let mut rest = condition;
-    let is_delimiter = |c: char| c.is_whitespace() || matches!(c, '(' | ')' | ',' | '=');
-    while let Some(first) = rest.chars().next() {
-        if matches!(first, '"' | '\'') {
-            let mut before = ' ';
-            let body = rest.get(1..).unwrap_or_default();
-            let end = body.char_indices().find(|(_, c)| {
-                let closes = *c == first && before != '\\';
-                before = *c;
-                closes
-            });
-            let length = end.map_or(rest.len(), |(at, _)| at + 2);
-            out.push_str(rest.get(..length).unwrap_or_default());
-            rest = rest.get(length..).unwrap_or_default();
-            continue;
-        }
-        if is_delimiter(first) {
-            out.push(first);
-            rest = rest.get(first.len_utf8()..).unwrap_or_default();
-            continue;
-        }
-        let length = rest.find(|c: char| is_delimiter(c) || matches!(c, '"' | '\'')).unwrap_or(rest.len());
-        let word = rest.get(..length).unwrap_or_default();
-        rest = rest.get(length..).unwrap_or_default();
-        match contents.get(word) {
-            Some(&"") => {
-                if let Some(tail) = rest.trim_start().strip_prefix(',') {
-                    rest = tail;
-                } else if out.trim_end().ends_with(',') {
-                    out.truncate(out.trim_end().len().saturating_sub(1));
-                }
-            }
-            Some(content) => out.push_str(content),
-            None => out.push_str(word),
-        }
-    }
-    out
-}
-
-fn names_field(condition: &Condition, name: &str) -> bool {
-    match condition {
-        Condition::And(children) | Condition::Or(children) => children.iter().any(|child| names_field(child, name)),
-        Condition::Not(child) => names_field(child, name),
-        Condition::Exists(Operand::Field(field)) | Condition::Compare { left: Operand::Field(field), .. } => {
-            field.name == name
-        }
-        Condition::Exists(_) | Condition::Compare { .. } | Condition::Macro(_) => false,
+        matches
     }
 }

@@ -1,38 +1,77 @@
-//! For which event types a condition can be true: the index of the rules.
-
-use std::collections::BTreeSet;
+//! For which event types a condition can be true: the index of the rules and the interest of the kernel.
 
 use crate::ast::{Condition, Operand, Operator, Right};
+use crate::catalogue::FieldId;
+use crate::event_type::EventType;
 
-/// A set of event types: these, or all but these.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum EventTypes {
-    /// These.
-    Only(BTreeSet<String>),
-    /// All but these.
-    AllBut(BTreeSet<String>),
-}
+const WORDS: usize = EventType::COUNT.div_ceil(64);
+
+/// A set of event types.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EventTypes([u64; WORDS]);
 
 impl EventTypes {
-    /// Every type.
-    #[must_use]
-    pub fn all() -> Self {
-        Self::AllBut(BTreeSet::new())
-    }
-
     /// No type.
     #[must_use]
     pub fn none() -> Self {
-        Self::Only(BTreeSet::new())
+        Self([0; WORDS])
+    }
+
+    /// Every type.
+    #[must_use]
+    pub fn all() -> Self {
+        EventType::all().collect()
     }
 
     /// Whether a type is in the set.
     #[must_use]
-    pub fn contains(&self, event_type: &str) -> bool {
-        match self {
-            Self::Only(types) => types.contains(event_type),
-            Self::AllBut(types) => !types.contains(event_type),
+    pub fn contains(&self, event_type: EventType) -> bool {
+        self.0.get(event_type.index() / 64).is_some_and(|word| word >> (event_type.index() % 64) & 1 == 1)
+    }
+
+    /// Adds a type.
+    pub fn insert(&mut self, event_type: EventType) {
+        if let Some(word) = self.0.get_mut(event_type.index() / 64) {
+            *word |= 1 << (event_type.index() % 64);
         }
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.iter().map(|word| word.count_ones() as usize).sum()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The types, by name.
+    pub fn iter(&self) -> impl Iterator<Item = EventType> + '_ {
+        EventType::all().filter(|event_type| self.contains(*event_type))
+    }
+
+    /// In both.
+    #[must_use]
+    pub fn intersect(mut self, other: &Self) -> Self {
+        self.0.iter_mut().zip(other.0).for_each(|(word, other)| *word &= other);
+        self
+    }
+
+    /// In either.
+    #[must_use]
+    pub fn unite(mut self, other: &Self) -> Self {
+        self.0.iter_mut().zip(other.0).for_each(|(word, other)| *word |= other);
+        self
+    }
+
+    /// All but these.
+    #[must_use]
+    pub fn complement(mut self) -> Self {
+        self.0.iter_mut().for_each(|word| *word = !*word);
+        self.intersect(&Self::all())
     }
 
     /// The types for which `condition` (macros expanded) can be true.
@@ -46,9 +85,8 @@ impl EventTypes {
         match condition {
             Condition::Not(child) => Self::judge(child, !negated),
             Condition::And(children) | Condition::Or(children) => {
-                let is_intersection = matches!(condition, Condition::And(_)) != negated;
                 let sets = children.iter().map(|child| Self::judge(child, negated));
-                if is_intersection {
+                if matches!(condition, Condition::And(_)) != negated {
                     sets.fold(Self::all(), |a, b| a.intersect(&b))
                 } else {
                     sets.fold(Self::none(), |a, b| a.unite(&b))
@@ -67,47 +105,33 @@ impl EventTypes {
             Right::List(list) => list.as_slice(),
             Right::Quantified(..) | Right::Operand(_) => return Self::all(),
         };
-        let inverted = match (field, operator) {
-            // The placeholder of the rules files for "never": `evt.num=0`.
-            ("evt.num", Operator::Equal) if names == ["0"] => return if negated { Self::all() } else { Self::none() },
-            ("evt.type" | "syscall.type", Operator::Equal | Operator::In) => negated,
-            ("evt.type" | "syscall.type", Operator::NotEqual) => !negated,
+        // The placeholder of the rules files for "never": events are counted from 1.
+        if field == FieldId::EvtNum.name() && operator == Operator::Equal && names == ["0"] {
+            return if negated { Self::all() } else { Self::none() };
+        }
+        if field != FieldId::EvtType.name() && field != FieldId::SyscallType.name() {
+            return Self::all();
+        }
+        let inverted = match operator {
+            Operator::Equal | Operator::In | Operator::Intersects => negated,
+            Operator::NotEqual => !negated,
             _ => return Self::all(),
         };
-        let names = names.iter().cloned().collect();
-        if inverted { Self::AllBut(names) } else { Self::Only(names) }
-    }
-
-    /// In both.
-    #[must_use]
-    pub fn intersect(&self, other: &Self) -> Self {
-        match (self, other) {
-            (Self::Only(a), Self::Only(b)) => Self::Only(a.intersection(b).cloned().collect()),
-            (Self::Only(a), Self::AllBut(b)) | (Self::AllBut(b), Self::Only(a)) => {
-                Self::Only(a.difference(b).cloned().collect())
-            }
-            (Self::AllBut(a), Self::AllBut(b)) => Self::AllBut(a.union(b).cloned().collect()),
-        }
-    }
-
-    /// In either.
-    #[must_use]
-    pub fn unite(&self, other: &Self) -> Self {
-        match (self, other) {
-            (Self::Only(a), Self::Only(b)) => Self::Only(a.union(b).cloned().collect()),
-            (Self::Only(a), Self::AllBut(b)) | (Self::AllBut(b), Self::Only(a)) => {
-                Self::AllBut(b.difference(a).cloned().collect())
-            }
-            (Self::AllBut(a), Self::AllBut(b)) => Self::AllBut(a.intersection(b).cloned().collect()),
-        }
+        let named: Self = names.iter().filter_map(|name| EventType::named(name)).collect();
+        if inverted { named.complement() } else { named }
     }
 
     /// Whether it holds so many types that a rule would be judged on nearly every event.
     #[must_use]
     pub fn is_broad(&self) -> bool {
-        match self {
-            Self::Only(types) => types.len() > 100,
-            Self::AllBut(_) => true,
-        }
+        self.len() > 100
+    }
+}
+
+impl FromIterator<EventType> for EventTypes {
+    fn from_iter<T: IntoIterator<Item = EventType>>(types: T) -> Self {
+        let mut set = Self::none();
+        types.into_iter().for_each(|event_type| set.insert(event_type));
+        set
     }
 }

@@ -3,28 +3,38 @@
 use std::collections::BTreeMap;
 
 use model::FaultKind;
-use runtime_rules::{Event, Field, Matching, RuleSet, Value};
+use runtime_rules::{
+    Event, EventType, Field, FieldArgument, FieldId, LoadOptions, Loaded, Matching, RuleSet, Scratch, SourceFile, Value,
+};
 
-struct Sample(&'static str, BTreeMap<&'static str, Value<'static>>);
+/// An event given as data: fields by the name that outputs use.
+pub(crate) struct Sample(pub(crate) &'static str, pub(crate) BTreeMap<&'static str, Value<'static>>);
 
 impl Event for Sample {
-    fn event_type(&self) -> &str {
-        self.0
+    fn event_type(&self) -> EventType {
+        EventType::named(self.0).unwrap()
     }
 
-    fn field(&self, field: &Field) -> Option<Value<'_>> {
-        if field.full_name() == "evt.type" {
-            return Some(Value::text(self.0));
-        }
-        self.1.get(field.full_name().as_str()).cloned()
+    fn timestamp_ns(&self) -> u64 {
+        1_767_275_611_726_060_287
     }
+
+    fn field(&self, field: FieldId, argument: Option<&FieldArgument>) -> Option<Value<'_>> {
+        let field = Field { id: field, argument: argument.cloned() };
+        self.1.get(field.to_string().as_str()).cloned()
+    }
+}
+
+pub(crate) fn load(yaml: &str) -> Loaded {
+    let options = LoadOptions { suggested_outputs: false, ..LoadOptions::default() };
+    RuleSet::load(&[SourceFile { name: "r.yaml", text: yaml }], &options)
 }
 
 fn check(condition: &str, expected: bool) {
     let yaml = format!(
         "- rule: r\n  desc: d\n  condition: >\n    {condition}\n  output: '%proc.name %user.name'\n  priority: INFO\n"
     );
-    let loaded = RuleSet::load([("r.yaml", yaml.as_str())]);
+    let loaded = load(&yaml);
     let faults: Vec<_> = loaded.faults.iter().filter(|fault| fault.kind != FaultKind::Warning).collect();
     assert!(faults.is_empty(), "{condition}: {faults:?}");
     let event = Sample(
@@ -46,7 +56,11 @@ fn check(condition: &str, expected: bool) {
             ("container.privileged", Value::Boolean(true)),
         ]),
     );
-    assert_eq!(loaded.rules.evaluate(&event, Matching::First).len() == 1, expected, "{condition}");
+    assert_eq!(
+        loaded.rules.evaluate(&event, Matching::First, &mut Scratch::default()).len() == 1,
+        expected,
+        "{condition}"
+    );
 }
 
 #[test]
@@ -90,7 +104,7 @@ fn operators_and_missing_values() {
 #[test]
 fn broken_rules_are_set_aside_by_line_and_the_rest_works() {
     let yaml = "- macro: m\n  condition: evt.type=open\n\n- rule: unknown field\n  desc: d\n  condition: m and proc.nonsense=1\n  output: x\n  priority: INFO\n\n- rule: good\n  desc: d\n  condition: m\n  output: \"%proc.name did %%\"\n  priority: WARNING\n- rule: cyclic\n  desc: d\n  condition: nowhere\n  output: x\n  priority: INFO\n";
-    let loaded = RuleSet::load([("r.yaml", yaml)]);
+    let loaded = load(yaml);
     let said: Vec<String> = loaded.faults.iter().map(ToString::to_string).collect();
     assert_eq!(
         said,
@@ -100,15 +114,18 @@ fn broken_rules_are_set_aside_by_line_and_the_rest_works() {
         ]
     );
     assert_eq!(loaded.rules.rules().len(), 1);
-    assert!(loaded.rules.wants("open") && !loaded.rules.wants("execve"));
+    assert!(
+        loaded.rules.wants(EventType::named("open").unwrap())
+            && !loaded.rules.wants(EventType::named("execve").unwrap())
+    );
 }
 
 #[test]
 fn outputs_show_what_is_missing_and_tame_control_characters() {
     let yaml = "- rule: r\n  desc: d\n  condition: evt.type=open\n  output: \"file=%fd.name user=%user.name by %proc.name.\"\n  priority: INFO\n";
-    let loaded = RuleSet::load([("r.yaml", yaml)]);
+    let loaded = load(yaml);
     let event =
         Sample("open", BTreeMap::from([("fd.name", Value::text("/a\u{1b}[2J")), ("proc.name", Value::text("x"))]));
-    let matches = loaded.rules.evaluate(&event, Matching::All);
-    assert_eq!(matches[0].render(&event), "file=/a\\u{1b}[2J user=<NA> by x.");
+    let matches = loaded.rules.evaluate(&event, Matching::All, &mut Scratch::default());
+    assert_eq!(matches[0].output.render(&event), "file=/a\\u{1b}[2J user=<NA> by x.");
 }

@@ -1,0 +1,161 @@
+//! Alerts in Falco's forms: the text line and the JSON object.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde_json::{Map, Value};
+
+use crate::event::Event;
+use crate::loader::Priority;
+use crate::set::Rule;
+use crate::time;
+
+/// What an alert says; upstream's `json_include_*` and `time_format_iso_8601` settings with their defaults.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AlertOptions {
+    /// `output`: the line.
+    pub output: bool,
+    /// `message`: the line without time and priority.
+    pub message: bool,
+    /// `tags`.
+    pub tags: bool,
+    /// `output_fields`.
+    pub output_fields: bool,
+    /// The line begins with an ISO 8601 time.
+    pub iso_time: bool,
+}
+
+impl Default for AlertOptions {
+    fn default() -> Self {
+        Self { output: true, message: false, tags: true, output_fields: true, iso_time: false }
+    }
+}
+
+/// One alert. Its `Display` is the text line, [`Alert::to_json`] the JSON object.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Alert {
+    /// When the event happened, nanoseconds since 1970.
+    pub time_ns: u64,
+    /// Rule that matched.
+    pub rule: String,
+    /// Its priority.
+    pub priority: Priority,
+    /// `syscall`, or `internal`.
+    pub source: &'static str,
+    /// Name of the machine.
+    pub hostname: String,
+    /// Tags of the rule, in order; none for internal alerts.
+    pub tags: Option<Vec<String>>,
+    /// The output without time and priority.
+    pub message: String,
+    /// Values of the output's fields.
+    pub output_fields: BTreeMap<String, Value>,
+    options: AlertOptions,
+}
+
+impl Alert {
+    /// The alert of a rule that matched an event.
+    #[must_use]
+    pub fn new<E: Event + ?Sized>(rule: &Rule, event: &E, hostname: &str, options: AlertOptions) -> Self {
+        let mut tags = rule.tags.clone();
+        tags.sort();
+        tags.dedup();
+        let mut output_fields = if options.output_fields { rule.output.values(event) } else { BTreeMap::new() };
+        let time_field = if options.iso_time { "evt.time.iso8601" } else { "evt.time" };
+        output_fields.insert(time_field.to_owned(), event.timestamp_ns().into());
+        Self {
+            time_ns: event.timestamp_ns(),
+            rule: rule.name.clone(),
+            priority: rule.priority,
+            source: "syscall",
+            hostname: hostname.to_owned(),
+            tags: Some(tags),
+            message: rule.output.render(event),
+            output_fields,
+            options,
+        }
+    }
+
+    /// The alert that tells of events which were lost: upstream's `Falco internal: syscall event drop`.
+    #[must_use]
+    pub fn events_lost(lost: &LostEvents, time_ns: u64, hostname: &str, options: AlertOptions) -> Self {
+        let rule = "Falco internal: syscall event drop";
+        let mut output_fields = BTreeMap::from([
+            ("ebpf_enabled".to_owned(), Value::from("1")),
+            ("n_drops".to_owned(), lost.dropped.to_string().into()),
+            ("n_drops_buffer_total".to_owned(), lost.by_cause.values().sum::<u64>().to_string().into()),
+            ("n_evts".to_owned(), lost.seen.to_string().into()),
+        ]);
+        for (cause, count) in &lost.by_cause {
+            output_fields.insert(format!("n_drops_buffer_{cause}"), count.to_string().into());
+        }
+        Self {
+            time_ns,
+            rule: rule.to_owned(),
+            priority: Priority::Debug,
+            source: "internal",
+            hostname: hostname.to_owned(),
+            tags: None,
+            message: format!("{rule}. {} system calls dropped in last second.", lost.dropped),
+            output_fields,
+            options,
+        }
+    }
+
+    /// One line of JSON, keys in order.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        self.to_value().to_string()
+    }
+
+    /// The JSON object, keys in order.
+    #[must_use]
+    pub fn to_value(&self) -> Value {
+        let mut object = Map::new();
+        let mut put = |key: &str, value: Value| drop(object.insert(key.to_owned(), value));
+        put("hostname", self.hostname.as_str().into());
+        if self.options.message {
+            put("message", self.message.as_str().into());
+        }
+        if self.options.output {
+            put("output", self.to_string().into());
+        }
+        if self.options.output_fields {
+            put("output_fields", Value::Object(self.output_fields.clone().into_iter().collect()));
+        }
+        put("priority", self.priority.as_str().into());
+        put("rule", self.rule.as_str().into());
+        put("source", self.source.into());
+        if let Some(tags) = self.tags.as_ref().filter(|_| self.options.tags) {
+            put("tags", tags.clone().into());
+        }
+        put("time", time::utc(self.time_ns).into());
+        Value::Object(object)
+    }
+}
+
+impl fmt::Display for Alert {
+    /// `13:53:31.726060287: Warning Sensitive file opened ...`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let time = if self.options.iso_time { time::iso8601(self.time_ns) } else { time::clock(self.time_ns) };
+        write!(f, "{time}: {} {}", self.priority, self.message)?;
+        if self.source == "internal" && !self.output_fields.is_empty() {
+            let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            let pairs: Vec<_> =
+                self.output_fields.iter().map(|(key, value)| format!("{key}={}", text(value))).collect();
+            write!(f, " ({})", pairs.join(" "))?;
+        }
+        Ok(())
+    }
+}
+
+/// How many events were lost in one interval, for [`Alert::events_lost`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LostEvents {
+    /// Events that were seen.
+    pub seen: u64,
+    /// Events that were lost.
+    pub dropped: u64,
+    /// Lost ones by cause: `clone_fork`, `execve`, `connect`, `open`, `dir_file`, `close`, `proc`, `other_interest`.
+    pub by_cause: BTreeMap<String, u64>,
+}

@@ -1,0 +1,245 @@
+//! Every literal that any rule compares a field with, in one structure per field: one pass over the value finds all that hold.
+
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
+
+use crate::ast::Operator;
+use crate::event::Value;
+use crate::fields::Field;
+
+/// The place of a leaf in the program.
+pub(crate) type Leaf = u32;
+
+/// The literals of one field.
+#[derive(Clone, Debug)]
+pub(crate) struct FieldLiterals {
+    pub(crate) field: Field,
+    beginnings: Trie,
+    endings: Trie,
+    parts: Parts,
+    parts_of_any_case: Parts,
+}
+
+/// The passes over a value; a leaf needs one of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Pass {
+    /// `=`, `in`, `startswith`.
+    Beginnings,
+    /// `endswith`.
+    Endings,
+    /// `contains`.
+    Parts,
+    /// `icontains`.
+    PartsOfAnyCase,
+}
+
+impl Pass {
+    pub(crate) const COUNT: usize = 4;
+
+    /// The pass that decides an operator, when one does.
+    pub(crate) fn of(operator: Operator) -> Option<Self> {
+        match operator {
+            Operator::Equal | Operator::In | Operator::Intersects | Operator::StartsWith | Operator::BStartsWith => {
+                Some(Self::Beginnings)
+            }
+            Operator::EndsWith => Some(Self::Endings),
+            Operator::Contains | Operator::BContains => Some(Self::Parts),
+            Operator::IContains => Some(Self::PartsOfAnyCase),
+            _ => None,
+        }
+    }
+}
+
+/// Literals of one field while they are gathered.
+#[derive(Clone, Debug)]
+pub(crate) struct Gathered {
+    field: Field,
+    literals: Vec<(Operator, Vec<u8>, Leaf)>,
+}
+
+impl Gathered {
+    pub(crate) fn new(field: Field) -> Self {
+        Self { field, literals: Vec::new() }
+    }
+
+    pub(crate) fn add(&mut self, operator: Operator, literal: &[u8], leaf: Leaf) {
+        self.literals.push((operator, literal.to_vec(), leaf));
+    }
+
+    /// Builds the structures. `None` when an automaton cannot be built, which its sizes rule out.
+    pub(crate) fn build(self) -> Option<FieldLiterals> {
+        let (mut beginnings, mut endings) = (TrieBuilder::default(), TrieBuilder::default());
+        let (mut parts, mut parts_of_any_case) = (Vec::new(), Vec::new());
+        for (operator, literal, leaf) in self.literals {
+            match Pass::of(operator)? {
+                Pass::Beginnings => {
+                    let is_prefix = matches!(operator, Operator::StartsWith | Operator::BStartsWith);
+                    beginnings.add(literal.iter().copied(), leaf, is_prefix);
+                }
+                Pass::Endings => endings.add(literal.iter().rev().copied(), leaf, true),
+                Pass::Parts => parts.push((literal, leaf)),
+                Pass::PartsOfAnyCase => parts_of_any_case.push((literal, leaf)),
+            }
+        }
+        Some(FieldLiterals {
+            field: self.field,
+            beginnings: beginnings.build(),
+            endings: endings.build(),
+            parts: Parts::build(parts, false)?,
+            parts_of_any_case: Parts::build(parts_of_any_case, true)?,
+        })
+    }
+}
+
+impl FieldLiterals {
+    /// Calls `hit` for every leaf of the pass that holds for the value; a leaf may be called twice.
+    pub(crate) fn run(&self, pass: Pass, value: &Value<'_>, hit: &mut impl FnMut(Leaf)) {
+        match value {
+            Value::Any(items) | Value::List(items) => items.iter().for_each(|item| self.one(pass, item, hit)),
+            value => self.one(pass, value, hit),
+        }
+    }
+
+    fn one(&self, pass: Pass, value: &Value<'_>, hit: &mut impl FnMut(Leaf)) {
+        let text = value.as_bytes();
+        match pass {
+            Pass::Beginnings => self.beginnings.walk(text.iter().copied(), hit),
+            Pass::Endings => self.endings.walk(text.iter().rev().copied(), hit),
+            Pass::Parts => self.parts.find(&text, hit),
+            Pass::PartsOfAnyCase => self.parts_of_any_case.find(&text, hit),
+        }
+    }
+}
+
+/// Literals that may stand anywhere in a text.
+#[derive(Clone, Debug)]
+struct Parts {
+    automaton: Option<AhoCorasick>,
+    leaves: Vec<Leaf>,
+}
+
+impl Parts {
+    fn build(literals: Vec<(Vec<u8>, Leaf)>, any_case: bool) -> Option<Self> {
+        let (texts, leaves): (Vec<_>, Vec<_>) = literals.into_iter().unzip();
+        if texts.is_empty() {
+            return Some(Self { automaton: None, leaves });
+        }
+        let bytes: usize = texts.iter().map(Vec::len).sum();
+        let kind = (bytes <= MAX_DFA_BYTES).then_some(AhoCorasickKind::DFA);
+        let built = AhoCorasick::builder().ascii_case_insensitive(any_case).kind(kind).build(texts);
+        Some(Self { automaton: Some(built.ok()?), leaves })
+    }
+
+    fn find(&self, text: &[u8], hit: &mut impl FnMut(Leaf)) {
+        let Some(automaton) = &self.automaton else { return };
+        for found in automaton.find_overlapping_iter(text) {
+            self.leaves.get(found.pattern().as_usize()).copied().into_iter().for_each(&mut *hit);
+        }
+    }
+}
+
+/// Literals by their first bytes.
+#[derive(Clone, Debug, Default)]
+struct Trie {
+    nodes: Vec<TrieNode>,
+    /// The bytes that lead on, node by node, with where they lead beside them.
+    edges: Vec<u8>,
+    targets: Vec<u32>,
+    leaves: Vec<Leaf>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct TrieNode {
+    edges: (u32, u32),
+    /// Leaves that hold when the text goes on or ends here.
+    prefix: (u32, u32),
+    /// Leaves that hold when the text ends here.
+    exact: (u32, u32),
+}
+
+impl Trie {
+    fn walk(&self, text: impl Iterator<Item = u8>, hit: &mut impl FnMut(Leaf)) {
+        let Some(mut node) = self.nodes.first() else { return };
+        self.report(node.prefix, hit);
+        for byte in text {
+            let (from, to) = (node.edges.0 as usize, node.edges.1 as usize);
+            let edges = self.edges.get(from..to).unwrap_or_default();
+            let Some(at) = edges.iter().position(|edge| *edge == byte) else { return };
+            let Some(next) = self.targets.get(from + at).and_then(|next| self.nodes.get(*next as usize)) else {
+                return;
+            };
+            node = next;
+            self.report(node.prefix, hit);
+        }
+        self.report(node.exact, hit);
+    }
+
+    fn report(&self, range: (u32, u32), hit: &mut impl FnMut(Leaf)) {
+        if range.0 < range.1 {
+            let leaves = self.leaves.get(range.0 as usize..range.1 as usize).unwrap_or_default();
+            leaves.iter().copied().for_each(hit);
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct TrieBuilder {
+    nodes: Vec<BuilderNode>,
+}
+
+#[derive(Debug, Default)]
+struct BuilderNode {
+    edges: Vec<(u8, usize)>,
+    prefix: Vec<Leaf>,
+    exact: Vec<Leaf>,
+}
+
+impl TrieBuilder {
+    fn add(&mut self, literal: impl Iterator<Item = u8>, leaf: Leaf, is_prefix: bool) {
+        if self.nodes.is_empty() {
+            self.nodes.push(BuilderNode::default());
+        }
+        let mut at = 0;
+        for byte in literal {
+            let fresh = self.nodes.len();
+            let Some(node) = self.nodes.get_mut(at) else { return };
+            match node.edges.iter().find(|(edge, _)| *edge == byte) {
+                Some((_, next)) => at = *next,
+                None => {
+                    node.edges.push((byte, fresh));
+                    self.nodes.push(BuilderNode::default());
+                    at = fresh;
+                }
+            }
+        }
+        let Some(node) = self.nodes.get_mut(at) else { return };
+        let leaves = if is_prefix { &mut node.prefix } else { &mut node.exact };
+        if !leaves.contains(&leaf) {
+            leaves.push(leaf);
+        }
+    }
+
+    fn build(self) -> Trie {
+        let mut trie = Trie::default();
+        let place = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+        for node in self.nodes {
+            let (edges, leaves) = (place(trie.edges.len()), place(trie.leaves.len()));
+            for (byte, next) in node.edges {
+                trie.edges.push(byte);
+                trie.targets.push(place(next));
+            }
+            trie.leaves.extend(node.prefix);
+            let between = place(trie.leaves.len());
+            trie.leaves.extend(node.exact);
+            let (edges_end, leaves_end) = (place(trie.edges.len()), place(trie.leaves.len()));
+            trie.nodes.push(TrieNode {
+                edges: (edges, edges_end),
+                prefix: (leaves, between),
+                exact: (between, leaves_end),
+            });
+        }
+        trie
+    }
+}
+
+/// A full automaton of more literals than this would be large; a compact one is built then.
+const MAX_DFA_BYTES: usize = 4096;

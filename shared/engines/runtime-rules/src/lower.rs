@@ -1,0 +1,327 @@
+//! From typed conditions to the program: comparisons of the event's type are folded away, equal parts become one node, and parts
+//! are put into the order in which they decide soonest for the least work.
+
+use std::collections::HashMap;
+
+use crate::ast::Operator;
+use crate::catalogue::FieldId;
+use crate::comparison::{Against, Comparison};
+use crate::cost::{self, Estimate};
+use crate::event::{Event, Value};
+use crate::event_type::EventType;
+use crate::fields::{Field, FieldArgument};
+use crate::literals::{Gathered, Pass};
+use crate::program::{Entry, Node, Program};
+use crate::source::Source;
+use crate::typed;
+use crate::types::EventTypes;
+
+/// The program while it is built.
+#[derive(Debug, Default)]
+pub(crate) struct Lowering {
+    program: Program,
+    estimates: Vec<Estimate>,
+    nodes: HashMap<Node, u32>,
+    groups: HashMap<(bool, Vec<u32>), u32>,
+    leaves: HashMap<String, u32>,
+    fields: HashMap<Field, usize>,
+    gathered: Vec<Gathered>,
+    by_type: HashMap<EventType, Vec<Entry>>,
+}
+
+/// A condition whose comparisons are nodes already, but those of the event's type are not folded yet.
+enum Tree<'a> {
+    And(Vec<Tree<'a>>),
+    Or(Vec<Tree<'a>>),
+    Not(Box<Tree<'a>>),
+    Node(u32),
+    ByType(&'a Comparison),
+    Constant(bool),
+}
+
+/// A condition for one event type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Folded {
+    Constant(bool),
+    Node(u32),
+}
+
+impl Lowering {
+    /// Adds a rule to the types for which it can be true.
+    pub(crate) fn rule(&mut self, rule: u32, condition: &typed::Node, types: &EventTypes) {
+        let tree = self.tree(condition);
+        let mut named = EventTypes::none();
+        names(&tree, &mut named);
+        // All types that the rule does not name are alike to it.
+        let mut other = None;
+        for event_type in types.iter() {
+            let folded = if named.contains(event_type) {
+                self.fold(&tree, event_type)
+            } else {
+                match other {
+                    Some(folded) => folded,
+                    None => *other.insert(self.fold(&tree, event_type)),
+                }
+            };
+            let root = match folded {
+                Folded::Constant(false) => continue,
+                Folded::Constant(true) => None,
+                Folded::Node(node) => Some(node),
+            };
+            self.by_type.entry(event_type).or_default().push(Entry { rule, root });
+        }
+    }
+
+    /// The program.
+    pub(crate) fn finish(mut self) -> Program {
+        for event_type in EventType::all() {
+            let entries = self.by_type.remove(&event_type).unwrap_or_default();
+            let from = place(self.program.entries.len());
+            self.program.entries.extend(entries);
+            self.program.by_type.push((from, place(self.program.entries.len())));
+        }
+        self.program.literals = self.gathered.into_iter().filter_map(Gathered::build).collect();
+        self.program
+    }
+
+    fn tree<'a>(&mut self, condition: &'a typed::Node) -> Tree<'a> {
+        match condition {
+            typed::Node::And(children) => Tree::And(children.iter().map(|child| self.tree(child)).collect()),
+            typed::Node::Or(children) => Tree::Or(children.iter().map(|child| self.tree(child)).collect()),
+            typed::Node::Not(child) => Tree::Not(Box::new(self.tree(child))),
+            typed::Node::Exists(Source::Field(field)) if field.id.is_answered_by_engine() => Tree::Constant(true),
+            typed::Node::Exists(source) => Tree::Node(self.exists(source)),
+            typed::Node::Compare(comparison) => match decided_by(comparison) {
+                Decided::Never => Tree::Constant(false),
+                Decided::ByType => Tree::ByType(comparison),
+                Decided::ByEvent => self.comparison(comparison),
+            },
+        }
+    }
+
+    fn exists(&mut self, source: &Source) -> u32 {
+        let key = format!("{source:?} exists");
+        if let Some(known) = self.leaves.get(&key) {
+            return *known;
+        }
+        self.program.sources.push(source.clone());
+        let node = Node::Exists(place(self.program.sources.len() - 1));
+        self.leaf(key, node, cost::of_exists(source))
+    }
+
+    fn comparison<'a>(&mut self, comparison: &Comparison) -> Tree<'a> {
+        let Against::Constants(constants, texts) = &comparison.against else {
+            return Tree::Node(self.lazy(comparison));
+        };
+        let is_plain = !texts.contains([].as_slice()) && (!comparison.all || constants.len() == 1);
+        match (&comparison.left, Pass::of(comparison.operator)) {
+            (Source::Field(field), Some(pass))
+                if comparison.kind.is_text()
+                    && comparison.kind != crate::catalogue::FieldType::TextList
+                    && !field.id.is_answered_by_engine()
+                    && is_plain =>
+            {
+                Tree::Node(self.literal(comparison, field, pass))
+            }
+            _ => Tree::Node(self.lazy(comparison)),
+        }
+    }
+
+    /// A leaf that the pass over the field's literals decides.
+    fn literal(&mut self, comparison: &Comparison, field: &Field, pass: Pass) -> u32 {
+        let key = key(comparison);
+        if let Some(known) = self.leaves.get(&key) {
+            return *known;
+        }
+        let next = self.gathered.len();
+        let index = *self.fields.entry(field.clone()).or_insert(next);
+        if index == next {
+            self.gathered.push(Gathered::new(field.clone()));
+        }
+        let leaf = self.leaf(key, Node::Literal(place(index), pass), cost::of(comparison));
+        if let (Against::Constants(constants, _), Some(gathered)) = (&comparison.against, self.gathered.get_mut(index))
+        {
+            constants.iter().for_each(|constant| gathered.add(comparison.operator, &constant.text, leaf));
+        }
+        leaf
+    }
+
+    fn lazy(&mut self, comparison: &Comparison) -> u32 {
+        let key = key(comparison);
+        if let Some(known) = self.leaves.get(&key) {
+            return *known;
+        }
+        self.program.comparisons.push(comparison.clone());
+        let node = Node::Compare(place(self.program.comparisons.len() - 1));
+        self.leaf(key, node, cost::of(comparison))
+    }
+
+    fn leaf(&mut self, key: String, node: Node, estimate: Estimate) -> u32 {
+        let at = self.push(node, estimate);
+        self.leaves.insert(key, at);
+        at
+    }
+
+    fn push(&mut self, node: Node, estimate: Estimate) -> u32 {
+        self.program.nodes.push(node);
+        self.estimates.push(estimate);
+        place(self.program.nodes.len() - 1)
+    }
+
+    fn fold(&mut self, tree: &Tree<'_>, event_type: EventType) -> Folded {
+        match tree {
+            Tree::Constant(truth) => Folded::Constant(*truth),
+            Tree::Node(node) => Folded::Node(*node),
+            Tree::ByType(comparison) => Folded::Constant(comparison.holds(&TypeOnly(event_type))),
+            Tree::Not(child) => match self.fold(child, event_type) {
+                Folded::Constant(truth) => Folded::Constant(!truth),
+                Folded::Node(node) => Folded::Node(self.not(node)),
+            },
+            Tree::And(children) => self.group(children, event_type, true),
+            Tree::Or(children) => self.group(children, event_type, false),
+        }
+    }
+
+    fn not(&mut self, child: u32) -> u32 {
+        if let Some(Node::Not(inner)) = self.program.nodes.get(child as usize) {
+            return *inner;
+        }
+        let node = Node::Not(child);
+        if let Some(known) = self.nodes.get(&node) {
+            return *known;
+        }
+        let estimate = self.estimate(child).negated();
+        let at = self.push(node, estimate);
+        self.nodes.insert(node, at);
+        at
+    }
+
+    fn group(&mut self, children: &[Tree<'_>], event_type: EventType, is_and: bool) -> Folded {
+        let mut parts = Vec::new();
+        for child in children {
+            match self.fold(child, event_type) {
+                Folded::Constant(truth) if truth == is_and => {}
+                Folded::Constant(truth) => return Folded::Constant(truth),
+                Folded::Node(node) => self.flatten(node, is_and, &mut parts),
+            }
+        }
+        parts.sort_unstable();
+        parts.dedup();
+        match parts.as_slice() {
+            [] => Folded::Constant(is_and),
+            [one] => Folded::Node(*one),
+            _ => Folded::Node(self.shared_group(parts, is_and)),
+        }
+    }
+
+    /// Groups within groups of their kind are one group.
+    fn flatten(&self, node: u32, is_and: bool, parts: &mut Vec<u32>) {
+        match (self.program.nodes.get(node as usize), is_and) {
+            (Some(Node::And(from, to)), true) | (Some(Node::Or(from, to)), false) if to - from <= MAX_FLATTENED => {
+                parts.extend(self.program.children.get(*from as usize..*to as usize).unwrap_or_default());
+            }
+            _ => parts.push(node),
+        }
+    }
+
+    fn shared_group(&mut self, parts: Vec<u32>, is_and: bool) -> u32 {
+        let key = (is_and, parts);
+        if let Some(known) = self.groups.get(&key) {
+            return *known;
+        }
+        let mut ordered: Vec<(Estimate, u32)> = key.1.iter().map(|part| (self.estimate(*part), *part)).collect();
+        ordered.sort_by(|(a, _), (b, _)| a.rank(is_and).total_cmp(&b.rank(is_and)));
+        let estimate = Estimate::of_group(ordered.iter().map(|(estimate, _)| *estimate), is_and);
+        let from = place(self.program.children.len());
+        self.program.children.extend(ordered.iter().map(|(_, part)| *part));
+        let to = place(self.program.children.len());
+        let at = self.push(if is_and { Node::And(from, to) } else { Node::Or(from, to) }, estimate);
+        self.groups.insert(key, at);
+        at
+    }
+
+    fn estimate(&self, node: u32) -> Estimate {
+        self.estimates.get(node as usize).copied().unwrap_or_default()
+    }
+}
+
+enum Decided {
+    Never,
+    ByType,
+    ByEvent,
+}
+
+/// What has to be known to decide a comparison.
+fn decided_by(comparison: &Comparison) -> Decided {
+    let (Source::Field(field), Against::Constants(constants, texts)) = (&comparison.left, &comparison.against) else {
+        return Decided::ByEvent;
+    };
+    use FieldId as F;
+    match field.id {
+        F::EvtType | F::SyscallType | F::EvtTypeIs | F::EvtSource | F::EvtDir | F::EvtCount | F::EvtIsAsync => {
+            Decided::ByType
+        }
+        // The placeholder of the rules files for "never": events are counted from 1.
+        F::EvtNum
+            if comparison.operator == Operator::Equal && constants.len() == 1 && texts.contains(b"0".as_slice()) =>
+        {
+            Decided::Never
+        }
+        _ => Decided::ByEvent,
+    }
+}
+
+/// Event types that the condition treats in a way of their own.
+fn names(tree: &Tree<'_>, found: &mut EventTypes) {
+    match tree {
+        Tree::And(children) | Tree::Or(children) => children.iter().for_each(|child| names(child, found)),
+        Tree::Not(child) => names(child, found),
+        Tree::ByType(comparison) => {
+            for event_type in EventType::all() {
+                let by_prefix = !matches!(comparison.operator, Operator::Equal | Operator::NotEqual | Operator::In);
+                let is_named = match &comparison.against {
+                    Against::Constants(_, texts) => texts.contains(event_type.name().as_bytes()),
+                    Against::Source(_) => true,
+                };
+                let by_argument = matches!(&comparison.left, Source::Field(field) if field.id == FieldId::EvtTypeIs);
+                if by_prefix || is_named || by_argument {
+                    found.insert(event_type);
+                }
+            }
+        }
+        Tree::Node(_) | Tree::Constant(_) => {}
+    }
+}
+
+/// An event of which only the type is known.
+struct TypeOnly(EventType);
+
+impl Event for TypeOnly {
+    fn event_type(&self) -> EventType {
+        self.0
+    }
+
+    fn timestamp_ns(&self) -> u64 {
+        0
+    }
+
+    fn field(&self, _: FieldId, _: Option<&FieldArgument>) -> Option<Value<'_>> {
+        None
+    }
+}
+
+/// What makes two comparisons the same.
+fn key(comparison: &Comparison) -> String {
+    let Comparison { left, operator, against, all, .. } = comparison;
+    match against {
+        Against::Source(source) => format!("{left:?} {operator:?} {source:?}"),
+        Against::Constants(_, texts) => format!("{left:?} {operator:?} {all} {texts:?}"),
+    }
+}
+
+fn place(at: usize) -> u32 {
+    u32::try_from(at).unwrap_or(u32::MAX)
+}
+
+/// Larger groups stay nodes of their own when they are part of another, so that they are shared between rules.
+const MAX_FLATTENED: u32 = 8;
