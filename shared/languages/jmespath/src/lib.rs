@@ -43,6 +43,7 @@
 
 mod ast;
 mod context;
+mod der;
 pub mod duration;
 mod error;
 mod functions;

@@ -11,3 +11,4 @@ mod functions;
 mod grammar;
 mod laws;
 mod scalars;
+mod x509;
