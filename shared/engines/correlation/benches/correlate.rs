@@ -24,7 +24,7 @@ fn event(rules: &RuleSet, number: u32, priority: &str) -> Event {
         identity: serde_json::from_value(json!({ "pod_uid": pod })).unwrap(),
         digests: Vec::new(),
         severity: Severity::Low,
-        fields: rules.fields("run.rule.matched").unwrap().read(&whole),
+        fields: rules.fields("run.rule.matched").read(&whole),
         summary: "a shell was spawned".to_owned(),
     }
 }

@@ -318,7 +318,7 @@ impl Case {
         let open = self.open.as_mut()?;
         open.revision = open.revision.saturating_add(1);
         Some(Incident {
-            id: incident::incident_id(&scene.story.name, &self.subject, self.window_start)?,
+            id: incident::incident_id(&scene.story.name, self.subject.as_str(), self.window_start)?,
             revision: open.revision,
             rule: first.name.clone(),
             title: first.title.clone(),
@@ -417,7 +417,7 @@ impl Case {
     /// The id of the open incident.
     pub(crate) fn open_id(&self, story: &str) -> Option<model::IncidentId> {
         self.open.as_ref()?;
-        incident::incident_id(story, &self.subject, self.window_start)
+        incident::incident_id(story, self.subject.as_str(), self.window_start)
     }
 
     /// Whether it would be the same if it were made new.

@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use model::{EventId, Timestamp};
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 /// One value of a field.
@@ -34,6 +35,15 @@ impl Fields {
         }
     }
 
+    /// Id and time of the event that the fields were read from.
+    #[must_use]
+    pub fn id_and_time(&self) -> Option<(EventId, Timestamp)> {
+        let text = |field: u16| {
+            self.of(field).find_map(|value| if let FieldValue::Text(text) = value { Some(text) } else { None })
+        };
+        Some((text(ID_FIELD)?.parse().ok()?, text(TIME_FIELD)?.parse().ok()?))
+    }
+
     /// All values of `field`.
     pub fn of(&self, field: u16) -> impl Iterator<Item = &FieldValue> {
         self.values.iter().filter(move |(number, _)| *number == field).map(|(_, value)| value)
@@ -48,6 +58,14 @@ pub struct WantedFields {
 }
 
 impl WantedFields {
+    /// What is read from every event.
+    pub(crate) fn envelope() -> Self {
+        let mut wanted = Self::default();
+        wanted.want("id", ID_FIELD);
+        wanted.want("time", TIME_FIELD);
+        wanted
+    }
+
     /// Asks for the field at `path`, whose segments are separated by dots.
     pub(crate) fn want(&mut self, path: &str, field: u16) {
         let mut at = self;
@@ -65,12 +83,6 @@ impl WantedFields {
             }
         }
         at.field = Some(field);
-    }
-
-    /// Whether nothing is asked for.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.children.is_empty() && self.field.is_none()
     }
 
     /// Reads the fields from an event that is already a tree of values.
@@ -233,6 +245,9 @@ impl<'w> Visitor<'_> for Key<'w> {
     }
 }
 
+/// Field numbers of the envelope, which rules never get.
+const ID_FIELD: u16 = u16::MAX;
+const TIME_FIELD: u16 = u16::MAX - 1;
 const MAX_VALUES: usize = 256;
 const MAX_DEPTH: u8 = 32;
 

@@ -7,7 +7,6 @@ use sha2::{Digest as _, Sha256};
 use crate::event::Phase;
 use crate::evidence::Evidence;
 use crate::set::{CompiledRule, Story};
-use crate::subject::Subject;
 
 /// What the machine says.
 #[derive(Clone, Debug, PartialEq)]
@@ -86,13 +85,15 @@ pub struct Incident {
     pub responses: Vec<String>,
 }
 
-/// The id of the incident of a story about a subject in the window that starts at `window_start`.
-pub(crate) fn incident_id(story: &str, subject: &Subject, window_start: Timestamp) -> Option<IncidentId> {
+/// The id of the incident of a story about a subject (`pod/<uid>`) in the window that starts at `window_start`: the end of the last
+/// incident of that story and subject, or the epoch.
+#[must_use]
+pub fn incident_id(story: &str, subject: &str, window_start: Timestamp) -> Option<IncidentId> {
     let mut hasher = Sha256::new();
     hasher.update(b"biotope incident v1\0");
     hasher.update(story.as_bytes());
     hasher.update([0]);
-    hasher.update(subject.as_str().as_bytes());
+    hasher.update(subject.as_bytes());
     hasher.update([0]);
     hasher.update(window_start.as_nanos().to_be_bytes());
     hex::encode(hasher.finalize().get(..16)?).parse().ok()

@@ -57,7 +57,7 @@ pub use event::{Event, Phase};
 pub use evidence::Evidence;
 pub use facts::{ScanFacts, ScannedFinding};
 pub use fields::{FieldValue, Fields, WantedFields};
-pub use incident::{Factor, Incident, Output, Status};
+pub use incident::{Factor, Incident, Output, Status, incident_id};
 pub use limits::{Limits, Stats};
 pub use links::{PodRecord, WaitingMark};
 pub use machine::Machine;

@@ -13,13 +13,14 @@ use crate::rule::{CorrelationKind, Join, Presence, Rule};
 use crate::selection::Test;
 
 /// Rules compiled together; immutable, swapped whole.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct RuleSet {
     pub(crate) stories: Vec<Story>,
     types: HashMap<String, TypeIndex>,
     alternatives: Vec<CompiledAlternative>,
     clauses: Vec<Vec<Test>>,
     fact_fields: WantedFields,
+    envelope: WantedFields,
 }
 
 /// Rules that share an incident per subject.
@@ -91,7 +92,7 @@ struct CompiledAlternative {
 }
 
 /// The alternatives that may select events of one type.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct TypeIndex {
     always: Vec<usize>,
     /// By field number and lower-case value, for alternatives that ask for a tag or a rule name.
@@ -113,6 +114,26 @@ pub(crate) struct StoryHit {
     pub(crate) group: String,
     /// Hash of the counted value, by rule of the story.
     pub(crate) values: Vec<(u8, u64)>,
+}
+
+impl Default for RuleSet {
+    /// No rules.
+    fn default() -> Self {
+        Self {
+            stories: Vec::new(),
+            types: HashMap::new(),
+            alternatives: Vec::new(),
+            clauses: Vec::new(),
+            fact_fields: WantedFields::default(),
+            envelope: WantedFields::envelope(),
+        }
+    }
+}
+
+impl Default for TypeIndex {
+    fn default() -> Self {
+        Self { always: Vec::new(), keyed: HashMap::new(), wanted: WantedFields::envelope() }
+    }
 }
 
 impl Hits {
@@ -154,10 +175,10 @@ impl RuleSet {
         self.types.contains_key(event_type)
     }
 
-    /// The fields to read from events of this type.
+    /// The fields to read from events of this type; id and time are among them.
     #[must_use]
-    pub fn fields(&self, event_type: &str) -> Option<&WantedFields> {
-        self.types.get(event_type).map(|index| &index.wanted)
+    pub fn fields(&self, event_type: &str) -> &WantedFields {
+        self.types.get(event_type).map_or(&self.envelope, |index| &index.wanted)
     }
 
     /// Which stories select an event of this type with these fields.

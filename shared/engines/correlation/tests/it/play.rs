@@ -53,7 +53,7 @@ impl Told {
             identity: serde_json::from_value(self.identity.clone()).unwrap(),
             digests: Vec::new(),
             severity: if priority.eq_ignore_ascii_case("critical") { Severity::Critical } else { Severity::Low },
-            fields: rules.fields(self.event_type).map(|wanted| wanted.read(&whole)).unwrap_or_default(),
+            fields: rules.fields(self.event_type).read(&whole),
             summary: format!("event {}", self.id),
         }
     }

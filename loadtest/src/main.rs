@@ -1,0 +1,52 @@
+//! Load on the real correlator, with planted incidents whose ids are known beforehand.
+//!
+//! ```text
+//! loadtest latency    --rate 5000 --seconds 20    open loop: latency from the time at which an event was due
+//! loadtest throughput --events 1000000            stored events, as a ratio to reading them and doing nothing
+//! ```
+//!
+//! It starts a nats-server and a correlator of its own, in a folder of its own, and ends them. A figure without recall 1 is void:
+//! the program then exits with 1.
+#![allow(clippy::print_stdout, reason = "what it prints is its purpose")]
+
+mod latency;
+mod platform;
+mod story;
+mod throughput;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+#[derive(Debug, Parser)]
+#[command(version, about)]
+struct Command {
+    /// The correlator's binary. Default: beside this program.
+    #[arg(long, global = true)]
+    correlator: Option<PathBuf>,
+    #[command(subcommand)]
+    mode: Mode,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Mode {
+    /// Sends events on a schedule and measures from the due time to the incident.
+    Latency(latency::Options),
+    /// Stores events, then measures how fast they are correlated.
+    Throughput(throughput::Options),
+}
+
+fn main() -> anyhow::Result<ExitCode> {
+    service::install_crypto();
+    let command = Command::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let is_right = runtime.block_on(async {
+        let platform = platform::Platform::start(command.correlator.as_deref()).await?;
+        match &command.mode {
+            Mode::Latency(options) => latency::run(platform, options).await,
+            Mode::Throughput(options) => throughput::run(platform, options).await,
+        }
+    })?;
+    Ok(if is_right { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

@@ -1,0 +1,8 @@
+//! Decides which events of all phases belong together, and tells what they come to as incidents.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let about = "joins the events of all phases into incidents, and serves them over HTTP";
+    service::run::<correlator::Config, _, _>("correlator", about, correlator::start)
+}
