@@ -1,1 +1,59 @@
-//! Not built yet.
+//! The runtime sensor: what processes do, judged by rules, with pod and image in every alert.
+//!
+//! ```text
+//! kernel --ring--> decode -> process table -> container -> rules (engine) -> run.rule.matched
+//!                                                \-> run.container.started / exited
+//! drop counters -> run.events.lost
+//! recorded file --replay--> decode -> ... (the same path, without a kernel)
+//! ```
+
+mod config;
+mod container;
+mod decode;
+mod enrich;
+mod fields;
+mod host;
+mod kernel;
+mod metrics;
+mod names;
+mod pipeline;
+mod pods;
+mod process;
+mod record;
+mod rules;
+mod source;
+pub mod standalone;
+mod syscalls;
+mod wire;
+
+use service::Context;
+
+pub use config::{Config, SourceKind};
+pub use decode::{DecodeError, Kind, RawEvent, decode};
+
+/// Starts the sensor: ready once the bus is reached, rules are loaded and events flow.
+///
+/// # Errors
+/// When the kernel refuses the programs, the recording cannot be read, or no rule could be loaded.
+pub async fn start(context: Context, config: Config) -> anyhow::Result<()> {
+    let metrics = metrics::Metrics::register(&context);
+    let rules = rules::Rules::watch(&context, &config.rules)?;
+    let source = source::Source::open(&config, &rules.now())?;
+    let bus = context.connect_bus().await?;
+    let publisher = context.publisher(&bus)?;
+    let pods = pods::Pods::follow(&context, &bus);
+    let out = wire::Out { publisher, runtime: tokio::runtime::Handle::current() };
+    let pipeline = pipeline::Pipeline::new(rules, pods, metrics, config);
+    let (ready, shutdown) = (context.readiness.part("events"), context.shutdown.clone());
+    // A thread of its own: it polls the ring every few milliseconds and never waits for anything else.
+    let (done, ended) = tokio::sync::oneshot::channel();
+    std::thread::Builder::new().name("events".to_owned()).spawn(move || {
+        let result = pipeline.run(source, &out, &ready, &shutdown);
+        // The service may be gone.
+        let _ = done.send(result);
+    })?;
+    context.spawn_vital("events", async move {
+        ended.await.unwrap_or_else(|_| Err(anyhow::anyhow!("the event thread panicked")))
+    });
+    Ok(())
+}

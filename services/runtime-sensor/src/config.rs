@@ -1,0 +1,73 @@
+//! The sensor's own settings.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use service::{ConfigFault, Configuration};
+
+/// The `service` section of the sensor's configuration.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Rules files, later ones change earlier ones. Default: the rules that are built in.
+    pub rules: Vec<PathBuf>,
+    /// Where events come from. Default `ebpf`.
+    pub source: SourceKind,
+    /// Recording to play, with `source: replay`.
+    pub replay_file: Option<PathBuf>,
+    /// Bytes of the ring between kernel and sensor, a power of two from 256 KiB to 512 MiB. Default 8 MiB.
+    pub ring_bytes: u32,
+    /// Most processes in the table. Default 65536.
+    pub max_processes: usize,
+    /// Whether an event may match several rules. Default false: the first match ends it.
+    pub match_all: bool,
+    /// Most alerts of one rule a second; more are counted and left out. Default 100.
+    pub max_alerts_per_second: u32,
+    /// Whether only processes in containers are judged. Default false.
+    pub containers_only: bool,
+}
+
+/// Where events come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SourceKind {
+    /// The kernel of this machine.
+    #[default]
+    Ebpf,
+    /// A recording.
+    Replay,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            rules: Vec::new(),
+            source: SourceKind::Ebpf,
+            replay_file: None,
+            ring_bytes: 8 * 1024 * 1024,
+            max_processes: 65_536,
+            match_all: false,
+            max_alerts_per_second: 100,
+            containers_only: false,
+        }
+    }
+}
+
+impl Configuration for Config {
+    fn check(&self) -> Result<(), ConfigFault> {
+        let fault = |field, what: &str| Err(ConfigFault { field, what: what.to_owned() });
+        if !self.ring_bytes.is_power_of_two() || !(262_144..=536_870_912).contains(&self.ring_bytes) {
+            return fault("service.ring_bytes", "must be a power of two from 262144 to 536870912");
+        }
+        if !(1_024..=4_194_304).contains(&self.max_processes) {
+            return fault("service.max_processes", "must be from 1024 to 4194304");
+        }
+        match (self.source, &self.replay_file) {
+            (SourceKind::Replay, None) => {
+                fault("service.replay_file", "names the recording that `source: replay` plays")
+            }
+            (SourceKind::Ebpf, Some(_)) => fault("service.replay_file", "has no meaning without `source: replay`"),
+            _ => Ok(()),
+        }
+    }
+}

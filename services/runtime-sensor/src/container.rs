@@ -1,0 +1,135 @@
+//! From a cgroup to the container and the pod that it belongs to.
+
+use std::collections::HashMap;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use model::{ContainerId, PodUid};
+
+/// A container, as its cgroup path tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Container {
+    pub(crate) id: ContainerId,
+    pub(crate) pod: Option<PodUid>,
+    pub(crate) cgroup: String,
+}
+
+/// Finds containers by cgroup id and remembers them.
+#[derive(Debug)]
+pub(crate) struct Cgroups {
+    mount: Option<PathBuf>,
+    known: HashMap<u64, Option<Container>>,
+    max: usize,
+}
+
+impl Cgroups {
+    pub(crate) fn new() -> Self {
+        let mounts = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"].map(PathBuf::from);
+        let mount = mounts.into_iter().find(|path| path.join("cgroup.controllers").exists());
+        Self { mount, known: HashMap::new(), max: 65_536 }
+    }
+
+    /// The container of a cgroup id (an inode number of the cgroup2 tree). The process is asked first, for it is cheap; the tree is
+    /// walked when it is already gone.
+    pub(crate) fn container(&mut self, cgroup: u64, tgid: u32) -> Option<&Container> {
+        if !self.known.contains_key(&cgroup) {
+            let found = self.path(cgroup, tgid).map(|path| parse(&path));
+            // Without an answer nothing is remembered: the next event may find it.
+            let Some(container) = found else { return None };
+            if self.known.len() >= self.max {
+                self.known.clear();
+            }
+            self.known.insert(cgroup, container);
+        }
+        self.known.get(&cgroup).and_then(Option::as_ref)
+    }
+
+    fn path(&self, cgroup: u64, tgid: u32) -> Option<String> {
+        let mount = self.mount.as_deref()?;
+        let of_process = std::fs::read_to_string(format!("/proc/{tgid}/cgroup")).ok().and_then(|text| unified(&text));
+        let is_it =
+            |path: &str| mount.join(path.trim_start_matches('/')).metadata().is_ok_and(|meta| meta.ino() == cgroup);
+        of_process.filter(|path| is_it(path)).or_else(|| find(mount, mount, cgroup, 8))
+    }
+}
+
+/// The path in the cgroup2 tree: the line `0::`.
+fn unified(text: &str) -> Option<String> {
+    text.lines().find_map(|line| line.strip_prefix("0::")).map(str::to_owned)
+}
+
+fn find(mount: &Path, folder: &Path, inode: u64, depth: u32) -> Option<String> {
+    for entry in folder.read_dir().ok()?.flatten() {
+        let path = entry.path();
+        let Ok(meta) = path.symlink_metadata() else { continue };
+        if !meta.is_dir() {
+            continue;
+        }
+        if meta.ino() == inode {
+            return Some(format!("/{}", path.strip_prefix(mount).ok()?.display()));
+        }
+        let below = if depth > 0 { find(mount, &path, inode, depth.saturating_sub(1)) } else { None };
+        if below.is_some() {
+            return below;
+        }
+    }
+    None
+}
+
+/// Reads container id and pod uid from a cgroup path. `None` for a path that is no container's.
+///
+/// The id is 64 hex digits at the end of the last component, which may carry a runtime's prefix and `.scope`; the pod's component is
+/// `pod<uid>`, in systemd's form with `_` for `-` and `.slice`.
+pub(crate) fn parse(path: &str) -> Option<Container> {
+    let last = path.rsplit('/').next()?;
+    if last.starts_with("crio-conmon-") {
+        return None;
+    }
+    let name = last.strip_suffix(".scope").unwrap_or(last);
+    let id = name
+        .rsplit(['-', ':'])
+        .next()
+        .filter(|id| id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
+    let pod = path.split('/').find_map(|part| {
+        let part = part.strip_suffix(".slice").unwrap_or(part);
+        let uid = part.strip_prefix("pod").or_else(|| part.split_once("-pod").map(|(_, uid)| uid))?;
+        uid.replace('_', "-").parse::<PodUid>().ok()
+    });
+    Some(Container { id: id.parse().ok()?, pod, cgroup: path.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn knows_the_paths_of_all_drivers() {
+        let id = "0123456789abcdef".repeat(4);
+        let uid = "0b1f9c6e-2d8f-4a5e-9d27-0c7a3c1f2b3a";
+        let under = uid.replace('-', "_");
+        for (path, pod) in [
+            (format!("/kubepods/burstable/pod{uid}/{id}"), Some(uid)),
+            (format!("/kubepods/pod{uid}/{id}"), Some(uid)),
+            (
+                format!(
+                    "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{under}.slice/cri-containerd-{id}.scope"
+                ),
+                Some(uid),
+            ),
+            (format!("/kubepods.slice/kubepods-pod{under}.slice/crio-{id}.scope"), Some(uid)),
+            (format!("/system.slice/containerd.service/kubepods-pod{under}.slice:cri-containerd:{id}"), None),
+            (format!("/docker/{id}"), None),
+            (format!("/system.slice/docker-{id}.scope"), None),
+            (format!("/kubepods/besteffort/pod{}/{id}", "ab".repeat(16)), Some("abababababababababababababababab")),
+        ] {
+            let container = parse(&path).unwrap_or_else(|| panic!("{path}"));
+            assert_eq!(container.id.as_str(), id);
+            if let Some(pod) = pod {
+                assert_eq!(container.pod.unwrap().as_str(), pod, "{path}");
+            }
+        }
+        for path in ["/", "/user.slice/session-1.scope", "/kubepods/burstable", "/x/crio-conmon-0123.scope"] {
+            assert!(parse(path).is_none(), "{path}");
+        }
+    }
+}

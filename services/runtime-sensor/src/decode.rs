@@ -1,0 +1,275 @@
+//! Raw kernel events: a fixed header and length-prefixed parts. Every read is checked, for the bytes hold what processes chose.
+
+/// Layout version that this decoder reads; the kernel side writes it into each event.
+pub(crate) const VERSION: u16 = 1;
+
+/// Bytes of the header.
+#[cfg(test)]
+pub(crate) const HEADER: usize = 184;
+
+/// What an event is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A system call returned.
+    Syscall,
+    /// A process runs another program.
+    Exec,
+    /// A process was made.
+    Fork,
+    /// A process ended.
+    Exit,
+}
+
+impl Kind {
+    /// Every kind, in the order of the kernel's counters.
+    pub(crate) const ALL: [Self; 4] = [Self::Syscall, Self::Exec, Self::Fork, Self::Exit];
+
+    /// Name, for metrics and loss reports.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Syscall => "syscall",
+            Self::Exec => "exec",
+            Self::Fork => "fork",
+            Self::Exit => "exit",
+        }
+    }
+}
+
+/// One event, borrowed from the ring.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields are those of the kernel's header, see ebpf/sensor.bpf.c")]
+pub struct RawEvent<'a> {
+    pub kind: Kind,
+    /// Nanoseconds since boot.
+    pub time_ns: u64,
+    pub nr: u32,
+    pub is_truncated: bool,
+    pub has_fault: bool,
+    pub tgid: u32,
+    pub tid: u32,
+    pub ppid: u32,
+    pub uid: u32,
+    pub euid: u32,
+    pub gid: u32,
+    pub vpid: u32,
+    pub mnt_ns: u32,
+    pub pid_ns: u32,
+    pub cgroup: u64,
+    pub start_ns: u64,
+    pub cap_effective: u64,
+    pub cap_permitted: u64,
+    pub ret: i64,
+    pub args: [u64; 6],
+    pub comm: &'a [u8],
+    pub path0: Option<&'a [u8]>,
+    pub path1: Option<&'a [u8]>,
+    pub address: Option<&'a [u8]>,
+    pub argv: Option<&'a [u8]>,
+}
+
+/// Decodes one event.
+///
+/// # Errors
+/// When the bytes are no event of this version.
+pub fn decode(bytes: &[u8]) -> Result<RawEvent<'_>, DecodeError> {
+    let mut cursor = Cursor { bytes, at: 0 };
+    let version = cursor.u16()?;
+    if version != VERSION {
+        return Err(DecodeError::Version(version));
+    }
+    let kind = match cursor.u16()? {
+        0 => Kind::Syscall,
+        1 => Kind::Exec,
+        2 => Kind::Fork,
+        3 => Kind::Exit,
+        other => return Err(DecodeError::Kind(other)),
+    };
+    if cursor.u32()? as usize != bytes.len() {
+        return Err(DecodeError::Length);
+    }
+    let mut event = header(&mut cursor, kind)?;
+    while cursor.at < bytes.len() {
+        let (part, length) = (cursor.u16()?, cursor.u16()?);
+        let content = Some(cursor.take(usize::from(length))?);
+        match part {
+            1 => event.path0 = content,
+            2 => event.path1 = content,
+            3 => event.address = content,
+            4 => event.argv = content,
+            // A newer kernel side may add parts.
+            _ => {}
+        }
+    }
+    Ok(event)
+}
+
+fn header<'a>(cursor: &mut Cursor<'a>, kind: Kind) -> Result<RawEvent<'a>, DecodeError> {
+    let time_ns = cursor.u64()?;
+    let (nr, flags) = (cursor.u32()?, cursor.u32()?);
+    let (tgid, tid, ppid) = (cursor.u32()?, cursor.u32()?, cursor.u32()?);
+    let (uid, euid, gid) = (cursor.u32()?, cursor.u32()?, cursor.u32()?);
+    let (vpid, mnt_ns, pid_ns, _) = (cursor.u32()?, cursor.u32()?, cursor.u32()?, cursor.u32()?);
+    let (cgroup, start_ns) = (cursor.u64()?, cursor.u64()?);
+    let (cap_effective, cap_permitted) = (cursor.u64()?, cursor.u64()?);
+    let ret = cursor.u64()?.cast_signed();
+    let mut args = [0; 6];
+    for argument in &mut args {
+        *argument = cursor.u64()?;
+    }
+    let comm = cursor.take(16)?;
+    let comm = comm.split(|byte| *byte == 0).next().unwrap_or_default();
+    Ok(RawEvent {
+        kind,
+        time_ns,
+        nr,
+        is_truncated: flags & 1 != 0,
+        has_fault: flags & 2 != 0,
+        tgid,
+        tid,
+        ppid,
+        uid,
+        euid,
+        gid,
+        vpid,
+        mnt_ns,
+        pid_ns,
+        cgroup,
+        start_ns,
+        cap_effective,
+        cap_permitted,
+        ret,
+        args,
+        comm,
+        path0: None,
+        path1: None,
+        address: None,
+        argv: None,
+    })
+}
+
+struct Cursor<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Cursor<'a> {
+    fn take(&mut self, count: usize) -> Result<&'a [u8], DecodeError> {
+        let end = self.at.checked_add(count).ok_or(DecodeError::Length)?;
+        let taken = self.bytes.get(self.at..end).ok_or(DecodeError::Length)?;
+        self.at = end;
+        Ok(taken)
+    }
+
+    fn number<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
+        self.take(N)?.try_into().map_err(|_| DecodeError::Length)
+    }
+
+    fn u16(&mut self) -> Result<u16, DecodeError> {
+        self.number().map(u16::from_le_bytes)
+    }
+
+    fn u32(&mut self) -> Result<u32, DecodeError> {
+        self.number().map(u32::from_le_bytes)
+    }
+
+    fn u64(&mut self) -> Result<u64, DecodeError> {
+        self.number().map(u64::from_le_bytes)
+    }
+}
+
+/// Bytes are no event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// Another layout.
+    #[error("event has layout version {0}, this sensor reads {VERSION}")]
+    Version(u16),
+    /// No such kind.
+    #[error("event has the unknown kind {0}")]
+    Kind(u16),
+    /// Lengths that do not add up.
+    #[error("event is cut short or too long")]
+    Length,
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The bytes that the kernel side would write.
+    pub(crate) fn encode(event: &RawEvent<'_>) -> Vec<u8> {
+        let mut out = Vec::new();
+        let kind = Kind::ALL.iter().position(|kind| *kind == event.kind).unwrap() as u16;
+        out.extend(VERSION.to_le_bytes());
+        out.extend(kind.to_le_bytes());
+        out.extend(0_u32.to_le_bytes());
+        out.extend(event.time_ns.to_le_bytes());
+        let flags = u32::from(event.is_truncated) | u32::from(event.has_fault) << 1;
+        for number in [
+            event.nr,
+            flags,
+            event.tgid,
+            event.tid,
+            event.ppid,
+            event.uid,
+            event.euid,
+            event.gid,
+            event.vpid,
+            event.mnt_ns,
+            event.pid_ns,
+            0,
+        ] {
+            out.extend(number.to_le_bytes());
+        }
+        for number in [event.cgroup, event.start_ns, event.cap_effective, event.cap_permitted, event.ret as u64]
+            .into_iter()
+            .chain(event.args)
+        {
+            out.extend(number.to_le_bytes());
+        }
+        let mut comm = [0; 16];
+        comm[..event.comm.len()].copy_from_slice(event.comm);
+        out.extend(comm);
+        assert_eq!(out.len(), HEADER);
+        for (part, content) in [(1_u16, event.path0), (2, event.path1), (3, event.address), (4, event.argv)] {
+            if let Some(content) = content {
+                out.extend(part.to_le_bytes());
+                out.extend((content.len() as u16).to_le_bytes());
+                out.extend(content);
+            }
+        }
+        let length = (out.len() as u32).to_le_bytes();
+        out[4..8].copy_from_slice(&length);
+        out
+    }
+
+    pub(crate) fn sample() -> RawEvent<'static> {
+        let bytes = Box::leak(vec![0; HEADER].into_boxed_slice());
+        bytes[0] = 1;
+        bytes[4..8].copy_from_slice(&(HEADER as u32).to_le_bytes());
+        let mut event = decode(bytes).unwrap();
+        (event.tgid, event.tid, event.ppid, event.comm) = (42, 42, 1, b"cat");
+        event
+    }
+
+    #[test]
+    fn reads_what_the_kernel_writes() {
+        let event = RawEvent { path0: Some(b"/etc/shadow"), ret: -2, args: [1, 2, 3, 4, 5, 6], ..sample() };
+        assert_eq!(decode(&encode(&event)).unwrap(), event);
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..400), good in any::<bool>()) {
+            let mut bytes = bytes;
+            if good && bytes.len() >= 8 {
+                let length = (bytes.len() as u32).to_le_bytes();
+                bytes[..4].copy_from_slice(&[1, 0, 0, 0]);
+                bytes[4..8].copy_from_slice(&length);
+            }
+            let _ = decode(&bytes);
+        }
+    }
+}

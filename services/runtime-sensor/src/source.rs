@@ -1,0 +1,94 @@
+//! Where events come from: the kernel, or a recording.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use model::Timestamp;
+use runtime_rules::RuleSet;
+
+use crate::config::{Config, SourceKind};
+use crate::host;
+use crate::kernel::{Counted, Kernel};
+use crate::record::Reader;
+
+/// A source of events.
+#[derive(Debug)]
+pub(crate) enum Source {
+    Kernel(Box<Kernel>),
+    Recording { reader: Reader, is_over: bool },
+}
+
+impl Source {
+    pub(crate) fn open(config: &Config, rules: &RuleSet) -> anyhow::Result<Self> {
+        match (config.source, &config.replay_file) {
+            (SourceKind::Replay, Some(path)) => {
+                let reader = Reader::open(path).with_context(|| format!("cannot play {}", path.display()))?;
+                Ok(Self::Recording { reader, is_over: false })
+            }
+            _ => Ok(Self::Kernel(Box::new(Kernel::load(config.ring_bytes, rules)?))),
+        }
+    }
+
+    /// Whether events are of this machine, now: then /proc can be asked.
+    pub(crate) fn is_live(&self) -> bool {
+        matches!(self, Self::Kernel(_))
+    }
+
+    /// When the clock of the events was zero.
+    pub(crate) fn boot_time(&self) -> Timestamp {
+        match self {
+            Self::Kernel(_) => host::boot_time(),
+            Self::Recording { reader, .. } => reader.head.boot_time,
+        }
+    }
+
+    pub(crate) fn hostname(&self) -> String {
+        match self {
+            Self::Kernel(_) => host::hostname(),
+            Self::Recording { reader, .. } => reader.head.hostname.clone(),
+        }
+    }
+
+    /// Hands events to `take`; sleeps a little when there are none.
+    pub(crate) fn poll(&mut self, most: usize, mut take: impl FnMut(&[u8])) -> anyhow::Result<usize> {
+        let count = match self {
+            Self::Kernel(kernel) => kernel.poll(most, take),
+            Self::Recording { is_over: true, .. } => 0,
+            Self::Recording { reader, is_over } => {
+                let mut count = 0;
+                while count < most {
+                    let Some(event) = reader.next().context("the recording cannot be read on")? else {
+                        *is_over = true;
+                        tracing::info!("the recording is over");
+                        break;
+                    };
+                    take(&event);
+                    count += 1;
+                }
+                count
+            }
+        };
+        if count == 0 {
+            std::thread::sleep(PAUSE);
+        }
+        Ok(count)
+    }
+
+    pub(crate) fn want(&mut self, rules: &RuleSet) -> anyhow::Result<()> {
+        match self {
+            Self::Kernel(kernel) => kernel.want(rules).context("rules changed, but the kernel does not take it"),
+            Self::Recording { .. } => Ok(()),
+        }
+    }
+
+    /// The kernel's counters; zero for a recording, which cannot lose.
+    pub(crate) fn counted(&self) -> [Counted; 4] {
+        match self {
+            Self::Kernel(kernel) => kernel.counted(),
+            Self::Recording { .. } => Default::default(),
+        }
+    }
+}
+
+/// Between two looks at an empty ring. Waking the reader for each event costs twelve times as much.
+const PAUSE: Duration = Duration::from_millis(2);
