@@ -131,7 +131,7 @@ impl PolicySet {
             outcome.delete.push(object.clone());
             return;
         };
-        let mut context = Context::new(&request, snapshot, &self.expressions);
+        let mut context = Context::new(&request, snapshot, (&self.expressions, self.limits));
         context.set("target", object.clone());
         context.declare(&cleanup.context);
         match conditions.evaluate(&mut context) {

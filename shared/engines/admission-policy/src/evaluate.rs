@@ -111,8 +111,9 @@ struct Evaluation<'a> {
     context: Option<Context<'a>>,
     /// The request as CEL sees it.
     views: Views,
-    /// The object as mutations left it.
+    /// The object as mutations left it, once one has looked at it.
     object: Option<Value>,
+    changed: bool,
     outcome: Outcome,
     /// The object before an update is judged, to compare.
     prior: bool,
@@ -126,7 +127,9 @@ struct Work<'a> {
 
 /// Everything that came of a rule.
 #[derive(Default)]
-struct Result {
+struct Result<'a> {
+    /// A change of the object that is still to be made.
+    mutation: Option<Mutation<'a>>,
     judgement: Option<Judgement>,
     exceptions: Vec<String>,
     patched: Option<Value>,
@@ -134,7 +137,7 @@ struct Result {
     targets: Vec<Value>,
 }
 
-impl From<Judgement> for Result {
+impl From<Judgement> for Result<'_> {
     fn from(judgement: Judgement) -> Self {
         Self { judgement: Some(judgement), ..Self::default() }
     }
@@ -149,13 +152,15 @@ impl<'a> Evaluation<'a> {
             context: None,
             views: Views::default(),
             object: None,
+            changed: false,
             outcome: Outcome::default(),
             prior: false,
         }
     }
 
     fn finish(mut self) -> Outcome {
-        if let (Some(after), Some(before)) = (self.object.take(), self.request.object.as_ref()) {
+        let after = self.object.take().filter(|_| self.changed);
+        if let (Some(after), Some(before)) = (after, self.request.object.as_ref()) {
             self.outcome.patch = difference(before, &after);
             self.outcome.patched = Some(after);
         }
@@ -190,6 +195,7 @@ impl<'a> Evaluation<'a> {
                     context.replace_object(&object);
                 }
                 self.object = Some(object);
+                self.changed = true;
             }
             self.outcome.verdicts.push(RuleVerdict {
                 policy: Arc::clone(&policy.reference),
@@ -219,12 +225,20 @@ impl<'a> Evaluation<'a> {
             context.add_variables(&values.values);
         }
         context.declare(&work.rule.context);
-        let result = self.judge(work, &mut context);
+        let mut result = self.judge(work, &mut context);
+        if let Some(mutation) = result.mutation.take() {
+            let mut object = self.object.take().unwrap_or_else(|| self.request.subject().clone());
+            let judgement = mutation.apply(&mut object, &mut context);
+            self.changed |= judgement.status == Status::Pass;
+            self.object = Some(object);
+            result.judgement = Some(judgement);
+        }
         let missing = context.take_missing();
         context.restore(mark);
         if let Some(object) = result.patched {
             context.replace_object(&object);
             self.object = Some(object);
+            self.changed = true;
         }
         self.context = Some(context);
         let Some(judgement) = result.judgement else { return false };
@@ -271,7 +285,7 @@ impl<'a> Evaluation<'a> {
     fn take_context(&mut self) -> Context<'a> {
         let made = self.context.take();
         made.unwrap_or_else(|| {
-            let mut context = Context::new(self.request, self.snapshot, &self.set.expressions);
+            let mut context = Context::new(self.request, self.snapshot, (&self.set.expressions, self.set.limits));
             if let Some(object) = &self.object {
                 context.replace_object(object);
             }
@@ -280,7 +294,7 @@ impl<'a> Evaluation<'a> {
     }
 
     /// Preconditions, exceptions, then the rule's own work.
-    fn judge(&self, work: &Work<'a>, context: &mut Context<'a>) -> Result {
+    fn judge(&self, work: &Work<'a>, context: &mut Context<'a>) -> Result<'a> {
         if let Some(conditions) = &work.rule.preconditions {
             match conditions.evaluate(context) {
                 Err(error) => return Judgement::error("failed to evaluate preconditions", &error).into(),
@@ -311,7 +325,7 @@ impl<'a> Evaluation<'a> {
 
     /// Whether an update only keeps a violation that was there before: such an object may still be changed
     /// (`allowExistingViolations`).
-    fn was_violated_before(&self, work: &Work<'_>, result: &Result) -> bool {
+    fn was_violated_before(&self, work: &Work<'_>, result: &Result<'_>) -> bool {
         let Body::Validate(validate) = &work.rule.body else { return false };
         let failed = result.judgement.as_ref().is_some_and(|judgement| judgement.status == Status::Fail);
         // Conditions judge the change itself, so only states count.
@@ -326,7 +340,7 @@ impl<'a> Evaluation<'a> {
         prior.outcome.verdicts.iter().any(|verdict| verdict.status == Status::Fail)
     }
 
-    fn work(&self, work: &Work<'a>, exceptions: &[&Exception], context: &mut Context<'a>) -> Result {
+    fn work(&self, work: &Work<'a>, exceptions: &[&Exception], context: &mut Context<'a>) -> Result<'a> {
         let (rule, policy) = (work.rule.name.as_str(), work.policy.reference.name.as_str());
         match &work.rule.body {
             Body::Validate(Validate { check: Check::PodSecurity(check), .. }) => {
@@ -356,9 +370,8 @@ impl<'a> Evaluation<'a> {
                     let (judgement, targets) = mutation.apply_to_targets(context);
                     return Result { targets, ..judgement.into() };
                 }
-                let Some(object) = self.pattern_object() else { return Result::default() };
-                let (judgement, patched) = mutation.apply(object, context);
-                Result { patched, ..judgement.into() }
+                let applies = self.pattern_object().is_some();
+                Result { mutation: applies.then_some(mutation), ..Result::default() }
             }
             Body::Generate(rule) => {
                 let (judgement, generated) = generate(rule, context);

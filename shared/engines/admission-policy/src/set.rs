@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::cel::{Binding, CelCompiler, CelException, CelPolicy};
 use crate::cleanup::CleanupPolicy;
 use crate::context::ExpressionCache;
+use crate::limits::Limits;
 use crate::policy::compile::{Compiler, decode};
 use crate::policy::compiled::Policy;
 use crate::policy::exception::Exception;
@@ -24,6 +25,7 @@ pub struct PolicySet {
     pub(crate) bindings: Vec<Binding>,
     pub(crate) cleanup: Vec<CleanupPolicy>,
     pub(crate) expressions: ExpressionCache,
+    pub(crate) limits: Limits,
     index: Index,
 }
 
@@ -57,6 +59,13 @@ impl PolicySet {
             loader.file(file.as_ref(), text.as_ref());
         }
         loader.finish()
+    }
+
+    /// The set with other limits than the default ones.
+    #[must_use]
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
     }
 
     /// The policies in the set.

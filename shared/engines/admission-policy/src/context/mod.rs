@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use crate::limits::Limits;
 use crate::request::{Operation, Request};
 use crate::snapshot::{MissingFact, Snapshot};
 
@@ -59,6 +60,7 @@ pub(crate) struct Context<'a> {
     /// `images` belongs to the object as it is now.
     images_known: bool,
     language: jmespath::Context<'static>,
+    limits: Limits,
     missing: Vec<MissingFact>,
 }
 
@@ -78,7 +80,11 @@ pub(crate) struct Mark {
 
 impl<'a> Context<'a> {
     /// The variables at the start of a request.
-    pub(crate) fn new(request: &Request, snapshot: &'a Snapshot, expressions: &'a ExpressionCache) -> Self {
+    pub(crate) fn new(
+        request: &Request,
+        snapshot: &'a Snapshot,
+        (expressions, limits): (&'a ExpressionCache, Limits),
+    ) -> Self {
         let mut root = Map::new();
         root.insert("request".to_owned(), request.to_json());
         let account =
@@ -103,7 +109,8 @@ impl<'a> Context<'a> {
             deleting: request.operation == Operation::Delete,
             kind: request.kind.kind.clone(),
             images_known: false,
-            language: query::language(request.received_at, &request.uid),
+            language: query::language(request.received_at, &request.uid, limits),
+            limits,
             missing: Vec::new(),
         };
         if let Some(values) = &snapshot.values {
@@ -173,6 +180,15 @@ impl<'a> Context<'a> {
         self.images_known = false;
     }
 
+    /// Edits `request.object` in place, for good.
+    pub(crate) fn edit_object(&mut self, edit: impl FnOnce(&mut Value)) {
+        let request = self.root.get_mut("request").and_then(Value::as_object_mut);
+        if let Some(object) = request.and_then(|request| request.get_mut("object")) {
+            edit(object);
+        }
+        self.images_known = false;
+    }
+
     /// Computes `images`, which few policies ask for.
     fn load_images(&mut self) {
         if std::mem::replace(&mut self.images_known, true) {
@@ -206,6 +222,11 @@ impl<'a> Context<'a> {
                 self.deferred.push(Deferred { entry, loaded_at: None, failure: None });
             }
         }
+    }
+
+    /// How far the evaluation may go.
+    pub(crate) fn limits(&self) -> Limits {
+        self.limits
     }
 
     /// The facts at hand.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::{Context, EvaluationError};
+use crate::limits::Limits;
 use crate::yaml;
 
 /// A compiled query.
@@ -35,13 +36,15 @@ impl ExpressionCache {
 const MAX_LOAD_DEPTH: usize = 32;
 
 /// The language's context for one request: its time, and a random source seeded by the request.
-pub(super) fn language(now: Option<model::Timestamp>, seed: &str) -> jmespath::Context<'static> {
+pub(super) fn language(now: Option<model::Timestamp>, seed: &str, limits: Limits) -> jmespath::Context<'static> {
+    let limits = jmespath::Limits { max_steps: limits.max_query_steps, ..jmespath::Limits::default() };
     let bytes = seed
         .bytes()
         .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
     jmespath::Context::new(now.unwrap_or(model::Timestamp::from_nanos(0)))
         .with_environment(&Lent)
         .with_random_seed(bytes)
+        .with_limits(limits)
 }
 
 impl Context<'_> {

@@ -10,8 +10,6 @@ use crate::value::go_text;
 
 /// Rounds of substitution in one text; more means that variables produce each other.
 const MAX_ROUNDS: usize = 64;
-/// Longest text that substitution may produce.
-const MAX_TEXT: usize = 4 << 20;
 /// Deepest value that is walked.
 const MAX_DEPTH: usize = 128;
 
@@ -136,7 +134,7 @@ impl Context<'_> {
                     other => out.push_str(&jmespath::go_json::render(other)),
                 }
                 from = variable.end;
-                if out.len() > MAX_TEXT {
+                if out.len() > self.limits.max_text_bytes {
                     return Err(EvaluationError::new(format!("the text at path {path} grows too long")));
                 }
             }

@@ -9,7 +9,7 @@ fn with<T>(object: Value, entries: &Value, run: impl FnOnce(&mut Context<'_>) ->
     let snapshot = Snapshot { biotope: json!({"incidents": {}}), ..Snapshot::default() };
     let cache = ExpressionCache::default();
     let entries = compile_entries(entries.as_array().unwrap()).unwrap();
-    let mut context = Context::new(&request, &snapshot, &cache);
+    let mut context = Context::new(&request, &snapshot, (&cache, Limits::default()));
     context.declare(&entries);
     run(&mut context)
 }

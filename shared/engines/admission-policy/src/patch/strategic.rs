@@ -5,15 +5,22 @@ use serde_json::{Map, Value};
 use super::merge_keys::{self, ListMerge};
 
 /// `object` with `patch` merged into it.
+#[cfg(test)]
 pub(crate) fn merge(object: &Value, patch: &Value) -> Value {
-    let text = |key| object.get(key).or_else(|| patch.get(key)).and_then(Value::as_str).unwrap_or_default();
-    let place =
-        Place { kind: text("kind"), built_in: merge_keys::is_built_in(text("apiVersion")), parent: "", name: "" };
     let mut merged = object.clone();
-    if let (Value::Object(own), Value::Object(change)) = (&mut merged, patch) {
-        map(own, change, place);
-    }
+    merge_into(&mut merged, patch);
     merged
+}
+
+/// Merges `patch` into `object`; whether that changed anything.
+pub(crate) fn merge_into(object: &mut Value, patch: &Value) -> bool {
+    let text = |key| object.get(key).or_else(|| patch.get(key)).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let (kind, api_version) = (text("kind"), text("apiVersion"));
+    let place = Place { kind: &kind, built_in: merge_keys::is_built_in(&api_version), parent: "", name: "" };
+    match (object, patch) {
+        (Value::Object(own), Value::Object(change)) => map(own, change, place),
+        _ => false,
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -34,47 +41,59 @@ impl<'a> Place<'a> {
     }
 }
 
-fn map(own: &mut Map<String, Value>, change: &Map<String, Value>, place: Place<'_>) {
+fn map(own: &mut Map<String, Value>, change: &Map<String, Value>, place: Place<'_>) -> bool {
     let directive = change.get("$patch").and_then(Value::as_str);
     if directive == Some("replace") {
-        own.clear();
-        own.extend(change.iter().filter(|(key, _)| *key != "$patch").map(|(key, value)| (key.clone(), value.clone())));
-        return;
+        let kept = change.iter().filter(|(key, _)| *key != "$patch");
+        let new: Map<String, Value> = kept.map(|(key, value)| (key.clone(), value.clone())).collect();
+        return set(own, new);
     }
+    let mut changed = false;
     for (key, value) in change.iter().filter(|(key, _)| *key != "$patch") {
         let deleted = value.get("$patch").and_then(Value::as_str) == Some("delete");
         if value.is_null() || (deleted && value.is_object()) {
-            own.shift_remove(key);
+            changed |= own.shift_remove(key).is_some();
             continue;
         }
         match own.get_mut(key) {
-            Some(own) => merge_into(own, value, place.below(key)),
+            Some(own) => changed |= value_into(own, value, place.below(key)),
             None => {
                 own.insert(key.clone(), without_directives(value));
+                changed = true;
             }
         }
     }
+    changed
 }
 
-fn merge_into(own: &mut Value, change: &Value, place: Place<'_>) {
+/// Puts `new` in place of `own`; whether they differ.
+fn set<T: PartialEq>(own: &mut T, new: T) -> bool {
+    let changed = *own != new;
+    *own = new;
+    changed
+}
+
+fn value_into(own: &mut Value, change: &Value, place: Place<'_>) -> bool {
     match (&mut *own, change) {
         (Value::Object(own), Value::Object(change)) => map(own, change, place),
-        (Value::Array(own), Value::Array(change)) => *own = list(std::mem::take(own), change, place),
-        _ => *own = without_directives(change),
+        (Value::Array(own), Value::Array(change)) => list(own, change, place),
+        _ => set(own, without_directives(change)),
     }
 }
 
-fn list(own: Vec<Value>, change: &[Value], place: Place<'_>) -> Vec<Value> {
+fn list(own: &mut Vec<Value>, change: &[Value], place: Place<'_>) -> bool {
     match place.list() {
-        ListMerge::Replace => change.iter().map(without_directives).collect(),
+        ListMerge::Replace => set(own, change.iter().map(without_directives).collect()),
         ListMerge::Set => {
             let mut new: Vec<Value> = change.iter().filter(|item| !own.contains(item)).cloned().collect();
-            new.extend(own);
-            new
+            let changed = !new.is_empty();
+            new.append(own);
+            *own = new;
+            changed
         }
         ListMerge::ByKeys(keys) => {
             if change.iter().any(|item| item.get("$patch").and_then(Value::as_str) == Some("replace")) {
-                return change.iter().filter(|item| item.get("$patch").is_none()).cloned().collect();
+                return set(own, change.iter().filter(|item| item.get("$patch").is_none()).cloned().collect());
             }
             by_keys(own, change, keys, place)
         }
@@ -82,28 +101,37 @@ fn list(own: Vec<Value>, change: &[Value], place: Place<'_>) -> Vec<Value> {
 }
 
 /// The patch's items first, merged with those they name, then the items that the patch does not name.
-fn by_keys(mut own: Vec<Value>, change: &[Value], keys: &[&str], place: Place<'_>) -> Vec<Value> {
+fn by_keys(own: &mut Vec<Value>, change: &[Value], keys: &[&str], place: Place<'_>) -> bool {
     let mut out: Vec<Value> = Vec::with_capacity(own.len() + change.len());
+    let mut changed = false;
     for item in change {
-        let found = own.iter().position(|one| same(one, item, keys)).map(|index| own.remove(index));
+        let at = own.iter().position(|one| same(one, item, keys));
+        // Taken from anywhere but the front, an item changes its place.
+        changed |= at.is_some_and(|at| at > 0);
+        let found = at.map(|at| own.remove(at));
         if item.get("$patch").and_then(Value::as_str) == Some("delete") {
+            changed |= found.is_some();
             continue;
         }
         // A patch may name one item several times; later ones add to what the earlier made.
         if let Some(earlier) = out.iter_mut().find(|one| same(one, item, keys)) {
-            merge_into(earlier, item, place);
+            changed |= value_into(earlier, item, place);
             continue;
         }
         match found {
             Some(mut one) => {
-                merge_into(&mut one, item, place);
+                changed |= value_into(&mut one, item, place);
                 out.push(one);
             }
-            None => out.push(without_directives(item)),
+            None => {
+                out.push(without_directives(item));
+                changed = true;
+            }
         }
     }
-    out.extend(own);
-    out
+    out.append(own);
+    *own = out;
+    changed
 }
 
 fn same(left: &Value, right: &Value, keys: &[&str]) -> bool {

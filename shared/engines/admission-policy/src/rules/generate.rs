@@ -3,16 +3,13 @@
 use serde_json::{Map, Value, json};
 
 use super::Judgement;
-use super::validate::elements;
+use super::validate::{check_length, elements};
 use crate::context::{Context, EvaluationError};
 use crate::outcome::Status;
 use crate::policy::compiled::{Generate, GenerateItem};
 use crate::policy::schema;
 use crate::policy::selector::{Labels, Selector};
 use crate::snapshot::MissingFact;
-
-/// Objects that one rule may make for one request.
-const MAX_OBJECTS: usize = 1_000;
 
 /// Makes the objects of a rule. They carry no ownership labels; whoever writes them adds those.
 pub(crate) fn generate<'r>(rule: &'r Generate, context: &mut Context<'r>) -> (Judgement, Vec<Value>) {
@@ -38,6 +35,7 @@ fn for_each<'r>(
 ) -> Result<(), EvaluationError> {
     let Some(list) = &item.list else { return one(item, made, context) };
     let list = elements(list, context)?;
+    check_length(&list, context)?;
     let mark = context.mark();
     for (index, element) in list.iter().enumerate() {
         context.restore(mark);
@@ -70,7 +68,7 @@ fn one<'r>(item: &'r GenerateItem, made: &mut Vec<Value>, context: &mut Context<
     } else {
         made.push(from_data(&raw, present("data").unwrap_or(&Value::Null)));
     }
-    if made.len() > MAX_OBJECTS {
+    if made.len() > context.limits().max_generated_objects {
         return Err(EvaluationError::new("the rule generates too many objects"));
     }
     Ok(())

@@ -1,9 +1,11 @@
 //! `mutate`: changes of the object in the request, and of existing objects.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use super::Judgement;
-use super::validate::{add_foreach_values, elements};
+use super::validate::{add_foreach_values, check_length, elements};
 use crate::context::{Context, EvaluationError};
 use crate::outcome::Status;
 use crate::patch::{anchors, json_patch, strategic};
@@ -12,9 +14,6 @@ use crate::policy::schema;
 use crate::policy::selector::{Labels, Selector};
 use crate::value::wildcard;
 
-/// Elements that one `foreach` may visit.
-const MAX_ELEMENTS: usize = 10_000;
-
 /// One mutation at work.
 pub(crate) struct Mutation<'r> {
     pub(crate) rule: &'r str,
@@ -22,18 +21,33 @@ pub(crate) struct Mutation<'r> {
     pub(crate) mutate: &'r Mutate,
 }
 
-enum Changed {
-    Yes(Value),
-    No(String),
+/// What a change did: it is repeated on `request.object`.
+enum Edit {
+    Merge(Value),
+    Replace(Value),
 }
 
 impl<'r> Mutation<'r> {
-    /// Changes `object`; the changed object comes with the judgement when it passed.
-    pub(crate) fn apply(&self, object: &Value, context: &mut Context<'r>) -> (Judgement, Option<Value>) {
-        match self.change(&self.mutate.change, object, 0, context) {
-            Ok(Changed::Yes(object)) => (Judgement::new(Status::Pass, success(&object)), Some(object)),
-            Ok(Changed::No(why)) => (Judgement::new(Status::Skip, why), None),
-            Err(error) => (Judgement::new(Status::Error, error.message), None),
+    /// Changes `object`, and `request.object` with it. An object whose change fails stays as it was.
+    pub(crate) fn apply(&self, object: &mut Value, context: &mut Context<'r>) -> Judgement {
+        let result = match &self.mutate.change {
+            Change::ForEach(items) => self.for_each_on_request(items, object, context),
+            change => self.change(change, object, 0, context).map(|edit| {
+                context.edit_object(|own| repeat(edit.as_slice(), own));
+                !edit.is_empty()
+            }),
+        };
+        match result {
+            Ok(true) => Judgement::new(Status::Pass, success(object)),
+            Ok(false) => Judgement::new(Status::Skip, self.nothing()),
+            Err(error) => Judgement::new(Status::Error, error.message),
+        }
+    }
+
+    fn nothing(&self) -> &'static str {
+        match &self.mutate.change {
+            Change::ForEach(_) => "0 elements processed",
+            Change::StrategicMerge(_) | Change::JsonPatch { .. } => "no patches applied",
         }
     }
 
@@ -44,19 +58,17 @@ impl<'r> Mutation<'r> {
         for target in &self.mutate.targets {
             let found = match find_targets(target, context) {
                 Ok(found) => found,
-                Err(error) => {
-                    return (Judgement::error("failed to load targets", &error), patched);
-                }
+                Err(error) => return (Judgement::error("failed to load targets", &error), patched),
             };
-            for object in found {
+            for mut object in found {
                 let mark = context.mark();
                 context.set("target", object.clone());
-                let outcome = self.apply_to_target(target, &object, context);
+                let judgement = self.apply_to_target(target, &mut object, context);
                 context.restore(mark);
-                match outcome {
-                    (judgement, Some(object)) if judgement.status == Status::Pass => patched.push(object),
-                    (judgement, _) if judgement.status == Status::Error => return (judgement, patched),
-                    (judgement, _) => skipped = Some(judgement),
+                match judgement.status {
+                    Status::Pass => patched.push(object),
+                    Status::Error => return (judgement, patched),
+                    Status::Fail | Status::Skip | Status::Warn => skipped = Some(judgement),
                 }
             }
         }
@@ -67,85 +79,107 @@ impl<'r> Mutation<'r> {
         }
     }
 
-    fn apply_to_target(
-        &self,
-        target: &'r Target,
-        object: &Value,
-        context: &mut Context<'r>,
-    ) -> (Judgement, Option<Value>) {
+    fn apply_to_target(&self, target: &'r Target, object: &mut Value, context: &mut Context<'r>) -> Judgement {
         context.declare(&target.context);
         if let Some(conditions) = &target.preconditions {
             match conditions.evaluate(context) {
-                Err(error) => return (Judgement::error("failed to evaluate preconditions", &error), None),
-                Ok((false, _)) => return (Judgement::new(Status::Skip, "target preconditions not met"), None),
+                Err(error) => return Judgement::error("failed to evaluate preconditions", &error),
+                Ok((false, _)) => return Judgement::new(Status::Skip, "target preconditions not met"),
                 Ok((true, _)) => {}
             }
         }
-        self.apply(object, context)
+        match self.change(&self.mutate.change, object, 0, context) {
+            Ok(edits) if edits.is_empty() => Judgement::new(Status::Skip, self.nothing()),
+            Ok(_) => Judgement::new(Status::Pass, success(object)),
+            Err(error) => Judgement::new(Status::Error, error.message),
+        }
     }
 
+    /// Makes one change; what was done comes back, or nothing when the object stays as it is.
     fn change(
         &self,
         change: &'r Change,
-        object: &Value,
+        object: &mut Value,
         nesting: usize,
         context: &mut Context<'r>,
-    ) -> Result<Changed, EvaluationError> {
+    ) -> Result<Vec<Edit>, EvaluationError> {
         let substituted = |error: EvaluationError| error.within("variable substitution failed");
-        let patched = match change {
-            Change::StrategicMerge(patch) => merge(object, &context.substitute(patch).map_err(substituted)?)?,
-            Change::JsonPatch { parsed: Some(operations), .. } => {
-                json_patch::apply(object, operations).map_err(failed)?
-            }
+        let operations = match change {
+            Change::StrategicMerge(patch) => return merge(object, &context.substitute(patch).map_err(substituted)?),
+            Change::ForEach(items) => return self.for_each(items, object, nesting, context),
+            Change::JsonPatch { parsed: Some(operations), .. } => Cow::Borrowed(operations),
             Change::JsonPatch { text, parsed: None } => {
                 let text = context.substitute_text(text).map_err(substituted)?;
-                let operations = json_patch::parse(&text);
-                operations.and_then(|operations| json_patch::apply(object, &operations)).map_err(failed)?
+                Cow::Owned(json_patch::parse(&text).map_err(failed)?)
             }
-            Change::ForEach(items) => return self.for_each(items, object, nesting, context),
         };
-        Ok(if patched == *object { Changed::No("no patches applied".to_owned()) } else { Changed::Yes(patched) })
+        let patched = json_patch::apply(object, &operations).map_err(failed)?;
+        if patched == *object {
+            return Ok(Vec::new());
+        }
+        *object = patched;
+        Ok(vec![Edit::Replace(object.clone())])
+    }
+
+    /// `foreach` on the object of the request: each entry sees what the one before made.
+    fn for_each_on_request(
+        &self,
+        items: &'r [ForEachMutation],
+        object: &mut Value,
+        context: &mut Context<'r>,
+    ) -> Result<bool, EvaluationError> {
+        let before = object.clone();
+        let mut changed = false;
+        for item in items {
+            match self.for_each(std::slice::from_ref(item), object, 0, context) {
+                Ok(edits) => {
+                    changed |= !edits.is_empty();
+                    context.edit_object(|own| repeat(&edits, own));
+                }
+                Err(error) => {
+                    context.replace_object(&before);
+                    *object = before;
+                    return Err(error);
+                }
+            }
+        }
+        Ok(changed)
     }
 
     fn for_each(
         &self,
         items: &'r [ForEachMutation],
-        object: &Value,
+        object: &mut Value,
         nesting: usize,
         context: &mut Context<'r>,
-    ) -> Result<Changed, EvaluationError> {
-        let mut object = object.clone();
-        let mut applied = 0;
+    ) -> Result<Vec<Edit>, EvaluationError> {
+        let mut edits = Vec::new();
         for item in items {
             let list = elements(&item.list, context)
                 .map_err(|error| error.within(&format!("failed to evaluate list {}", item.list)))?;
+            check_length(&list, context)?;
             let mark = context.mark();
-            let result = self.elements(item, &list, &mut object, (nesting, context));
+            let result = self.elements(item, &list, object, (nesting, context));
             context.restore(mark);
-            if result.map_err(|error| error.within("failed to mutate elements"))? {
-                applied += 1;
-            }
+            edits.extend(result.map_err(|error| error.within("failed to mutate elements"))?);
         }
-        if applied == 0 {
-            return Ok(Changed::No(format!("{applied} elements processed")));
-        }
-        Ok(Changed::Yes(object))
+        Ok(edits)
     }
 
-    /// Changes the object once for each element; whether any element was worked on.
+    /// Changes the object once for each element.
     fn elements(
         &self,
         item: &'r ForEachMutation,
         list: &[Value],
         object: &mut Value,
         (nesting, context): (usize, &mut Context<'r>),
-    ) -> Result<bool, EvaluationError> {
-        let mut order: Vec<(usize, &Value)> = list.iter().enumerate().take(MAX_ELEMENTS).collect();
+    ) -> Result<Vec<Edit>, EvaluationError> {
+        let mut order: Vec<(usize, &Value)> = list.iter().enumerate().collect();
         if item.descending {
             order.reverse();
         }
         let mark = context.mark();
-        let mut worked = false;
+        let mut edits = Vec::new();
         for (index, element) in order {
             if element.is_null() {
                 continue;
@@ -160,19 +194,29 @@ impl<'r> Mutation<'r> {
                     continue;
                 }
             }
-            if let Changed::Yes(changed) = self.change(&item.change, object, nesting + 1, context)? {
-                *object = changed;
-                worked = true;
-            }
+            edits.extend(self.change(&item.change, object, nesting + 1, context)?);
         }
-        Ok(worked)
+        Ok(edits)
     }
 }
 
-fn merge(object: &Value, patch: &Value) -> Result<Value, EvaluationError> {
+fn repeat(edits: &[Edit], object: &mut Value) {
+    // A replacement makes what came before it moot.
+    let last = edits.iter().rposition(|edit| matches!(edit, Edit::Replace(_))).unwrap_or(0);
+    for edit in edits.iter().skip(last) {
+        match edit {
+            Edit::Merge(patch) => {
+                strategic::merge_into(object, patch);
+            }
+            Edit::Replace(whole) => object.clone_from(whole),
+        }
+    }
+}
+
+fn merge(object: &mut Value, patch: &Value) -> Result<Vec<Edit>, EvaluationError> {
     match anchors::resolve(patch, object) {
-        Ok(patch) => Ok(strategic::merge(object, &patch)),
-        Err(anchors::Unmet::Condition(_) | anchors::Unmet::Global(_)) => Ok(object.clone()),
+        Ok(patch) if strategic::merge_into(object, &patch) => Ok(vec![Edit::Merge(patch)]),
+        Ok(_) | Err(anchors::Unmet::Condition(_) | anchors::Unmet::Global(_)) => Ok(Vec::new()),
         Err(broken @ anchors::Unmet::Broken(_)) => {
             Err(failed(format!("failed to preProcess rule: {}", broken.reason())))
         }

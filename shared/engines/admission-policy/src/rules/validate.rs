@@ -10,9 +10,6 @@ use crate::outcome::Status;
 use crate::pattern::{self, Mismatch, Pattern};
 use crate::policy::compiled::{Check, ForEach, Template, Validate};
 
-/// Elements that one `foreach` may visit.
-const MAX_ELEMENTS: usize = 100_000;
-
 /// One validation at work.
 pub(crate) struct Validation<'r, 'o> {
     pub(crate) rule: &'r str,
@@ -157,6 +154,9 @@ impl<'r> Validation<'r, '_> {
         let mut applied = 0;
         for item in items {
             let Ok(elements) = elements(&item.list, context) else { continue };
+            if let Err(error) = check_length(&elements, context) {
+                return Judgement::error("failed to process foreach", &error);
+            }
             let mark = context.mark();
             let result = self.elements(item, &elements, nesting, context);
             context.restore(mark);
@@ -181,7 +181,7 @@ impl<'r> Validation<'r, '_> {
     ) -> Result<usize, Judgement> {
         let mark = context.mark();
         let mut applied = 0;
-        for (index, element) in elements.iter().enumerate().take(MAX_ELEMENTS) {
+        for (index, element) in elements.iter().enumerate() {
             if element.is_null() {
                 continue;
             }
@@ -232,10 +232,22 @@ impl<'r> Validation<'r, '_> {
 /// The elements of a `foreach` list; a single value is a list of one.
 pub(crate) fn elements(list: &str, context: &mut Context<'_>) -> Result<Vec<Value>, EvaluationError> {
     let list = if is_dynamic(&Value::from(list)) { context.substitute_text(list)? } else { list.to_owned() };
-    Ok(match context.query(&list)? {
-        Value::Array(items) => items,
-        other => vec![other],
-    })
+    match context.query(&list)? {
+        Value::Array(items) => Ok(items),
+        other => Ok(vec![other]),
+    }
+}
+
+/// Refuses lists that are too long to visit.
+pub(crate) fn check_length(elements: &[Value], context: &Context<'_>) -> Result<(), EvaluationError> {
+    let most = context.limits().max_foreach_elements;
+    if elements.len() > most {
+        return Err(EvaluationError::new(format!(
+            "the list has {} elements, and at most {most} are visited",
+            elements.len()
+        )));
+    }
+    Ok(())
 }
 
 /// Values that stand for variables of one element (a values file).

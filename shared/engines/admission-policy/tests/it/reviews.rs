@@ -126,3 +126,12 @@ fn an_update_may_keep_a_violation_that_was_there() {
     assert!(update("a:latest", "b:latest").allowed);
     assert!(!update("a:1", "b:latest").allowed);
 }
+
+#[test]
+fn a_list_that_is_too_long_is_an_error_not_a_pass() {
+    let limits = admission_policy::Limits { max_foreach_elements: 0, ..admission_policy::Limits::default() };
+    let request = Request::from_review(&review("web", "default", "nginx:1")).unwrap();
+    let outcome = set().with_limits(limits).evaluate(&request, &quiet());
+    assert_eq!(outcome.verdicts[1].status, Status::Error);
+    assert!(!outcome.allowed);
+}
