@@ -10,9 +10,64 @@
 //! The set is immutable; load a new one and swap it. Everything that policies may look up is in the [`Snapshot`]; what an
 //! evaluation needed and did not find is in [`Outcome::missing_facts`], so the caller gathers it and evaluates again.
 //!
+//! ```
+//! use admission_policy::{PolicySet, Request, Snapshot};
+//! use serde_json::json;
+//!
+//! let policy = "
+//! apiVersion: kyverno.io/v1
+//! kind: ClusterPolicy
+//! metadata: {name: require-team}
+//! spec:
+//!   validationFailureAction: Enforce
+//!   rules:
+//!   - name: team
+//!     match: {any: [{resources: {kinds: [Pod]}}]}
+//!     validate:
+//!       message: every pod names its team
+//!       pattern: {metadata: {labels: {team: '?*'}}}
+//! ";
+//! let (set, faults) = PolicySet::load([("team.yaml", policy)]);
+//! assert!(faults.is_empty());
+//! let review = json!({"request": {"uid": "1", "operation": "CREATE", "kind": {"group": "", "version": "v1", "kind": "Pod"},
+//!     "object": {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}}}});
+//! let request = Request::from_review(&review)?;
+//! let outcome = set.evaluate(&request, &Snapshot::default());
+//! assert!(!outcome.allowed);
+//! assert!(outcome.message.contains("every pod names its team"));
+//! # Ok::<(), admission_policy::ReviewError>(())
+//! ```
+//!
+//! # For a webhook
+//! * The mutating webhook evaluates [`Stage::Mutate`] and [`Stage::VerifyImages`] and answers with [`Outcome::review`]; the
+//!   validating one evaluates [`Stage::Validate`]. [`Stage::Generate`] and [`RuleVerdict::targets`] are for a controller that
+//!   writes objects after the request went through, as are [`PolicySet::cleanup_schedules`] and [`PolicySet::clean_up`].
+//! * A background scan sets [`Request::background`]: conditions on users and operations are left out.
+//! * A rule whose fact is missing ends in [`Status::Error`]; whether that refuses depends on its `failurePolicy`. Gather
+//!   [`Outcome::missing_facts`] and evaluate again, or answer at once.
+//! * [`Limits`] bound lists, texts and queries of one evaluation; hostile policies and objects end in errors.
+//!
 //! # Facts of the platform
 //! Policies see [`Snapshot::biotope`] as the variable `biotope`: `biotope.images."<digest or reference>"` (scan facts),
-//! `biotope.incidents."<digest>"` (open incidents), `biotope.secrets."<namespace/name>"` (provenance).
+//! `biotope.incidents."<digest>"` (open incidents), `biotope.secrets."<namespace/name>"` (provenance). An image that nobody
+//! scanned is no key of `biotope.images`: a rule that asks for it without `||` or a default ends in an error, so it fails
+//! closed. A rule that refuses images under an open incident:
+//!
+//! ```yaml
+//! foreach:
+//! - list: request.object.spec.containers
+//!   context:
+//!   - name: digest
+//!     variable: {jmesPath: 'biotope.images."{{ element.image }}".digest'}
+//!   deny:
+//!     conditions:
+//!       all: [{key: "{{ digest }}", operator: AnyIn, value: "{{ biotope.incidents.keys(@) }}"}]
+//! ```
+//!
+//! # Traps
+//! * A condition anchor `(key)` that does not hold skips the element or the rule; it never refuses.
+//! * A mismatch beside an anchored key that no element has is an error, not a violation: Kyverno cannot judge it either.
+//! * Merging moves the list items that a patch names to the front, so `foreach` merges go backwards through their list.
 
 #![warn(missing_docs)]
 #![deny(clippy::expect_used, clippy::indexing_slicing, clippy::unwrap_used, clippy::panic)]

@@ -117,7 +117,7 @@ impl ResourceRule {
         let namespaced = !request.namespace.is_empty() && request.kind.kind != "Namespace";
         one(&self.groups, &request.kind.group)
             && one(&self.versions, &request.kind.version)
-            && (one(&self.operations, request.operation.as_str()) || request.background)
+            && (self.operations.is_empty() || one(&self.operations, request.operation.as_str()) || request.background)
             && (self.names.is_empty() || self.names.contains(&request.name))
             && match self.scope.as_str() {
                 "Cluster" => !namespaced,

@@ -11,5 +11,6 @@ mod cel;
 mod corpus;
 mod laws;
 mod loading;
+mod platform;
 mod reviews;
 mod rules;
