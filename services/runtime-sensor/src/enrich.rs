@@ -14,6 +14,8 @@ use crate::syscalls::Syscall;
 #[derive(Debug)]
 pub(crate) struct Enriched<'a> {
     pub(crate) raw: &'a RawEvent<'a>,
+    /// Its type.
+    pub(crate) event_type: runtime_rules::EventType,
     /// `evt.type`
     pub(crate) name: &'static str,
     pub(crate) time: Timestamp,

@@ -1,6 +1,6 @@
 //! The fields of an event, computed when a rule asks for them.
 
-use runtime_rules::{Event, Field, FieldId, Value};
+use runtime_rules::{Event, EventType, FieldArgument, FieldId, Value};
 
 use crate::decode::Kind;
 use crate::enrich::{Address, Enriched};
@@ -8,11 +8,16 @@ use crate::names;
 use crate::process::Process;
 
 impl Event for Enriched<'_> {
-    fn event_type(&self) -> &str {
-        self.name
+    fn event_type(&self) -> EventType {
+        self.event_type
     }
 
-    fn field(&self, field: &Field) -> Option<Value<'_>> {
+    fn timestamp_ns(&self) -> u64 {
+        u64::try_from(self.time.as_nanos()).unwrap_or(0)
+    }
+
+    fn field(&self, field: FieldId, argument: Option<&FieldArgument>) -> Option<Value<'_>> {
+        let field = &Asked { id: field, argument };
         self.of_event(field)
             .or_else(|| self.of_process(field))
             .or_else(|| self.of_file(field))
@@ -20,8 +25,24 @@ impl Event for Enriched<'_> {
     }
 }
 
+/// A field as a rule asks for it.
+struct Asked<'a> {
+    id: FieldId,
+    argument: Option<&'a FieldArgument>,
+}
+
+impl Asked<'_> {
+    fn index(&self) -> Option<u32> {
+        self.argument.and_then(FieldArgument::index)
+    }
+
+    fn text(&self) -> Option<&str> {
+        self.argument.map(FieldArgument::text)
+    }
+}
+
 impl Enriched<'_> {
-    fn of_event(&self, field: &Field) -> Option<Value<'_>> {
+    fn of_event(&self, field: &Asked<'_>) -> Option<Value<'_>> {
         Some(match field.id {
             FieldId::EvtType | FieldId::SyscallType => Value::text(self.name),
             FieldId::EvtNum => Value::Number(self.number.cast_signed()),
@@ -39,7 +60,7 @@ impl Enriched<'_> {
             FieldId::EvtIsOpenExec => {
                 Value::Boolean(self.is_open() && self.open_flags() & 0o100 != 0 && self.mode() & 0o111 != 0)
             }
-            FieldId::EvtArg => return self.argument(field.argument.as_deref()?).map(Value::owned),
+            FieldId::EvtArg => return self.argument(field.text()?).map(Value::owned),
             FieldId::EvtArgs => Value::owned(self.arguments()),
             FieldId::UserUid => Value::Number(self.raw.uid.into()),
             FieldId::UserName => Value::text(self.users.name(self.raw.uid)?),
@@ -54,7 +75,7 @@ impl Enriched<'_> {
         })
     }
 
-    fn of_process(&self, field: &Field) -> Option<Value<'_>> {
+    fn of_process(&self, field: &Asked<'_>) -> Option<Value<'_>> {
         let process = self.process;
         let parent = || self.ancestors.first().copied();
         Some(match field.id {
@@ -67,7 +88,7 @@ impl Enriched<'_> {
             FieldId::ProcCmdline => Value::owned(process.cmdline()),
             FieldId::ProcPcmdline => Value::owned(parent()?.cmdline()),
             FieldId::ProcExeline => Value::owned(process.argv.join(" ")),
-            FieldId::ProcArgs => match field.index {
+            FieldId::ProcArgs => match field.index() {
                 Some(index) => Value::text(process.argv.get(usize::try_from(index).ok()?.checked_add(1)?)?),
                 None => Value::owned(process.argv.get(1..).unwrap_or_default().join(" ")),
             },
@@ -92,8 +113,8 @@ impl Enriched<'_> {
     }
 
     /// With an index the ancestor of that degree (0 is the process itself), without one any of them.
-    fn ancestry<'a>(&'a self, field: &Field, of: impl Fn(&'a Process) -> Option<Value<'a>>) -> Option<Value<'a>> {
-        match field.index {
+    fn ancestry<'a>(&'a self, field: &Asked<'_>, of: impl Fn(&'a Process) -> Option<Value<'a>>) -> Option<Value<'a>> {
+        match field.index() {
             Some(0) => of(self.process),
             Some(index) => of(self.ancestors.get(usize::try_from(index).ok()?.checked_sub(1)?).copied()?),
             None => Some(Value::Any(self.ancestors.iter().filter_map(|process| of(process)).collect()))
@@ -101,7 +122,7 @@ impl Enriched<'_> {
         }
     }
 
-    fn of_file(&self, field: &Field) -> Option<Value<'_>> {
+    fn of_file(&self, field: &Asked<'_>) -> Option<Value<'_>> {
         let path = || self.path.as_deref().filter(|_| self.is_open());
         let remote = || match &self.address {
             Some(Address::Inet(address, port)) => Some((*address, *port)),
@@ -156,7 +177,7 @@ impl Enriched<'_> {
         })
     }
 
-    fn of_container(&self, field: &Field) -> Option<Value<'_>> {
+    fn of_container(&self, field: &Asked<'_>) -> Option<Value<'_>> {
         let Some(container) = self.container else {
             return (field.id == FieldId::ContainerId).then(|| Value::text("host"));
         };
@@ -177,7 +198,7 @@ impl Enriched<'_> {
             FieldId::K8sPodUid | FieldId::K8sPodId => Value::text(container.pod.as_ref()?.as_str()),
             FieldId::K8sPodName => Value::text(pod?.identity.pod_name.as_deref()?),
             FieldId::K8sNsName => Value::text(pod?.identity.namespace.as_deref()?),
-            FieldId::K8sPodLabel => Value::text(pod?.labels.get(field.argument.as_deref()?)?),
+            FieldId::K8sPodLabel => Value::text(pod?.labels.get(field.text()?)?),
             _ => return None,
         })
     }

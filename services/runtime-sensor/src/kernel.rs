@@ -5,7 +5,7 @@ use std::path::Path;
 use aya::maps::{Array, MapData, PerCpuArray, RingBuf};
 use aya::programs::BtfTracePoint;
 use aya::{Btf, Ebpf, EbpfLoader};
-use runtime_rules::RuleSet;
+use runtime_rules::{EventType, RuleSet};
 
 use crate::decode::Kind;
 use crate::syscalls;
@@ -71,7 +71,8 @@ impl Kernel {
     /// Tells the kernel which system calls the rules want.
     pub(crate) fn want(&mut self, rules: &RuleSet) -> Result<(), KernelError> {
         for syscall in syscalls::SYSCALLS {
-            let is_wanted = rules.wants(syscall.name) || syscalls::STATE.contains(&syscall.name);
+            let is_wanted = EventType::named(syscall.name).is_some_and(|event_type| rules.wants(event_type))
+                || syscalls::STATE.contains(&syscall.name);
             let flags = if is_wanted { syscall.flags() } else { 0 };
             self.interest.set(syscall.nr, flags, 0).map_err(|source| KernelError::Map { source: Box::new(source) })?;
         }

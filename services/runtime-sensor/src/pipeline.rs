@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use model::Timestamp;
-use runtime_rules::{Matching, RuleSet};
+use runtime_rules::{EventType, Matching, RuleSet, Scratch};
 use schemas::Token;
 use schemas::run::v1::{ContainerExited, ContainerStarted, EventsLost};
 use service::ReadyHandle;
@@ -54,6 +54,7 @@ pub(crate) struct Pipeline {
     /// First process and start of each container that was announced.
     started: HashMap<String, (u32, u64)>,
     limits: HashMap<String, (Instant, u32)>,
+    scratch: Scratch,
     counted: [Counted; 4],
 }
 
@@ -74,6 +75,7 @@ impl Pipeline {
             number: 0,
             started: HashMap::new(),
             limits: HashMap::new(),
+            scratch: Scratch::default(),
             counted: [Counted::default(); 4],
         }
     }
@@ -145,9 +147,7 @@ impl Pipeline {
 
     /// Judges an event by the rules and says what matched.
     fn judge(&mut self, raw: &RawEvent<'_>, name: &'static str, sink: &dyn Sink) {
-        if !self.set.wants(name) {
-            return;
-        }
+        let Some(event_type) = EventType::named(name).filter(|event_type| self.set.wants(*event_type)) else { return };
         let Some(process) = self.processes.get(raw.tgid) else { return };
         let container = self.cgroups.container(raw.cgroup, raw.tgid);
         let is_set_up = container.is_some() && (!process.has_executed || process.comm.starts_with("runc:["));
@@ -159,6 +159,7 @@ impl Pipeline {
             paths(raw, syscalls::by_number(raw.nr).filter(|_| raw.kind == Kind::Syscall), &self.processes);
         let event = Enriched {
             raw,
+            event_type,
             name,
             time: self.boot.plus(Duration::from_nanos(raw.time_ns)),
             process,
@@ -173,7 +174,7 @@ impl Pipeline {
             address: raw.address.and_then(Address::parse),
         };
         let matching = if self.config.match_all { Matching::All } else { Matching::First };
-        for rule in self.set.evaluate(&event, matching) {
+        for rule in self.set.evaluate(&event, matching, &mut self.scratch) {
             self.metrics.matched.inc();
             if !allows(&mut self.limits, &rule.name, self.config.max_alerts_per_second) {
                 self.metrics.limited.inc();

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use model::{Fault, FaultKind};
-use runtime_rules::{Loaded, RuleSet};
+use runtime_rules::{LoadOptions, Loaded, RuleSet, SourceFile};
 use service::{Context, Faults};
 
 /// The rules in force. Cheap to clone.
@@ -76,7 +76,7 @@ impl Rules {
 /// Loads files, or the rules that are built in when there are none.
 pub(crate) fn load(files: &[PathBuf]) -> Loaded {
     if files.is_empty() {
-        return RuleSet::load([("(built in)", BUILT_IN)]);
+        return RuleSet::load(&[SourceFile { name: "(built in)", text: BUILT_IN }], &LoadOptions::default());
     }
     let mut unreadable = Vec::new();
     let mut texts = Vec::new();
@@ -89,7 +89,10 @@ pub(crate) fn load(files: &[PathBuf]) -> Loaded {
             ),
         }
     }
-    let mut loaded = RuleSet::load(texts.iter().map(|(name, text)| (name.as_str(), text.as_str())));
+    let mut loaded = RuleSet::load(
+        &texts.iter().map(|(name, text)| SourceFile { name, text }).collect::<Vec<_>>(),
+        &LoadOptions::default(),
+    );
     loaded.faults.extend(unreadable);
     loaded
 }

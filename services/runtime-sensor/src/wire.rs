@@ -66,10 +66,10 @@ impl Out {
 pub(crate) fn alert(rule: &Rule, event: &Enriched<'_>) -> Alert {
     let clock = event.time.to_string();
     let clock = clock.split_once('T').map_or(clock.as_str(), |(_, clock)| clock.trim_end_matches('Z'));
-    let mut output_fields = rule.output.fields(event);
+    let mut output_fields = rule.output.values(event);
     output_fields.insert("evt.time".to_owned(), event.time.as_nanos().into());
     Alert {
-        output: format!("{clock}: {} {}", rule.priority, rule.render(event)),
+        output: format!("{clock}: {} {}", rule.priority, rule.output.render(event)),
         priority: rule.priority.to_string(),
         rule: rule.name.clone(),
         source: "syscall".to_owned(),
