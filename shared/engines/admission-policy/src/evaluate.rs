@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::cel::{self, CelPolicy, Views};
+use crate::cel::{self, CelKind, CelPolicy, Views};
 use crate::context::Context;
 use crate::outcome::{Action, Outcome, RuleKind, RuleVerdict, Status};
 use crate::patch::difference::difference;
@@ -78,11 +78,19 @@ impl PolicySet {
             for policy in &policies {
                 evaluation.policy(policy, stage);
             }
-            for policy in &self.cel_policies {
+            for policy in self.cel_policies.iter().filter(|policy| !policy.any_json) {
                 evaluation.cel_policy(policy, stage);
             }
         }
         evaluation.finish()
+    }
+
+    /// Keys of the policies that do something in a stage, in the order of evaluation.
+    pub(crate) fn acting_in(&self, stage: Stage) -> Vec<String> {
+        let acts = |policy: &&Policy| policy.rules.iter().any(|rule| Stage::of(&rule.body) == stage);
+        let mine = self.policies.iter().filter(acts).map(|policy| policy.key.clone());
+        let in_cel = self.cel_policies.iter().filter(|policy| policy.kind.stage() == Some(stage));
+        mine.chain(in_cel.map(|policy| policy.key.clone())).collect()
     }
 
     /// Judges one request by one policy and stage, as the test runner does.
@@ -97,7 +105,10 @@ impl PolicySet {
             evaluation.policy(policy, stage);
         }
         for policy in self.cel_policies.iter().filter(|policy| policy.key == key) {
-            evaluation.cel_policy(policy, stage);
+            match policy.kind {
+                CelKind::Delete if stage == Stage::Validate => evaluation.cel_deletion(policy),
+                _ => evaluation.cel_policy(policy, stage),
+            }
         }
         evaluation.finish()
     }
@@ -207,6 +218,29 @@ impl<'a> Evaluation<'a> {
                 action: answer.action.unwrap_or(policy.action),
                 fails_closed: policy.fails_closed,
                 generated: answer.generated,
+                synchronize: false,
+                targets: answer.targets,
+                missing: answer.missing,
+            });
+        }
+    }
+
+    /// Whether a deleting policy would remove the object: then it passes.
+    fn cel_deletion(&mut self, policy: &CelPolicy) {
+        let input = cel::Input::new(self.request, self.snapshot, self.object.as_ref(), &self.views);
+        for answer in cel::judge(policy, &input, (&self.set.cel_exceptions, &[])) {
+            let Some(status) = answer.status else { continue };
+            let kept = status == Status::Skip && answer.exceptions.is_empty();
+            self.outcome.verdicts.push(RuleVerdict {
+                policy: Arc::clone(&policy.reference),
+                rule: answer.rule,
+                kind: RuleKind::Cleanup,
+                status: if kept { Status::Fail } else { status },
+                message: if kept { "the object does not meet the conditions".to_owned() } else { answer.message },
+                exceptions: answer.exceptions,
+                action: policy.action,
+                fails_closed: policy.fails_closed,
+                generated: Vec::new(),
                 synchronize: false,
                 targets: Vec::new(),
                 missing: answer.missing,

@@ -10,7 +10,7 @@ use super::autogen;
 use super::constraints::Constraints;
 use super::exception::CelException;
 use super::images::ImagePolicy;
-use super::policy::{Binding, CelBody, CelKind, CelPolicy, CelRule, CelSpec, Mutation, Validation};
+use super::policy::{Binding, CelBody, CelKind, CelPolicy, CelRule, CelSpec, Mutation, Targets, Validation};
 use crate::outcome::{Action, PolicyRef};
 use crate::policy::schema::Metadata;
 use crate::yaml::Document;
@@ -70,6 +70,14 @@ impl CelCompiler<'_> {
         let (work, namespaced, is_native) = kind_of(kind)?;
         let spec = self.document.value.get("spec").cloned().unwrap_or_default();
         let subject = format!("{kind} {}", metadata.name);
+        let mode = spec.pointer("/evaluation/mode").and_then(Value::as_str).unwrap_or("Kubernetes");
+        if !matches!(mode, "Kubernetes" | "JSON") {
+            let what = format!("evaluation mode {mode}");
+            let remedy = "use the modes Kubernetes or JSON; the policy is not applied";
+            self.fault(FaultKind::Unsupported, &what, "/spec/evaluation/mode", &subject, remedy);
+            return None;
+        }
+        let any_json = mode == "JSON" || (work == CelKind::Delete && spec.get("matchConstraints").is_none());
         let mut specs = Vec::new();
         match compile_spec(&spec, work) {
             Ok(own) => specs.push(own),
@@ -79,7 +87,14 @@ impl CelCompiler<'_> {
                 return None;
             }
         }
-        if !is_native {
+        let targets = match targets(&spec) {
+            Ok(targets) => targets,
+            Err((pointer, what)) => {
+                self.fault(FaultKind::Invalid, &what, &format!("/spec{pointer}"), &subject, "correct the targets");
+                return None;
+            }
+        };
+        if !is_native && targets.is_none() {
             specs.extend(autogen::generate(&spec, work).iter().filter_map(|spec| compile_spec(spec, work).ok()));
         }
         let namespace = if namespaced { metadata.namespace.clone().unwrap_or_default() } else { String::new() };
@@ -99,7 +114,8 @@ impl CelCompiler<'_> {
             fails_closed: text("/failurePolicy") != "Ignore",
             background: enabled("/evaluation/background/enabled"),
             admission: enabled("/evaluation/admission/enabled"),
-            any_json: text("/evaluation/mode") == "JSON",
+            any_json,
+            targets,
             place: (self.file.to_owned(), self.document.line),
             is_native,
             schedule: text("/schedule").to_owned(),
@@ -156,6 +172,16 @@ fn actions(spec: &Value, default: Action) -> Vec<Action> {
     };
     let known: Vec<Action> = list.into_iter().flatten().filter_map(read).collect();
     if known.is_empty() { vec![default] } else { known }
+}
+
+/// `targetMatchConstraints`, when existing objects are meant.
+fn targets(spec: &Value) -> Compiled<Option<Targets>> {
+    const AT: &str = "/targetMatchConstraints";
+    let Some(raw) = spec.get("targetMatchConstraints").filter(|raw| raw.is_object()) else { return Ok(None) };
+    if let Some(text) = raw.get("expression").and_then(Value::as_str).filter(|text| !text.is_empty()) {
+        return program(text, format!("{AT}/expression")).map(|program| Some(Targets::Expression(program)));
+    }
+    Constraints::compile(raw).map(|matches| Some(Targets::Matching(matches))).map_err(|what| (AT.to_owned(), what))
 }
 
 /// Deny before warn before audit.

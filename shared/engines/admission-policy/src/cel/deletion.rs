@@ -28,7 +28,9 @@ pub(crate) fn clean_up(
     (snapshot, now): (&Snapshot, Timestamp),
     outcome: &mut CleanupOutcome,
 ) {
-    let is_it = |candidate: &&CelPolicy| candidate.kind == CelKind::Delete && *candidate.reference == *policy;
+    let is_it = |candidate: &&CelPolicy| {
+        candidate.kind == CelKind::Delete && !candidate.any_json && *candidate.reference == *policy
+    };
     for policy in set.cel_policies.iter().filter(is_it) {
         for object in &snapshot.objects {
             judge_object(set, policy, (snapshot, now, object), outcome);

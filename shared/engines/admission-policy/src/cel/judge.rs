@@ -9,7 +9,7 @@ use super::compile::strictest;
 use super::exception::CelException;
 use super::lookup;
 use super::merge::merge;
-use super::policy::{Binding, CelBody, CelPolicy, CelRule, Mutation, Validation};
+use super::policy::{Binding, CelBody, CelKind, CelPolicy, CelRule, Mutation, Targets, Validation};
 use super::scope::{Given, Scope};
 use crate::context::is_plural_of;
 use crate::outcome::{Action, Status};
@@ -48,6 +48,8 @@ pub(crate) struct Answer {
     pub(crate) exceptions: Vec<String>,
     pub(crate) patched: Option<Value>,
     pub(crate) generated: Vec<Value>,
+    /// Existing objects as they will be.
+    pub(crate) targets: Vec<Value>,
     pub(crate) missing: Vec<MissingFact>,
     /// What a violation leads to, where a binding says so.
     pub(crate) action: Option<Action>,
@@ -173,7 +175,12 @@ fn params(policy: &CelPolicy, binding: &Binding, input: &Input<'_>) -> Vec<Value
             && right_namespace
             && selected
     };
-    input.snapshot.objects.iter().filter(is_meant).cloned().collect()
+    let found: Vec<Value> = input.snapshot.objects.iter().filter(is_meant).cloned().collect();
+    // A mutation sees all that a selector found as one list.
+    if policy.kind == CelKind::Mutate && found.len() > 1 {
+        return vec![json!({"apiVersion": "v1", "kind": "List", "items": found})];
+    }
+    found
 }
 
 fn apply(
@@ -233,14 +240,17 @@ fn excused<'a>(
     }))
 }
 
-fn work<'a>(policy: &CelPolicy, rule: &'a CelRule, scope: &Scope<'a>, input: &Input<'_>) -> Answer {
+fn work<'a>(policy: &'a CelPolicy, rule: &'a CelRule, scope: &Scope<'a>, input: &Input<'_>) -> Answer {
     match &rule.body {
         CelBody::Validations(validations) => match check(scope, validations) {
             Ok(None) => Answer { status: Some(Status::Pass), message: "success".to_owned(), ..Answer::default() },
             Ok(Some(message)) => Answer { status: Some(Status::Fail), message, ..Answer::default() },
             Err(error) => failed("failed to load context", &error),
         },
-        CelBody::Mutations(mutations) => mutate(scope, mutations, input.object),
+        CelBody::Mutations(mutations) => match &policy.targets {
+            None => mutate(scope, mutations, input.object),
+            Some(targets) => mutate_existing(scope, (targets, mutations), rule, input),
+        },
         CelBody::Generations(programs) => {
             for program in programs {
                 if let Err(error) = scope.evaluate(program) {
@@ -267,7 +277,7 @@ fn work<'a>(policy: &CelPolicy, rule: &'a CelRule, scope: &Scope<'a>, input: &In
 }
 
 /// An ImageValidatingPolicy: nothing comes of it when it is about none of the images.
-fn verify<'a>(policy: &CelPolicy, rule: &'a CelRule, scope: &Scope<'a>, input: &Input<'_>) -> Answer {
+fn verify<'a>(policy: &'a CelPolicy, rule: &'a CelRule, scope: &Scope<'a>, input: &Input<'_>) -> Answer {
     let meant = lookup::images(scope).map(|images| match images {
         Val::Map(images) => {
             images.entries().iter().any(|(_, list)| matches!(list, Val::List(list) if !list.is_empty()))
@@ -342,6 +352,40 @@ fn mutate<'a>(scope: &Scope<'a>, mutations: &'a [Mutation], object: &Value) -> A
         }
     }
     Answer { status: Some(Status::Pass), message: "success".to_owned(), patched: Some(object), ..Answer::default() }
+}
+
+/// Changes existing objects; each is `object` to the expressions.
+fn mutate_existing<'a>(
+    scope: &Scope<'a>,
+    (targets, mutations): (&'a Targets, &'a [Mutation]),
+    rule: &CelRule,
+    input: &Input<'_>,
+) -> Answer {
+    let found: Vec<Value> = match targets {
+        Targets::Matching(matches) => {
+            let is_meant = |object: &&Value| {
+                let target = Request::create((*object).clone());
+                matches.include(&target, input.snapshot.labels_of(&target.namespace))
+            };
+            input.snapshot.objects.iter().filter(is_meant).cloned().collect()
+        }
+        Targets::Expression(program) => match scope.evaluate(program).and_then(|found| found.to_json()) {
+            Ok(found) => match found.get("items").and_then(Value::as_array) {
+                Some(items) => items.clone(),
+                None => vec![found],
+            },
+            Err(error) => return failed("failed to find the targets", &error),
+        },
+    };
+    let mut changed = Vec::new();
+    for target in found.iter().filter(|target| target.is_object()) {
+        let own = Scope::new(Given { object: target, ..input.given(NULL) }, rule);
+        match mutate(&own, mutations, target) {
+            Answer { patched: Some(object), .. } => changed.push(object),
+            refused => return refused,
+        }
+    }
+    Answer { status: Some(Status::Pass), message: "success".to_owned(), targets: changed, ..Answer::default() }
 }
 
 fn change<'a>(scope: &Scope<'a>, mutation: &'a Mutation, object: &Value) -> Result<Value, EvalError> {

@@ -25,4 +25,4 @@ mod scope;
 pub(crate) use compile::{CelCompiler, compile_rule};
 pub(crate) use exception::CelException;
 pub(crate) use judge::{Input, Views, judge, judge_rule};
-pub(crate) use policy::{Binding, CelPolicy, CelRule};
+pub(crate) use policy::{Binding, CelKind, CelPolicy, CelRule};

@@ -35,6 +35,8 @@ pub(crate) struct CelPolicy {
     pub(crate) admission: bool,
     /// The object is judged as it is, whatever its kind.
     pub(crate) any_json: bool,
+    /// Existing objects that a mutation changes, instead of the one of the request.
+    pub(crate) targets: Option<Targets>,
     /// File and line, for explanations.
     pub(crate) place: (String, u32),
     /// A policy of Kubernetes itself: bindings say where it applies.
@@ -45,6 +47,15 @@ pub(crate) struct CelPolicy {
     pub(crate) propagation: String,
     /// Kind of the parameters, `apiVersion` and `kind`.
     pub(crate) param_kind: Option<(String, String)>,
+}
+
+/// Which existing objects are changed.
+#[derive(Debug)]
+pub(crate) enum Targets {
+    /// All that match.
+    Matching(Constraints),
+    /// What an expression on the request's object gives: one object, or a list.
+    Expression(Program),
 }
 
 /// One form of a policy.

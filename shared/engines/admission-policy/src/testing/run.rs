@@ -1,5 +1,7 @@
 //! Runs test documents: loads what they name, evaluates every resource, grades the rows.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::format::{ResultRow, Test, field};
@@ -7,7 +9,6 @@ use super::grade::{Expected, Response, grade};
 use super::values::{ValuesFile, apply_user, apply_variables, stand_ins};
 use super::{Files, TestReport};
 use crate::evaluate::Stage;
-use crate::outcome::RuleVerdict;
 use crate::request::{Operation, Request};
 use crate::set::PolicySet;
 use crate::snapshot::Snapshot;
@@ -46,6 +47,8 @@ struct Runner<'a> {
 struct Loaded {
     set: PolicySet,
     resources: Vec<Value>,
+    /// Resources that were judged already.
+    done: Vec<Value>,
     values: ValuesFile,
     user: Option<Value>,
     snapshot: Snapshot,
@@ -60,18 +63,28 @@ impl Runner<'_> {
             faults: Vec::new(),
             rows: Vec::new(),
         };
-        let loaded = match self.load(&mut report) {
+        let mut loaded = match self.load(&mut report) {
             Ok(loaded) => loaded,
             Err(error) => {
                 report.error = Some(error);
                 return report;
             }
         };
-        let mut responses = Vec::new();
-        for resource in &loaded.resources {
-            self.resource(&loaded, resource, &mut responses);
+        // Rows may ask for an operation of their own: every resource is then judged under that one too.
+        let mut responses: BTreeMap<&str, Vec<Response>> = BTreeMap::new();
+        for row in &self.test.results {
+            responses.entry(&row.operation).or_default();
         }
-        let grade_one = |row: &ResultRow| grade(row, &responses, &self.expected(row));
+        for (operation, responses) in &mut responses {
+            for resource in std::mem::take(&mut loaded.resources) {
+                self.resource(&mut loaded, &resource, (operation, responses));
+                loaded.done.push(resource);
+            }
+            std::mem::swap(&mut loaded.resources, &mut loaded.done);
+        }
+        let none = Vec::new();
+        let grade_one =
+            |row: &ResultRow| grade(row, responses.get(row.operation.as_str()).unwrap_or(&none), &self.expected(row));
         report.rows = self.test.results.iter().map(grade_one).collect();
         report
     }
@@ -83,6 +96,7 @@ impl Runner<'_> {
         report.faults = faults;
         let mut resources = self.objects(&self.test.resources)?;
         resources.iter_mut().for_each(default_namespace);
+        resources.extend(self.objects(&self.test.json_payloads)?);
         let mut seen = Vec::new();
         resources.retain(|resource| {
             let new = !seen.contains(resource);
@@ -96,7 +110,7 @@ impl Runner<'_> {
         };
         let user = if self.test.user_info.is_empty() { None } else { Some(self.first(&self.test.user_info)?) };
         let snapshot = self.snapshot(&values, &resources)?;
-        Ok(Loaded { set, resources, values, user, snapshot })
+        Ok(Loaded { set, resources, done: Vec::new(), values, user, snapshot })
     }
 
     fn snapshot(&self, values: &ValuesFile, resources: &[Value]) -> Result<Snapshot, String> {
@@ -150,19 +164,17 @@ impl Runner<'_> {
     }
 
     /// Every policy on one resource, stage by stage, each on what the one before left.
-    fn resource(&self, loaded: &Loaded, resource: &Value, responses: &mut Vec<Response>) {
+    fn resource(&self, loaded: &mut Loaded, resource: &Value, (operation, responses): (&str, &mut Vec<Response>)) {
         let mut current = resource.clone();
         for stage in Stage::ALL {
-            for policy in loaded.set.summaries() {
-                let (request, snapshot) = self.request(loaded, &policy.name, &current);
-                let outcome = loaded.set.evaluate_policy(&request, &snapshot, (&policy.name, stage));
-                let targets: Vec<RuleVerdict> =
-                    outcome.verdicts.iter().filter(|verdict| !verdict.targets.is_empty()).cloned().collect();
+            for policy in loaded.set.acting_in(stage) {
+                let request = self.request(loaded, (&policy, operation), &current);
+                let outcome = loaded.set.evaluate_policy(&request, &loaded.snapshot, (&policy, stage));
                 if let Some(patched) = outcome.patched {
                     current = patched;
                 }
-                let name = policy.name.rsplit('/').next().unwrap_or(&policy.name).to_owned();
-                for verdict in targets {
+                let name = policy.rsplit('/').next().unwrap_or(&policy).to_owned();
+                for verdict in &outcome.verdicts {
                     for target in &verdict.targets {
                         let verdicts = vec![verdict.clone()];
                         let (resource, patched) = (target.clone(), target.clone());
@@ -175,37 +187,30 @@ impl Runner<'_> {
         }
     }
 
-    fn request(&self, loaded: &Loaded, policy: &str, object: &Value) -> (Request, Snapshot) {
+    /// The request for one policy and object; variables of the values file go into the snapshot.
+    fn request(&self, loaded: &mut Loaded, (policy, operation): (&str, &str), object: &Value) -> Request {
         let mut request = Request::create(object.clone());
-        let mut snapshot = loaded.snapshot.clone();
         if let Some((kind, subresource)) = loaded.values.subresource(&request.kind) {
             (request.kind, request.subresource) = (kind, subresource);
         }
         let mut variables = loaded.values.variables(policy, &request.name);
-        let row = self.test.results.iter().find(|row| !row.operation.is_empty() && row.policy == policy);
-        let word = variables.shift_remove("request.operation");
-        let word =
-            row.map(|row| row.operation.clone()).or_else(|| word.and_then(|word| word.as_str().map(str::to_owned)));
+        let given = variables.shift_remove("request.operation");
+        let word = Some(operation).filter(|word| !word.is_empty()).or_else(|| given.as_ref().and_then(Value::as_str));
+        let word = word.and_then(Operation::parse).unwrap_or_default();
         if let Some(user) = &loaded.user {
             apply_user(user, &mut request);
         }
         if let Some(Value::String(namespace)) = variables.get("request.namespace") {
             request.namespace.clone_from(namespace);
         }
-        apply_variables(variables, &mut request, &mut snapshot);
-        match word.as_deref().and_then(Operation::parse) {
-            Some(Operation::Update) => {
-                request.operation = Operation::Update;
-                request.old_object = request.object.clone();
-            }
-            Some(Operation::Delete) => {
-                request.operation = Operation::Delete;
-                request.old_object = request.object.take();
-            }
-            Some(operation) => request.operation = operation,
-            None => {}
+        apply_variables(variables, &mut request, &mut loaded.snapshot);
+        request.operation = word;
+        match word {
+            Operation::Update => request.old_object.clone_from(&request.object),
+            Operation::Delete => request.old_object = request.object.take(),
+            Operation::Create | Operation::Connect => {}
         }
-        (request, snapshot)
+        request
     }
 
     fn expected(&self, row: &ResultRow) -> Expected {

@@ -401,6 +401,66 @@ spec:
     );
 }
 
+#[test]
+fn existing_objects_are_changed_by_target() {
+    let by = |targets: &str| {
+        format!(
+            "
+apiVersion: policies.kyverno.io/v1beta1
+kind: MutatingPolicy
+metadata: {{name: mark}}
+spec:
+  matchConstraints:
+    resourceRules:
+    - {{apiGroups: [''], apiVersions: [v1], operations: [CREATE], resources: [secrets]}}
+  targetMatchConstraints: {targets}
+  mutations:
+  - patchType: ApplyConfiguration
+    applyConfiguration:
+      expression: \"Object{{metadata: Object.metadata{{labels: {{'seen': object.metadata.name}}}}}}\"
+"
+        )
+    };
+    let map =
+        |name: &str| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "shop"}});
+    let snapshot = Snapshot { objects: vec![map("a"), map("b")], ..Snapshot::default() };
+    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s", "namespace": "shop"}});
+    for (targets, expected) in [
+        (
+            "{resourceRules: [{apiGroups: [''], apiVersions: [v1], operations: ['*'], resources: [configmaps]}]}",
+            vec!["a", "b"],
+        ),
+        ("{expression: 'resource.get(\"v1\", \"configmaps\", object.metadata.namespace, \"b\")'}", vec!["b"]),
+    ] {
+        let outcome = load(&by(targets)).evaluate(&Request::create(secret.clone()), &snapshot);
+        assert_eq!(outcome.patched, None);
+        let seen: Vec<_> =
+            outcome.verdicts[0].targets.iter().map(|one| one["metadata"]["labels"]["seen"].clone()).collect();
+        assert_eq!(seen, expected, "{targets}");
+    }
+}
+
+#[test]
+fn other_evaluation_modes_are_set_aside_with_a_remedy() {
+    let text = NO_LATEST.replace("  validationActions: [Deny]", "  evaluation: {mode: Envoy}");
+    let (set, faults) = PolicySet::load([("p.yaml", text.as_str())]);
+    assert!(set.is_empty());
+    assert_eq!((faults[0].kind, faults[0].line), (FaultKind::Unsupported, 6), "{}", faults[0]);
+    assert!(!faults[0].remedy.is_empty());
+}
+
+#[test]
+fn loops_over_large_objects_end_at_the_budget() {
+    let items: Vec<Value> = (0..3_000).map(|n| json!({"image": format!("i{n}")})).collect();
+    let text = NO_LATEST.replace(
+        "variables.latest.size() == 0",
+        "object.spec.containers.all(a, object.spec.containers.all(b, a.image != b.image || a.image == b.image))",
+    );
+    let outcome = judge(&text, &pod(&Value::from(items)));
+    assert_eq!(outcome.verdicts[0].status, Status::Error);
+    assert!(outcome.verdicts[0].message.contains("cost limit"), "{}", outcome.verdicts[0].message);
+}
+
 fn containers() -> impl Strategy<Value = Value> {
     let image = prop_oneof![Just("nginx:latest"), Just("nginx:1"), Just("redis"), Just("a.test/b:latest")];
     prop::collection::vec(image.prop_map(|image| json!({"name": "c", "image": image})), 0..4).prop_map(Value::from)
