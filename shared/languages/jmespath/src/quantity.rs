@@ -20,6 +20,9 @@ pub struct Quantity {
     mantissa: i128,
     exponent: i32,
     format: Format,
+    /// Fingerprint of the digits behind the first [`MAX_DIGITS`] of a very long number, 0 when they are zeros or absent. Such
+    /// numbers are only compared: equal ones stay equal and different ones different.
+    tail: u64,
 }
 
 /// A text that is no quantity.
@@ -69,18 +72,34 @@ impl Quantity {
     fn scaled(whole: &str, fraction: &str, suffix: Suffix) -> Self {
         let format = suffix.format;
         let fast = suffix.computes_exactly(whole.len(), fraction.len());
-        let cap = Self { mantissa: CAP, exponent: 0, format };
+        let cap = Self { mantissa: CAP, exponent: 0, format, tail: 0 };
+        let binary = format == Format::BinarySi;
         if whole.len() > MAX_DIGITS {
-            return cap;
+            return if binary { cap } else { Self::long(whole, suffix) };
         }
         let kept = fraction.get(..fraction.len().min(MAX_DIGITS - whole.len())).unwrap_or_default();
         let lost = fraction.get(kept.len()..).is_some_and(|rest| rest.bytes().any(|byte| byte != b'0'));
         let mantissa: i128 = format!("0{whole}{kept}").parse().unwrap_or(CAP);
         let places = i32::try_from(kept.len()).unwrap_or(0);
         let Some(mantissa) = mantissa.checked_mul(1_i128 << suffix.power_of_two) else { return cap };
-        let quantity = Self { mantissa, exponent: suffix.power_of_ten.saturating_sub(places), format };
+        let quantity = Self { mantissa, exponent: suffix.power_of_ten.saturating_sub(places), format, tail: 0 };
         let quantity = quantity.at_least_nano(lost);
-        if !fast && quantity > cap { cap } else { quantity }
+        if binary && !fast && quantity > cap { cap } else { quantity }
+    }
+
+    /// A number of more digits than are kept.
+    fn long(whole: &str, suffix: Suffix) -> Self {
+        let (kept, rest) = whole.split_at(MAX_DIGITS.min(whole.len()));
+        let significant = rest.trim_end_matches('0');
+        // FNV-1a; never 0 for digits that count.
+        let mix = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        let tail = significant.bytes().fold(0xcbf2_9ce4_8422_2325, mix).max(1);
+        Self {
+            mantissa: kept.parse().unwrap_or(CAP),
+            exponent: suffix.power_of_ten.saturating_add(i32::try_from(rest.len()).unwrap_or(i32::MAX)),
+            format: suffix.format,
+            tail: if significant.is_empty() { 0 } else { tail },
+        }
     }
 
     /// Rounds up to a whole number of billionths.
@@ -102,7 +121,7 @@ impl Quantity {
     /// A whole number in `format`.
     #[must_use]
     pub const fn from_integer(value: i64, format: Format) -> Self {
-        Self { mantissa: value as i128, exponent: 0, format }
+        Self { mantissa: value as i128, exponent: 0, format, tail: 0 }
     }
 
     /// The decimal number that `value` prints as; `None` for infinities and NaN.
@@ -168,7 +187,7 @@ impl Quantity {
     pub fn checked_add(self, other: Self) -> Option<Self> {
         let format = if self.is_zero() { other.format } else { self.format };
         let (left, right, exponent) = self.aligned(other)?;
-        Some(Self { mantissa: left.checked_add(right)?, exponent, format })
+        Some(Self { mantissa: left.checked_add(right)?, exponent, format, tail: 0 })
     }
 
     /// The difference; `None` on overflow.
@@ -181,7 +200,7 @@ impl Quantity {
     #[must_use]
     pub fn checked_mul(self, other: Self) -> Option<Self> {
         let mantissa = self.mantissa.checked_mul(other.mantissa)?;
-        Some(Self { mantissa, exponent: self.exponent.checked_add(other.exponent)?, format: self.format })
+        Some(Self { mantissa, exponent: self.exponent.checked_add(other.exponent)?, format: self.format, tail: 0 })
     }
 
     /// The quotient rounded towards zero to the finer scale of the two; `None` on division by zero or overflow.
@@ -190,7 +209,7 @@ impl Quantity {
         let exponent = self.exponent.min(other.exponent).min(0);
         let power = u32::try_from(self.exponent.checked_sub(other.exponent)?.checked_sub(exponent)?).ok()?;
         let scaled = self.mantissa.checked_mul(10_i128.checked_pow(power)?)?;
-        Some(Self { mantissa: scaled.checked_div(other.mantissa)?, exponent, format: self.format })
+        Some(Self { mantissa: scaled.checked_div(other.mantissa)?, exponent, format: self.format, tail: 0 })
     }
 
     /// Mantissa and exponent without trailing zeros.
@@ -240,14 +259,15 @@ impl Ord for Quantity {
             _ => {}
         }
         if let Some((left, right, _)) = self.aligned(*other) {
-            return left.cmp(&right);
+            return left.cmp(&right).then(self.tail.cmp(&other.tail));
         }
         // Too far apart to align, so the one with more digits before the point is further from zero.
         let digits = |quantity: &Self| {
             quantity.mantissa.unsigned_abs().checked_ilog10().map_or(0, i64::from) + i64::from(quantity.exponent)
         };
         let order = digits(self).cmp(&digits(other));
-        if self.sign() < 0 { order.reverse() } else { order }
+        let order = if self.sign() < 0 { order.reverse() } else { order };
+        order.then(self.tail.cmp(&other.tail))
     }
 }
 

@@ -55,6 +55,8 @@ fn quantities_compare_exactly() {
         let (small, large) = (Quantity::parse(small).unwrap(), Quantity::parse(large).unwrap());
         assert!(small < large, "{small} {large}");
     }
+    let long = |last: char| Quantity::parse(&format!("{}{last}", "123456789".repeat(70))).unwrap();
+    assert!(long('1') == long('1') && long('1') != long('2') && long('1') > Quantity::parse("1E").unwrap());
     for (left, right) in [("1", "1000m"), ("1Gi", "1073741824"), ("0", "-0"), ("1e3", "1k")] {
         assert_eq!(Quantity::parse(left).unwrap(), Quantity::parse(right).unwrap());
     }
