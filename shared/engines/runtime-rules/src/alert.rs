@@ -6,7 +6,7 @@ use std::fmt;
 use serde_json::{Map, Value};
 
 use crate::event::Event;
-use crate::loader::Priority;
+use crate::priority::Priority;
 use crate::set::Rule;
 use crate::time;
 

@@ -1,358 +1,225 @@
-//! Lists as text, macros as trees, exceptions: from what the files say to the rules in force.
+//! From what the files say to the rules in force: exceptions and lists as text, macros as trees, then types.
 
 use std::collections::HashMap;
 
 use model::{Fault, FaultKind};
-use serde_json::Value;
 
-use crate::ast::{Condition, Operand, Operator, Quantifier, Right};
-use crate::loader::{Collected, Exception, MacroItem, RuleItem};
+use crate::ast::{Condition, Operand, Right};
+use crate::collect::{Collected, SYSCALL};
+use crate::exceptions;
+use crate::items::{MacroItem, Place, RuleItem};
+use crate::lists::Lists;
+use crate::macros::Macros;
 use crate::output::Output;
 use crate::parser::{parse, parse_operand};
-use crate::set::{Loaded, Rule, RuleSet};
+use crate::set::{LoadOptions, Loaded, Rule, RuleSet};
+use crate::source::source;
 use crate::typed::typed;
 use crate::types::EventTypes;
 
-pub(crate) struct Compiler {
-    collected: Collected,
-    lists: Vec<(String, String)>,
-    macros: HashMap<String, Condition>,
+/// Resolves everything that the files define.
+pub(crate) struct Resolver<'a> {
+    collected: &'a Collected,
+    options: &'a LoadOptions,
+    lists: Lists,
     faults: Vec<Fault>,
 }
 
-impl Compiler {
-    pub(crate) fn new(mut collected: Collected, _options: &crate::LoadOptions) -> Self {
-        let mut faults = std::mem::take(&mut collected.faults);
-        faults.extend(unused_lists(&collected));
-        let mut compiler = Self { lists: lists(&collected), collected, macros: HashMap::new(), faults };
-        let mut macros = std::mem::take(&mut compiler.collected.macros);
-        macros.sort_by_key(|item| item.order);
-        for item in &macros {
-            match compiler.macro_tree(item) {
-                Ok(tree) => drop(compiler.macros.insert(item.name.clone(), tree)),
-                Err(what) => {
-                    let fault = Fault::new(FaultKind::Invalid, &item.place.file, what).at(item.place.line, 0);
-                    compiler.faults.push(fault.about(format!("macro {}", item.name)));
-                }
-            }
+impl<'a> Resolver<'a> {
+    pub(crate) fn new(collected: &'a Collected, options: &'a LoadOptions) -> Self {
+        Self { lists: Lists::of(collected), collected, options, faults: collected.faults.clone() }
+    }
+
+    /// Builds the rules; what is broken becomes a fault.
+    pub(crate) fn rules(mut self) -> Loaded {
+        if self.collected.has_errors && self.options.all_or_nothing {
+            return Loaded { faults: self.faults, ..Loaded::default() };
         }
-        compiler
-    }
-
-    /// A macro sees the macros before it: a later or undefined name, its own included, is an error.
-    fn macro_tree(&self, item: &MacroItem) -> Result<Condition, String> {
-        let text = substitute_lists(&item.condition, &self.lists);
-        let tree = parse(&text).map_err(|error| error.to_string())?;
-        self.expand(tree, 0)
-    }
-
-    fn expand(&self, tree: Condition, depth: usize) -> Result<Condition, String> {
-        if depth > 400 {
-            return Err("condition is nested too deep".to_owned());
-        }
-        let many = |children: Vec<Condition>| {
-            children.into_iter().map(|child| self.expand(child, depth + 1)).collect::<Result<Vec<_>, _>>()
-        };
-        Ok(match tree {
-            Condition::And(children) => Condition::And(many(children)?),
-            Condition::Or(children) => Condition::Or(many(children)?),
-            Condition::Not(child) => Condition::Not(Box::new(self.expand(*child, depth + 1)?)),
-            Condition::Macro(name) => {
-                self.macros.get(&name).cloned().ok_or_else(|| format!("Undefined macro '{name}' used in filter."))?
-            }
-            other @ (Condition::Exists(_) | Condition::Compare { .. }) => other,
-        })
-    }
-
-    pub(crate) fn finish(mut self) -> Loaded {
-        let mut rules = Vec::new();
-        let mut disabled = Vec::new();
-        for item in std::mem::take(&mut self.collected.rules) {
+        let macros = self.macros();
+        let (mut rules, mut disabled) = (Vec::new(), Vec::new());
+        for item in self.collected.rules.all().iter().map(|rule| &rule.item).filter(|rule| rule.source == SYSCALL) {
             if !item.enabled {
                 disabled.push(item.name.clone());
             }
-            match self.rule(&item) {
-                Ok(rule) if item.enabled => rules.push(rule),
+            match self.rule(item, &macros) {
+                Ok(rule) if item.enabled && item.priority <= self.options.least_priority => rules.push(rule),
                 Ok(_) => {}
-                Err(what) => {
-                    let is_unknown = what.contains("nonexistent field");
-                    let kind = if is_unknown && item.skips_unknown { FaultKind::Warning } else { FaultKind::Invalid };
-                    let remedy = if is_unknown { "see `biotope rules fields` for the fields there are" } else { "" };
-                    let fault = Fault::new(kind, &item.place.file, what).at(item.place.line, 0);
-                    self.faults.push(fault.about(format!("rule {}", item.name)).cure(remedy));
-                }
+                Err(what) => self.faults.push(rule_fault(item, &what)),
             }
+            if self.options.all_or_nothing && self.faults.iter().any(|fault| fault.kind == FaultKind::Invalid) {
+                return Loaded { faults: self.faults, ..Loaded::default() };
+            }
+        }
+        if self.options.warn_unused {
+            self.warn_unused();
         }
         Loaded { rules: RuleSet::new(rules), faults: self.faults, disabled }
     }
 
-    fn rule(&mut self, item: &RuleItem) -> Result<Rule, String> {
-        let text = substitute_lists(&item.condition, &self.lists);
-        let tree = parse(&text).map_err(|error| error.to_string())?;
-        let tree = self.with_exceptions(tree, item)?;
-        let condition = self.expand(tree, 0)?;
+    fn macros(&mut self) -> Macros {
+        let parsed: HashMap<_, _> = self
+            .collected
+            .macros
+            .all()
+            .iter()
+            .map(|item| (item.item.name.clone(), self.parse(&item.item.condition)))
+            .collect();
+        let (macros, failed) = Macros::resolve(&self.collected.macros, parsed, self.options.max_comparisons);
+        for (name, what) in failed {
+            if let Some(MacroItem { place, .. }) = self.collected.macros.get(&name).map(|item| &item.item) {
+                self.faults.push(fault(FaultKind::Invalid, place, &what).about(format!("macro {name}")));
+            }
+        }
+        macros
+    }
+
+    fn parse(&self, condition: &str) -> Result<Condition, String> {
+        let text = self.lists.substitute(condition)?;
+        parse(&text).map_err(|error| format!("{} (at character {} of the condition)", error.what, error.position))
+    }
+
+    fn rule(&mut self, item: &RuleItem, macros: &Macros) -> Result<Rule, String> {
+        let tree = self.parse(&exceptions::applied(&item.condition, &item.exceptions)?)?;
+        let condition = macros.expand(tree)?;
+        let mut format = item.output.clone();
+        if self.options.suggested_outputs {
+            format.push_str(SUGGESTED_OUTPUTS);
+        }
+        let output = Output::compile(&format)?;
         let node = typed(&condition)?;
-        let output = Output::compile(&item.output)?;
         let types = EventTypes::of(&condition);
-        let mut warn = |what: &str| {
-            let fault = Fault::new(FaultKind::Warning, &item.place.file, what).at(item.place.line, 0);
-            self.faults.push(fault.about(format!("rule {}", item.name)));
-        };
-        if types.is_broad() && item.warns_on_types {
-            warn("Rule matches too many evt.type values. This has a significant performance penalty.");
-        }
-        if names_field(&condition, "evt.dir") {
-            warn("usage of deprecated field 'evt.dir' has been detected in the rule condition");
-        }
-        if output.names().any(|name| name == "evt.dir") {
-            warn("usage of deprecated field 'evt.dir' has been detected in the rule output");
-        }
+        self.warn_of_rule(item, &condition, &output, &types);
+        let mut tags = item.tags.clone();
+        tags.sort();
+        tags.dedup();
         Ok(Rule {
             name: item.name.clone(),
             description: item.description.clone(),
             priority: item.priority,
-            tags: item.tags.clone(),
+            tags,
+            condition_text: item.condition.clone(),
             condition,
+            output_text: item.output.clone(),
             output,
             types,
+            exceptions: item.exceptions.iter().map(|exception| exception.name.clone()).collect(),
+            capture: item.capture,
+            capture_duration_ms: item.capture_duration,
             place: (item.place.file.clone(), item.place.line),
             node,
         })
     }
 
-    /// `(condition) and not (values of the first exception) and not (...)`.
-    fn with_exceptions(&mut self, tree: Condition, item: &RuleItem) -> Result<Condition, String> {
-        let mut parts = vec![tree];
-        for exception in item.exceptions.iter().filter(|exception| !exception.values.is_empty()) {
-            let excluded = self.exception(exception, item)?;
-            parts.push(Condition::Not(Box::new(excluded)));
+    fn warn_of_rule(&mut self, item: &RuleItem, condition: &Condition, output: &Output, types: &EventTypes) {
+        let mut said = Vec::new();
+        if item.output.contains("%container.info") {
+            said.push(CONTAINER_INFO.to_owned());
         }
-        Ok(if parts.len() == 1 { parts.remove(0) } else { Condition::And(parts) })
-    }
-
-    fn exception(&mut self, exception: &Exception, item: &RuleItem) -> Result<Condition, String> {
-        let operands: Vec<Operand> = exception
-            .fields
-            .iter()
-            .map(|field| parse_operand(&field.replace(' ', "")).map_err(|error| error.to_string()))
-            .collect::<Result<_, _>>()?;
-        if exception.is_scalar {
-            let (Some(left), Some(comp)) = (operands.first(), exception.comps.first()) else {
-                return Err("exception without a field".to_owned());
-            };
-            let values = Value::Array(exception.values.clone());
-            return self.exception_test(left, comp, &values, item);
+        if types.is_broad() && item.warns_on_types {
+            said.push("Rule matches too many evt.type values. This has a significant performance penalty.".to_owned());
         }
-        let mut alternatives = Vec::new();
-        for value in &exception.values {
-            let Value::Array(values) = value else {
-                return Err(format!(
-                    "Exception values for {}: each must be a list with one item for each field",
-                    exception.name
-                ));
-            };
-            if values.len() != operands.len() {
-                return Err(format!(
-                    "Exception values for {}: fields and values lists must have equal length",
-                    exception.name
-                ));
-            }
-            let mut tests = Vec::new();
-            for ((left, comp), value) in operands.iter().zip(&exception.comps).zip(values) {
-                tests.push(self.exception_test(left, comp, value, item)?);
-            }
-            alternatives.push(if tests.len() == 1 { tests.remove(0) } else { Condition::And(tests) });
+        let mut seen = Seen::default();
+        look(condition, &mut seen);
+        if seen.names_direction {
+            said.push("usage of deprecated field 'evt.dir' has been detected in the rule condition".to_owned());
         }
-        Ok(if alternatives.len() == 1 { alternatives.remove(0) } else { Condition::Or(alternatives) })
-    }
-
-    fn exception_test(
-        &mut self,
-        left: &Operand,
-        comp: &str,
-        value: &Value,
-        item: &RuleItem,
-    ) -> Result<Condition, String> {
-        let mut words = comp.split_whitespace();
-        let base = words.next().unwrap_or("=");
-        let operator = Operator::ALL
-            .iter()
-            .copied()
-            .find(|known| known.as_str() == base || (base == "==" && *known == Operator::Equal));
-        let operator = operator.ok_or_else(|| format!("'{comp}' is not a supported comparison operator"))?;
-        let quantifier = match words.next() {
-            Some("oneof") => Some(Quantifier::OneOf),
-            Some("anyof") => Some(Quantifier::AnyOf),
-            Some("allof") => Some(Quantifier::AllOf),
-            _ => None,
-        };
-        let right = if operator.takes_list() || quantifier.is_some() {
-            let list = match value {
-                Value::Array(items) => items.iter().map(text_of).collect(),
-                single => self.list_named(&text_of(single)),
-            };
-            quantifier.map_or(Right::List(list.clone()), |quantifier| Right::Quantified(quantifier, list))
-        } else {
-            self.exception_right(&text_of(value), item)
-        };
-        Ok(Condition::Compare { left: left.clone(), operator, right })
-    }
-
-    /// A list by name, or a list in parentheses, or one value.
-    fn list_named(&self, text: &str) -> Vec<String> {
-        let inner = text.trim().strip_prefix('(').and_then(|text| text.strip_suffix(')'));
-        let content = match inner {
-            Some(inner) => substitute_lists(inner, &self.lists),
-            None => self
-                .lists
-                .iter()
-                .find(|(name, _)| name == text.trim())
-                .map_or_else(|| text.to_owned(), |(_, content)| content.clone()),
-        };
-        match parse(&format!("a.b in ({content})")) {
-            Ok(Condition::Compare { right: Right::List(list), .. }) => list,
-            _ => vec![text.to_owned()],
+        if output.names().any(|name| name == "evt.dir") {
+            said.push("usage of deprecated field 'evt.dir' has been detected in the rule output".to_owned());
+        }
+        said.append(&mut seen.misused);
+        for what in said {
+            self.faults.push(fault(FaultKind::Warning, &item.place, &what).about(format!("rule {}", item.name)));
         }
     }
 
-    /// `val(field)` and transformers stay operands; a text that only looks like one is warned about.
-    fn exception_right(&mut self, text: &str, item: &RuleItem) -> Right {
-        let unquoted = text.trim_matches('"');
-        if !unquoted.contains(' ')
-            && let Ok(Condition::Compare { right: Right::Operand(operand), .. }) = parse(&format!("a.b = {unquoted}"))
-        {
-            return Right::Operand(operand);
+    /// Lists and macros that no condition names, neither in the text nor through others.
+    fn warn_unused(&mut self) {
+        let mut words = std::collections::HashSet::new();
+        let is_part = |c: char| c.is_whitespace() || matches!(c, '(' | ')' | ',' | '=' | '"' | '\'');
+        let texts = self.collected.macros.all().iter().map(|item| item.item.condition.as_str());
+        for text in texts.chain(self.collected.rules.all().iter().map(|rule| rule.item.condition.as_str())) {
+            words.extend(text.split(is_part));
         }
-        let compact = text.replace([' ', '"'], "");
-        let (looks_like, what) = match parse_operand(&compact) {
-            Ok(operand @ Operand::Field(_)) => (crate::source::source(&operand).is_ok(), "field"),
-            Ok(operand @ Operand::Transform { .. }) => (crate::source::source(&operand).is_ok(), "field transformer"),
-            Err(_) => (false, ""),
-        };
-        if looks_like {
-            let said = format!("'{unquoted}' may be a valid {what} misused as a const string value");
-            self.faults.push(
-                Fault::new(FaultKind::Warning, &item.place.file, said)
-                    .at(item.place.line, 0)
-                    .about(format!("rule {}", item.name)),
-            );
+        let exceptions = self.collected.rules.all().iter().flat_map(|rule| &rule.item.exceptions);
+        let texts: Vec<String> = exceptions.map(|exception| format!("{:?}", exception.values)).collect();
+        words.extend(texts.iter().flat_map(|text| text.split(is_part)));
+        for list in self.collected.lists.all() {
+            words.extend(list.item.items.iter().map(String::as_str));
         }
-        Right::Text(unquoted.to_owned())
+        let mut faults = Vec::new();
+        for item in self.collected.macros.all().iter().filter(|item| !words.contains(item.item.name.as_str())) {
+            let what = fault(FaultKind::Warning, &item.item.place, "Macro not referred to by any other rule/macro");
+            faults.push(what.about(format!("macro {}", item.item.name)));
+        }
+        for item in self.collected.lists.all().iter().filter(|item| !words.contains(item.item.name.as_str())) {
+            let what = fault(FaultKind::Warning, &item.item.place, "List not referred to by any other rule/macro");
+            faults.push(what.about(format!("list {}", item.item.name)));
+        }
+        self.faults.append(&mut faults);
     }
 }
 
-fn text_of(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
+fn fault(kind: FaultKind, place: &Place, what: &str) -> Fault {
+    Fault::new(kind, &place.file, what).at(place.line, place.column)
 }
 
-/// Each list as the text that stands for its name; a list may use lists before it.
-fn lists(collected: &Collected) -> Vec<(String, String)> {
-    let mut in_order: Vec<_> = collected.lists.iter().collect();
-    in_order.sort_by_key(|list| list.order);
-    let mut known: Vec<(String, String)> = Vec::new();
-    for list in in_order {
-        let items = list.items.iter().filter_map(|item| match known.iter().find(|(name, _)| name == item) {
-            Some((_, content)) if content.is_empty() => None,
-            Some((_, content)) => Some(content.clone()),
-            None => Some(quote_item(item)),
-        });
-        let content = items.collect::<Vec<_>>().join(", ");
-        known.push((list.name.clone(), content));
-    }
-    known
+fn rule_fault(item: &RuleItem, what: &str) -> Fault {
+    let is_unknown =
+        ["nonexistent field", "invalid formatting token", "unknown event type"].iter().any(|part| what.contains(part));
+    let kind = if is_unknown && item.skips_unknown { FaultKind::Warning } else { FaultKind::Invalid };
+    let remedy = match what {
+        what if what.contains("unknown event type") => "see `biotope rules fields --events` for the types there are",
+        what if is_unknown && !what.is_empty() => "see `biotope rules fields` for the fields there are",
+        what if what.starts_with("Undefined macro") => "define it, or load the file that does before this one",
+        _ => "",
+    };
+    fault(kind, &item.place, what).about(format!("rule {}", item.name)).cure(remedy)
 }
 
-/// A warning for each list that nothing names.
-fn unused_lists(collected: &Collected) -> Vec<Fault> {
-    let conditions =
-        collected.macros.iter().map(|item| &item.condition).chain(collected.rules.iter().map(|item| &item.condition));
-    let items = collected.lists.iter().flat_map(|list| &list.items);
-    let values = collected
-        .rules
-        .iter()
-        .flat_map(|rule| &rule.exceptions)
-        .flat_map(|exception| &exception.values)
-        .map(Value::to_string);
-    let mut words: std::collections::HashSet<String> = std::collections::HashSet::new();
-    for text in conditions.chain(items).cloned().chain(values) {
-        words.extend(
-            text.split(|c: char| c.is_whitespace() || matches!(c, '(' | ')' | ',' | '=' | '"' | '[' | ']'))
-                .map(str::to_owned),
-        );
-    }
-    let unused = collected.lists.iter().filter(|list| !words.contains(&list.name));
-    unused
-        .map(|list| {
-            let what = "List not referred to by any other rule/macro";
-            Fault::new(FaultKind::Warning, &list.place.file, what)
-                .at(list.place.line, 0)
-                .about(format!("list {}", list.name))
-        })
-        .collect()
+#[derive(Default)]
+struct Seen {
+    names_direction: bool,
+    misused: Vec<String>,
 }
 
-/// An item with a blank or a character of the grammar is quoted, unless it is already.
-fn quote_item(item: &str) -> String {
-    let is_quoted = item.len() >= 2
-        && ((item.starts_with('"') && item.ends_with('"')) || (item.starts_with('\'') && item.ends_with('\'')));
-    let needs = item.is_empty()
-        || item.contains(|c: char| c.is_whitespace() || matches!(c, '(' | ')' | ',' | '=' | '"' | '\''));
-    if needs && !is_quoted { format!("\"{}\"", crate::escape::escaped(item)) } else { item.to_owned() }
-}
-
-/// Lists are substituted as text wherever their name stands as a whole word outside quotes; an empty list takes a comma with it.
-fn substitute_lists(condition: &str, lists: &[(String, String)]) -> String {
-    let contents: HashMap<&str, &str> = lists.iter().map(|(name, content)| (name.as_str(), content.as_str())).collect();
-    let mut out = String::with_capacity(condition.len());
-    let mut rest = condition;
-    let is_delimiter = |c: char| c.is_whitespace() || matches!(c, '(' | ')' | ',' | '=');
-    while let Some(first) = rest.chars().next() {
-        if matches!(first, '"' | '\'') {
-            let mut before = ' ';
-            let body = rest.get(1..).unwrap_or_default();
-            let end = body.char_indices().find(|(_, c)| {
-                let closes = *c == first && before != '\\';
-                before = *c;
-                closes
-            });
-            let length = end.map_or(rest.len(), |(at, _)| at + 2);
-            out.push_str(rest.get(..length).unwrap_or_default());
-            rest = rest.get(length..).unwrap_or_default();
-            continue;
-        }
-        if is_delimiter(first) {
-            out.push(first);
-            rest = rest.get(first.len_utf8()..).unwrap_or_default();
-            continue;
-        }
-        let length = rest.find(|c: char| is_delimiter(c) || matches!(c, '"' | '\'')).unwrap_or(rest.len());
-        let word = rest.get(..length).unwrap_or_default();
-        rest = rest.get(length..).unwrap_or_default();
-        match contents.get(word) {
-            Some(&"") => {
-                if let Some(tail) = rest.trim_start().strip_prefix(',') {
-                    rest = tail;
-                } else if out.trim_end().ends_with(',') {
-                    out.truncate(out.trim_end().len().saturating_sub(1));
-                }
-            }
-            Some(content) => out.push_str(content),
-            None => out.push_str(word),
-        }
-    }
-    out
-}
-
-fn names_field(condition: &Condition, name: &str) -> bool {
+/// Looks for what works, but probably not as meant.
+fn look(condition: &Condition, seen: &mut Seen) {
     match condition {
-        Condition::And(children) | Condition::Or(children) => children.iter().any(|child| names_field(child, name)),
-        Condition::Not(child) => names_field(child, name),
-        Condition::Exists(Operand::Field(field)) | Condition::Compare { left: Operand::Field(field), .. } => {
-            field.name == name
+        Condition::And(children) | Condition::Or(children) => children.iter().for_each(|child| look(child, seen)),
+        Condition::Not(child) => look(child, seen),
+        Condition::Exists(left) => seen.names_direction |= is_direction(left),
+        Condition::Compare { left, right, .. } => {
+            seen.names_direction |= is_direction(left);
+            match right {
+                Right::Text(text) => seen.misused.extend(misused(text)),
+                Right::List(list) | Right::Quantified(_, list) => {
+                    seen.misused.extend(list.iter().filter_map(|text| misused(text)))
+                }
+                Right::Operand(_) => {}
+            }
         }
-        Condition::Exists(_) | Condition::Compare { .. } | Condition::Macro(_) => false,
+        Condition::Macro(_) => {}
     }
 }
+
+fn is_direction(operand: &Operand) -> bool {
+    matches!(operand, Operand::Field(field) if field.name == "evt.dir")
+}
+
+/// A text that names a field or applies a transformer was probably not meant as a text.
+fn misused(text: &str) -> Option<String> {
+    if !text.contains(['.', '(']) {
+        return None;
+    }
+    let operand = parse_operand(text.trim()).ok()?;
+    source(&operand).ok()?;
+    let kind = if matches!(operand, Operand::Field(_)) { "field" } else { "field transformer" };
+    Some(format!("'{text}' may be a valid {kind} misused as a const string value"))
+}
+
+/// What upstream's container plugin suggests for every output.
+const SUGGESTED_OUTPUTS: &str = " container_id=%container.id container_name=%container.name \
+    container_image_repository=%container.image.repository container_image_tag=%container.image.tag \
+    k8s_pod_name=%k8s.pod.name k8s_ns_name=%k8s.ns.name";
+const CONTAINER_INFO: &str = "%container.info is deprecated and no more useful: \
+    the container's fields are added to every output";

@@ -5,13 +5,14 @@ use std::collections::BTreeSet;
 use model::Fault;
 
 use crate::ast::Condition;
+use crate::collect::Collected;
 use crate::event::Event;
 use crate::event_type::EventType;
 use crate::fields::Field;
-use crate::loader::{Collected, Priority};
 use crate::output::Output;
+use crate::priority::Priority;
 use crate::program::{Program, Scratch};
-use crate::resolve::Compiler;
+use crate::resolve::Resolver;
 use crate::typed::Node;
 use crate::types::EventTypes;
 
@@ -26,12 +27,22 @@ pub struct Rule {
     pub priority: Priority,
     /// Tags.
     pub tags: Vec<String>,
+    /// The condition as written, appends and overrides applied.
+    pub condition_text: String,
     /// The condition, lists and macros and exceptions expanded.
     pub condition: Condition,
+    /// The output format as written.
+    pub output_text: String,
     /// The output format.
     pub output: Output,
     /// Event types for which it can be true.
     pub types: EventTypes,
+    /// Names of its exceptions.
+    pub exceptions: Vec<String>,
+    /// Whether a match asks for a capture.
+    pub capture: bool,
+    /// How long that capture lasts, in milliseconds.
+    pub capture_duration_ms: Option<u32>,
     /// File and line that it stands at.
     pub place: (String, u32),
     pub(crate) node: Node,
@@ -118,9 +129,12 @@ impl RuleSet {
     pub fn load(files: &[SourceFile<'_>], options: &LoadOptions) -> Loaded {
         let mut collected = Collected::default();
         for file in files {
+            if collected.has_errors && options.all_or_nothing {
+                break;
+            }
             collected.file(file.name, file.text, options);
         }
-        Compiler::new(collected, options).finish()
+        Resolver::new(&collected, options).rules()
     }
 
     pub(crate) fn new(rules: Vec<Rule>) -> Self {

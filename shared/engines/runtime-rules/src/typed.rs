@@ -1,6 +1,6 @@
 //! From names to typed comparisons: what a condition means for one event.
 
-use crate::ast::{Condition, Operand, Quantifier, Right};
+use crate::ast::{Condition, Operand, Operator, Quantifier, Right};
 use crate::catalogue::{FieldId, FieldType};
 use crate::comparison::{Against, Comparison};
 use crate::event::Event;
@@ -64,11 +64,11 @@ pub(crate) fn typed(condition: &Condition) -> Result<Node, String> {
             let (against, all) = match right {
                 Right::Operand(operand) => (Against::Source(other_side(operand, kind)?), false),
                 Right::Text(text) => {
-                    check_event_types(left, std::slice::from_ref(text))?;
+                    check_event_types(left, *operator, std::slice::from_ref(text))?;
                     (Against::constants(*operator, kind, std::slice::from_ref(text))?, false)
                 }
                 Right::List(list) => {
-                    check_event_types(left, list)?;
+                    check_event_types(left, *operator, list)?;
                     (Against::constants(*operator, kind, list)?, false)
                 }
                 Right::Quantified(quantifier, list) => {
@@ -89,9 +89,11 @@ fn other_side(operand: &Operand, kind: FieldType) -> Result<Source, String> {
 }
 
 /// A comparison of `evt.type` with a type that nobody knows is a spelling mistake.
-fn check_event_types(left: &Operand, names: &[String]) -> Result<(), String> {
+fn check_event_types(left: &Operand, operator: Operator, names: &[String]) -> Result<(), String> {
     let Operand::Field(field) = left else { return Ok(()) };
-    if field.name != FieldId::EvtType.name() && field.name != FieldId::SyscallType.name() {
+    let is_type = field.name == FieldId::EvtType.name() || field.name == FieldId::SyscallType.name();
+    let is_whole = matches!(operator, Operator::Equal | Operator::NotEqual | Operator::In | Operator::Intersects);
+    if !is_type || !is_whole {
         return Ok(());
     }
     match names.iter().find(|name| EventType::named(name).is_none()) {

@@ -76,11 +76,17 @@ fn corpus_falco_loader() {
             wrong.push("has_warnings".to_owned());
         }
         if let (Some(first), Some(rule)) = (case["first_rule"].as_object(), loaded.rules.rules().first()) {
-            for (key, got) in [("description", &rule.description), ("priority", &rule.priority.to_string())] {
-                if first.get(key).is_some_and(|wanted| wanted != got) {
-                    wrong.push(format!("{key}: {got}"));
-                }
-            }
+            let seen = json!({
+                "name": rule.name, "description": rule.description, "priority": rule.priority.to_string(),
+                "condition": rule.condition_text, "output": rule.output_text, "capture": rule.capture,
+                "capture_duration": rule.capture_duration_ms, "tags": rule.tags,
+            });
+            wrong.extend(
+                first
+                    .iter()
+                    .filter(|(key, wanted)| seen[key.as_str()] != **wanted)
+                    .map(|(key, _)| format!("{key}: {}", seen[key.as_str()])),
+            );
         }
         let verdict = if wrong.is_empty() { Verdict::Pass } else { Verdict::Fail };
         let mut expected = case.clone();

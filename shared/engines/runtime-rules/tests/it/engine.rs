@@ -109,8 +109,8 @@ fn broken_rules_are_set_aside_by_line_and_the_rest_works() {
     assert_eq!(
         said,
         [
-            "invalid: filter_check called with nonexistent field proc.nonsense at r.yaml:4 (rule unknown field): see `biotope rules fields` for the fields there are",
-            "invalid: Undefined macro 'nowhere' used in filter. at r.yaml:15 (rule cyclic)",
+            "invalid: filter_check called with nonexistent field proc.nonsense at r.yaml:4:3 (rule unknown field): see `biotope rules fields` for the fields there are",
+            "invalid: Undefined macro 'nowhere' used in filter. at r.yaml:15:3 (rule cyclic): define it, or load the file that does before this one",
         ]
     );
     assert_eq!(loaded.rules.rules().len(), 1);

@@ -7,6 +7,7 @@
     reason = "tests fail by panicking"
 )]
 
+mod compiled;
 mod corpus;
 mod engine;
 mod laws;

@@ -1,0 +1,130 @@
+//! Lists: their items, and their substitution as text in conditions.
+
+use std::collections::HashMap;
+
+use crate::collect::{Collected, Versioned};
+use crate::escape::escaped;
+use crate::items::ListItem;
+
+/// The text that stands for each list.
+#[derive(Debug, Default)]
+pub(crate) struct Lists {
+    contents: HashMap<String, String>,
+}
+
+/// A condition grows beyond this many bytes only by an accident or an attack.
+const MAX_CONDITION_BYTES: usize = 32 << 20;
+/// Lists within lists, at most.
+const MAX_DEPTH: usize = 32;
+
+impl Lists {
+    /// Resolves every list. A list sees the lists that were defined before its last change.
+    pub(crate) fn of(collected: &Collected) -> Self {
+        let mut contents = HashMap::new();
+        for list in collected.lists.all() {
+            let mut items = Vec::new();
+            gather(list, collected, 0, &mut items);
+            let mut content = String::new();
+            for item in items {
+                if content.len() > MAX_CONDITION_BYTES {
+                    break;
+                }
+                if !content.is_empty() {
+                    content.push_str(", ");
+                }
+                content.push_str(&list_item(item));
+            }
+            contents.insert(list.item.name.clone(), content);
+        }
+        Self { contents }
+    }
+
+    /// Substitutes lists wherever their name stands as a whole word outside quotes; an empty list takes a comma with it.
+    ///
+    /// # Errors
+    /// When the text grows too large.
+    pub(crate) fn substitute(&self, condition: &str) -> Result<String, String> {
+        let mut out = String::with_capacity(condition.len());
+        let mut rest = condition;
+        while let Some(first) = rest.chars().next() {
+            let length = match first {
+                '"' | '\'' => quoted_length(rest, first),
+                first if is_delimiter(first) => first.len_utf8(),
+                _ => rest.find(|c: char| is_delimiter(c) || matches!(c, '"' | '\'')).unwrap_or(rest.len()),
+            };
+            let word = rest.get(..length).unwrap_or_default();
+            rest = rest.get(length..).unwrap_or_default();
+            match self.contents.get(word).map(String::as_str) {
+                Some("") => rest = without_comma(&mut out, rest),
+                Some(content) => out.push_str(content),
+                None => out.push_str(word),
+            }
+            if out.len() > MAX_CONDITION_BYTES {
+                return Err(format!(
+                    "condition is larger than {MAX_CONDITION_BYTES} bytes once its lists are expanded"
+                ));
+            }
+        }
+        Ok(out)
+    }
+}
+
+/// The items of a list, those of lists in it included.
+fn gather<'a>(list: &'a Versioned<ListItem>, collected: &'a Collected, depth: usize, items: &mut Vec<&'a str>) {
+    for item in &list.item.items {
+        if items.len() > MAX_CONDITION_BYTES / 2 {
+            return;
+        }
+        let inner = collected.lists.get(item).filter(|inner| inner.index < list.visibility && depth < MAX_DEPTH);
+        match inner {
+            Some(inner) => gather(inner, collected, depth + 1, items),
+            None => items.push(item),
+        }
+    }
+}
+
+fn is_delimiter(c: char) -> bool {
+    c.is_whitespace() || matches!(c, '(' | ')' | ',' | '=')
+}
+
+/// Length of a quoted text with its quotes; a quote closes when the character before it is no backslash.
+fn quoted_length(text: &str, quote: char) -> usize {
+    let mut before = ' ';
+    let end = text.char_indices().skip(1).find(|(_, c)| {
+        let closes = *c == quote && before != '\\';
+        before = *c;
+        closes
+    });
+    end.map_or(text.len(), |(at, _)| at + 1)
+}
+
+/// Takes a comma away on the left, or else on the right.
+fn without_comma<'a>(out: &mut String, rest: &'a str) -> &'a str {
+    let left = out.trim_end();
+    if left.ends_with(',') {
+        out.truncate(left.len().saturating_sub(1));
+        return rest;
+    }
+    rest.trim_start().strip_prefix(',').unwrap_or(rest)
+}
+
+/// An item of a list as it stands in a condition: quoted when it has to be, unless it is already.
+pub(crate) fn list_item(item: &str) -> String {
+    let is_special = |c: char| c.is_whitespace() || matches!(c, '(' | ')' | ',' | '=' | '"' | '\'');
+    if is_quoted(item) || !(item.is_empty() || item.contains(is_special)) {
+        return item.to_owned();
+    }
+    format!("\"{}\"", escaped(item))
+}
+
+/// A value of an exception as it stands in a condition: quoted when it has blanks, for it may be `val(field)` or a transformer.
+pub(crate) fn quoted_item(item: &str) -> String {
+    if is_quoted(item) || !item.contains(char::is_whitespace) {
+        return item.to_owned();
+    }
+    format!("\"{}\"", escaped(item))
+}
+
+fn is_quoted(item: &str) -> bool {
+    ['"', '\''].iter().any(|quote| item.len() >= 2 && item.starts_with(*quote) && item.ends_with(*quote))
+}
