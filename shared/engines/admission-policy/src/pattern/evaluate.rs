@@ -43,7 +43,6 @@ struct Judge<'p> {
 enum AnchorKind {
     Condition,
     Existence,
-    Negation,
 }
 
 struct Failure {
@@ -125,7 +124,6 @@ impl<'p> Judge<'p> {
             let kind = match entry.anchor {
                 Some(Anchor::Condition) => AnchorKind::Condition,
                 Some(Anchor::Existence) => AnchorKind::Existence,
-                Some(Anchor::Negation) => AnchorKind::Negation,
                 _ => continue,
             };
             let present = self.present.entry((kind, &entry.key)).or_insert(false);
