@@ -85,6 +85,19 @@ impl Parser<'_> {
         Err(CompileError::new(self.text, at, what))
     }
 
+    /// The complaint about the token just taken.
+    fn misplaced(&mut self, wanted: &str) -> CompileError {
+        self.at = self.at.saturating_sub(1);
+        self.unexpected(wanted)
+    }
+
+    fn field(&mut self, wanted: &str) -> Result<String, CompileError> {
+        match self.next() {
+            lexer::Kind::Word(field) | lexer::Kind::Quoted(field) => Ok(field),
+            _ => Err(self.misplaced(wanted)),
+        }
+    }
+
     fn unexpected(&self, wanted: &str) -> CompileError {
         let found = match self.kind() {
             lexer::Kind::End => "<EOF>".to_owned(),
@@ -264,8 +277,7 @@ impl Parser<'_> {
 
     fn after_dot(&mut self, operand: Node, at: usize) -> Parsed {
         let optional = self.take("?");
-        let unexpected = self.unexpected("IDENTIFIER");
-        let (lexer::Kind::Word(field) | lexer::Kind::Quoted(field)) = self.next() else { return Err(unexpected) };
+        let field = self.field("IDENTIFIER")?;
         if optional || !self.take("(") {
             return Ok(Node::new(Kind::Select(Box::new(Select { operand, field, optional })), at));
         }
@@ -289,7 +301,6 @@ impl Parser<'_> {
 
     fn primary(&mut self) -> Parsed {
         let at = self.position();
-        let unexpected = self.unexpected("an expression");
         match self.next() {
             lexer::Kind::Literal(literal) => Ok(Node::new(Kind::Literal(literal), at)),
             lexer::Kind::Symbol("(") => {
@@ -301,10 +312,10 @@ impl Parser<'_> {
             lexer::Kind::Symbol("{") => self.map(at),
             lexer::Kind::Symbol(".") => match self.next() {
                 lexer::Kind::Word(word) => self.identifier(word, at),
-                _ => Err(unexpected),
+                _ => Err(self.misplaced("an identifier")),
             },
             lexer::Kind::Word(word) => self.identifier(word, at),
-            _ => Err(unexpected),
+            _ => Err(self.misplaced("an expression")),
         }
     }
 
@@ -353,8 +364,7 @@ impl Parser<'_> {
         let mut fields = Vec::new();
         while !self.take("}") {
             let optional = self.take("?");
-            let unexpected = self.unexpected("a field name");
-            let (lexer::Kind::Word(field) | lexer::Kind::Quoted(field)) = self.next() else { return Err(unexpected) };
+            let field = self.field("a field name")?;
             self.expect(":")?;
             fields.push((field, Element { value: self.expression()?, optional }));
             if !self.is("}") {

@@ -113,7 +113,6 @@ impl Parser {
     }
 
     fn prefix(&mut self) -> Result<Tree, CompileError> {
-        let unexpected = self.unexpected("an expression");
         match self.next() {
             Kind::Literal(value) => Ok(Tree::leaf(Node::Literal(value))),
             Kind::Raw(text) => Ok(Tree::leaf(Node::Literal(text.into()))),
@@ -143,7 +142,10 @@ impl Parser {
                 self.expect(&Kind::ParenClose, "`)`")?;
                 Ok(inner)
             }
-            _ => Err(unexpected),
+            _ => {
+                self.at -= 1;
+                Err(self.unexpected("an expression"))
+            }
         }
     }
 
@@ -283,8 +285,10 @@ impl Parser {
     fn hash(&mut self) -> Result<Tree, CompileError> {
         let (mut pairs, mut heights) = (Vec::new(), Vec::new());
         loop {
-            let unexpected = self.unexpected("a key");
-            let (Kind::Identifier(key) | Kind::Quoted(key)) = self.next() else { return Err(unexpected) };
+            let (Kind::Identifier(key) | Kind::Quoted(key)) = self.next() else {
+                self.at -= 1;
+                return Err(self.unexpected("a key"));
+            };
             self.expect(&Kind::Colon, "`:`")?;
             let item = self.expression(0)?;
             heights.push(item.height);

@@ -133,7 +133,11 @@ fn names_resource(pattern: &str, request: &Request) -> bool {
     let (resource, subresource) = pattern.split_once('/').unwrap_or((pattern, ""));
     let resource_fits = match resource {
         "*" => true,
-        name if request.resource.is_empty() => is_plural_of(name, &request.kind.kind),
+        // A plural begins as its kind does, which is cheap to see.
+        name if request.resource.is_empty() => {
+            let first = |text: &str| text.as_bytes().first().map(u8::to_ascii_lowercase);
+            first(name) == first(&request.kind.kind) && is_plural_of(name, &request.kind.kind)
+        }
         name => name == request.resource,
     };
     resource_fits && (subresource == "*" || subresource == request.subresource)

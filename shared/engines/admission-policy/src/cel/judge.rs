@@ -28,14 +28,22 @@ pub(crate) struct Input<'a> {
     views: &'a Views,
 }
 
-/// What is made of a request once for all policies, and only when one matches.
+/// What is made of a request once for all policies, and only when an expression asks for it.
 #[derive(Debug, Default)]
-pub(crate) struct Views(OnceCell<(Value, Value)>);
+pub(crate) struct Views {
+    request: OnceCell<Value>,
+    namespace: OnceCell<Value>,
+}
 
 impl Views {
-    /// `request` and `namespaceObject`.
-    fn of(&self, request: &Request, snapshot: &Snapshot) -> &(Value, Value) {
-        self.0.get_or_init(|| (request_json(request), namespace_object(request, snapshot)))
+    /// `request`.
+    pub(super) fn request(&self, request: &Request) -> &Value {
+        self.request.get_or_init(|| request_json(request))
+    }
+
+    /// `namespaceObject`.
+    pub(super) fn namespace(&self, request: &Request, snapshot: &Snapshot) -> &Value {
+        self.namespace.get_or_init(|| namespace_object(request, snapshot))
     }
 }
 
@@ -74,12 +82,11 @@ impl<'a> Input<'a> {
     where
         'a: 'i,
     {
-        let (request, namespace_object) = self.views.of(self.request, self.snapshot);
         Given {
             object: self.object,
             old_object: self.request.old_object.as_ref().unwrap_or(NULL),
-            request,
-            namespace_object,
+            request: self.request,
+            views: self.views,
             params,
             snapshot: self.snapshot,
             now: self.request.received_at,
@@ -89,11 +96,23 @@ impl<'a> Input<'a> {
 
 /// `request` as CEL sees it, without the objects.
 fn request_json(request: &Request) -> Value {
-    let mut out = request.to_json();
+    let bare = Request {
+        uid: request.uid.clone(),
+        operation: request.operation,
+        kind: request.kind.clone(),
+        resource: request.resource.clone(),
+        subresource: request.subresource.clone(),
+        name: request.name.clone(),
+        namespace: request.namespace.clone(),
+        user: request.user.clone(),
+        dry_run: request.dry_run,
+        options: request.options.clone(),
+        ..Request::default()
+    };
+    let mut out = bare.to_json();
     if let Some(fields) = out.as_object_mut() {
-        for key in ["object", "oldObject", "roles", "clusterRoles"] {
-            fields.shift_remove(key);
-        }
+        fields.shift_remove("roles");
+        fields.shift_remove("clusterRoles");
         fields.entry("operation").or_insert_with(|| Value::from(request.operation.as_str()));
         fields.entry("userInfo").or_insert_with(|| json!({}));
     }

@@ -9,8 +9,10 @@ use cel::{EvalError, Host, Limits, Object, Program, Val};
 use model::Timestamp;
 use serde_json::{Map, Value};
 
+use super::judge::Views;
 use super::policy::CelRule;
 use super::{images, library, lookup};
+use crate::request::Request;
 use crate::snapshot::{MissingFact, Snapshot};
 
 /// The given parts of an evaluation.
@@ -18,8 +20,8 @@ use crate::snapshot::{MissingFact, Snapshot};
 pub(crate) struct Given<'a> {
     pub(crate) object: &'a Value,
     pub(crate) old_object: &'a Value,
-    pub(crate) request: &'a Value,
-    pub(crate) namespace_object: &'a Value,
+    pub(crate) request: &'a Request,
+    pub(crate) views: &'a Views,
     pub(crate) params: &'a Value,
     pub(crate) snapshot: &'a Snapshot,
     pub(crate) now: Option<Timestamp>,
@@ -169,8 +171,8 @@ impl<'a> Host<'a> for Scope<'a> {
         Some(Ok(match name {
             "object" => self.0.object.borrow().clone(),
             "oldObject" => Val::from_json(given.old_object),
-            "request" => Val::from_json(given.request),
-            "namespaceObject" => Val::from_json(given.namespace_object),
+            "request" => Val::from_json(given.views.request(given.request)),
+            "namespaceObject" => Val::from_json(given.views.namespace(given.request, given.snapshot)),
             "params" => Val::from_json(given.params),
             "biotope" => Val::from_json(&given.snapshot.biotope),
             "variables" => Val::object(Variables(self.clone())),
