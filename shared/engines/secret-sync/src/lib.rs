@@ -1,1 +1,46 @@
-//! Not built yet.
+//! What External Secrets manifests mean: what to fetch, how to convert it, what to write, when to look again.
+//!
+//! ```text
+//! (file, YAML) -> Documents -> ManifestSet (stores resolved, faults beside it)
+//! ManifestSet, readings, time -> Machine -> check this version, read that path, write this target, report
+//! ```
+//!
+//! The crate has no I/O, no clock and no randomness: the caller performs every [`Output`] and hands back what came of it. Values of
+//! secrets stand only in [`SecretBytes`] and [`SecretJson`], which wipe their memory, show nothing, and cannot be serialized. The
+//! machine forgets values as soon as they are handed out for writing; it remembers keyed hashes.
+
+#![warn(missing_docs)]
+#![deny(clippy::expect_used, clippy::indexing_slicing, clippy::unwrap_used, clippy::panic)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::unwrap_used,
+        clippy::panic,
+        reason = "tests fail by panicking"
+    )
+)]
+
+mod assemble;
+mod decode;
+mod keys;
+mod machine;
+mod manifest;
+mod property;
+mod schedule;
+mod set;
+mod value;
+
+pub use assemble::{AssembleError, Assembled, assemble};
+pub use decode::{DecodeError, DecodingStrategy, decode};
+pub use keys::{ConversionStrategy, KeyError, Rewrite, check_keys, convert_keys, rewrite_keys};
+pub use machine::{Event, FetchKey, FetchProblem, Machine, Output, Report, ReportKind, Settings, WriteOrder};
+pub use manifest::{
+    CreationPolicy, DataItem, DeletionPolicy, Documents, ExternalSecret, Extract, KvVersion, NamespaceRule, Place,
+    Provider, RefreshPolicy, RemoteRef, RoleId, SecretKeySelector, Store, StoreKind, StoreRef, TargetRef, VaultAuth,
+    VaultStore, parse,
+};
+pub use property::find as find_property;
+pub use set::{Credentials, ManifestSet, Resolved};
+pub use value::{Reading, SecretBytes, SecretJson};

@@ -1,0 +1,173 @@
+//! From what stores answered to the content of a target.
+
+use std::collections::BTreeMap;
+
+use crate::decode::{DecodeError, decode};
+use crate::keys::{KeyError, Keys, check_keys, convert_keys, rewrite_keys};
+use crate::machine::FetchKey;
+use crate::manifest::{DeletionPolicy, ExternalSecret, RemoteRef};
+use crate::property;
+use crate::value::{Reading, SecretBytes, SecretJson, to_bytes};
+
+/// What assembling a target led to.
+#[derive(Debug)]
+pub enum Assembled {
+    /// Its content.
+    Content(BTreeMap<String, SecretBytes>),
+    /// The store has nothing of it any more, and its manifest says that it goes then.
+    Gone,
+}
+
+/// A target cannot be assembled. No variant holds a value.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AssembleError {
+    /// The store has no such path.
+    #[error("`{path}` does not exist in its store")]
+    Missing {
+        /// The path.
+        path: String,
+    },
+    /// The secret has no such part.
+    #[error("`{path}` has no property `{property}`")]
+    NoProperty {
+        /// The path.
+        path: String,
+        /// The part.
+        property: String,
+    },
+    /// The secret is no map, so that it has no keys to extract.
+    #[error("`{path}` is no map of keys")]
+    NoMap {
+        /// The path.
+        path: String,
+    },
+    /// A value is not encoded as the manifest says.
+    #[error("value of key `{key}`: {source}")]
+    Decode {
+        /// The key in the target.
+        key: String,
+        /// Why; part of the line, since it is all there is to say.
+        source: DecodeError,
+    },
+    /// A key cannot be used.
+    #[error("{0}")]
+    Key(#[from] KeyError),
+    /// The content is more than Kubernetes takes.
+    #[error("the Secret would have {size} bytes, which is more than the {limit} that Kubernetes takes")]
+    TooLarge {
+        /// Size of all keys and values.
+        size: usize,
+        /// The limit.
+        limit: usize,
+    },
+}
+
+impl AssembleError {
+    /// What can be done about it.
+    #[must_use]
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Self::Missing { .. } => "write the secret at the store, or correct `remoteRef.key`",
+            Self::NoProperty { .. } => "correct `remoteRef.property`, or add the key at the store",
+            Self::NoMap { .. } => "use `data` with a `secretKey` for a single value",
+            Self::Decode { .. } => "correct the value, or set `decodingStrategy` to None or Auto",
+            Self::Key(KeyError::Collision(_)) => {
+                "rename one of the keys with `rewrite`, or use `conversionStrategy: Unicode`"
+            }
+            Self::Key(KeyError::Invalid(_)) => "rename it with `rewrite` or `secretKey`",
+            Self::TooLarge { .. } => "split it into several Secrets",
+        }
+    }
+}
+
+/// Assembles the content of a target; `readings` has `None` for a path that the store does not have.
+///
+/// # Errors
+/// Names the path or key that it fails at; never a value.
+pub fn assemble(
+    external: &ExternalSecret,
+    readings: &BTreeMap<FetchKey, Option<std::sync::Arc<Reading>>>,
+) -> Result<Assembled, AssembleError> {
+    let mut content = Keys::new();
+    let mut is_missing = false;
+    for extract in &external.extracts {
+        let Some(reading) = found(external, readings, (&extract.store, &extract.remote))? else {
+            is_missing = true;
+            continue;
+        };
+        let keys = extract_keys(reading, &extract.remote)?;
+        let keys = match extract.rewrites.is_empty() {
+            true => convert_keys(extract.remote.conversion, keys)?,
+            false => rewrite_keys(&extract.rewrites, keys),
+        };
+        for (key, value) in keys {
+            content.insert(key.clone(), decoded(&extract.remote, key, value)?);
+        }
+    }
+    for item in &external.data {
+        let Some(reading) = found(external, readings, (&item.store, &item.remote))? else {
+            is_missing = true;
+            continue;
+        };
+        match single(reading, &item.remote) {
+            Ok(value) => drop(content.insert(item.key.clone(), decoded(&item.remote, item.key.clone(), value)?)),
+            Err(AssembleError::NoProperty { .. }) if external.target.deletion != DeletionPolicy::Retain => {
+                is_missing = true
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    if content.is_empty() && is_missing && external.target.deletion == DeletionPolicy::Delete {
+        return Ok(Assembled::Gone);
+    }
+    check_keys(&content)?;
+    let size = content.iter().map(|(key, value)| key.len().saturating_add(value.expose().len())).sum();
+    match size > MAX_SECRET_BYTES {
+        true => Err(AssembleError::TooLarge { size, limit: MAX_SECRET_BYTES }),
+        false => Ok(Assembled::Content(content)),
+    }
+}
+
+fn found<'a>(
+    external: &ExternalSecret,
+    readings: &'a BTreeMap<FetchKey, Option<std::sync::Arc<Reading>>>,
+    (store, remote): (&crate::StoreRef, &RemoteRef),
+) -> Result<Option<&'a Reading>, AssembleError> {
+    match readings.get(&FetchKey::new(store, remote)).and_then(Option::as_deref) {
+        Some(reading) => Ok(Some(reading)),
+        None if external.target.deletion == DeletionPolicy::Retain => {
+            Err(AssembleError::Missing { path: remote.path.clone() })
+        }
+        None => Ok(None),
+    }
+}
+
+fn part(reading: &Reading, remote: &RemoteRef) -> Result<SecretJson, AssembleError> {
+    let content = reading.content.expose();
+    match &remote.property {
+        None => Ok(reading.content.clone()),
+        Some(property) => property::find(content, property)
+            .map(SecretJson::new)
+            .ok_or_else(|| AssembleError::NoProperty { path: remote.path.clone(), property: property.clone() }),
+    }
+}
+
+fn single(reading: &Reading, remote: &RemoteRef) -> Result<SecretBytes, AssembleError> {
+    Ok(to_bytes(part(reading, remote)?.expose()))
+}
+
+fn extract_keys(reading: &Reading, remote: &RemoteRef) -> Result<Keys, AssembleError> {
+    let part = part(reading, remote)?;
+    // A part may itself be JSON text, as in a secret whose values are JSON documents.
+    let parsed = part.expose().as_str().and_then(|text| SecretJson::parse(text.as_bytes()));
+    let map = parsed.as_ref().unwrap_or(&part);
+    let Some(fields) = map.expose().as_object() else { return Err(AssembleError::NoMap { path: remote.path.clone() }) };
+    Ok(fields.iter().map(|(key, value)| (key.clone(), to_bytes(value))).collect())
+}
+
+fn decoded(remote: &RemoteRef, key: String, value: SecretBytes) -> Result<SecretBytes, AssembleError> {
+    decode(remote.decoding, value).map_err(|source| AssembleError::Decode { key, source })
+}
+
+/// What Kubernetes takes in one Secret.
+const MAX_SECRET_BYTES: usize = 1 << 20;

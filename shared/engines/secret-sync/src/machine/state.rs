@@ -1,0 +1,159 @@
+//! What the machine remembers of each source and each manifest.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hmac::{Hmac, Mac as _};
+use model::{SecretRef, Timestamp};
+use sha2::Sha256;
+
+use super::{FetchKey, FetchProblem};
+use crate::manifest::{ExternalSecret, RefreshPolicy};
+use crate::value::{Reading, SecretBytes};
+
+/// One path at one store.
+#[derive(Debug)]
+pub(super) struct Source {
+    /// Manifests that need it.
+    pub(super) users: BTreeSet<String>,
+    /// Whether a check or a read is on its way.
+    pub(super) in_flight: bool,
+    /// When to look at its revision again.
+    pub(super) next_check: Option<Timestamp>,
+    /// How often to look; `None` when no user wants to know, or the store does not tell.
+    pub(super) interval: Option<Duration>,
+    /// Whether the store tells revisions to this login.
+    pub(super) is_checkable: bool,
+    /// Failures in a row.
+    pub(super) attempts: u32,
+    /// When the store last answered for it.
+    pub(super) confirmed: Option<Timestamp>,
+}
+
+impl Source {
+    pub(super) fn new() -> Self {
+        Self {
+            users: BTreeSet::new(),
+            in_flight: false,
+            next_check: None,
+            interval: None,
+            is_checkable: true,
+            attempts: 0,
+            confirmed: None,
+        }
+    }
+
+    /// The store answered.
+    pub(super) fn answered(&mut self, now: Timestamp) {
+        (self.in_flight, self.attempts, self.confirmed) = (false, 0, Some(now));
+        self.next_check = self.interval.filter(|_| self.is_checkable).map(|interval| now.plus(interval));
+    }
+}
+
+/// One manifest.
+#[derive(Debug)]
+pub(super) struct Sync {
+    pub(super) external: Arc<ExternalSecret>,
+    /// Parts that are being collected.
+    pub(super) gather: Option<Gather>,
+    /// What is being written.
+    pub(super) writing: Option<Written>,
+    /// What was written.
+    pub(super) written: Option<Written>,
+    /// Revisions that the last attempt was made of.
+    pub(super) seen: BTreeMap<FetchKey, String>,
+    /// When to try again.
+    pub(super) due: Option<Timestamp>,
+    pub(super) attempts: u32,
+    pub(super) problem: Option<FetchProblem>,
+    pub(super) is_stale: bool,
+    pub(super) since: Timestamp,
+}
+
+impl Sync {
+    pub(super) fn new(external: Arc<ExternalSecret>, now: Timestamp) -> Self {
+        Self {
+            external,
+            gather: None,
+            writing: None,
+            written: None,
+            seen: BTreeMap::new(),
+            due: None,
+            attempts: 0,
+            problem: None,
+            is_stale: false,
+            since: now,
+        }
+    }
+
+    /// Forgets what the former text of the manifest led to, but not what was written.
+    pub(super) fn restart(&mut self) {
+        (self.gather, self.problem, self.attempts, self.due) = (None, None, 0, None);
+        self.seen.clear();
+    }
+
+    pub(super) fn is_settled(&self) -> bool {
+        self.gather.is_none() && self.writing.is_none()
+    }
+
+    /// How often it wants to know of changes; `None` when never by itself.
+    pub(super) fn interval(&self) -> Option<Duration> {
+        match self.external.refresh {
+            RefreshPolicy::Periodic(interval) if !interval.is_zero() => Some(interval),
+            RefreshPolicy::Periodic(_) | RefreshPolicy::CreatedOnce | RefreshPolicy::OnChange => None,
+        }
+    }
+
+    pub(super) fn keys(&self) -> BTreeSet<FetchKey> {
+        let data = self.external.data.iter().map(|item| FetchKey::new(&item.store, &item.remote));
+        let extracts = self.external.extracts.iter().map(|extract| FetchKey::new(&extract.store, &extract.remote));
+        data.chain(extracts).collect()
+    }
+}
+
+/// Parts of a target on their way.
+#[derive(Debug, Default)]
+pub(super) struct Gather {
+    pub(super) missing: BTreeSet<FetchKey>,
+    pub(super) readings: BTreeMap<FetchKey, Option<Arc<Reading>>>,
+}
+
+/// What stands in a target, without values.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Written {
+    /// Keyed hash by key.
+    pub(super) digests: BTreeMap<String, String>,
+    pub(super) sources: Vec<SecretRef>,
+    /// Whether the target was removed instead.
+    pub(super) is_gone: bool,
+}
+
+impl fmt::Debug for Written {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Written")
+            .field("keys", &self.digests.keys())
+            .field("sources", &self.sources)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Written {
+    /// Keys whose hash differs from `before`; a removed key has an empty hash.
+    pub(super) fn changed_since(&self, before: &Self) -> Vec<(String, String)> {
+        let is_changed = |(key, digest): &(&String, &String)| before.digests.get(*key) != Some(*digest);
+        let pair = |(key, digest): (&String, &String)| (key.clone(), digest.clone());
+        let removed = before.digests.keys().filter(|key| !self.digests.contains_key(*key));
+        let changed = self.digests.iter().filter(is_changed).map(pair);
+        changed.chain(removed.map(|key| (key.clone(), String::new()))).collect()
+    }
+}
+
+/// The keyed hash of a value, in hex.
+pub(super) fn digest(key: &[u8], value: &SecretBytes) -> String {
+    // A key of any length is taken.
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { return String::new() };
+    mac.update(value.expose());
+    hex::encode(mac.finalize().into_bytes())
+}

@@ -1,0 +1,317 @@
+//! The transitions.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::{SecretRef, Timestamp};
+
+use super::state::{Gather, Source, Sync, Written, digest};
+use super::{FetchKey, FetchProblem, Machine, Output, Report, ReportKind, WriteOrder};
+use crate::assemble::{Assembled, assemble};
+use crate::schedule::back_off;
+use crate::value::Reading;
+
+impl Machine {
+    /// Brings the sources in line with the manifests.
+    pub(super) fn connect_sources(&mut self, now: Timestamp) {
+        let mut users: BTreeMap<FetchKey, (BTreeSet<String>, Option<Duration>)> = BTreeMap::new();
+        for (subject, sync) in &self.syncs {
+            for key in sync.keys() {
+                let (users, interval) = users.entry(key).or_default();
+                users.insert(subject.clone());
+                *interval = [*interval, sync.interval()].into_iter().flatten().min();
+            }
+        }
+        // A source whose answer is still on its way stays until the answer finds nobody.
+        self.sources.retain(|key, source| users.contains_key(key) || source.in_flight);
+        for (key, (users, interval)) in users {
+            // A fixed version does not change; it is read again at the interval of its manifest.
+            let interval =
+                interval.filter(|_| key.version.is_none()).map(|most| most.min(self.settings.check_interval));
+            let source = self.sources.entry(key).or_insert_with(Source::new);
+            (source.users, source.interval) = (users, interval);
+            if source.confirmed.is_some() && !source.in_flight && source.next_check.is_none() && source.is_checkable {
+                source.next_check = interval.map(|interval| now.plus(interval));
+            }
+        }
+    }
+
+    /// Starts to collect all parts of a target.
+    pub(super) fn gather(&mut self, subject: &str) {
+        let Some(sync) = self.syncs.get_mut(subject).filter(|sync| sync.is_settled()) else { return };
+        let keys = sync.keys();
+        sync.due = None;
+        sync.gather = Some(Gather { missing: keys.clone(), readings: BTreeMap::new() });
+        for key in keys {
+            self.want(&key);
+        }
+    }
+
+    /// Reads a path, unless its answer is on its way already.
+    fn want(&mut self, key: &FetchKey) {
+        let Some(source) = self.sources.get_mut(key) else { return };
+        if !source.in_flight {
+            source.in_flight = true;
+            source.next_check = None;
+            self.outputs.push_back(Output::Read(key.clone()));
+        }
+    }
+
+    pub(super) fn due(&mut self, subject: &str, now: Timestamp) {
+        let Some(sync) = self.syncs.get_mut(subject) else { return };
+        let is_watched = |key: FetchKey| {
+            self.sources.get(&key).is_some_and(|source| source.interval.is_some() && source.is_checkable)
+        };
+        // Checks of versions already tell that nothing changed.
+        if sync.problem.is_none() && sync.written.is_some() && sync.keys().into_iter().all(is_watched) {
+            sync.due = sync.interval().map(|interval| now.plus(interval));
+            return;
+        }
+        self.gather(subject);
+    }
+
+    pub(super) fn checked(&mut self, key: &FetchKey, outcome: Result<Option<String>, FetchProblem>, now: Timestamp) {
+        let Some(source) = self.sources.get_mut(key) else { return };
+        let users = source.users.clone();
+        source.in_flight = false;
+        match outcome {
+            Ok(revision) => {
+                source.answered(now);
+                self.compare(key, &users, &revision.unwrap_or_default(), now);
+            }
+            Err(problem) if problem.is_check_refused => {
+                (source.is_checkable, source.next_check) = (false, None);
+                for subject in &users {
+                    let sync = self.syncs.get_mut(subject);
+                    if let Some(sync) = sync.filter(|sync| sync.due.is_none() && sync.is_settled()) {
+                        sync.due = sync.interval().map(|interval| now.plus(interval));
+                    }
+                }
+            }
+            Err(problem) => {
+                source.attempts = source.attempts.saturating_add(1);
+                let wait = back_off(source.attempts, self.settings.back_off, &key.path);
+                source.next_check = Some(now.plus(wait));
+                let attempts = source.attempts;
+                for subject in &users {
+                    self.failed(subject, problem.clone(), attempts);
+                }
+            }
+        }
+        self.read_if_wanted(key);
+    }
+
+    /// A source told its revision: manifests that were made of another one gather again, the others are confirmed.
+    fn compare(&mut self, key: &FetchKey, users: &BTreeSet<String>, revision: &str, now: Timestamp) {
+        for subject in users {
+            let Some(sync) = self.syncs.get_mut(subject) else { continue };
+            let is_same = sync.seen.get(key).is_some_and(|seen| seen == revision);
+            if !is_same && sync.interval().is_some() {
+                self.gather(subject);
+            } else if is_same && sync.is_settled() && sync.due.is_none_or(|due| due > now) {
+                self.recovered(subject);
+            }
+        }
+    }
+
+    /// An answer came while another was wanted of the same source.
+    fn read_if_wanted(&mut self, key: &FetchKey) {
+        let is_wanted = |sync: &Sync| sync.gather.as_ref().is_some_and(|gather| gather.missing.contains(key));
+        if self.syncs.values().any(is_wanted) {
+            self.want(key);
+        }
+    }
+
+    pub(super) fn read(&mut self, key: &FetchKey, outcome: Result<Option<Reading>, FetchProblem>, now: Timestamp) {
+        let Some(source) = self.sources.get_mut(key) else { return };
+        let users = source.users.clone();
+        source.in_flight = false;
+        let reading = match outcome {
+            Ok(reading) => reading.map(Arc::new),
+            Err(problem) => {
+                source.attempts = source.attempts.saturating_add(1);
+                // The manifests that wait for it come back by themselves; nobody else needs to look.
+                for subject in users {
+                    self.gather_failed(&subject, key, &problem, now);
+                }
+                return;
+            }
+        };
+        source.answered(now);
+        let revision = reading.as_ref().map(|reading| reading.revision.clone()).unwrap_or_default();
+        for subject in &users {
+            let Some(gather) = self.syncs.get_mut(subject).and_then(|sync| sync.gather.as_mut()) else { continue };
+            if gather.missing.remove(key) {
+                gather.readings.insert(key.clone(), reading.clone());
+            }
+            if gather.missing.is_empty() {
+                self.assemble(subject, now);
+            }
+        }
+        self.compare(key, &users, &revision, now);
+    }
+
+    fn gather_failed(&mut self, subject: &str, key: &FetchKey, problem: &FetchProblem, now: Timestamp) {
+        let Some(sync) = self.syncs.get_mut(subject) else { return };
+        if sync.gather.take_if(|gather| gather.missing.contains(key)).is_none() {
+            return;
+        }
+        let attempts = self.retry(subject, now);
+        self.failed(subject, problem.clone(), attempts);
+    }
+
+    /// Counts a failed attempt and decides when the next is made.
+    fn retry(&mut self, subject: &str, now: Timestamp) -> u32 {
+        let Some(sync) = self.syncs.get_mut(subject) else { return 0 };
+        sync.attempts = sync.attempts.saturating_add(1);
+        sync.due = Some(now.plus(back_off(sync.attempts, self.settings.back_off, subject)));
+        sync.attempts
+    }
+
+    /// All parts are there.
+    fn assemble(&mut self, subject: &str, now: Timestamp) {
+        let Some(sync) = self.syncs.get_mut(subject) else { return };
+        let Some(gather) = sync.gather.take() else { return };
+        sync.seen = gather.readings.iter().map(|(key, reading)| (key.clone(), revision(reading))).collect();
+        let assembled = match assemble(&sync.external, &gather.readings) {
+            Ok(assembled) => assembled,
+            Err(error) => {
+                let problem = FetchProblem {
+                    what: error.to_string(),
+                    remedy: error.remedy().to_owned(),
+                    is_check_refused: false,
+                };
+                let attempts = self.retry(subject, now);
+                return self.failed(subject, problem, attempts);
+            }
+        };
+        let (content, digests) = match assembled {
+            Assembled::Gone => (None, BTreeMap::new()),
+            Assembled::Content(content) => {
+                let key = &self.settings.hash_key;
+                let digests = content.iter().map(|(name, value)| (name.clone(), digest(key, value))).collect();
+                (Some(content), digests)
+            }
+        };
+        let written = Written { digests, sources: sources(sync, &gather.readings), is_gone: content.is_none() };
+        if sync.written.as_ref() == Some(&written) {
+            return self.settled(subject, now);
+        }
+        let is_change = sync.written.as_ref().is_some_and(|before| before.digests != written.digests);
+        if sync.external.target.immutable && is_change {
+            let problem = FetchProblem {
+                what: "could not update secret, target is immutable".to_owned(),
+                remedy: "remove `spec.target.immutable`, or give the target another name".to_owned(),
+                is_check_refused: false,
+            };
+            let attempts = self.retry(subject, now);
+            return self.failed(subject, problem, attempts);
+        }
+        sync.writing = Some(written);
+        let order = WriteOrder { subject: subject.to_owned(), external: sync.external.clone(), content };
+        self.outputs.push_back(Output::Write(order));
+    }
+
+    pub(super) fn written(&mut self, subject: &str, outcome: Result<(), FetchProblem>, now: Timestamp) {
+        let Some(sync) = self.syncs.get_mut(subject) else { return };
+        let Some(writing) = sync.writing.take() else { return };
+        if let Err(problem) = outcome {
+            let attempts = self.retry(subject, now);
+            return self.failed(subject, problem, attempts);
+        }
+        let kind = match &sync.written {
+            _ if writing.is_gone => ReportKind::Removed,
+            Some(before) if !before.is_gone => {
+                ReportKind::Rotated { keys: writing.changed_since(before), previous: before.sources.clone() }
+            }
+            _ => ReportKind::Synced { keys: writing.digests.clone().into_iter().collect() },
+        };
+        sync.written = Some(writing);
+        (sync.problem, sync.is_stale) = (None, false);
+        self.report(subject, kind);
+        self.settled(subject, now);
+        // What changed while it was written was not compared.
+        let behind = self.syncs.get(subject).is_some_and(|sync| sync.seen.keys().ne(sync.keys().iter()));
+        if behind {
+            self.gather(subject);
+        }
+    }
+
+    fn settled(&mut self, subject: &str, now: Timestamp) {
+        self.recovered(subject);
+        if let Some(sync) = self.syncs.get_mut(subject) {
+            sync.attempts = 0;
+            sync.due = sync.interval().map(|interval| now.plus(interval));
+        }
+    }
+
+    fn recovered(&mut self, subject: &str) {
+        let Some(sync) = self.syncs.get_mut(subject) else { return };
+        let was_broken = sync.problem.take().is_some() || sync.is_stale;
+        sync.is_stale = false;
+        if was_broken && sync.written.is_some() {
+            self.report(subject, ReportKind::Recovered);
+        }
+    }
+
+    /// Reports a failure when it is new, then ever more rarely.
+    fn failed(&mut self, subject: &str, problem: FetchProblem, attempts: u32) {
+        let Some(sync) = self.syncs.get_mut(subject) else { return };
+        let is_new = sync.problem.as_ref() != Some(&problem);
+        sync.problem = Some(problem.clone());
+        if is_new || attempts.is_power_of_two() {
+            self.report(subject, ReportKind::Failed { problem, attempts });
+        }
+    }
+
+    fn report(&mut self, subject: &str, kind: ReportKind) {
+        let Some(sync) = self.syncs.get(subject) else { return };
+        let sources = sync.written.as_ref().map(|written| written.sources.clone()).unwrap_or_default();
+        let report = Report { subject: subject.to_owned(), external: sync.external.clone(), kind, sources };
+        self.outputs.push_back(Output::Report(report));
+    }
+
+    /// When `sync` becomes stale if no store answers; `None` when it cannot or already is.
+    pub(super) fn stale_at(&self, sync: &Sync) -> Option<Timestamp> {
+        let interval = sync.interval().filter(|_| !sync.is_stale)?;
+        let confirmed = |key: &FetchKey| self.sources.get(key).and_then(|source| source.confirmed);
+        let oldest = sync.keys().iter().map(confirmed).min().flatten().unwrap_or(sync.since);
+        // Where versions cannot be checked, a read at every interval is all that is promised.
+        let is_watched = |key: &FetchKey| {
+            self.sources.get(key).is_some_and(|source| source.is_checkable && source.interval.is_some())
+        };
+        let promise = if sync.keys().iter().all(is_watched) { Duration::ZERO } else { interval };
+        Some(oldest.plus(promise).plus(self.settings.stale_after))
+    }
+
+    pub(super) fn report_stale(&mut self, now: Timestamp) {
+        let is_late = |sync: &Sync| self.stale_at(sync).is_some_and(|at| at <= now);
+        let late: Vec<String> =
+            self.syncs.iter().filter(|(_, sync)| is_late(sync)).map(|(subject, _)| subject.clone()).collect();
+        for subject in late {
+            let confirmed = |key: &FetchKey| self.sources.get(key).and_then(|source| source.confirmed);
+            let Some(sync) = self.syncs.get_mut(&subject) else { continue };
+            let oldest = sync.keys().iter().map(confirmed).min().flatten().unwrap_or(sync.since);
+            sync.is_stale = true;
+            self.report(&subject, ReportKind::Stale { age: now.since(oldest) });
+        }
+    }
+}
+
+fn revision(reading: &Option<Arc<Reading>>) -> String {
+    reading.as_ref().map(|reading| reading.revision.clone()).unwrap_or_default()
+}
+
+fn sources(sync: &Sync, readings: &BTreeMap<FetchKey, Option<Arc<Reading>>>) -> Vec<SecretRef> {
+    let target = format!("{}/{}", sync.external.namespace, sync.external.target.name);
+    let source = |(key, reading): (&FetchKey, &Option<Arc<Reading>>)| {
+        Some(SecretRef {
+            store: key.store.to_string(),
+            path: key.path.clone(),
+            version: reading.as_ref()?.version.clone(),
+            target: Some(target.clone()),
+        })
+    };
+    readings.iter().filter_map(source).collect()
+}

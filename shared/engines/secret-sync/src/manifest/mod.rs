@@ -1,0 +1,306 @@
+//! Manifests as they are written, read into what they mean.
+
+mod document;
+mod external_secret;
+mod fields;
+mod secret;
+mod store;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use model::Fault;
+
+use crate::decode::DecodingStrategy;
+use crate::keys::{ConversionStrategy, Rewrite};
+use crate::value::{SecretBytes, SecretJson};
+
+pub use document::parse;
+
+/// Everything that a set of files holds, with what was set aside.
+#[derive(Debug, Default)]
+pub struct Documents {
+    /// Stores.
+    pub stores: Vec<Store>,
+    /// External secrets.
+    pub external_secrets: Vec<ExternalSecret>,
+    /// Secrets, which hold the credentials for stores; by namespace and name.
+    pub secrets: BTreeMap<(String, String), BTreeMap<String, SecretBytes>>,
+    /// Stores whose manifest was set aside: whoever refers to them is told so.
+    pub broken_stores: Vec<StoreRef>,
+    /// What was set aside.
+    pub faults: Vec<Fault>,
+}
+
+/// Where an object stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// File, as the user named it.
+    pub file: String,
+    /// First line of the object.
+    pub line: u32,
+}
+
+/// The two kinds of store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum StoreKind {
+    /// For its namespace.
+    #[default]
+    SecretStore,
+    /// For all namespaces that its conditions allow.
+    ClusterSecretStore,
+}
+
+/// A store by kind, namespace (empty for the cluster kind) and name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StoreRef {
+    /// Kind.
+    pub kind: StoreKind,
+    /// Namespace; empty for the cluster kind.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+}
+
+impl fmt::Display for StoreRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.kind {
+            StoreKind::SecretStore => write!(f, "SecretStore {}/{}", self.namespace, self.name),
+            StoreKind::ClusterSecretStore => write!(f, "ClusterSecretStore {}", self.name),
+        }
+    }
+}
+
+/// A store.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Store {
+    /// Which one.
+    pub id: StoreRef,
+    /// What answers for it.
+    pub provider: Provider,
+    /// Namespaces that may use it; all when empty. Only for the cluster kind.
+    pub allowed: Vec<NamespaceRule>,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// Which namespaces may use a cluster store.
+#[derive(Clone, Debug)]
+pub enum NamespaceRule {
+    /// This one.
+    Name(String),
+    /// Those that match.
+    Pattern(regex::Regex),
+}
+
+impl PartialEq for NamespaceRule {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Name(a), Self::Name(b)) => a == b,
+            (Self::Pattern(a), Self::Pattern(b)) => a.as_str() == b.as_str(),
+            _ => false,
+        }
+    }
+}
+
+/// What answers for a store.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Provider {
+    /// Vault or OpenBao.
+    Vault(Box<VaultStore>),
+    /// Values that stand in the manifest itself, for trials: by key and version.
+    Fake(BTreeMap<(String, String), FakeValue>),
+}
+
+/// A value of the fake provider.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FakeValue(pub SecretJson);
+
+/// Generations of the key-value store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KvVersion {
+    /// Without versions.
+    V1,
+    /// With versions.
+    #[default]
+    V2,
+}
+
+/// How Vault or OpenBao is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VaultStore {
+    /// Address, such as `https://vault:8200`.
+    pub server: String,
+    /// Mount of the key-value store, when keys do not name it.
+    pub mount: Option<String>,
+    /// Its generation.
+    pub version: KvVersion,
+    /// Namespace at the server.
+    pub namespace: Option<String>,
+    /// PEM bundle that the server's certificate is checked against.
+    pub ca_bundle: Option<Vec<u8>>,
+    /// How to log in.
+    pub auth: VaultAuth,
+}
+
+/// How to log in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum VaultAuth {
+    /// With a token from a Secret.
+    Token(SecretKeySelector),
+    /// With a role and its secret id.
+    AppRole {
+        /// Mount of the auth method.
+        mount: String,
+        /// The role.
+        role: RoleId,
+        /// Where the secret id is.
+        secret: SecretKeySelector,
+    },
+}
+
+/// The role of an AppRole login.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RoleId {
+    /// As written in the store.
+    Literal(String),
+    /// From a Secret.
+    Secret(SecretKeySelector),
+}
+
+/// One key of a Secret that holds credentials.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SecretKeySelector {
+    /// Namespace.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+    /// Key.
+    pub key: String,
+}
+
+impl fmt::Display for SecretKeySelector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "key `{}` of Secret {}/{}", self.key, self.namespace, self.name)
+    }
+}
+
+/// An ExternalSecret.
+#[derive(Clone, Debug)]
+pub struct ExternalSecret {
+    /// Namespace.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+    /// When it is read again.
+    pub refresh: RefreshPolicy,
+    /// Single keys.
+    pub data: Vec<DataItem>,
+    /// Whole secrets.
+    pub extracts: Vec<Extract>,
+    /// What is written.
+    pub target: TargetRef,
+    /// Text of the specification, by which a change is seen.
+    pub fingerprint: String,
+    /// Where it stands.
+    pub place: Place,
+}
+
+impl ExternalSecret {
+    /// `ExternalSecret default/db`.
+    #[must_use]
+    pub fn subject(&self) -> String {
+        format!("ExternalSecret {}/{}", self.namespace, self.name)
+    }
+
+    /// Every store reference in it.
+    pub fn store_refs(&self) -> impl Iterator<Item = &StoreRef> {
+        self.data.iter().map(|item| &item.store).chain(self.extracts.iter().map(|extract| &extract.store))
+    }
+}
+
+/// When an external secret is read again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefreshPolicy {
+    /// After this long, and when its manifest changes. Zero: never again once synced.
+    Periodic(Duration),
+    /// Only when its target has never been written.
+    CreatedOnce,
+    /// Only when its manifest changes.
+    OnChange,
+}
+
+/// What is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TargetRef {
+    /// Name of the Secret.
+    pub name: String,
+    /// Who makes it.
+    pub creation: CreationPolicy,
+    /// What happens when the store has the secret no more.
+    pub deletion: DeletionPolicy,
+    /// Whether its content never changes once written.
+    pub immutable: bool,
+    /// Type of the Secret.
+    pub secret_type: String,
+}
+
+/// Who makes the target.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CreationPolicy {
+    /// Made here, and removed with its manifest.
+    #[default]
+    Owner,
+    /// Made here, and left when its manifest goes.
+    Orphan,
+}
+
+/// What happens when the store has the secret no more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DeletionPolicy {
+    /// The target stays, and the sync fails.
+    #[default]
+    Retain,
+    /// The target goes when nothing of it is left.
+    Delete,
+    /// The keys that are gone go.
+    Merge,
+}
+
+/// One key.
+#[derive(Clone, Debug)]
+pub struct DataItem {
+    /// Key in the target.
+    pub key: String,
+    /// Store.
+    pub store: StoreRef,
+    /// What to read.
+    pub remote: RemoteRef,
+}
+
+/// A whole secret, key by key.
+#[derive(Clone, Debug)]
+pub struct Extract {
+    /// Store.
+    pub store: StoreRef,
+    /// What to read.
+    pub remote: RemoteRef,
+    /// How its keys are renamed; conversion happens only when there is nothing here.
+    pub rewrites: Vec<Rewrite>,
+}
+
+/// What to read at a store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RemoteRef {
+    /// Path.
+    pub path: String,
+    /// Part of it; the whole when `None`.
+    pub property: Option<String>,
+    /// Version; the newest when `None`.
+    pub version: Option<String>,
+    /// Decoding of values.
+    pub decoding: DecodingStrategy,
+    /// Conversion of keys.
+    pub conversion: ConversionStrategy,
+}

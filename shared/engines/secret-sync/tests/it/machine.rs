@@ -1,0 +1,195 @@
+//! The machine in time: first sync, rotation, failure, recovery.
+
+use std::time::Duration;
+
+use model::Timestamp;
+use secret_sync::{Event, FetchKey, FetchProblem, Machine, Output, Reading, ReportKind, SecretJson, Settings};
+use serde_json::json;
+
+use crate::manifests::{STORE, external, load};
+
+const DATA: &str = "  refreshInterval: 1h\n  data:\n  - secretKey: p\n    remoteRef: { key: db, property: p }\n";
+
+struct World {
+    machine: Machine,
+    now: Timestamp,
+    version: u32,
+    is_sealed: bool,
+    reads: u32,
+    checks: u32,
+    said: Vec<String>,
+}
+
+impl World {
+    fn new(files: &[(&str, String)]) -> Self {
+        let settings = Settings {
+            hash_key: b"key".to_vec().into(),
+            check_interval: Duration::from_secs(1),
+            stale_after: Duration::from_secs(30),
+            back_off: (Duration::from_secs(1), Duration::from_secs(8)),
+        };
+        let mut world = Self {
+            machine: Machine::new(settings),
+            now: Timestamp::from_millis(1_000_000),
+            version: 1,
+            is_sealed: false,
+            reads: 0,
+            checks: 0,
+            said: Vec::new(),
+        };
+        world.machine.handle_event(Event::Manifests(load(files).set), world.now);
+        world.settle();
+        world
+    }
+
+    fn settle(&mut self) {
+        while let Some(output) = self.machine.poll_output() {
+            if let Some(event) = self.perform(output) {
+                self.machine.handle_event(event, self.now);
+            }
+        }
+    }
+
+    fn perform(&mut self, output: Output) -> Option<Event> {
+        let sealed =
+            || FetchProblem { what: "sealed".to_owned(), remedy: "unseal".to_owned(), is_check_refused: false };
+        match output {
+            Output::Check(key) => {
+                self.checks += 1;
+                let outcome = if self.is_sealed { Err(sealed()) } else { Ok(Some(self.version.to_string())) };
+                Some(Event::Checked { key, outcome })
+            }
+            Output::Read(key) => {
+                self.reads += 1;
+                let outcome = if self.is_sealed { Err(sealed()) } else { Ok(Some(self.reading(&key))) };
+                Some(Event::Read { key, outcome })
+            }
+            Output::Write(order) => Some(Event::Written { subject: order.subject, outcome: Ok(()) }),
+            Output::Remove { namespace, target } => {
+                self.said.push(format!("remove {namespace}/{target}"));
+                None
+            }
+            Output::Report(report) => {
+                let versions: Vec<&str> = report.sources.iter().map(|source| source.version.as_str()).collect();
+                let kind = match report.kind {
+                    ReportKind::Synced { .. } => "synced",
+                    ReportKind::Rotated { .. } => "rotated",
+                    ReportKind::Removed => "removed",
+                    ReportKind::Failed { .. } => "failed",
+                    ReportKind::Stale { .. } => "stale",
+                    ReportKind::Recovered => "recovered",
+                };
+                self.said.push(format!("{kind} {} {}", report.external.name, versions.join(",")));
+                None
+            }
+        }
+    }
+
+    fn reading(&self, _: &FetchKey) -> Reading {
+        let version = self.version.to_string();
+        Reading { content: SecretJson::new(json!({ "p": format!("v{version}") })), revision: version.clone(), version }
+    }
+
+    fn pass(&mut self, seconds: u64) {
+        let end = self.now.plus(Duration::from_secs(seconds));
+        while let Some(next) = self.machine.poll_timeout().filter(|next| *next <= end) {
+            self.now = next.max(self.now);
+            self.machine.handle_timeout(self.now);
+            self.settle();
+        }
+        self.now = end;
+    }
+
+    fn said(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.said)
+    }
+}
+
+fn world() -> World {
+    World::new(&[("s.yaml", STORE.to_owned()), ("a.yaml", external("db", DATA))])
+}
+
+#[test]
+fn a_rotation_is_seen_within_the_check_interval_and_read_once() {
+    let mut world = world();
+    assert_eq!(world.said(), ["synced db 1"]);
+    world.pass(100);
+    assert_eq!((world.reads, world.said()), (1, Vec::new()));
+    assert!(world.checks >= 99);
+    world.version = 2;
+    world.pass(1);
+    assert_eq!((world.reads, world.said()), (2, vec!["rotated db 2".to_owned()]));
+}
+
+#[test]
+fn equal_references_are_read_once() {
+    let second = external(
+        "other",
+        "  data:\n  - secretKey: q\n    remoteRef: { key: db, property: p }\n  - secretKey: r\n    remoteRef: { key: db }\n",
+    );
+    let mut world = World::new(&[("s.yaml", STORE.to_owned()), ("a.yaml", external("db", DATA)), ("b.yaml", second)]);
+    assert_eq!((world.reads, world.said().len()), (1, 2));
+    world.version = 2;
+    world.pass(2);
+    assert_eq!(world.said(), ["rotated db 2", "rotated other 2"]);
+    assert_eq!(world.reads, 2);
+}
+
+#[test]
+fn a_sealed_store_fails_goes_stale_and_heals() {
+    let mut world = world();
+    world.said();
+    world.is_sealed = true;
+    world.pass(60);
+    let said = world.said();
+    assert_eq!(said[0], "failed db 1");
+    assert!(said.contains(&"stale db 1".to_owned()), "{said:?}");
+    assert!(said.len() < 8, "{said:?}");
+    (world.is_sealed, world.version) = (false, 2);
+    world.pass(10);
+    assert_eq!(world.said(), ["rotated db 2"]);
+    world.is_sealed = true;
+    world.pass(5);
+    world.is_sealed = false;
+    world.pass(10);
+    assert_eq!(world.said().last().unwrap(), "recovered db 2");
+}
+
+#[test]
+fn a_manifest_that_goes_takes_its_target_along() {
+    let mut world = world();
+    world.said();
+    world.machine.handle_event(Event::Manifests(load(&[("s.yaml", STORE.to_owned())]).set), world.now);
+    world.settle();
+    assert_eq!(world.said(), ["remove shop/db"]);
+    world.pass(100);
+    assert_eq!(world.said(), Vec::<String>::new());
+    assert_eq!(world.machine.poll_timeout(), None);
+}
+
+#[test]
+fn a_lost_target_is_written_again() {
+    let mut world = world();
+    world.said();
+    world.machine.handle_event(Event::TargetLost { subject: "ExternalSecret shop/db".to_owned() }, world.now);
+    world.settle();
+    assert_eq!(world.said(), ["synced db 1"]);
+}
+
+#[test]
+fn without_version_checks_the_interval_of_the_manifest_counts() {
+    let mut world = world();
+    world.said();
+    let key = FetchKey {
+        store: load(&[("s.yaml", STORE.to_owned())]).set.stores.into_keys().next().unwrap(),
+        path: "db".to_owned(),
+        version: None,
+    };
+    let refused = FetchProblem { what: "denied".to_owned(), remedy: String::new(), is_check_refused: true };
+    world.machine.handle_event(Event::Checked { key, outcome: Err(refused) }, world.now);
+    (world.version, world.checks) = (2, 0);
+    world.pass(3_000);
+    assert_eq!((world.said(), world.checks), (Vec::new(), 0));
+    world.pass(700);
+    assert_eq!(world.said(), ["rotated db 2"]);
+}

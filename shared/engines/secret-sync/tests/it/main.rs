@@ -1,0 +1,12 @@
+//! The engine from the outside.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking"
+)]
+
+mod corpus;
+mod machine;
+mod manifests;
