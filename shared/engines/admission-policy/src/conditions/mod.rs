@@ -96,28 +96,30 @@ impl Conditions {
 impl Block {
     /// `None` when the block holds, else the message of what did not.
     fn evaluate(&self, context: &mut Context<'_>, held: &mut Vec<String>) -> Result<Option<String>, EvaluationError> {
+        let mut failed = Vec::new();
+        let mut holds = true;
         if let Some(any) = &self.any {
-            let mut failed = Vec::new();
-            let mut one = false;
+            holds = false;
             for condition in any {
                 if condition.holds(context)? {
                     held.push(condition.message.clone());
-                    one = true;
+                    holds = true;
+                    failed.clear();
                     break;
                 }
                 failed.push(condition.message.clone());
             }
-            if !one {
-                return Ok(Some(join(&failed)));
-            }
         }
+        // `all` is judged even where `any` failed: its message belongs to the answer, and its errors count.
         for condition in &self.all {
             if !condition.holds(context)? {
-                return Ok(Some(condition.message.clone()));
+                holds = false;
+                failed.push(condition.message.clone());
+                break;
             }
             held.push(condition.message.clone());
         }
-        Ok(None)
+        Ok((!holds).then(|| join(&failed)))
     }
 }
 

@@ -2,7 +2,11 @@
 
 use serde_json::json;
 
-use super::ConditionOperator;
+use super::{ConditionOperator, Conditions};
+use crate::context::{Context, ExpressionCache};
+use crate::limits::Limits;
+use crate::request::Request;
+use crate::snapshot::Snapshot;
 
 #[test]
 fn compares_across_types() {
@@ -46,4 +50,24 @@ fn compares_across_types() {
         assert_eq!(operator.holds(&key, &value), expected, "{key} {word} {value}");
     }
     assert!(ConditionOperator::parse("Like").is_none());
+}
+
+#[test]
+fn collects_the_messages_that_decided() {
+    let one = |value: &str, message: &str| json!({"key": "{{ request.object.n }}", "operator": "Equals", "value": value, "message": message});
+    let cases = [
+        (json!({"any": [one("x", "a"), one("y", "b")], "all": [one("1", "c"), one("z", "d")]}), (false, "a; b; d")),
+        (json!({"any": [one("x", "a"), one("1", "b")], "all": [one("1", "c")]}), (true, "b; c")),
+        (json!({"any": [one("x", "a"), one("1", "b")], "all": [one("z", "d"), one("y", "e")]}), (false, "d")),
+        (json!([one("1", "a"), one("2", "b")]), (false, "b")),
+        (json!([{"all": [one("1", "a")]}, {"any": [one("2", "b")]}]), (false, "b")),
+        (json!({}), (true, "")),
+    ];
+    let request = Request::create(json!({"n": "1"}));
+    let (snapshot, cache) = (Snapshot::default(), ExpressionCache::default());
+    for (raw, (holds, message)) in cases {
+        let mut context = Context::new(&request, &snapshot, (&cache, Limits::default()));
+        let got = Conditions::compile(&raw).unwrap().evaluate(&mut context).unwrap();
+        assert_eq!(got, (holds, message.to_owned()), "{raw}");
+    }
 }

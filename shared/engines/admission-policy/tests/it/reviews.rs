@@ -135,3 +135,41 @@ fn a_list_that_is_too_long_is_an_error_not_a_pass() {
     assert_eq!(outcome.verdicts[1].status, Status::Error);
     assert!(!outcome.allowed);
 }
+
+#[test]
+fn an_exception_may_excuse_single_pod_security_controls() {
+    let text = "
+apiVersion: kyverno.io/v1
+kind: ClusterPolicy
+metadata: {name: baseline}
+spec:
+  validationFailureAction: Enforce
+  rules:
+  - name: baseline
+    match: {any: [{resources: {kinds: [Pod]}}]}
+    validate: {podSecurity: {level: baseline, version: latest}}
+---
+apiVersion: kyverno.io/v2
+kind: PolicyException
+metadata: {name: ports, namespace: ops}
+spec:
+  exceptions: [{policyName: baseline, ruleNames: [baseline]}]
+  match: {any: [{resources: {kinds: [Pod]}}]}
+  podSecurity: [{controlName: Host Ports, images: ['nginx*']}]
+";
+    let (set, faults) = PolicySet::load([("p.yaml", text)]);
+    assert!(faults.is_empty(), "{faults:#?}");
+    let judge = |container: Value| {
+        let mut review = review("web", "default", "nginx:1");
+        review["request"]["object"]["spec"]["containers"][0] = container;
+        set.evaluate(&Request::from_review(&review).unwrap(), &quiet())
+    };
+    let excused = judge(json!({"name": "c", "image": "nginx:1", "ports": [{"hostPort": 80}]}));
+    assert_eq!((excused.verdicts[0].status, excused.allowed), (Status::Skip, true));
+    assert_eq!(excused.verdicts[0].exceptions, ["ops/ports"]);
+    let refused = judge(
+        json!({"name": "c", "image": "nginx:1", "ports": [{"hostPort": 80}], "securityContext": {"privileged": true}}),
+    );
+    assert_eq!(refused.verdicts[0].status, Status::Fail);
+    assert!(!refused.verdicts[0].message.contains("hostPort"), "{}", refused.verdicts[0].message);
+}
