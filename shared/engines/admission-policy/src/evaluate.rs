@@ -351,7 +351,7 @@ impl<'a> Evaluation<'a> {
         }
         let result = self.work(work, &exceptions, context);
         if self.was_violated_before(work, &result) {
-            let message = "skipping modified resource as validation results have not changed";
+            let message = "skipping the rule evaluation as pre-existing violations are allowed";
             return Judgement::new(Status::Skip, message).into();
         }
         result
@@ -362,13 +362,18 @@ impl<'a> Evaluation<'a> {
     fn was_violated_before(&self, work: &Work<'_>, result: &Result<'_>) -> bool {
         let Body::Validate(validate) = &work.rule.body else { return false };
         let failed = result.judgement.as_ref().is_some_and(|judgement| judgement.status == Status::Fail);
-        // Conditions judge the change itself, so only states count.
-        let state = matches!(validate.check, Check::Pattern(_) | Check::AnyPattern(_) | Check::PodSecurity(_));
+        let foreign = matches!(validate.check, Check::Cel(_) | Check::Manifests(_));
         let counts =
-            failed && state && validate.allow_existing && !self.prior && self.request.operation == Operation::Update;
+            failed && !foreign && validate.allow_existing && !self.prior && self.request.operation == Operation::Update;
         let old = self.request.old_object.as_ref().filter(|old| counts && old.is_object());
         let Some(old) = old.filter(|_| self.action(work) == Action::Enforce) else { return false };
-        let request = Request { object: Some(old.clone()), old_object: Some(Value::Null), ..self.request.clone() };
+        // The old object is judged as if it were made anew.
+        let request = Request {
+            operation: Operation::Create,
+            object: Some(old.clone()),
+            old_object: Some(Value::Null),
+            ..self.request.clone()
+        };
         let mut prior = Evaluation { prior: true, ..Evaluation::new(self.set, &request, self.snapshot) };
         prior.rule(&Work { policy: work.policy, rule: work.rule });
         prior.outcome.verdicts.iter().any(|verdict| verdict.status == Status::Fail)

@@ -40,7 +40,7 @@ impl<'r> Validation<'r, '_> {
             }),
             Check::Pattern(template) => self.pattern(template, object?, context),
             Check::AnyPattern(templates) => self.any_pattern(templates, object?, context),
-            Check::ForEach(items) => Some(self.for_each(items, nesting, context)),
+            Check::ForEach(items) => self.for_each(items, nesting, context),
             Check::PodSecurity(_) | Check::Manifests(_) | Check::Cel(_) => None,
         }
     }
@@ -60,7 +60,8 @@ impl<'r> Validation<'r, '_> {
         match context.substitute(&Value::String(text.clone())) {
             Ok(Value::String(text)) => text,
             Ok(_) => "the produced message didn't resolve to a string, check your policy definition.".to_owned(),
-            Err(_) => text,
+            Err(_) if message.is_empty() => text,
+            Err(_) => message.to_owned(),
         }
     }
 
@@ -150,25 +151,22 @@ impl<'r> Validation<'r, '_> {
         format!("validation error: {own}{stop} {failures}")
     }
 
-    fn for_each(&self, items: &'r [ForEach], nesting: usize, context: &mut Context<'r>) -> Judgement {
+    fn for_each(&self, items: &'r [ForEach], nesting: usize, context: &mut Context<'r>) -> Option<Judgement> {
         let mut applied = 0;
         for item in items {
             let Ok(elements) = elements(&item.list, context) else { continue };
             if let Err(error) = check_length(&elements, context) {
-                return Judgement::error("failed to process foreach", &error);
+                return Some(Judgement::error("failed to process foreach", &error));
             }
             let mark = context.mark();
             let result = self.elements(item, &elements, nesting, context);
             context.restore(mark);
             match result {
                 Ok(count) => applied += count,
-                Err(judgement) => return judgement,
+                Err(judgement) => return Some(judgement),
             }
         }
-        if applied == 0 {
-            return Judgement::new(Status::Skip, "rule skipped");
-        }
-        Judgement::new(Status::Pass, "rule passed")
+        (applied > 0).then(|| Judgement::new(Status::Pass, "rule passed"))
     }
 
     /// How many elements were judged, or the first judgement that ends the rule.
