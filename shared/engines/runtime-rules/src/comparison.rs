@@ -35,6 +35,7 @@ pub(crate) enum Against {
 pub(crate) struct Constant {
     pub(crate) text: Vec<u8>,
     number: Option<i128>,
+    truth: Option<bool>,
     network: Option<IpNet>,
     pattern: Option<Regex>,
 }
@@ -128,6 +129,7 @@ impl Comparison {
                 constant.network.is_some_and(|network| network.contains(address))
             }
             (FieldType::Address, _) => false,
+            (FieldType::Boolean, Value::Boolean(truth)) => constant.truth == Some(*truth),
             _ => value.as_bytes().as_ref() == constant.text.as_slice(),
         }
     }
@@ -146,7 +148,8 @@ impl Against {
 impl Constant {
     fn of_value(value: &Value<'_>) -> Self {
         let network = if let Value::Address(address) = value { Some(IpNet::from(*address)) } else { None };
-        Self { text: value.as_bytes().into_owned(), number: value.number(), network, pattern: None }
+        let truth = if let Value::Boolean(truth) = value { Some(*truth) } else { None };
+        Self { text: value.as_bytes().into_owned(), number: value.number(), truth, network, pattern: None }
     }
 
     fn read(operator: Operator, kind: FieldType, text: &str) -> Result<Self, String> {
@@ -168,6 +171,7 @@ impl Constant {
             Operator::IGlob => Some(pattern(&glob(text), true, true)?),
             _ => None,
         };
+        let truth = (kind == FieldType::Boolean).then_some(text == "true");
         let text = match operator {
             Operator::BContains | Operator::BStartsWith => {
                 hex(text).ok_or_else(|| format!("'{text}' is not an even number of hex digits"))?
@@ -175,7 +179,7 @@ impl Constant {
             Operator::IContains => text.to_ascii_lowercase().into_bytes(),
             _ => text.as_bytes().to_vec(),
         };
-        Ok(Self { text, number, network, pattern })
+        Ok(Self { text, number, truth, network, pattern })
     }
 }
 

@@ -80,7 +80,9 @@ fn work_of(source: &Source) -> f32 {
             FieldId::ProcEnv | FieldId::EvtBuffer | FieldId::EvtArgs | FieldId::EvtInfo => 80.0,
             FieldId::FdCipName | FieldId::FdSipName | FieldId::FdLipName | FieldId::FdRipName => 100.0,
             FieldId::ContainerMounts | FieldId::ContainerMountDest | FieldId::ContainerMountSource => 40.0,
-            FieldId::FdName | FieldId::FdNameraw | FieldId::FdDirectory | FieldId::ProcCwd => 12.0,
+            // One pass finds all literals; nearly every event needs these passes anyway.
+            FieldId::FdName | FieldId::ProcName => 3.0,
+            FieldId::FdNameraw | FieldId::FdDirectory | FieldId::ProcCwd => 12.0,
             id => match id.field_type() {
                 FieldType::Number | FieldType::Boolean | FieldType::Address => 2.0,
                 FieldType::Text | FieldType::Path | FieldType::TextList => 6.0,

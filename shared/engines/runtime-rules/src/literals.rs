@@ -144,11 +144,14 @@ struct Trie {
     /// The bytes that lead on, node by node, with where they lead beside them.
     edges: Vec<u8>,
     targets: Vec<u32>,
+    stems: Vec<u8>,
     leaves: Vec<Leaf>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 struct TrieNode {
+    /// Bytes that have to follow before anything is decided.
+    stem: (u32, u32),
     edges: (u32, u32),
     /// Leaves that hold when the text goes on or ends here.
     prefix: (u32, u32),
@@ -157,20 +160,23 @@ struct TrieNode {
 }
 
 impl Trie {
-    fn walk(&self, text: impl Iterator<Item = u8>, hit: &mut impl FnMut(Leaf)) {
+    fn walk(&self, mut text: impl Iterator<Item = u8>, hit: &mut impl FnMut(Leaf)) {
         let Some(mut node) = self.nodes.first() else { return };
-        self.report(node.prefix, hit);
-        for byte in text {
+        loop {
+            let stem = self.stems.get(node.stem.0 as usize..node.stem.1 as usize).unwrap_or_default();
+            if stem.iter().any(|byte| text.next() != Some(*byte)) {
+                return;
+            }
+            self.report(node.prefix, hit);
+            let Some(byte) = text.next() else { return self.report(node.exact, hit) };
             let (from, to) = (node.edges.0 as usize, node.edges.1 as usize);
             let edges = self.edges.get(from..to).unwrap_or_default();
-            let Some(at) = edges.iter().position(|edge| *edge == byte) else { return };
+            let Some(at) = memchr::memchr(byte, edges) else { return };
             let Some(next) = self.targets.get(from + at).and_then(|next| self.nodes.get(*next as usize)) else {
                 return;
             };
             node = next;
-            self.report(node.prefix, hit);
         }
-        self.report(node.exact, hit);
     }
 
     fn report(&self, range: (u32, u32), hit: &mut impl FnMut(Leaf)) {
@@ -218,23 +224,37 @@ impl TrieBuilder {
         }
     }
 
+    /// Nodes that only lead on become the stem of the next one.
     fn build(self) -> Trie {
         let mut trie = Trie::default();
         let place = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
-        for node in self.nodes {
-            let (edges, leaves) = (place(trie.edges.len()), place(trie.leaves.len()));
-            for (byte, next) in node.edges {
-                trie.edges.push(byte);
-                trie.targets.push(place(next));
+        // Nodes whose place in the trie is given, but that are not built yet.
+        let mut waiting = std::collections::VecDeque::from([0]);
+        let mut given: usize = 1;
+        while let Some(mut node) = waiting.pop_front().and_then(|at: usize| self.nodes.get(at)) {
+            let stem = place(trie.stems.len());
+            while let ([(byte, next)], true, true) =
+                (node.edges.as_slice(), node.prefix.is_empty(), node.exact.is_empty())
+            {
+                let Some(next) = self.nodes.get(*next) else { break };
+                trie.stems.push(*byte);
+                node = next;
             }
-            trie.leaves.extend(node.prefix);
+            let (edges, leaves) = (place(trie.edges.len()), place(trie.leaves.len()));
+            for (byte, next) in &node.edges {
+                trie.edges.push(*byte);
+                trie.targets.push(place(given));
+                waiting.push_back(*next);
+                given += 1;
+            }
+            trie.leaves.extend(&node.prefix);
             let between = place(trie.leaves.len());
-            trie.leaves.extend(node.exact);
-            let (edges_end, leaves_end) = (place(trie.edges.len()), place(trie.leaves.len()));
+            trie.leaves.extend(&node.exact);
             trie.nodes.push(TrieNode {
-                edges: (edges, edges_end),
+                stem: (stem, place(trie.stems.len())),
+                edges: (edges, place(trie.edges.len())),
                 prefix: (leaves, between),
-                exact: (between, leaves_end),
+                exact: (between, place(trie.leaves.len())),
             });
         }
         trie

@@ -11,7 +11,7 @@ use crate::event::{Event, Value};
 use crate::event_type::EventType;
 use crate::fields::{Field, FieldArgument};
 use crate::literals::{Gathered, Pass};
-use crate::program::{Entry, Node, Program};
+use crate::program::{Entry, Link, Node, Program};
 use crate::source::Source;
 use crate::typed;
 use crate::types::EventTypes;
@@ -21,9 +21,8 @@ use crate::types::EventTypes;
 pub(crate) struct Lowering {
     program: Program,
     estimates: Vec<Estimate>,
-    nodes: HashMap<Node, u32>,
-    groups: HashMap<(bool, Vec<u32>), u32>,
-    leaves: HashMap<String, u32>,
+    groups: HashMap<(bool, Vec<Link>), Link>,
+    leaves: HashMap<String, Link>,
     fields: HashMap<Field, usize>,
     gathered: Vec<Gathered>,
     by_type: HashMap<EventType, Vec<Entry>>,
@@ -34,7 +33,7 @@ enum Tree<'a> {
     And(Vec<Tree<'a>>),
     Or(Vec<Tree<'a>>),
     Not(Box<Tree<'a>>),
-    Node(u32),
+    Node(Link),
     ByType(&'a Comparison),
     Constant(bool),
 }
@@ -43,7 +42,7 @@ enum Tree<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Folded {
     Constant(bool),
-    Node(u32),
+    Node(Link),
 }
 
 impl Lowering {
@@ -99,7 +98,7 @@ impl Lowering {
         }
     }
 
-    fn exists(&mut self, source: &Source) -> u32 {
+    fn exists(&mut self, source: &Source) -> Link {
         let key = format!("{source:?} exists");
         if let Some(known) = self.leaves.get(&key) {
             return *known;
@@ -128,7 +127,7 @@ impl Lowering {
     }
 
     /// A leaf that the pass over the field's literals decides.
-    fn literal(&mut self, comparison: &Comparison, field: &Field, pass: Pass) -> u32 {
+    fn literal(&mut self, comparison: &Comparison, field: &Field, pass: Pass) -> Link {
         let key = key(comparison);
         if let Some(known) = self.leaves.get(&key) {
             return *known;
@@ -141,12 +140,14 @@ impl Lowering {
         let leaf = self.leaf(key, Node::Literal(place(index), pass), cost::of(comparison));
         if let (Against::Constants(constants, _), Some(gathered)) = (&comparison.against, self.gathered.get_mut(index))
         {
-            constants.iter().for_each(|constant| gathered.add(comparison.operator, &constant.text, leaf));
+            constants
+                .iter()
+                .for_each(|constant| gathered.add(comparison.operator, &constant.text, place(leaf.place())));
         }
         leaf
     }
 
-    fn lazy(&mut self, comparison: &Comparison) -> u32 {
+    fn lazy(&mut self, comparison: &Comparison) -> Link {
         let key = key(comparison);
         if let Some(known) = self.leaves.get(&key) {
             return *known;
@@ -156,16 +157,16 @@ impl Lowering {
         self.leaf(key, node, cost::of(comparison))
     }
 
-    fn leaf(&mut self, key: String, node: Node, estimate: Estimate) -> u32 {
+    fn leaf(&mut self, key: String, node: Node, estimate: Estimate) -> Link {
         let at = self.push(node, estimate);
         self.leaves.insert(key, at);
         at
     }
 
-    fn push(&mut self, node: Node, estimate: Estimate) -> u32 {
+    fn push(&mut self, node: Node, estimate: Estimate) -> Link {
         self.program.nodes.push(node);
         self.estimates.push(estimate);
-        place(self.program.nodes.len() - 1)
+        Link::to(place(self.program.nodes.len() - 1))
     }
 
     fn fold(&mut self, tree: &Tree<'_>, event_type: EventType) -> Folded {
@@ -175,29 +176,15 @@ impl Lowering {
             Tree::ByType(comparison) => Folded::Constant(comparison.holds(&TypeOnly(event_type))),
             Tree::Not(child) => match self.fold(child, event_type) {
                 Folded::Constant(truth) => Folded::Constant(!truth),
-                Folded::Node(node) => Folded::Node(self.not(node)),
+                Folded::Node(node) => Folded::Node(node.negated()),
             },
             Tree::And(children) => self.group(children, event_type, true),
             Tree::Or(children) => self.group(children, event_type, false),
         }
     }
 
-    fn not(&mut self, child: u32) -> u32 {
-        if let Some(Node::Not(inner)) = self.program.nodes.get(child as usize) {
-            return *inner;
-        }
-        let node = Node::Not(child);
-        if let Some(known) = self.nodes.get(&node) {
-            return *known;
-        }
-        let estimate = self.estimate(child).negated();
-        let at = self.push(node, estimate);
-        self.nodes.insert(node, at);
-        at
-    }
-
     fn group(&mut self, children: &[Tree<'_>], event_type: EventType, is_and: bool) -> Folded {
-        let mut parts = Vec::new();
+        let mut parts: Vec<Link> = Vec::new();
         for child in children {
             match self.fold(child, event_type) {
                 Folded::Constant(truth) if truth == is_and => {}
@@ -207,6 +194,10 @@ impl Lowering {
         }
         parts.sort_unstable();
         parts.dedup();
+        // A part beside its own negation decides the group.
+        if parts.windows(2).any(|pair| matches!(pair, [a, b] if *a == b.negated())) {
+            return Folded::Constant(!is_and);
+        }
         match parts.as_slice() {
             [] => Folded::Constant(is_and),
             [one] => Folded::Node(*one),
@@ -214,22 +205,24 @@ impl Lowering {
         }
     }
 
-    /// Groups within groups of their kind are one group.
-    fn flatten(&self, node: u32, is_and: bool, parts: &mut Vec<u32>) {
-        match (self.program.nodes.get(node as usize), is_and) {
+    /// Groups within groups of their kind are one group; "not one of" is "all not".
+    fn flatten(&self, node: Link, is_and: bool, parts: &mut Vec<Link>) {
+        let (from, to) = match (self.program.nodes.get(node.place()), is_and != node.is_negated()) {
             (Some(Node::And(from, to)), true) | (Some(Node::Or(from, to)), false) if to - from <= MAX_FLATTENED => {
-                parts.extend(self.program.children.get(*from as usize..*to as usize).unwrap_or_default());
+                (*from as usize, *to as usize)
             }
-            _ => parts.push(node),
-        }
+            _ => return parts.push(node),
+        };
+        let children = self.program.children.get(from..to).unwrap_or_default();
+        parts.extend(children.iter().map(|child| if node.is_negated() { child.negated() } else { *child }));
     }
 
-    fn shared_group(&mut self, parts: Vec<u32>, is_and: bool) -> u32 {
+    fn shared_group(&mut self, parts: Vec<Link>, is_and: bool) -> Link {
         let key = (is_and, parts);
         if let Some(known) = self.groups.get(&key) {
             return *known;
         }
-        let mut ordered: Vec<(Estimate, u32)> = key.1.iter().map(|part| (self.estimate(*part), *part)).collect();
+        let mut ordered: Vec<(Estimate, Link)> = key.1.iter().map(|part| (self.estimate(*part), *part)).collect();
         ordered.sort_by(|(a, _), (b, _)| a.rank(is_and).total_cmp(&b.rank(is_and)));
         let estimate = Estimate::of_group(ordered.iter().map(|(estimate, _)| *estimate), is_and);
         let from = place(self.program.children.len());
@@ -240,8 +233,9 @@ impl Lowering {
         at
     }
 
-    fn estimate(&self, node: u32) -> Estimate {
-        self.estimates.get(node as usize).copied().unwrap_or_default()
+    fn estimate(&self, node: Link) -> Estimate {
+        let estimate = self.estimates.get(node.place()).copied().unwrap_or_default();
+        if node.is_negated() { estimate.negated() } else { estimate }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::source::Source;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Program {
     pub(crate) nodes: Vec<Node>,
-    pub(crate) children: Vec<u32>,
+    pub(crate) children: Vec<Link>,
     pub(crate) comparisons: Vec<Comparison>,
     pub(crate) sources: Vec<Source>,
     pub(crate) literals: Vec<FieldLiterals>,
@@ -27,7 +27,29 @@ pub(crate) struct Entry {
     /// Place of the rule in the set.
     pub(crate) rule: u32,
     /// What has to hold; `None` when nothing is left to ask.
-    pub(crate) root: Option<u32>,
+    pub(crate) root: Option<Link>,
+}
+
+/// A node, or its negation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Link(u32);
+
+impl Link {
+    pub(crate) fn to(node: u32) -> Self {
+        Self(node << 1)
+    }
+
+    pub(crate) fn negated(self) -> Self {
+        Self(self.0 ^ 1)
+    }
+
+    pub(crate) fn is_negated(self) -> bool {
+        self.0 & 1 == 1
+    }
+
+    pub(crate) fn place(self) -> usize {
+        (self.0 >> 1) as usize
+    }
 }
 
 /// One thing to compute.
@@ -37,8 +59,6 @@ pub(crate) enum Node {
     And(u32, u32),
     /// One of a range of the children.
     Or(u32, u32),
-    /// Not that node.
-    Not(u32),
     /// Decided by a pass over the literals of a field.
     Literal(u32, Pass),
     /// A source has a value.
@@ -126,21 +146,22 @@ struct Run<'a, E: ?Sized> {
 
 impl<E: Event + ?Sized> Run<'_, E> {
     /// Whether a node holds. The depth of nodes is bounded by the depth of conditions.
-    fn holds(&mut self, at: u32) -> bool {
-        let Some(node) = self.program.nodes.get(at as usize) else { return false };
+    fn holds(&mut self, link: Link) -> bool {
+        let Some(node) = self.program.nodes.get(link.place()) else { return link.is_negated() };
+        let at = link.0 >> 1;
         if let Node::Literal(field, pass) = node {
             self.pass(*field, *pass);
-            return is_set(&self.scratch.truth, at);
+            return is_set(&self.scratch.truth, at) != link.is_negated();
         }
         if is_set(&self.scratch.known, at) {
-            return is_set(&self.scratch.truth, at);
+            return is_set(&self.scratch.truth, at) != link.is_negated();
         }
         let truth = self.compute(*node);
         set(&mut self.scratch.known, at);
         if truth {
             set(&mut self.scratch.truth, at);
         }
-        truth
+        truth != link.is_negated()
     }
 
     fn compute(&mut self, node: Node) -> bool {
@@ -149,7 +170,6 @@ impl<E: Event + ?Sized> Run<'_, E> {
         match node {
             Node::And(from, to) => children(from, to).iter().all(|child| self.holds(*child)),
             Node::Or(from, to) => children(from, to).iter().any(|child| self.holds(*child)),
-            Node::Not(child) => !self.holds(child),
             Node::Exists(source) => {
                 program.sources.get(source as usize).is_some_and(|source| source.exists(self.event))
             }
