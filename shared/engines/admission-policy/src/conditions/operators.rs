@@ -117,9 +117,18 @@ fn text_equals(text: &str, key: &Value, value: &Value) -> Option<bool> {
 fn not_equals(key: &Value, value: &Value) -> bool {
     match (key, value) {
         (Value::Null, _) => false,
-        (Value::String(_), _) => !equals(key, value).unwrap_or(false),
-        (Value::Bool(_), _) => !equals(key, value).unwrap_or(false),
-        _ => equals(key, value).is_some_and(|equal| !equal),
+        (Value::Number(key), Value::Number(value)) if !key.is_f64() && value.is_f64() => {
+            value.as_f64().is_some_and(|value| value.fract() == 0.0 && key.as_f64() != Some(value))
+        }
+        (Value::String(text), Value::String(other))
+            if !other.is_empty()
+                && duration_pair(key, value).is_none()
+                && Quantity::parse(text).is_ok()
+                && Quantity::parse(other).is_err() =>
+        {
+            false
+        }
+        _ => !equals(key, value).unwrap_or(false),
     }
 }
 
