@@ -6,10 +6,9 @@ use std::process::Command;
 fn main() {
     println!("cargo::rerun-if-changed=ebpf");
     let out = PathBuf::from(std::env::var_os("OUT_DIR").unwrap_or_default()).join("sensor.bpf.o");
-    let arch = match std::env::var("CARGO_CFG_TARGET_ARCH").as_deref() {
-        Ok("x86_64") => "-D__TARGET_ARCH_x86",
-        Ok(other) => fail(&format!("the sensor's kernel programs are written for x86_64, not {other}")),
-        Err(_) => fail("no target architecture"),
+    let arch = match std::env::var_os("CARGO_CFG_TARGET_ARCH") {
+        Some(arch) if arch == "x86_64" => "-D__TARGET_ARCH_x86",
+        other => fail(&format!("the sensor's kernel programs are written for x86_64, not {other:?}")),
     };
     let compilers = ["clang-19", "clang"];
     let Some(clang) = compilers.into_iter().find(|clang| Command::new(clang).arg("--version").output().is_ok()) else {

@@ -15,6 +15,9 @@ pub struct Config {
     pub source: SourceKind,
     /// Recording to play, with `source: replay`.
     pub replay_file: Option<PathBuf>,
+    /// Whether the first event of a recording happens now, and the others as long after it as they did. Default true; false keeps
+    /// the recorded times.
+    pub replay_as_now: bool,
     /// Bytes of the ring between kernel and sensor, a power of two from 256 KiB to 512 MiB. Default 8 MiB.
     pub ring_bytes: u32,
     /// Most processes in the table. Default 65536.
@@ -44,6 +47,7 @@ impl Default for Config {
             rules: Vec::new(),
             source: SourceKind::Ebpf,
             replay_file: None,
+            replay_as_now: true,
             ring_bytes: 8 * 1024 * 1024,
             max_processes: 65_536,
             match_all: false,

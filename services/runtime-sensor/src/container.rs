@@ -35,7 +35,7 @@ impl Cgroups {
         if !self.known.contains_key(&cgroup) {
             let found = self.path(cgroup, tgid).map(|path| parse(&path));
             // Without an answer nothing is remembered: the next event may find it.
-            let Some(container) = found else { return None };
+            let container = found?;
             if self.known.len() >= self.max {
                 self.known.clear();
             }
@@ -44,7 +44,13 @@ impl Cgroups {
         self.known.get(&cgroup).and_then(Option::as_ref)
     }
 
-    fn path(&self, cgroup: u64, tgid: u32) -> Option<String> {
+    /// Learns the path of a cgroup from a recording.
+    pub(crate) fn learn(&mut self, cgroup: u64, path: &str) {
+        self.known.insert(cgroup, parse(path));
+    }
+
+    /// The path of a cgroup of this machine.
+    pub(crate) fn path(&self, cgroup: u64, tgid: u32) -> Option<String> {
         let mount = self.mount.as_deref()?;
         let of_process = std::fs::read_to_string(format!("/proc/{tgid}/cgroup")).ok().and_then(|text| unified(&text));
         let is_it =

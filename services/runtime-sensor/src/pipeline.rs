@@ -19,6 +19,7 @@ use crate::kernel::Counted;
 use crate::metrics::Metrics;
 use crate::pods::Pods;
 use crate::process::{Processes, text};
+use crate::record;
 use crate::rules::Rules;
 use crate::source::Source;
 use crate::syscalls;
@@ -106,6 +107,10 @@ impl Pipeline {
     }
 
     fn take(&mut self, bytes: &[u8], sink: &dyn Sink) {
+        if let Some((cgroup, path)) = record::cgroup(bytes) {
+            self.cgroups.learn(cgroup, &path);
+            return;
+        }
         let event = match decode(bytes) {
             Ok(event) => event,
             Err(error) => {
@@ -114,6 +119,9 @@ impl Pipeline {
                 return;
             }
         };
+        if self.number == 0 && !self.live && self.config.replay_as_now {
+            self.boot = service::now().minus(Duration::from_nanos(event.time_ns));
+        }
         self.number = self.number.wrapping_add(1);
         self.metrics.received.get_or_create(&[("kind", event.kind.as_str())]).inc();
         match event.kind {

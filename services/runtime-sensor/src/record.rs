@@ -1,7 +1,8 @@
 //! Recordings: raw kernel events in a file, so that they can be played where there is no kernel to ask.
 //!
 //! ```text
-//! recording = one line of JSON (format, boot time, hostname), then frames: u32 length (little-endian), bytes of the event
+//! recording = one line of JSON (format, boot time, hostname), then frames: u32 length (little-endian), bytes
+//! bytes     = an event as the kernel wrote it, or 0xffff, u64 cgroup id, path: told before the first event of that cgroup
 //! ```
 
 use std::fs::File;
@@ -38,9 +39,20 @@ impl Writer {
         self.out.write_all(event)
     }
 
+    /// Tells the path of a cgroup, which another machine could not find out.
+    pub(crate) fn write_cgroup(&mut self, cgroup: u64, path: &str) -> io::Result<()> {
+        self.write(&[CGROUP.as_slice(), &cgroup.to_le_bytes(), path.as_bytes()].concat())
+    }
+
     pub(crate) fn finish(mut self) -> io::Result<()> {
         self.out.flush()
     }
+}
+
+/// The cgroup that a frame tells of; `None` for an event.
+pub(crate) fn cgroup(frame: &[u8]) -> Option<(u64, String)> {
+    let (id, path) = frame.strip_prefix(&CGROUP)?.split_first_chunk::<8>()?;
+    Some((u64::from_le_bytes(*id), String::from_utf8_lossy(path).into_owned()))
 }
 
 /// Reads a recording.
@@ -86,6 +98,9 @@ impl Reader {
         Ok(Some(event))
     }
 }
+
+/// No layout version of events will be this.
+const CGROUP: [u8; 2] = [0xff, 0xff];
 
 const FORMAT: &str = "biotope-recording-1";
 

@@ -9,6 +9,8 @@ use schemas::Token;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, SourceKind};
+use crate::container::Cgroups;
+use crate::decode::decode;
 use crate::metrics::Metrics;
 use crate::pipeline::{Pipeline, Sink};
 use crate::pods::Pods;
@@ -82,8 +84,19 @@ fn try_record(record: &Record) -> anyhow::Result<()> {
     let mut writer = Writer::create(&record.file, host::boot_time(), &host::hostname())?;
     let until = Instant::now() + Duration::from_secs(record.seconds);
     let mut failed = None;
+    let cgroups = Cgroups::new();
+    let mut told = std::collections::HashSet::new();
     while Instant::now() < until && failed.is_none() {
-        if kernel.poll(4_096, |event| failed = failed.take().or(writer.write(event).err())) == 0 {
+        let mut keep = |event: &[u8]| -> std::io::Result<()> {
+            if let Ok(event) = decode(event)
+                && told.insert(event.cgroup)
+                && let Some(path) = cgroups.path(event.cgroup, event.tgid)
+            {
+                writer.write_cgroup(event.cgroup, &path)?;
+            }
+            writer.write(event)
+        };
+        if kernel.poll(4_096, |event| failed = failed.take().or(keep(event).err())) == 0 {
             std::thread::sleep(Duration::from_millis(2));
         }
     }

@@ -1,0 +1,48 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
+
+CARGO ?= cargo
+SERVICES := correlator registry-scanner admission-gateway secret-broker runtime-sensor
+BINARIES := $(foreach crate,cli $(SERVICES),-p $(crate))
+
+.PHONY: demo test build tools fmt lint doc golden corpus bench up
+
+## The main job on real input: one image, one pod, one secret, one intruder, one incident.
+demo: build
+	target/debug/biotope demo
+
+## All tests. BIOTOPE_REQUIRE=all fails where a part is missing instead of skipping.
+test: tools
+	$(CARGO) build $(BINARIES)
+	$(CARGO) test --workspace
+
+## The command and the five services.
+build: tools
+	$(CARGO) build $(BINARIES)
+
+## Installs what is missing.
+tools:
+	@sh tests/tools/install.sh
+
+## The platform on this machine, until Ctrl-C.
+up: build
+	target/debug/biotope up
+
+fmt:
+	$(CARGO) fmt --all --check
+
+lint: tools
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+doc: tools
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps
+
+## Writes JSON Schemas, asyncapi.yaml and new golden bytes again; review the change.
+golden:
+	UPDATE_GOLDEN=1 $(CARGO) test -p schemas --test it
+
+## Judges the engines by the peers' test data: all, or `make corpus NAME=falco-parser`.
+corpus:
+	@$(CARGO) test --profile fast --workspace --test it corpus_$(subst -,_,$(NAME)) -- --nocapture 2>/dev/null | grep -o 'CORPUS .*'
+
+bench:
+	$(CARGO) bench --workspace

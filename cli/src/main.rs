@@ -1,0 +1,63 @@
+//! The `biotope` command: the platform in the hands of a person.
+//!
+//! Exit codes: 0 done; 1 failed, or the answer is "no" (a policy test failed, a rule was set aside, findings at or over `--exit-code`);
+//! 2 wrong usage.
+
+mod args;
+mod demo;
+mod doctor;
+mod events;
+mod incidents;
+mod platform;
+mod policy;
+mod print;
+mod rules;
+mod scan;
+mod up;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser as _};
+
+use crate::args::{Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    if let Command::Completion { shell } = cli.command {
+        clap_complete::generate(shell, &mut Cli::command(), "biotope", &mut std::io::stdout());
+        return ExitCode::SUCCESS;
+    }
+    service::install_crypto();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error.into()),
+    };
+    match runtime.block_on(run(cli)) {
+        Ok(code) => code,
+        Err(error) => failed(&error),
+    }
+}
+
+async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    let output = cli.output;
+    match cli.command {
+        Command::Up(up) => up::up(&up).await,
+        Command::Demo(demo) => demo::demo(&demo).await,
+        Command::Scan(scan) => scan::scan(&scan, output).await,
+        Command::Incidents { command, connection } => incidents::incidents(&command, &connection, output).await,
+        Command::Events { connection, seconds } => events::tail(&connection, seconds, output).await,
+        Command::Policy { command } => policy::policy(&command, output),
+        Command::Rules { command } => rules::rules(&command, output),
+        Command::Replay { rules, since, connection } => {
+            incidents::replay(&rules, since.as_deref(), &connection, output).await
+        }
+        Command::Doctor { connection } => doctor::doctor(&connection, output).await,
+        Command::Completion { .. } => Ok(ExitCode::SUCCESS),
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "a command for people: faults go to where they look")]
+fn failed(error: &anyhow::Error) -> ExitCode {
+    eprintln!("biotope: {error:#}");
+    ExitCode::FAILURE
+}

