@@ -34,9 +34,25 @@ pub(crate) enum Run {
     Together(fn(&Files, &mut Found)),
 }
 
-/// All analyzers.
-pub(crate) fn table() -> impl Iterator<Item = &'static Analyzer> {
-    os::ANALYZERS.iter().chain(system::ANALYZERS).chain(language::ANALYZERS)
+/// What is looked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scope {
+    /// What an image runs with: package databases, installed packages, programs. Lock files are passed over, for what they list need not
+    /// be there.
+    #[default]
+    Image,
+    /// Lock files and manifests as well, for folders of sources.
+    Sources,
+}
+
+/// The analyzers of a scope.
+pub(crate) fn table_of(scope: Scope) -> impl Iterator<Item = &'static Analyzer> {
+    let declared: &[Analyzer] = if scope == Scope::Sources { language::DECLARED } else { &[] };
+    os::ANALYZERS.iter().chain(system::ANALYZERS).chain(language::INSTALLED).chain(declared)
+}
+
+fn table() -> impl Iterator<Item = &'static Analyzer> {
+    table_of(Scope::Sources)
 }
 
 /// Names of all analyzers.

@@ -6,7 +6,7 @@ use std::io::Read;
 use model::{Fault, FaultKind};
 use serde::{Deserialize, Serialize};
 
-use crate::analyzer::{Analyzer, File, Files, Run, is_program, table};
+use crate::analyzer::{Analyzer, File, Files, Run, Scope, is_program, table_of};
 use crate::entry::{Entry, EntryKind, normal_path};
 use crate::found::Found;
 use crate::limits::Limits;
@@ -41,6 +41,7 @@ impl LayerInventory {
 #[derive(Debug)]
 pub struct LayerReader {
     limits: Limits,
+    scope: Scope,
     name: String,
     inventory: LayerInventory,
     kept: BTreeMap<&'static str, Files>,
@@ -53,7 +54,21 @@ impl LayerReader {
     #[must_use]
     pub fn new(name: &str, limits: Limits) -> Self {
         let inventory = LayerInventory { version: LayerInventory::VERSION, ..LayerInventory::default() };
-        Self { limits, name: name.to_owned(), inventory, kept: BTreeMap::new(), kept_bytes: 0, faults_omitted: 0 }
+        Self {
+            limits,
+            scope: Scope::Image,
+            name: name.to_owned(),
+            inventory,
+            kept: BTreeMap::new(),
+            kept_bytes: 0,
+            faults_omitted: 0,
+        }
+    }
+
+    /// The same reader for another scope.
+    #[must_use]
+    pub fn with_scope(self, scope: Scope) -> Self {
+        Self { scope, ..self }
     }
 
     /// Takes one entry; reads from `content` only if an analyzer wants the bytes.
@@ -96,7 +111,7 @@ impl LayerReader {
     /// Runs the analyzers that wait for the whole layer, and gives the inventory.
     #[must_use]
     pub fn finish(mut self) -> LayerInventory {
-        for analyzer in table() {
+        for analyzer in table_of(self.scope) {
             if let (Run::Together(run), Some(files)) = (&analyzer.run, self.kept.get(analyzer.name)) {
                 run(files, &mut self.inventory.found);
             }
@@ -132,7 +147,8 @@ impl LayerReader {
     }
 
     fn file(&mut self, path: &str, entry: &Entry<'_>, content: &mut dyn Read) -> Result<(), ReadError> {
-        let wanting: Vec<&'static Analyzer> = table().filter(|one| (one.wants)(path, entry.mode)).collect();
+        let wanting: Vec<&'static Analyzer> =
+            table_of(self.scope).filter(|one| (one.wants)(path, entry.mode)).collect();
         if wanting.is_empty() {
             return Ok(());
         }

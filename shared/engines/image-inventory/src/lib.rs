@@ -33,13 +33,16 @@ mod limits;
 mod os;
 mod package;
 mod purl;
+pub mod rules;
 mod system;
 mod text;
+mod tree;
 
-pub use analyzer::{analyze, analyzers, wants};
+pub use analyzer::{Scope, analyze, analyzers, wants};
 pub use entry::{Entry, EntryKind, PathFault, normal_path};
 pub use found::{Application, Found, PackageList};
 pub use image::{ImageInventory, merge};
+pub use language::parse;
 pub use layer::{LayerInventory, LayerReader, ReadError};
 pub use limits::Limits;
 pub use os::{OperatingSystem, Repository};

@@ -1,6 +1,6 @@
 //! Licence names as package managers write them: split, never judged.
 
-/// Splits a licence field at commas, `and` and `or`; `Version 2.0` and `or later` stay with their licence.
+/// Splits a licence field at commas, `and` and `or`; `Version 2.0`, `or later` and `or Lesser` stay with their licence.
 pub(crate) fn split(text: &str) -> Vec<String> {
     let mut licenses: Vec<String> = Vec::new();
     if text.is_empty() {
@@ -13,7 +13,7 @@ pub(crate) fn split(text: &str) -> Vec<String> {
                 last.push_str(", ");
                 last.push_str(part);
             }
-            (Some(last), "later") => {
+            (Some(last), "later" | "lesser") => {
                 last.push_str(" or ");
                 last.push_str(part);
             }
@@ -64,7 +64,44 @@ fn comma(rest: &str) -> Option<usize> {
 /// The names in a licence expression of words, operators left out: `MIT BSD GPL2+`, `( Apache-2.0 OR MIT ) AND MPL-2.0`.
 pub(crate) fn of_words(text: &str) -> Vec<String> {
     let operator = |word: &&str| !matches!(word.to_ascii_lowercase().as_str(), "and" | "or" | "with" | "");
-    text.split_whitespace().map(|word| word.trim_matches(['(', ')', ','])).filter(operator).map(str::to_owned).collect()
+    text.split_whitespace().map(|word| word.trim_matches(['(', ')', ','])).filter(operator).map(normal).collect()
+}
+
+/// The SPDX name of a well-known spelling, the text as it is otherwise. `GPL` without a version means any that the FSF published.
+pub(crate) fn normal(name: &str) -> String {
+    let upper = name.trim().to_ascii_uppercase();
+    for family in ["LGPL", "AGPL", "GFDL", "GPL"] {
+        let Some(rest) = upper.strip_prefix(family) else { continue };
+        let rest = rest.trim_start_matches([' ', '-', '_']).trim_start_matches('V');
+        let (number, is_open) = match rest.strip_suffix('+').or_else(|| rest.strip_suffix("-OR-LATER")) {
+            Some(number) => (number, true),
+            None => (rest.strip_suffix("-ONLY").unwrap_or(rest), rest.is_empty()),
+        };
+        if !number.chars().all(|c| c.is_ascii_digit() || c == '.') {
+            return name.to_owned();
+        }
+        let number = match (number, family) {
+            ("", "AGPL") => "3.0".to_owned(),
+            ("", _) => "2.0".to_owned(),
+            (number, _) if number.contains('.') => number.to_owned(),
+            (number, _) => format!("{number}.0"),
+        };
+        let suffix = if is_open { "or-later" } else { "only" };
+        return format!("{family}-{number}-{suffix}");
+    }
+    let known = match upper.as_str() {
+        "BSD" => "BSD-3-Clause",
+        "ZLIB" => "Zlib",
+        "OPENSSL" => "OpenSSL",
+        "MIT" => "MIT",
+        "ISC" => "ISC",
+        "ARTISTIC" => "Artistic-2.0",
+        "APACHE-2" | "APACHE2" | "APACHE 2.0" | "ASL 2.0" => "Apache-2.0",
+        "MPL-1.1" => "MPL-1.1",
+        "MPL-2" => "MPL-2.0",
+        _ => return name.to_owned(),
+    };
+    known.to_owned()
 }
 
 #[cfg(test)]

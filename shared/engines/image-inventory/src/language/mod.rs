@@ -1,7 +1,14 @@
 //! Packages of programming languages.
 
-mod python;
+mod files;
+mod formats;
+pub(crate) mod graph;
+mod jar;
+pub(crate) mod javascript;
+pub(crate) mod other;
+pub(crate) mod program;
+pub(crate) mod python;
+mod zip;
 
-use crate::analyzer::Analyzer;
-
-pub(crate) static ANALYZERS: &[Analyzer] = &[python::metadata::ANALYZER];
+pub(crate) use files::{DECLARED, INSTALLED};
+pub use formats::parse;

@@ -106,7 +106,10 @@ pub(crate) fn split_version(version: &str) -> Option<(u32, &str, &str)> {
         None => (0, version),
     };
     let (upstream, revision) = rest.rsplit_once('-').unwrap_or((rest, ""));
-    upstream.starts_with(|c: char| c.is_ascii_digit()).then_some((epoch, upstream, revision))
+    let is_known = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '+' | '~' | ':' | '_');
+    let good =
+        upstream.starts_with(|c: char| c.is_ascii_digit()) && upstream.chars().chain(revision.chars()).all(is_known);
+    good.then_some((epoch, upstream, revision))
 }
 
 /// Names in a `Depends` field, alternatives included, without versions and architectures.

@@ -7,4 +7,7 @@
     reason = "tests fail by panicking"
 )]
 
+mod corpora;
+mod helpers;
 mod layers;
+mod rpm;

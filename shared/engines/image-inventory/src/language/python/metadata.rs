@@ -24,6 +24,21 @@ fn analyze(file: File<'_>, found: &mut Found) -> Result<(), ParseError> {
     Ok(())
 }
 
+/// An egg is a zip with the metadata inside, or a folder, whose files are found by themselves.
+pub(crate) fn analyze_egg(file: File<'_>, found: &mut Found) -> Result<(), ParseError> {
+    if !file.bytes.starts_with(b"PK") {
+        return Ok(());
+    }
+    let zip = crate::language::zip::Zip::open(file.bytes)?;
+    let Some(member) = zip.find("EGG-INFO/PKG-INFO") else { return Ok(()) };
+    let mut package = parse(&zip.read(member, MAX_METADATA_BYTES)?)?;
+    file.path.clone_into(&mut package.file_path);
+    found.application(ApplicationKind::PythonPkg, file.path, vec![package]);
+    Ok(())
+}
+
+const MAX_METADATA_BYTES: usize = 1 << 20;
+
 /// Parses core metadata.
 pub(crate) fn parse(bytes: &[u8]) -> Result<Package, ParseError> {
     let content = text(bytes);

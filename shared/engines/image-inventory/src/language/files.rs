@@ -1,0 +1,249 @@
+//! Analyzers of single files: their names, and what lists the packages.
+
+use crate::analyzer::{Analyzer, File, Files, Run};
+use crate::found::Found;
+use crate::language::formats::parse;
+use crate::language::{jar, javascript, program, python};
+use crate::package::{ApplicationKind as Kind, Package, Relationship};
+use crate::text::{ParseError, beside, file_name, folder};
+use crate::tree::json;
+
+/// Files of installed packages: what an image runs with.
+pub(crate) static INSTALLED: &[Analyzer] = &[
+    python::metadata::ANALYZER,
+    Analyzer {
+        name: "node-pkg",
+        wants: javascript::package_json::wants,
+        run: Run::Each(javascript::package_json::analyze),
+    },
+    Analyzer {
+        name: "python-egg",
+        wants: |path, _| path.ends_with(".egg"),
+        run: Run::Each(python::metadata::analyze_egg),
+    },
+    Analyzer { name: "jar", wants: jar::wants, run: Run::Each(jar::analyze) },
+    Analyzer { name: "gobinary", wants: program::wants, run: Run::Program(program::analyze_go) },
+    Analyzer { name: "rustbinary", wants: program::wants, run: Run::Program(program::analyze_rust) },
+    Analyzer {
+        name: "gemspec",
+        wants: |path, _| path.ends_with(".gemspec") && path.contains("specifications/"),
+        run: Run::Each(|file, found| own(file, found, Kind::GemSpec, "gemspec")),
+    },
+    Analyzer {
+        name: "conda-pkg",
+        wants: |path, _| {
+            path.ends_with(".json")
+                && path.contains("envs/")
+                && file_name(folder(path)) == "conda-meta"
+                && file_name(path).matches('-').count() >= 2
+        },
+        run: Run::Each(|file, found| own(file, found, Kind::CondaPkg, "conda-pkg")),
+    },
+    Analyzer {
+        name: "dotnet-core",
+        wants: |path, _| path.ends_with(".deps.json"),
+        run: Run::Each(|file, found| list(file, found, Kind::DotnetCore, "dotnet-core")),
+    },
+    Analyzer {
+        name: "composer-vendor",
+        wants: |path, _| file_name(path) == "installed.json",
+        run: Run::Each(|file, found| list(file, found, Kind::ComposerVendor, "composer")),
+    },
+    Analyzer {
+        name: "wordpress",
+        wants: |path, _| path.ends_with("wp-includes/version.php"),
+        run: Run::Each(|file, found| list(file, found, Kind::Wordpress, "wordpress")),
+    },
+];
+
+/// Lock files and manifests: what a project asks for. Read in folders of sources, not in images.
+pub(crate) static DECLARED: &[Analyzer] = &[
+    Analyzer {
+        name: "bun",
+        wants: |path, _| is(path, "bun.lock"),
+        run: Run::Each(|file, found| list(file, found, Kind::Bun, "bun")),
+    },
+    Analyzer {
+        name: "bundler",
+        wants: |path, _| is(path, "Gemfile.lock"),
+        run: Run::Each(|file, found| list(file, found, Kind::Bundler, "bundler")),
+    },
+    Analyzer {
+        name: "cargo",
+        wants: |path, _| is(path, "Cargo.lock"),
+        run: Run::Each(|file, found| list(file, found, Kind::Cargo, "cargo")),
+    },
+    Analyzer {
+        name: "cocoapods",
+        wants: |path, _| is(path, "Podfile.lock"),
+        run: Run::Each(|file, found| list(file, found, Kind::Cocoapods, "cocoapods")),
+    },
+    Analyzer {
+        name: "composer",
+        wants: |path, _| is(path, "composer.lock") || is(path, "composer.json"),
+        run: Run::Together(composer),
+    },
+    Analyzer {
+        name: "conan",
+        wants: |path, _| is(path, "conan.lock"),
+        run: Run::Each(|file, found| list(file, found, Kind::Conan, "conan")),
+    },
+    Analyzer {
+        name: "conda-environment",
+        wants: |path, _| is(path, "environment.yaml") || is(path, "environment.yml"),
+        run: Run::Each(|file, found| list(file, found, Kind::CondaEnvironment, "conda-environment")),
+    },
+    Analyzer {
+        name: "gomod",
+        wants: |path, _| is(path, "go.mod") || is(path, "go.sum"),
+        run: Run::Each(
+            |file, found| if is(file.path, "go.mod") { list(file, found, Kind::GoModule, "gomod") } else { Ok(()) },
+        ),
+    },
+    Analyzer {
+        name: "gradle",
+        wants: |path, _| path.ends_with("gradle.lockfile"),
+        run: Run::Each(|file, found| list(file, found, Kind::Gradle, "gradle")),
+    },
+    Analyzer {
+        name: "hex",
+        wants: |path, _| is(path, "mix.lock"),
+        run: Run::Each(|file, found| list(file, found, Kind::Hex, "hex")),
+    },
+    Analyzer {
+        name: "julia",
+        wants: |path, _| is(path, "Manifest.toml"),
+        run: Run::Each(|file, found| list(file, found, Kind::Julia, "julia")),
+    },
+    Analyzer {
+        name: "npm",
+        wants: |path, _| {
+            if path.contains("node_modules/") { is(path, "package.json") } else { is(path, "package-lock.json") }
+        },
+        run: Run::Each(
+            |file, found| if is(file.path, "package-lock.json") { list(file, found, Kind::Npm, "npm") } else { Ok(()) },
+        ),
+    },
+    Analyzer {
+        name: "nuget",
+        wants: |path, _| is(path, "packages.lock.json") || is(path, "packages.config"),
+        run: Run::Each(|file, found| {
+            list(file, found, Kind::Nuget, if is(file.path, "packages.config") { "nuget-config" } else { "nuget" })
+        }),
+    },
+    Analyzer {
+        name: "packages-props",
+        wants: |path, _| file_name(path).to_ascii_lowercase().ends_with("packages.props"),
+        run: Run::Each(|file, found| list(file, found, Kind::PackagesProps, "packages-props")),
+    },
+    Analyzer {
+        name: "pip",
+        wants: |path, _| is(path, "requirements.txt"),
+        run: Run::Each(|file, found| list(file, found, Kind::Pip, "pip")),
+    },
+    Analyzer {
+        name: "pipenv",
+        wants: |path, _| is(path, "Pipfile.lock"),
+        run: Run::Each(|file, found| list(file, found, Kind::Pipenv, "pipenv")),
+    },
+    Analyzer {
+        name: "pnpm",
+        wants: |path, _| is(path, "pnpm-lock.yaml") && !path.contains("node_modules/"),
+        run: Run::Each(|file, found| list(file, found, Kind::Pnpm, "pnpm")),
+    },
+    Analyzer {
+        name: "poetry",
+        wants: |path, _| is(path, "poetry.lock") || is(path, "pyproject.toml"),
+        run: Run::Together(python::project::poetry),
+    },
+    Analyzer {
+        name: "pub",
+        wants: |path, _| is(path, "pubspec.lock"),
+        run: Run::Each(|file, found| list(file, found, Kind::Pub, "pub")),
+    },
+    Analyzer {
+        name: "pylock",
+        wants: |path, _| is_pylock(file_name(path)),
+        run: Run::Each(|file, found| list(file, found, Kind::Pylock, "pylock")),
+    },
+    Analyzer {
+        name: "sbt",
+        wants: |path, _| is(path, "build.sbt.lock"),
+        run: Run::Each(|file, found| list(file, found, Kind::Sbt, "sbt")),
+    },
+    Analyzer {
+        name: "swift",
+        wants: |path, _| is(path, "Package.resolved"),
+        run: Run::Each(|file, found| list(file, found, Kind::Swift, "swift")),
+    },
+    Analyzer {
+        name: "uv",
+        wants: |path, _| is(path, "uv.lock"),
+        run: Run::Each(|file, found| list(file, found, Kind::Uv, "uv")),
+    },
+    Analyzer {
+        name: "yarn",
+        wants: |path, _| {
+            if path.contains("node_modules/") {
+                is(path, "package.json") || file_name(path).to_ascii_lowercase().contains("license")
+            } else {
+                is(path, "yarn.lock") || is(path, "package.json")
+            }
+        },
+        run: Run::Together(javascript::project::yarn),
+    },
+];
+
+fn is(path: &str, name: &str) -> bool {
+    file_name(path) == name
+}
+
+/// `pylock.toml`, or `pylock.<name>.toml` with a name without dots (PEP 751).
+fn is_pylock(name: &str) -> bool {
+    let middle = name.strip_prefix("pylock.").and_then(|rest| rest.strip_suffix(".toml"));
+    name == "pylock.toml" || middle.is_some_and(|middle| !middle.is_empty() && !middle.contains('.'))
+}
+
+fn list(file: File<'_>, found: &mut Found, kind: Kind, format: &str) -> Result<(), ParseError> {
+    let mut packages = parse(format, file.bytes)?;
+    sort(&mut packages);
+    found.application(kind, file.path, packages);
+    Ok(())
+}
+
+/// A file that describes just itself.
+fn own(file: File<'_>, found: &mut Found, kind: Kind, format: &str) -> Result<(), ParseError> {
+    let mut packages = parse(format, file.bytes)?;
+    for package in &mut packages {
+        file.path.clone_into(&mut package.file_path);
+    }
+    found.application(kind, file.path, packages);
+    Ok(())
+}
+
+/// `composer.lock`, with `composer.json` for what is asked for directly.
+fn composer(files: &Files, found: &mut Found) {
+    for (path, bytes) in files.iter().filter(|(path, _)| is(path, "composer.lock")) {
+        let mut packages = match parse("composer", bytes) {
+            Ok(packages) => packages,
+            Err(error) => {
+                found.set_aside(path, "composer", &error);
+                continue;
+            }
+        };
+        if let Some(Ok(project)) = files.get(&beside(path, "composer.json")).map(|bytes| json(bytes, false)) {
+            let asked =
+                |name: &str| ["require", "require-dev"].iter().any(|group| !project.get(group).get(name).is_null());
+            for package in &mut packages {
+                package.relationship = Relationship::direct(asked(&package.name));
+            }
+        }
+        sort(&mut packages);
+        found.application(Kind::Composer, path, packages);
+    }
+}
+
+/// By name.
+pub(crate) fn sort(packages: &mut [Package]) {
+    packages.sort_by(|a, b| (&a.name, &a.version, &a.file_path).cmp(&(&b.name, &b.version, &b.file_path)));
+}

@@ -1,0 +1,278 @@
+//! Programs that say what they were built from: Go (`buildinfo`) and Rust (`cargo auditable`).
+
+use std::io::Read;
+
+use object::{Object as _, ObjectSection as _, ObjectSegment as _};
+
+use crate::analyzer::File;
+use crate::found::Found;
+use crate::language::graph::package;
+use crate::package::{ApplicationKind, Package, Relationship};
+use crate::text::ParseError;
+use crate::tree::json;
+
+/// Anything that may be executed: its first bytes decide.
+pub(crate) fn wants(_path: &str, mode: u32) -> bool {
+    mode & 0o111 != 0
+}
+
+pub(crate) fn analyze_go(file: File<'_>, found: &mut Found) -> Result<(), ParseError> {
+    // A program that is not of Go, or is broken, is nothing to report.
+    if let Some(info) = build_info(file.bytes) {
+        found.application(ApplicationKind::GoBinary, file.path, go_packages(&info));
+    }
+    Ok(())
+}
+
+pub(crate) fn analyze_rust(file: File<'_>, found: &mut Found) -> Result<(), ParseError> {
+    if let Some(packed) = rust_section(file.bytes) {
+        found.application(ApplicationKind::RustBinary, file.path, rust_packages(&packed)?);
+    }
+    Ok(())
+}
+
+/// Packages of a Go program.
+pub(crate) fn parse_go(bytes: &[u8]) -> Result<Vec<Package>, ParseError> {
+    object::File::parse(bytes).map_err(|_| ParseError::new("unrecognized executable format"))?;
+    Ok(build_info(bytes).map(|info| go_packages(&info)).unwrap_or_default())
+}
+
+/// Packages of a Rust program.
+pub(crate) fn parse_rust(bytes: &[u8]) -> Result<Vec<Package>, ParseError> {
+    object::File::parse(bytes).map_err(|_| ParseError::new("unrecognized executable format"))?;
+    rust_section(bytes).map_or(Ok(Vec::new()), |packed| rust_packages(&packed))
+}
+
+struct BuildInfo {
+    go: String,
+    modules: String,
+}
+
+/// Finds the block that begins with the magic, on a boundary of 16 bytes, in the writable data or a section of its own.
+fn build_info(bytes: &[u8]) -> Option<BuildInfo> {
+    let program = object::File::parse(bytes).ok()?;
+    let named = [".go.buildinfo", "__go_buildinfo"];
+    let data = named.iter().find_map(|name| program.section_by_name(name)?.data().ok());
+    let candidates = data
+        .into_iter()
+        .chain(program.sections().filter_map(|section| section.data().ok()))
+        .chain(program.segments().filter_map(|segment| segment.data().ok()));
+    let block = candidates.filter_map(find_magic).next()?;
+    let flags = *block.get(15)?;
+    if flags & 2 != 0 {
+        let (go, rest) = text_with_length(block.get(32..)?)?;
+        let (modules, _) = text_with_length(rest)?;
+        return Some(BuildInfo { go: lossy(go), modules: without_sentinels(modules) });
+    }
+    // Before Go 1.18: pointers to string headers.
+    let pointer = usize::from(*block.get(14)?);
+    let big = flags & 1 != 0;
+    let text = |at: usize| {
+        let header = number(block.get(at..at.saturating_add(pointer))?, big)?;
+        let header = at_address(&program, header, (pointer as u64).saturating_mul(2))?;
+        let (start, length) = header.split_at_checked(pointer)?;
+        at_address(&program, number(start, big)?, number(length, big)?)
+    };
+    let go = text(16)?;
+    let modules = text(16_usize.saturating_add(pointer)).unwrap_or_default();
+    Some(BuildInfo { go: lossy(go), modules: without_sentinels(modules) })
+}
+
+fn find_magic(data: &[u8]) -> Option<&[u8]> {
+    data.chunks(16).position(|chunk| chunk.starts_with(MAGIC)).and_then(|index| data.get(index.saturating_mul(16)..))
+}
+
+fn at_address<'a>(program: &object::File<'a>, address: u64, length: u64) -> Option<&'a [u8]> {
+    let mut segments = program.segments();
+    segments.find_map(|segment| segment.data_range(address, length).ok().flatten())
+}
+
+fn number(bytes: &[u8], big: bool) -> Option<u64> {
+    match (bytes.len(), big) {
+        (4, false) => bytes.try_into().ok().map(u32::from_le_bytes).map(u64::from),
+        (4, true) => bytes.try_into().ok().map(u32::from_be_bytes).map(u64::from),
+        (8, false) => bytes.try_into().ok().map(u64::from_le_bytes),
+        (8, true) => bytes.try_into().ok().map(u64::from_be_bytes),
+        _ => None,
+    }
+}
+
+/// A text behind its length as a varint.
+fn text_with_length(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (mut length, mut shift, mut used) = (0_usize, 0_u32, 0_usize);
+    for byte in bytes.iter().take(9) {
+        length |= usize::from(byte & 0x7f).checked_shl(shift)?;
+        shift = shift.saturating_add(7);
+        used = used.saturating_add(1);
+        if byte & 0x80 == 0 {
+            return bytes.get(used..)?.split_at_checked(length);
+        }
+    }
+    None
+}
+
+/// The module text stands between two marks of 16 bytes.
+fn without_sentinels(bytes: &[u8]) -> String {
+    let inner = bytes.len().checked_sub(16).and_then(|end| bytes.get(16..end));
+    inner.filter(|inner| inner.ends_with(b"\n")).map(lossy).unwrap_or_default()
+}
+
+fn lossy(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn go_packages(info: &BuildInfo) -> Vec<Package> {
+    let mut root: Option<(String, String)> = None;
+    let mut modules: Vec<(String, String)> = Vec::new();
+    let mut flags = String::new();
+    for line in info.modules.lines() {
+        let fields: Vec<&str> = line.split('\t').collect();
+        let version = |at: usize| fields.get(at).copied().unwrap_or_default().trim_start_matches("(devel)").to_owned();
+        match fields.as_slice() {
+            ["mod", name, ..] => root = Some(((*name).to_owned(), version(2))),
+            ["dep", name, ..] => modules.push(((*name).to_owned(), version(2))),
+            ["=>", name, ..] => {
+                if let Some(last) = modules.last_mut() {
+                    *last = ((*name).to_owned(), version(2));
+                }
+            }
+            ["build", setting, ..] => {
+                if let Some(value) = setting.strip_prefix("-ldflags=") {
+                    value.trim_matches('"').clone_into(&mut flags);
+                }
+            }
+            _ => {}
+        }
+    }
+    let mut packages: Vec<Package> = modules
+        .into_iter()
+        .filter(|(name, _)| !name.is_empty())
+        .map(|(name, version)| package(&name, &version))
+        .collect();
+    let library = stdlib_version(&info.go);
+    if !library.is_empty() {
+        packages.push(Package { relationship: Relationship::Direct, ..package("stdlib", &library) });
+    }
+    if let Some((name, version)) = root.filter(|(name, _)| !name.is_empty()) {
+        let flags: Vec<String> = flags.split_whitespace().map(str::to_owned).collect();
+        let version = main_version(&version, &version_of_flags(&name, &flags), "");
+        let mut needs: Vec<String> = packages.iter().map(|one| one.id.clone()).collect();
+        needs.sort();
+        packages.push(Package { relationship: Relationship::Root, depends_on: needs, ..package(&name, &version) });
+    }
+    packages
+}
+
+/// `go1.22.1 X:experiment`, `go1.26.5 (vendor)` and `go1.26.0-X:experiment` are the standard library of that number.
+pub(crate) fn stdlib_version(go: &str) -> String {
+    let version = go.split([' ', '-']).next().unwrap_or_default().trim_start_matches("go");
+    if version.starts_with(|c: char| c.is_ascii_digit()) { format!("v{version}") } else { String::new() }
+}
+
+/// The version of the main module: a released one stands; else that of the linker flags, else that of a symbol, else as it is.
+pub(crate) fn main_version(stated: &str, flags: &str, symbol: &str) -> String {
+    if !stated.is_empty() && !is_pseudo(stated) {
+        return stated.to_owned();
+    }
+    let better = [flags, symbol].into_iter().find(|version| !version.is_empty());
+    better.unwrap_or(stated).to_owned()
+}
+
+/// `vX.Y.Z-[pre.0.]yyyymmddhhmmss-abcdefabcdef` (Go modules reference, "Pseudo-versions").
+fn is_pseudo(version: &str) -> bool {
+    let version = version.split('+').next().unwrap_or_default();
+    let mut parts = version.rsplit('-');
+    let (commit, time) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    let time = time.rsplit('.').next().unwrap_or_default();
+    commit.len() == 12
+        && commit.bytes().all(|byte| byte.is_ascii_hexdigit())
+        && time.len() == 14
+        && time.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// A version that was set by `-X package.version=value`: those of the module's commands first, then of well-known packages, then
+/// others; several of one rank decide nothing.
+pub(crate) fn version_of_flags(name: &str, flags: &[String]) -> String {
+    let mut ranks: [Vec<&str>; 3] = Default::default();
+    let mut pending = false;
+    for flag in flags {
+        let flag = flag.trim_matches(['\'', '"']);
+        let body = match flag.strip_prefix("-X=").or_else(|| flag.strip_prefix("-X")) {
+            Some("") => {
+                pending = true;
+                continue;
+            }
+            Some(body) => body,
+            None if pending => flag,
+            None => continue,
+        };
+        pending = false;
+        let Some((key, value)) = body.trim_matches(['\'', '"']).split_once('=') else { continue };
+        let value = value.trim_matches(['\'', '"']);
+        let variable = key.rsplit_once('.').map_or(key, |(_, variable)| variable).to_ascii_lowercase();
+        let is_version = matches!(variable.as_str(), "version" | "ver") && is_semantic(value);
+        if !is_version {
+            continue;
+        }
+        let home = key.rsplit_once('.').map_or("", |(home, _)| home);
+        let last = home.rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
+        let rank = if key.starts_with(&format!("{name}/cmd/")) {
+            0
+        } else if matches!(last.as_str(), "main" | "common" | "version" | "cmd") {
+            1
+        } else {
+            2
+        };
+        if let Some(found) = ranks.get_mut(rank).filter(|found| !found.contains(&value)) {
+            found.push(value);
+        }
+    }
+    let first = ranks.iter().find(|found| !found.is_empty());
+    match first.map(Vec::as_slice) {
+        Some([one]) => (*one).to_owned(),
+        _ => String::new(),
+    }
+}
+
+fn is_semantic(version: &str) -> bool {
+    let core = version.trim_start_matches('v').split(['-', '+']).next().unwrap_or_default();
+    core.split('.').count() == 3
+        && core.split('.').all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// The section of `cargo auditable`, inflated under a bound.
+fn rust_section(bytes: &[u8]) -> Option<Vec<u8>> {
+    let program = object::File::parse(bytes).ok()?;
+    let section = [".dep-v0", ".rust-deps-v0", "rust-deps-v0", "__DATA,.dep-v0"]
+        .iter()
+        .find_map(|name| program.section_by_name(name))?;
+    let mut content = Vec::new();
+    let data = section.data().ok()?;
+    flate2::read::ZlibDecoder::new(data).take(MAX_AUDIT_BYTES).read_to_end(&mut content).ok()?;
+    Some(content)
+}
+
+fn rust_packages(content: &[u8]) -> Result<Vec<Package>, ParseError> {
+    let tree = json(content, false)?;
+    let nodes = tree.get("packages").items();
+    let name = |index: usize| {
+        nodes.get(index).map(|node| crate::language::graph::id(node.get("name").text(), node.get("version").text()))
+    };
+    let used = |node: &crate::tree::Node| !matches!(node.get("kind").text(), "build" | "buildtime" | "development");
+    let mut packages = Vec::new();
+    for node in nodes.iter().filter(|node| used(node)) {
+        let mut one = package(node.get("name").text(), node.get("version").text());
+        let needs = node.get("dependencies").items().iter().filter_map(|need| need.text().parse::<usize>().ok());
+        one.depends_on = needs.filter(|index| nodes.get(*index).is_some_and(used)).filter_map(name).collect();
+        one.depends_on.sort();
+        if node.get("root").is_true() {
+            one.relationship = Relationship::Root;
+        }
+        packages.push(one);
+    }
+    Ok(packages)
+}
+
+const MAGIC: &[u8] = b"\xff Go buildinf:";
+/// As the reference reader allows.
+const MAX_AUDIT_BYTES: u64 = 16 << 20;

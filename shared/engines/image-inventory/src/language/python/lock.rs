@@ -1,0 +1,188 @@
+//! `Pipfile.lock`, `poetry.lock`, `uv.lock`, `pylock.toml` (PEP 751).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::language::graph::{id, package};
+use crate::language::javascript::bun::reach;
+use crate::language::python::normal_name;
+use crate::package::{Package, Relationship};
+use crate::text::ParseError;
+use crate::tree::{Node, json, toml};
+
+/// `Pipfile.lock`: the packages of production.
+pub(crate) fn pipenv(bytes: &[u8]) -> Result<Vec<Package>, ParseError> {
+    let lock = json(bytes, false)?;
+    let one = |(name, node): (&str, &Node)| Package {
+        name: name.to_owned(),
+        version: node.get("version").text().trim_start_matches('=').to_owned(),
+        locations: vec![node.lines],
+        ..Package::default()
+    };
+    Ok(lock.get("default").entries().map(one).collect())
+}
+
+/// `poetry.lock`.
+pub(crate) fn poetry(bytes: &[u8]) -> Result<Vec<Package>, ParseError> {
+    let lock = toml(bytes)?;
+    let mut versions: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    // Needs are followed among the packages of production only.
+    for node in lock.get("package").items().iter().filter(|node| node.get("category").text() != "dev") {
+        let name = normal_name(node.get("name").text(), true);
+        versions.entry(name).or_default().push(node.get("version").text());
+    }
+    let mut packages = Vec::new();
+    for node in lock.get("package").items() {
+        let mut one = package(node.get("name").text(), node.get("version").text());
+        one.development = is_for_development(node);
+        for (need, wish) in node.get("dependencies").entries() {
+            let range = if wish.is_map() { wish.get("version").text() } else { wish.text() };
+            one.depends_on.extend(poetry_dependency(need, range, &versions));
+        }
+        one.depends_on.sort();
+        packages.push(one);
+    }
+    Ok(packages)
+}
+
+/// Since version 2 of Poetry the groups are stated; before, the category.
+fn is_for_development(node: &Node) -> bool {
+    let groups = node.get("groups").items();
+    if groups.is_empty() {
+        return node.get("category").text() == "dev";
+    }
+    !groups.iter().any(|group| group.text() == "main")
+}
+
+/// The id that a dependency names: the one version there is, or the first that the range allows.
+pub(crate) fn poetry_dependency(name: &str, range: &str, versions: &BTreeMap<String, Vec<&str>>) -> Option<String> {
+    let name = normal_name(name, true);
+    let known = versions.get(&name)?;
+    let version = match known.as_slice() {
+        [one] => one,
+        many => many.iter().find(|version| within(version, range))?,
+    };
+    Some(id(&name, version))
+}
+
+/// Whether a version is in a range of simple clauses. Poetry has resolved already, so this only tells several versions apart.
+fn within(version: &str, range: &str) -> bool {
+    fn key(text: &str) -> Vec<u64> {
+        let number =
+            |part: &str| part.chars().take_while(char::is_ascii_digit).collect::<String>().parse().unwrap_or(0);
+        let mut key: Vec<u64> = text.trim().split('.').map(number).collect();
+        key.resize(6, 0);
+        key
+    }
+    range.split(',').map(str::trim).all(|clause| {
+        let version = key(version);
+        let ordered = [(">=", 0), ("<=", 1), ("!=", 2), ("==", 3), (">", 4), ("<", 5), ("^", 6), ("~", 7)];
+        let found = ordered.iter().find_map(|(operator, kind)| Some((*kind, key(clause.strip_prefix(operator)?))));
+        match found {
+            Some((0, bound)) => version >= bound,
+            Some((1, bound)) => version <= bound,
+            Some((2, bound)) => version != bound,
+            Some((3, bound)) => version == bound,
+            Some((4, bound)) => version > bound,
+            Some((5, bound)) => version < bound,
+            Some((6, bound)) => version >= bound && version.first() == bound.first(),
+            Some((_, bound)) => version >= bound && version.get(..2) == bound.get(..2),
+            None => clause == "*" || version == key(clause),
+        }
+    })
+}
+
+/// `uv.lock`. Exactly one package is the project.
+pub(crate) fn uv(bytes: &[u8]) -> Result<Vec<Package>, ParseError> {
+    let lock = toml(bytes)?;
+    let nodes = lock.get("package").items();
+    let is_root = |node: &&Node| {
+        [".", ""].contains(&node.get("source").get("virtual").text()) && !node.get("source").get("virtual").is_null()
+            || node.get("source").get("editable").text() == "."
+    };
+    let roots: Vec<&Node> = nodes.iter().filter(is_root).collect();
+    let [root] = roots.as_slice() else {
+        return Err(ParseError::new("uv lockfile must contain 1 root package"));
+    };
+    let version_of: BTreeMap<&str, Vec<&str>> = nodes.iter().fold(BTreeMap::new(), |mut versions, node| {
+        versions.entry(node.get("name").text()).or_default().push(node.get("version").text());
+        versions
+    });
+    let resolve = |wish: &Node| {
+        let name = wish.get("name").text();
+        let stated = wish.get("version").text();
+        let version = if stated.is_empty() { version_of.get(name)?.first()? } else { stated };
+        Some(id(name, version))
+    };
+    let optional = |node: &Node| {
+        node.get("optional-dependencies").entries().flat_map(|(_, list)| list.items().to_vec()).collect::<Vec<_>>()
+    };
+    let develop = |node: &Node| {
+        node.get("dev-dependencies").entries().flat_map(|(_, list)| list.items().to_vec()).collect::<Vec<_>>()
+    };
+    let production: BTreeSet<String> =
+        root.get("dependencies").items().iter().chain(&optional(root)).filter_map(resolve).collect();
+    let direct: BTreeSet<String> = production.iter().cloned().chain(develop(root).iter().filter_map(resolve)).collect();
+    let root_id = id(root.get("name").text(), root.get("version").text());
+    let mut packages = Vec::new();
+    for node in nodes {
+        let mut one = package(node.get("name").text(), node.get("version").text());
+        let wishes = node.get("dependencies").items().iter();
+        one.depends_on = wishes.chain(&optional(node)).filter_map(resolve).collect();
+        one.relationship = Relationship::direct(direct.contains(&one.id));
+        if one.id == root_id {
+            one.relationship = Relationship::Root;
+            one.depends_on.extend(direct.iter().cloned());
+        }
+        one.depends_on.sort();
+        one.depends_on.dedup();
+        packages.push(one);
+    }
+    let reached = reach(&packages, |one| production.contains(&one.id));
+    for one in &mut packages {
+        one.development = one.relationship != Relationship::Root && !reached.contains(&one.id);
+    }
+    packages.retain(|one| !one.development || direct.contains(&one.id) || !reached.contains(&one.id));
+    Ok(packages)
+}
+
+/// `pylock.toml`.
+pub(crate) fn pylock(bytes: &[u8]) -> Result<Vec<Package>, ParseError> {
+    let lock = toml(bytes)?;
+    let one = |node: &Node| {
+        let (name, version) = (node.get("name").text(), node.get("version").text());
+        (!name.is_empty() && !version.is_empty()).then(|| {
+            let needs = node.get("dependencies").items().iter();
+            let depends_on = needs.filter_map(|need| {
+                let name = need.get("name").text();
+                let found = lock.get("packages").items().iter().find(|other| other.get("name").text() == name)?;
+                Some(id(name, found.get("version").text()))
+            });
+            Package { depends_on: depends_on.collect(), ..package(name, version) }
+        })
+    };
+    Ok(lock.get("packages").items().iter().filter_map(one).collect())
+}
+
+/// Names that `pyproject.toml` asks for: of the project, of Poetry's main group, and optional ones; with `all`,
+/// those of the other groups as well.
+pub(crate) fn main_dependencies(bytes: &[u8], all: bool) -> Result<BTreeSet<String>, ParseError> {
+    let project = toml(bytes)?;
+    let name = |text: &str| {
+        let end =
+            text.find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))).unwrap_or(text.len());
+        normal_name(text.get(..end).unwrap_or_default(), true)
+    };
+    let listed = project.get("project").get("dependencies").items().iter();
+    let optional = project.get("project").get("optional-dependencies").entries().flat_map(|(_, list)| list.items());
+    let groups = project.get("tool").get("poetry").get("group").entries();
+    let grouped = groups.flat_map(|(_, group)| group.get("dependencies").entries()).filter(|_| all);
+    let grouped = grouped.map(|(need, _)| name(need));
+    let poetry = project.get("tool").get("poetry").get("dependencies").entries().map(|(need, _)| name(need));
+    Ok(listed
+        .chain(optional)
+        .map(|need| name(need.text()))
+        .chain(poetry)
+        .chain(grouped)
+        .filter(|need| !need.is_empty())
+        .collect())
+}

@@ -1,0 +1,115 @@
+//! Single rules of the package managers, for whoever wants to ask them apart from a whole file.
+
+use std::collections::BTreeMap;
+
+use crate::language::{graph, javascript, other, program, python};
+use crate::package::Package;
+use crate::system::{dpkg, red_hat};
+
+/// Name, version and reference of a key of `pnpm-lock.yaml`.
+#[must_use]
+pub fn pnpm_key(key: &str, lock_version: f64) -> (String, String, String) {
+    javascript::pnpm::key(key, lock_version)
+}
+
+/// Version that a dependency in `pnpm-lock.yaml` states; empty where it is an address.
+#[must_use]
+pub fn pnpm_version(text: &str, lock_version: f64) -> String {
+    javascript::pnpm::stated_version(text, lock_version)
+}
+
+/// Name, protocol and range of one pattern of `yarn.lock`.
+#[must_use]
+pub fn yarn_pattern(text: &str) -> Option<(String, String, String)> {
+    javascript::yarn::pattern_of(text)
+}
+
+/// Name, protocol and all patterns of a header of `yarn.lock`.
+#[must_use]
+pub fn yarn_header(text: &str) -> Option<(String, String, Vec<String>)> {
+    javascript::yarn::patterns_of(text)
+}
+
+/// Name, range and protocol of a line of `dependencies` in `yarn.lock`.
+#[must_use]
+pub fn yarn_dependency(line: &str) -> Option<(String, String, String)> {
+    javascript::yarn::need_of(line)
+}
+
+/// Name of the npm package that is installed at a path.
+#[must_use]
+pub fn npm_name_of(path: &str) -> &str {
+    javascript::npm::name_of(path)
+}
+
+/// Whether npm takes a name.
+#[must_use]
+pub fn npm_is_valid_name(name: &str) -> bool {
+    javascript::package_json::is_valid_name(name)
+}
+
+/// Whether a `package.json` is that of a package, not of a folder inside of one.
+#[must_use]
+pub fn npm_is_package_root(path: &str) -> bool {
+    javascript::package_json::is_package_root(path)
+}
+
+/// Version of Go's standard library, by the go and toolchain lines of `go.mod`.
+#[must_use]
+pub fn go_toolchain_version(go: &str, toolchain: &str) -> String {
+    other::golang::toolchain_version(go, toolchain)
+}
+
+/// Version of Go's standard library, as a program states it.
+#[must_use]
+pub fn go_stdlib_version(go: &str) -> String {
+    program::stdlib_version(go)
+}
+
+/// Version of a main module, of what is stated, set by linker flags, and found in a symbol.
+#[must_use]
+pub fn go_main_version(stated: &str, flags: &str, symbol: &str) -> String {
+    program::main_version(stated, flags, symbol)
+}
+
+/// Version that linker flags set.
+#[must_use]
+pub fn go_version_of_flags(module: &str, flags: &[String]) -> String {
+    program::version_of_flags(module, flags)
+}
+
+/// A Python name in normal form (PEP 503), in lower case if asked.
+#[must_use]
+pub fn python_name(name: &str, lower: bool) -> String {
+    python::normal_name(name, lower)
+}
+
+/// Names that a `pyproject.toml` asks for; empty when it is broken.
+#[must_use]
+pub fn python_main_dependencies(bytes: &[u8]) -> Vec<String> {
+    python::lock::main_dependencies(bytes, false).unwrap_or_default().into_iter().collect()
+}
+
+/// Id that a dependency in `poetry.lock` names.
+#[must_use]
+pub fn poetry_dependency(name: &str, range: &str, versions: &BTreeMap<String, Vec<&str>>) -> Option<String> {
+    python::lock::poetry_dependency(name, range, versions)
+}
+
+/// Packages of one id made one.
+#[must_use]
+pub fn unique_packages(packages: Vec<Package>) -> Vec<Package> {
+    graph::unique(packages)
+}
+
+/// Whether a dpkg package of this maintainer comes from outside of the distributions.
+#[must_use]
+pub fn dpkg_is_third_party(maintainer: &str) -> bool {
+    dpkg::is_third_party(maintainer)
+}
+
+/// Name, version and release of the file name of a source rpm.
+#[must_use]
+pub fn rpm_source(file_name: &str) -> Option<(&str, &str, &str)> {
+    red_hat::source_of(file_name)
+}

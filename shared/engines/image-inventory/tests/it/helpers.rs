@@ -1,0 +1,103 @@
+//! Cases about rules that our engine has under a name of its own.
+
+use std::collections::BTreeMap;
+
+use image_inventory::{LineRange, Package, rules};
+use serde_json::{Value, json};
+
+/// Judges a case about a helper of upstream; `None` when it has no counterpart here.
+pub(crate) fn helper_case(
+    folder: &std::path::Path,
+    source: &str,
+    function: &str,
+    case: &Value,
+) -> Option<(Value, Value)> {
+    let text = |key: &str| case[key].as_str().unwrap_or_default();
+    let three = |found: Option<(String, String, String)>| found.unwrap_or_default();
+    Some(match function {
+        "Test_parsePnpmKey" => {
+            let (name, version, reference) = rules::pnpm_key(text("pkg"), case["lockFileVer"].as_f64()?);
+            (json!([text("wantName"), text("wantVersion"), text("wantRef")]), json!([name, version, reference]))
+        }
+        "Test_parseVersion" => {
+            (json!(text("wantVer")), json!(rules::pnpm_version(text("ver"), case["lockVer"].as_f64()?)))
+        }
+        "TestParsePattern" => {
+            let (name, protocol, range) = three(rules::yarn_pattern(text("target")));
+            (json!([text("expectName"), text("expectProtocol"), text("expactVersion")]), json!([name, protocol, range]))
+        }
+        "TestParsePackagePatterns" => {
+            let (name, protocol, patterns) = rules::yarn_header(text("target"))?;
+            let expected = json!([text("expectName"), text("expectProtocol"), case["expactPatterns"]]);
+            (expected, json!([name, protocol, patterns]))
+        }
+        "TestGetDependency" => {
+            let (name, range, _) = three(rules::yarn_dependency(text("target")));
+            (json!([text("expectName"), text("expactVersion")]), json!([name, range]))
+        }
+        "TestPkgNameFromPath" => (json!(text("expected")), json!(rules::npm_name_of(text("path")))),
+        "TestIsValidName" => (json!(case["want"] == json!(true)), json!(rules::npm_is_valid_name(text("name")))),
+        "TestIsPackageRoot" => (json!(case["want"] == json!(true)), json!(rules::npm_is_package_root(text("path")))),
+        "TestToolchainVersion" => {
+            let go = case["modFile"]["Go"]["Version"].as_str().unwrap_or_default();
+            let chain = case["modFile"]["Toolchain"]["Name"].as_str().unwrap_or_default();
+            (json!(text("want")), json!(rules::go_toolchain_version(go, chain)))
+        }
+        "TestParseStdlibVersion" => (json!(text("want")), json!(rules::go_stdlib_version(text("goVersion")))),
+        "TestParser_ChooseMainVersion" => {
+            let got = rules::go_main_version(text("version"), text("ldflagsVersion"), text("elfVersion"));
+            (json!(text("want")), json!(got))
+        }
+        "TestParser_ParseLDFlags" => {
+            let flags: Vec<String> = serde_json::from_value(case["args"]["flags"].clone()).ok()?;
+            (json!(text("want")), json!(rules::go_version_of_flags(case["args"]["name"].as_str()?, &flags)))
+        }
+        "Test_NormalizePkgName" => {
+            (json!(text("expected")), json!(rules::python_name(text("pkgName"), case["lowerCase"] == json!(true))))
+        }
+        "TestParseDependency" => {
+            let versions: BTreeMap<String, Vec<&str>> = case["pkgsVersions"]
+                .as_object()?
+                .iter()
+                .map(|(name, all)| {
+                    (name.clone(), all.as_array().into_iter().flatten().filter_map(Value::as_str).collect())
+                })
+                .collect();
+            let range =
+                case["versionRange"].as_str().or_else(|| case["versionRange"]["version"].as_str()).unwrap_or("*");
+            let got = rules::poetry_dependency(text("packageName"), range, &versions).unwrap_or_default();
+            (json!(text("want")), json!(got))
+        }
+        "TestPyProject_MainDeps" => {
+            let bytes = std::fs::read(crate::corpora::input(folder, source, text("file"))).ok()?;
+            (case["want"].clone(), json!(rules::python_main_dependencies(&bytes)))
+        }
+        "TestUniqueLibraries" => {
+            let packages = case["pkgs"].as_array()?.iter().map(package).collect();
+            let expected: Vec<Package> = case["wantPkgs"].as_array()?.iter().map(package).collect();
+            (json!(expected), json!(rules::unique_packages(packages)))
+        }
+        "Test_isThirdPartyPackage" => {
+            (json!(case["want"] == json!(true)), json!(rules::dpkg_is_third_party(text("maintainer"))))
+        }
+        "Test_splitFileName" => {
+            let (name, version, release) = rules::rpm_source(text("filename")).unwrap_or_default();
+            (json!([text("wantName"), text("wantVer"), text("wantRel")]), json!([name, version, release]))
+        }
+        _ => return None,
+    })
+}
+
+fn package(value: &Value) -> Package {
+    let text = |key: &str| value[key].as_str().unwrap_or_default().to_owned();
+    let number = |value: &Value| u32::try_from(value.as_u64().unwrap_or(0)).unwrap_or(0);
+    let place = |one: &Value| LineRange { start: number(&one["StartLine"]), end: number(&one["EndLine"]) };
+    Package {
+        id: text("ID"),
+        name: text("Name"),
+        version: text("Version"),
+        development: value["Dev"] == json!(true),
+        locations: value["Locations"].as_array().into_iter().flatten().map(place).collect(),
+        ..Package::default()
+    }
+}
