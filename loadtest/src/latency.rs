@@ -83,7 +83,8 @@ fn schedule(options: &Options) -> Vec<Slot> {
     let slot = |number: u64| {
         let story = number / every;
         let is_planted = number % every == every / 2 && story < u64::from(options.planted);
-        let pod = if is_planted { story } else { number.wrapping_mul(2_654_435_761) % u64::from(options.pods.max(1)) };
+        let pod =
+            if is_planted { story } else { (number.wrapping_mul(2_654_435_761) >> 8) % u64::from(options.pods.max(1)) };
         Slot {
             due: gap * u32::try_from(number).unwrap_or(u32::MAX),
             pod: usize::try_from(pod).unwrap_or(0),

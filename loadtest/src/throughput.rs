@@ -61,6 +61,10 @@ async fn store(platform: &Platform, options: &Options) -> anyhow::Result<u64> {
     let first = service::now().minus(span);
     let every = (options.events / options.planted.max(1)).max(1);
     for number in 0..options.events {
+        // The publisher's queue is bounded and drops what it cannot hold: here, waiting is right.
+        if number % 20_000 == 0 {
+            publisher.flush(Duration::from_secs(60)).await;
+        }
         let time = first.plus(Duration::from_secs(1) / options.rate.max(1) * number);
         let story = number / every;
         if number % every == every / 2 && story < options.planted {
@@ -70,7 +74,7 @@ async fn store(platform: &Platform, options: &Options) -> anyhow::Result<u64> {
             continue;
         }
         let priority = if number % 20 == 0 { "Notice" } else { "Debug" };
-        let pod = number.wrapping_mul(2_654_435_761) % options.pods.max(1);
+        let pod = (number.wrapping_mul(2_654_435_761) >> 8) % options.pods.max(1);
         if let Some(pod) = noise.get(pod as usize) {
             pod.alert(&publisher, time, priority).await?;
         }

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::config::Config;
 use crate::metrics::Measured;
-use crate::reader::Reader;
+use crate::reader::{Batch as Read, Reader};
 use crate::store::{Batch, Cursors, Outgoing, Saved, Store, StoreError};
 use crate::view::View;
 use crate::{lease, outbox, wire};
@@ -64,8 +64,8 @@ pub struct Pipeline {
     view: View,
     measured: Measured,
     config: Config,
-    events: Reader,
-    build: Reader,
+    events: Reader<Decoded>,
+    build: Reader<Stored>,
     cursors: Cursors,
     /// What the next commit takes along.
     next: Batch,
@@ -97,8 +97,8 @@ impl Pipeline {
         let mut machine = Machine::new(Arc::clone(&task.rules), Limits::default());
         let cursors = saved.cursors;
         let mut pipeline = Self {
-            events: Reader::start(&task.bus, EVENTS, From::Sequence(cursors.events + 1)),
-            build: Reader::start(&task.bus, BUILD, From::Sequence(cursors.build + 1)),
+            events: events(&task.bus, &task.rules, From::Sequence(cursors.events + 1)),
+            build: Reader::start(&task.bus, BUILD, From::Sequence(cursors.build + 1), |stored| stored),
             bus: task.bus.clone(),
             rules: Arc::clone(&task.rules),
             store: Arc::new(store),
@@ -161,13 +161,13 @@ impl Pipeline {
         let end = self.bus.stream_bounds(BUILD).await.map_or(0, |(_, last)| last);
         if end < self.cursors.build {
             self.cursors.build = 0;
-            self.build = Reader::start(&self.bus, BUILD, From::Beginning);
+            self.build = Reader::start(&self.bus, BUILD, From::Beginning, |stored| stored);
         }
         let deadline = Instant::now() + CATCH_UP;
         while self.cursors.build < end && Instant::now() < deadline {
             let batch = self.build.next().await;
             // Sequence numbers at the end may be gone already: an empty answer ends the wait too.
-            if batch.is_empty() && self.bus.is_connected() {
+            if batch.messages.is_empty() && self.bus.is_connected() {
                 break;
             }
             self.take_scans(batch).await;
@@ -204,30 +204,30 @@ impl Pipeline {
         timer.clamp(Duration::from_millis(5), commit.max(Duration::from_millis(5)))
     }
 
-    async fn take_events(&mut self, batch: Vec<Stored>) {
+    async fn take_events(&mut self, batch: Read<Decoded>) {
         let now = service::now();
-        self.since_commit += batch.len();
-        if let Some(last) = batch.last() {
-            self.at_end = last.pending == 0;
-            self.measured.lag(last.pending);
-        } else {
+        self.since_commit += batch.messages.len();
+        if batch.messages.is_empty() {
             self.look_at_stream().await;
+        } else {
+            self.at_end = batch.pending == 0;
+            self.measured.lag(batch.pending);
         }
-        for message in batch {
+        for Decoded { sequence, read } in batch.messages {
             let expected = self.cursors.events + 1;
-            if message.sequence < expected {
+            if sequence < expected {
                 continue;
             }
-            if message.sequence > expected {
-                self.missed(expected, message.sequence - expected);
+            if sequence > expected {
+                self.missed(expected, sequence - expected);
             }
-            match wire::read(&self.rules, message.sequence, &message.payload, &message.subject) {
+            match read {
                 Ok(wire::Read::Passed(time)) => self.machine.pass(time, now),
                 Ok(wire::Read::Selected(event, hits)) => self.machine.handle_selected(&event, &hits, now),
-                Err(error) => self.park(&message, &error).await,
+                Err(poison) => self.park(&poison.0, &poison.1).await,
             }
             self.measured.received.inc();
-            self.cursors.events = message.sequence;
+            self.cursors.events = sequence;
         }
         if self.at_end {
             self.machine.handle_timeout(now);
@@ -243,9 +243,9 @@ impl Pipeline {
         }
     }
 
-    async fn take_scans(&mut self, batch: Vec<Stored>) {
+    async fn take_scans(&mut self, batch: Read<Stored>) {
         let now = service::now();
-        for message in batch {
+        for message in batch.messages {
             let read = wire::read_scan(&message.payload, |digest| self.machine.scan(digest));
             match read {
                 Ok(Some(facts)) => self.machine.handle_scan(facts, now),
@@ -287,11 +287,11 @@ impl Pipeline {
             tracing::error!(last, read = self.cursors.events, "the events stream was made anew: reading starts over");
             self.missed(self.cursors.events + 1, 0);
             self.cursors.events = 0;
-            self.events = Reader::start(&self.bus, EVENTS, From::Beginning);
+            self.events = events(&self.bus, &self.rules, From::Beginning);
         } else if first > self.cursors.events + 1 && last + 1 == first {
             self.missed(self.cursors.events + 1, last - self.cursors.events);
             self.cursors.events = last;
-            self.events = Reader::start(&self.bus, EVENTS, From::Sequence(last + 1));
+            self.events = events(&self.bus, &self.rules, From::Sequence(last + 1));
         }
         self.at_end = last == self.cursors.events;
     }
@@ -377,6 +377,22 @@ impl Pipeline {
         self.store.commit(&batch)?;
         self.committed(Ok((batch, Duration::ZERO))).await
     }
+}
+
+/// One message of the events stream, read as far as the rules need it; the message itself when it cannot be read.
+struct Decoded {
+    sequence: u64,
+    read: Result<wire::Read, Box<(Stored, schemas::wire::WireError)>>,
+}
+
+fn events(bus: &Bus, rules: &Arc<RuleSet>, from: From) -> Reader<Decoded> {
+    let rules = Arc::clone(rules);
+    Reader::start(bus, EVENTS, from, move |stored| {
+        let sequence = stored.sequence;
+        let read =
+            wire::read(&rules, sequence, &stored.payload, &stored.subject).map_err(|error| Box::new((stored, error)));
+        Decoded { sequence, read }
+    })
 }
 
 /// Waits for a running commit; for ever when there is none.

@@ -26,12 +26,12 @@ pub(crate) enum Read {
 /// # Errors
 /// When it is not an event.
 pub(crate) fn read(rules: &RuleSet, sequence: u64, payload: &[u8], subject: &str) -> Result<Read, WireError> {
-    let event_type = event_type(subject).ok_or_else(|| not_an_event("the subject is not that of an event"))?;
-    let path = event_type.path();
-    let fields = bus::decode_seed(payload, rules.fields(&path))?;
+    let path = path(subject).ok_or_else(|| not_an_event("the subject is not that of an event"))?;
+    let fields = bus::decode_seed(payload, rules.fields(path))?;
     let (id, time) = fields.id_and_time().ok_or_else(|| not_an_event("id or time is missing"))?;
-    let hits = rules.select(&path, &fields);
-    if hits.is_empty() && !Machine::links(&path) {
+    let hits = rules.select(path, &fields);
+    let event_type = event_type(path).ok_or_else(|| not_an_event("the subject names no event type"))?;
+    if hits.is_empty() && !Machine::links(path) {
         return Ok(Read::Passed(time));
     }
     let whole = bus::decode_any(payload)?;
@@ -135,9 +135,15 @@ fn finding(finding: &Finding) -> ScannedFinding {
     }
 }
 
-/// The type of an event by its subject, with or without the partition token.
-fn event_type(subject: &str) -> Option<EventType> {
-    let mut tokens = subject.split('.').skip(3);
+/// Phase, noun and participle of a subject, `run.rule.matched`, as the part of its text that they are: this runs for each event.
+fn path(subject: &str) -> Option<&str> {
+    let mut dots = subject.bytes().enumerate().filter(|(_, byte)| *byte == b'.').map(|(place, _)| place);
+    let (start, end) = (dots.nth(2)?, dots.nth(2)?);
+    subject.get(start + 1..end)
+}
+
+fn event_type(path: &str) -> Option<EventType> {
+    let mut tokens = path.split('.');
     EventType::from_tokens(tokens.next()?, tokens.next()?, tokens.next()?)
 }
 
