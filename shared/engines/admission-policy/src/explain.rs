@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::cel;
 use crate::outcome::{PolicyRef, RuleVerdict};
 use crate::policy::compiled::{Policy, Rule};
 use crate::policy::matching::{Clause, Match, Mode, Subject};
@@ -54,6 +55,7 @@ impl PolicySet {
                 out.push(explain_rule((policy, rule), &subject, verdict));
             }
         }
+        out.extend(cel::explain(self, &outcome, request, snapshot));
         out
     }
 }

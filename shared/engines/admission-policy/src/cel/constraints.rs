@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::context::is_plural_of;
+use crate::explain::ClauseExplanation;
 use crate::policy::schema;
 use crate::policy::selector::{Labels, Selector};
 use crate::request::Request;
@@ -63,6 +64,42 @@ impl Constraints {
             && self.selects_object(request)
     }
 
+    /// Each constraint with what the request has for it.
+    pub(crate) fn clauses(
+        &self,
+        request: &Request,
+        namespace_labels: Option<&BTreeMap<String, String>>,
+    ) -> Vec<ClauseExplanation> {
+        let kind = &request.kind;
+        let found = format!("{} of {}/{}/{}", request.operation.as_str(), kind.group, kind.version, kind.kind);
+        let one = |name: &str, index: usize, rule: &ResourceRule| ClauseExplanation {
+            clause: format!("matchConstraints.{name}[{index}]"),
+            wanted: rule.describe(),
+            found: found.clone(),
+            holds: Some(rule.matches(request)),
+        };
+        let included = self.rules.iter().enumerate().map(|(index, rule)| one("resourceRules", index, rule));
+        let excluded = self.excluded.iter().enumerate().map(|(index, rule)| one("excludeResourceRules", index, rule));
+        let mut out: Vec<ClauseExplanation> = included.chain(excluded).collect();
+        if let Some(selector) = &self.namespaces {
+            out.push(ClauseExplanation {
+                clause: "matchConstraints.namespaceSelector".to_owned(),
+                wanted: selector.describe(),
+                found: Labels::Plain(namespace_labels).describe(),
+                holds: Some(self.selects_namespace(request, namespace_labels)),
+            });
+        }
+        if let Some(selector) = &self.objects {
+            out.push(ClauseExplanation {
+                clause: "matchConstraints.objectSelector".to_owned(),
+                wanted: selector.describe(),
+                found: Labels::at(request.subject(), "labels").describe(),
+                holds: Some(self.selects_object(request)),
+            });
+        }
+        out
+    }
+
     fn selects_namespace(&self, request: &Request, labels: Option<&BTreeMap<String, String>>) -> bool {
         let Some(selector) = &self.namespaces else { return true };
         if request.kind.kind == "Namespace" && request.kind.group.is_empty() {
@@ -112,6 +149,12 @@ fn rules(raw: Option<&Value>) -> Vec<ResourceRule> {
 }
 
 impl ResourceRule {
+    fn describe(&self) -> String {
+        let list = |items: &[String]| items.join(",");
+        let (operations, resources) = (list(&self.operations), list(&self.resources));
+        format!("{operations} of {}/{}/{resources}", list(&self.groups), list(&self.versions))
+    }
+
     fn matches(&self, request: &Request) -> bool {
         let one = |list: &[String], value: &str| list.iter().any(|item| item == "*" || item == value);
         let namespaced = !request.namespace.is_empty() && request.kind.kind != "Namespace";

@@ -8,12 +8,11 @@ use serde_json::{Map, Value, json};
 use super::compile::strictest;
 use super::exception::CelException;
 use super::lookup;
-use super::merge::merge;
-use super::policy::{Binding, CelBody, CelKind, CelPolicy, CelRule, Mutation, Targets, Validation};
+use super::mutate::{mutate, mutate_existing};
+use super::policy::{Binding, CelBody, CelKind, CelPolicy, CelRule, Validation};
 use super::scope::{Given, Scope};
 use crate::context::is_plural_of;
 use crate::outcome::{Action, Status};
-use crate::patch::json_patch;
 use crate::request::{Operation, Request};
 use crate::rules::Judgement;
 use crate::snapshot::{MissingFact, Snapshot};
@@ -78,7 +77,15 @@ impl<'a> Input<'a> {
         Self { request, snapshot, object, views }
     }
 
-    fn given<'i>(&self, params: &'i Value) -> Given<'i>
+    pub(super) fn request(&self) -> &'a Request {
+        self.request
+    }
+
+    pub(super) fn snapshot(&self) -> &'a Snapshot {
+        self.snapshot
+    }
+
+    pub(super) fn given<'i>(&self, params: &'i Value) -> Given<'i>
     where
         'a: 'i,
     {
@@ -226,7 +233,7 @@ fn apply(
     answer
 }
 
-fn failed(step: &str, error: &EvalError) -> Answer {
+pub(super) fn failed(step: &str, error: &EvalError) -> Answer {
     let message = format!("{step}: {error}");
     Answer { rule: "evaluation".to_owned(), status: Some(Status::Error), message, ..Answer::default() }
 }
@@ -357,72 +364,6 @@ fn check<'a>(scope: &Scope<'a>, validations: &'a [Validation]) -> Result<Option<
         return Ok(Some(if empty { format!("CEL expression validation failed at index {index}") } else { message }));
     }
     Ok(None)
-}
-
-fn mutate<'a>(scope: &Scope<'a>, mutations: &'a [Mutation], object: &Value) -> Answer {
-    let mut object = object.clone();
-    for mutation in mutations {
-        match change(scope, mutation, &object) {
-            Ok(changed) => {
-                scope.replace_object(changed.clone());
-                object = changed;
-            }
-            Err(error) => return failed("failed to evaluate policy", &error),
-        }
-    }
-    Answer { status: Some(Status::Pass), message: "success".to_owned(), patched: Some(object), ..Answer::default() }
-}
-
-/// Changes existing objects; each is `object` to the expressions.
-fn mutate_existing<'a>(
-    scope: &Scope<'a>,
-    (targets, mutations): (&'a Targets, &'a [Mutation]),
-    rule: &CelRule,
-    input: &Input<'_>,
-) -> Answer {
-    let found: Vec<Value> = match targets {
-        Targets::Matching(matches) => {
-            let is_meant = |object: &&Value| {
-                let target = Request::create((*object).clone());
-                matches.include(&target, input.snapshot.labels_of(&target.namespace))
-            };
-            input.snapshot.objects.iter().filter(is_meant).cloned().collect()
-        }
-        Targets::Expression(program) => match scope.evaluate(program).and_then(|found| found.to_json()) {
-            Ok(found) => match found.get("items").and_then(Value::as_array) {
-                Some(items) => items.clone(),
-                None => vec![found],
-            },
-            Err(error) => return failed("failed to find the targets", &error),
-        },
-    };
-    let mut changed = Vec::new();
-    for target in found.iter().filter(|target| target.is_object()) {
-        let own = Scope::new(Given { object: target, ..input.given(NULL) }, rule);
-        match mutate(&own, mutations, target) {
-            Answer { patched: Some(object), .. } => changed.push(object),
-            refused => return refused,
-        }
-    }
-    Answer { status: Some(Status::Pass), message: "success".to_owned(), targets: changed, ..Answer::default() }
-}
-
-fn change<'a>(scope: &Scope<'a>, mutation: &'a Mutation, object: &Value) -> Result<Value, EvalError> {
-    match mutation {
-        Mutation::Apply(program) => {
-            let configuration = scope.evaluate(program)?.to_json()?;
-            if !configuration.is_object() {
-                return Err(EvalError::refused("the apply configuration is no Object{}"));
-            }
-            Ok(merge(object, &configuration))
-        }
-        Mutation::Patch(program) => {
-            let Value::Array(operations) = scope.evaluate(program)?.to_json()? else {
-                return Err(EvalError::refused("the JSON patch is no list of JSONPatch{}"));
-            };
-            json_patch::apply(object, &operations).map_err(EvalError::refused)
-        }
-    }
 }
 
 /// Judges a `validate.cel` rule.

@@ -14,15 +14,18 @@ mod compile;
 mod constraints;
 pub(crate) mod deletion;
 mod exception;
+mod explain;
 mod images;
 mod judge;
 mod library;
 mod lookup;
 mod merge;
+mod mutate;
 mod policy;
 mod scope;
 
 pub(crate) use compile::{CelCompiler, compile_rule};
 pub(crate) use exception::CelException;
+pub(crate) use explain::explain;
 pub(crate) use judge::{Input, Views, judge, judge_rule};
 pub(crate) use policy::{Binding, CelKind, CelPolicy, CelRule};

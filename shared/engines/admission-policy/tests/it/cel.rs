@@ -259,6 +259,25 @@ fn facts_of_the_platform_are_at_hand() {
 }
 
 #[test]
+fn explains_why_a_policy_is_about_a_request() {
+    let set = load(NO_LATEST);
+    let mut system = deployment(&json!([]));
+    system["metadata"]["namespace"] = json!("kube-system");
+    let explained = set.explain(&Request::create(system), &Snapshot::default());
+    let told: Vec<_> = explained
+        .iter()
+        .map(|one| (one.matched, one.clauses.iter().map(|clause| clause.holds).collect::<Vec<_>>()))
+        .collect();
+    assert_eq!(told[0], (false, vec![Some(false)]), "the policy's own form is about pods");
+    let templated = explained.iter().find(|one| one.clauses.len() > told[0].1.len()).expect("the form for controllers");
+    let condition = templated.clauses.last().expect("its condition");
+    assert_eq!(
+        (condition.clause.as_str(), condition.found.as_str(), condition.holds),
+        ("matchConditions.not-system", "false", Some(false))
+    );
+}
+
+#[test]
 fn exceptions_skip_or_allow() {
     let exception = "
 apiVersion: policies.kyverno.io/v1alpha1

@@ -1,0 +1,79 @@
+//! MutatingPolicy at work: apply configurations and JSON patches, on the object of the request or on existing ones.
+
+use cel::EvalError;
+use serde_json::Value;
+
+use super::judge::{Answer, Input, failed};
+use super::merge::merge;
+use super::policy::{CelRule, Mutation, Targets};
+use super::scope::{Given, Scope};
+use crate::outcome::Status;
+use crate::patch::json_patch;
+use crate::request::Request;
+
+/// Applies the mutations one after the other.
+pub(super) fn mutate<'a>(scope: &Scope<'a>, mutations: &'a [Mutation], object: &Value) -> Answer {
+    let mut object = object.clone();
+    for mutation in mutations {
+        match change(scope, mutation, &object) {
+            Ok(changed) => {
+                scope.replace_object(changed.clone());
+                object = changed;
+            }
+            Err(error) => return failed("failed to evaluate policy", &error),
+        }
+    }
+    Answer { status: Some(Status::Pass), message: "success".to_owned(), patched: Some(object), ..Answer::default() }
+}
+
+/// Changes existing objects; each is `object` to the expressions.
+pub(super) fn mutate_existing<'a>(
+    scope: &Scope<'a>,
+    (targets, mutations): (&'a Targets, &'a [Mutation]),
+    rule: &CelRule,
+    input: &Input<'_>,
+) -> Answer {
+    let found: Vec<Value> = match targets {
+        Targets::Matching(matches) => {
+            let is_meant = |object: &&Value| {
+                let target = Request::create((*object).clone());
+                matches.include(&target, input.snapshot().labels_of(&target.namespace))
+            };
+            input.snapshot().objects.iter().filter(is_meant).cloned().collect()
+        }
+        Targets::Expression(program) => match scope.evaluate(program).and_then(|found| found.to_json()) {
+            Ok(found) => match found.get("items").and_then(Value::as_array) {
+                Some(items) => items.clone(),
+                None => vec![found],
+            },
+            Err(error) => return failed("failed to find the targets", &error),
+        },
+    };
+    let mut changed = Vec::new();
+    for target in found.iter().filter(|target| target.is_object()) {
+        let own = Scope::new(Given { object: target, ..input.given(&Value::Null) }, rule);
+        match mutate(&own, mutations, target) {
+            Answer { patched: Some(object), .. } => changed.push(object),
+            refused => return refused,
+        }
+    }
+    Answer { status: Some(Status::Pass), message: "success".to_owned(), targets: changed, ..Answer::default() }
+}
+
+fn change<'a>(scope: &Scope<'a>, mutation: &'a Mutation, object: &Value) -> Result<Value, EvalError> {
+    match mutation {
+        Mutation::Apply(program) => {
+            let configuration = scope.evaluate(program)?.to_json()?;
+            if !configuration.is_object() {
+                return Err(EvalError::refused("the apply configuration is no Object{}"));
+            }
+            Ok(merge(object, &configuration))
+        }
+        Mutation::Patch(program) => {
+            let Value::Array(operations) = scope.evaluate(program)?.to_json()? else {
+                return Err(EvalError::refused("the JSON patch is no list of JSONPatch{}"));
+            };
+            json_patch::apply(object, &operations).map_err(EvalError::refused)
+        }
+    }
+}
