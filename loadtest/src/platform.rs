@@ -76,13 +76,9 @@ impl Correlator {
         text.lines().find_map(value).unwrap_or(0.0)
     }
 
-    /// Processor time of the process so far, in seconds (proc(5), `stat`, fields 14 and 15).
+    /// Processor time of the correlator so far, in seconds.
     pub(crate) fn cpu_seconds(&self) -> f64 {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process.id())).unwrap_or_default();
-        let fields: Vec<&str> =
-            stat.rsplit_once(')').map(|(_, rest)| rest.split_whitespace().collect()).unwrap_or_default();
-        let ticks = |place: usize| fields.get(place).and_then(|field| field.parse::<f64>().ok()).unwrap_or(0.0);
-        (ticks(11) + ticks(12)) / TICKS_PER_SECOND
+        cpu_seconds(&self.process.id().to_string())
     }
 
     fn get(&self, path: &str) -> Option<String> {
@@ -94,6 +90,15 @@ impl Correlator {
         let (head, body) = answer.split_once("\r\n\r\n")?;
         head.contains(" 200 ").then(|| body.to_owned())
     }
+}
+
+/// Processor time of a process so far, in seconds (proc(5), `stat`, fields 14 and 15); `self` is this one.
+pub(crate) fn cpu_seconds(process: &str) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    let fields: Vec<&str> =
+        stat.rsplit_once(')').map(|(_, rest)| rest.split_whitespace().collect()).unwrap_or_default();
+    let ticks = |place: usize| fields.get(place).and_then(|field| field.parse::<f64>().ok()).unwrap_or(0.0);
+    (ticks(11) + ticks(12)) / TICKS_PER_SECOND
 }
 
 const WAIT: Duration = Duration::from_secs(60);

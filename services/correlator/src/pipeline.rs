@@ -133,9 +133,7 @@ impl Pipeline {
         }
         self.next.delete = restored.orphaned;
         for incident in saved.incidents {
-            if let Some(dropped) = self.view.put(incident) {
-                tracing::debug!(incident = %dropped, "incident is too old to be shown");
-            }
+            self.next.forget.extend(self.view.put(incident));
         }
         for id in restored.orphaned_incidents {
             if let Some(mut incident) = self.view.get(&id) {
@@ -360,7 +358,7 @@ impl Pipeline {
         self.measured.committed(took);
         for (number, message) in batch.outgoing {
             if let Some(incident) = message.incident() {
-                self.view.put(incident.clone());
+                self.next.forget.extend(self.view.put(incident.clone()));
             }
             self.to_publish.send((number, message)).await.context("the outbox ended")?;
         }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use correlation::{Change, Record};
+use model::IncidentId;
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
 use schemas::incident::v1::Incident;
 use serde::{Deserialize, Serialize};
@@ -53,6 +54,8 @@ pub(crate) struct Batch {
     pub(crate) cursors: Cursors,
     /// New outgoing messages, by number.
     pub(crate) outgoing: Vec<(u64, Outgoing)>,
+    /// Incidents that are too old to be shown.
+    pub(crate) forget: Vec<IncidentId>,
     /// Numbers of messages that the stream has.
     pub(crate) sent: Vec<u64>,
 }
@@ -122,6 +125,9 @@ impl Store {
                 if let Some(incident) = message.incident() {
                     incidents.insert(incident.id.as_str(), serde_json::to_vec(incident)?.as_slice())?;
                 }
+            }
+            for id in &batch.forget {
+                incidents.remove(id.as_str())?;
             }
             for number in &batch.sent {
                 outgoing.remove(number)?;

@@ -44,6 +44,7 @@ mod limits;
 mod links;
 mod machine;
 mod record;
+mod routing;
 mod rule;
 mod saved;
 mod selection;
