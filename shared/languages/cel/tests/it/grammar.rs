@@ -209,3 +209,21 @@ fn stays_within_its_budget() {
         assert_eq!(run(text), Err(EvalError::CostExceeded), "{text}");
     }
 }
+
+#[test]
+fn the_deepest_expressions_evaluate_on_a_small_stack() {
+    let nested = |open: &str, inner: &str, close: &str, depth: usize| {
+        format!("{}{inner}{}", open.repeat(depth), close.repeat(depth))
+    };
+    for (open, inner, close) in [
+        ("[", "1", "]"),
+        ("[1].map(x, ", "x", ")"),
+        ("!(", "true", ")"),
+        ("size([", "1", "])"),
+        ("true ? ", "1", " : 2"),
+    ] {
+        let deepest = (1..200).rev().find_map(|depth| Program::compile(&nested(open, inner, close, depth)).ok());
+        let program = deepest.expect("some depth compiles");
+        assert!(program.evaluate(&Variables::new(), Limits::default()).is_ok(), "{open}");
+    }
+}

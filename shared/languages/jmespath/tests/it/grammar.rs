@@ -124,3 +124,15 @@ fn stays_within_its_limits() {
         assert!(matches!(outcome, Err(EvalError::Limit { .. }) | Ok(Value::Null)), "{text}: {outcome:?}");
     }
 }
+
+#[test]
+fn the_deepest_expressions_evaluate_on_a_small_stack() {
+    for (open, inner, close) in
+        [("[", "@", "]"), ("!", "@", ""), ("to_array(", "@", ")"), ("(", "@", " | [@])"), ("", "a", ".a")]
+    {
+        let nested = |depth: usize| format!("{}{inner}{}", open.repeat(depth), close.repeat(depth));
+        let deepest = (1..400).rev().find_map(|depth| compile(&nested(depth)).ok()).expect("some depth compiles");
+        let context = Context::new(Timestamp::from_millis(0));
+        assert!(deepest.search(&json!({"a": null}), &context).is_ok(), "{open}");
+    }
+}
