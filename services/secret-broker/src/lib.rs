@@ -1,1 +1,46 @@
-//! Not built yet.
+//! The secret broker: fetches what External Secrets manifests ask for, writes it where workloads read it, and says who holds what.
+//!
+//! ```text
+//! manifests/ --folder--> ManifestSet --+
+//! stores (vault, openbao) --versions---+--> machine (engine) --> targets/ (values, 0600), start.secret.synced | rotated | ...
+//! pods/      --folder--> references ---+--> start.secret.delivered, keyed by pod
+//! ```
+//!
+//! Values stay in this process and in the targets: events, logs, metrics and errors carry names, versions and keyed hashes.
+
+mod config;
+mod credentials;
+mod folder;
+mod holders;
+mod manifests;
+mod metrics;
+mod pipeline;
+mod provider;
+mod rotate;
+mod target;
+mod wire;
+
+use anyhow::Context as _;
+use service::Context;
+
+pub use config::{Config, CredentialSource};
+
+/// Starts the broker: ready once the bus is reached, the manifests are read and, if there are any, a store has answered.
+///
+/// # Errors
+/// When the bus, the folder of targets or the key of hashes cannot be used.
+pub async fn start(context: Context, config: Config) -> anyhow::Result<()> {
+    let hash_key = credentials::hash_key(&config.state).context("cannot prepare the key of hashes")?;
+    let targets = target::Targets::open(&config.targets)
+        .with_context(|| format!("cannot use service.targets {}", config.targets.display()))?;
+    let bus = context.connect_bus().await?;
+    let publisher = context.publisher(&bus)?;
+    let (events, inbox) = tokio::sync::mpsc::channel(EVENTS);
+    rotate::answer(&context, &bus, events.clone());
+    let pipeline = pipeline::Pipeline::new(&context, (config, hash_key), (targets, publisher), events);
+    context.spawn_vital("sync", pipeline.run(inbox));
+    Ok(())
+}
+
+/// Answers of stores that may wait; more than reads run at once.
+const EVENTS: usize = 256;

@@ -37,9 +37,9 @@ pub use decode::{DecodeError, DecodingStrategy, decode};
 pub use keys::{ConversionStrategy, KeyError, Rewrite, check_keys, convert_keys, rewrite_keys};
 pub use machine::{Event, FetchKey, FetchProblem, Machine, Output, Report, ReportKind, Settings, WriteOrder};
 pub use manifest::{
-    CreationPolicy, DataItem, DeletionPolicy, Documents, ExternalSecret, Extract, KvVersion, NamespaceRule, Place,
-    Provider, RefreshPolicy, RemoteRef, RoleId, SecretKeySelector, Store, StoreKind, StoreRef, TargetRef, VaultAuth,
-    VaultStore, parse,
+    CreationPolicy, DataItem, DeletionPolicy, Documents, ExternalSecret, Extract, FakeValue, KvVersion, NamespaceRule,
+    Place, Provider, RefreshPolicy, RemoteRef, RoleId, SecretKeySelector, Store, StoreKind, StoreRef, TargetRef,
+    VaultAuth, VaultStore, parse,
 };
 pub use property::find as find_property;
 pub use set::{Credentials, ManifestSet, Resolved};

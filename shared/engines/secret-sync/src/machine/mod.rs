@@ -276,6 +276,15 @@ impl Machine {
             .map(|(subject, sync)| (subject.as_str(), [sync.written.is_some(), sync.problem.is_some(), sync.is_stale]))
     }
 
+    /// Targets that are written, as manifest, namespace and name.
+    pub fn targets(&self) -> impl Iterator<Item = (&str, (String, String))> {
+        let is_written =
+            |sync: &Sync| sync.is_settled() && sync.written.as_ref().is_some_and(|written| !written.is_gone);
+        let place = |sync: &Sync| (sync.external.namespace.clone(), sync.external.target.name.clone());
+        let written = self.syncs.iter().filter(move |(_, sync)| is_written(sync));
+        written.map(move |(subject, sync)| (subject.as_str(), place(sync)))
+    }
+
     fn replace(&mut self, set: ManifestSet, now: Timestamp) {
         let mut before = std::mem::take(&mut self.syncs);
         let mut changed = BTreeSet::new();

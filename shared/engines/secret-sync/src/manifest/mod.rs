@@ -72,6 +72,24 @@ impl fmt::Display for StoreRef {
     }
 }
 
+impl std::str::FromStr for StoreRef {
+    type Err = ();
+
+    /// Reads what `Display` writes.
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (kind, rest) = text.split_once(' ').ok_or(())?;
+        match (kind, rest.split_once('/')) {
+            ("SecretStore", Some((namespace, name))) => {
+                Ok(Self { kind: StoreKind::SecretStore, namespace: namespace.to_owned(), name: name.to_owned() })
+            }
+            ("ClusterSecretStore", None) => {
+                Ok(Self { kind: StoreKind::ClusterSecretStore, namespace: String::new(), name: rest.to_owned() })
+            }
+            _ => Err(()),
+        }
+    }
+}
+
 /// A store.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Store {

@@ -1,0 +1,159 @@
+//! Who holds what: pods of a folder, joined with what was synced.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use model::{Fault, FaultKind, Identity, PodUid, SecretRef};
+use schemas::start::v1::SecretDelivered;
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+use crate::folder::{self, Listing};
+
+/// The pods, and what each was handed last.
+#[derive(Debug, Default)]
+pub(crate) struct Holders {
+    before: Option<Listing>,
+    pods: BTreeMap<PodUid, Pod>,
+    delivered: BTreeMap<(PodUid, String), Vec<SecretRef>>,
+}
+
+#[derive(Debug)]
+struct Pod {
+    identity: Identity,
+    namespace: String,
+    /// Ways by which each Secret is referred to.
+    secrets: BTreeMap<String, BTreeSet<&'static str>>,
+}
+
+impl Holders {
+    /// Reads the folder if it changed; faults are those of pods alone, since other kinds are for other services.
+    pub(crate) fn changed(&mut self, folder: &Path) -> Option<Vec<Fault>> {
+        let listing = folder::list(folder)
+            .inspect_err(|error| tracing::warn!(folder = %folder.display(), %error, "pods cannot be listed"))
+            .ok()?;
+        if self.before.as_ref() == Some(&listing) {
+            return None;
+        }
+        let mut faults = Vec::new();
+        let mut pods = BTreeMap::new();
+        for (name, text) in listing.read().0 {
+            for object in objects(&name, &text, &mut faults) {
+                if object.get("kind").and_then(Value::as_str) == Some("Pod") {
+                    match pod(&object) {
+                        Some((uid, pod)) => drop(pods.insert(uid, pod)),
+                        None => faults.push(
+                            Fault::new(
+                                FaultKind::Invalid,
+                                &name,
+                                "pod without `spec`, or with a malformed `metadata.uid`",
+                            )
+                            .cure("complete the manifest"),
+                        ),
+                    }
+                }
+            }
+        }
+        self.delivered.retain(|(uid, _), _| pods.contains_key(uid));
+        (self.pods, self.before) = (pods, Some(listing));
+        Some(faults)
+    }
+
+    /// What is delivered now that `sources_of` says what stands in each target: to new pods everything, to others what they see change.
+    pub(crate) fn deliver(
+        &mut self,
+        sources_of: impl Fn(&str, &str) -> Option<Vec<SecretRef>>,
+    ) -> Vec<(PodUid, Identity, SecretDelivered)> {
+        let mut deliveries = Vec::new();
+        for (uid, pod) in &self.pods {
+            for (target, ways) in &pod.secrets {
+                let Some(sources) = sources_of(&pod.namespace, target) else { continue };
+                let held = self.delivered.get(&(uid.clone(), target.clone()));
+                // A variable keeps the version that the pod started with; a volume follows.
+                let is_shown = |way: &&&str| held.is_none() || matches!(**way, "volume" | "projected");
+                let by: Vec<String> = ways.iter().filter(is_shown).map(|way| (*way).to_owned()).collect();
+                if held == Some(&sources) || by.is_empty() {
+                    continue;
+                }
+                self.delivered.insert((uid.clone(), target.clone()), sources.clone());
+                let identity = Identity { secrets: sources.clone(), ..pod.identity.clone() };
+                let (namespace, target) = (pod.namespace.clone(), target.clone());
+                deliveries.push((uid.clone(), identity, SecretDelivered { namespace, target, sources, by }));
+            }
+        }
+        deliveries
+    }
+}
+
+fn objects(name: &str, text: &str, faults: &mut Vec<Fault>) -> Vec<Value> {
+    match serde_saphyr::from_multiple::<Value>(text) {
+        Ok(objects) => objects,
+        Err(error) => {
+            let (line, column) = error.location().map_or((0, 0), |at| (at.line(), at.column()));
+            let place = |number: u64| u32::try_from(number).unwrap_or(0);
+            let fault = Fault::new(FaultKind::Invalid, name, "not YAML").at(place(line), place(column));
+            faults.push(fault.cure("mend the syntax"));
+            Vec::new()
+        }
+    }
+}
+
+fn pod(object: &Value) -> Option<(PodUid, Pod)> {
+    let spec = kubernetes::pod::spec(object)?;
+    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+    let uid = match text("/metadata/uid") {
+        Some(uid) => uid.parse().ok()?,
+        None => static_uid(object)?,
+    };
+    let namespace = text("/metadata/namespace").unwrap_or_else(|| "default".to_owned());
+    let secrets = kubernetes::pod::secrets(spec).into_iter().filter_map(|(name, mut ways)| {
+        // The kubelet uses these itself; the pod never sees them.
+        ways.remove("imagePullSecrets");
+        (!ways.is_empty()).then(|| (name.to_owned(), ways))
+    });
+    let admission = object.pointer("/metadata/annotations").and_then(|all| all.get(kubernetes::keys::ADMISSION_ID));
+    let identity = Identity {
+        admission_id: admission.and_then(Value::as_str).and_then(|id| id.parse().ok()),
+        pod_uid: Some(uid.clone()),
+        pod_name: text("/metadata/name"),
+        namespace: Some(namespace.clone()),
+        workload: kubernetes::pod::workload(object),
+        service_account: spec.get("serviceAccountName").and_then(Value::as_str).map(str::to_owned),
+        ..Identity::default()
+    };
+    Some((uid, Pod { identity, namespace, secrets: secrets.collect() }))
+}
+
+/// A static pod's uid is a hash of its manifest, 32 hex digits, as the kubelet makes it; the gateway makes the same.
+fn static_uid(object: &Value) -> Option<PodUid> {
+    let hash = Sha256::digest(object.to_string().as_bytes());
+    hex::encode(hash.get(..16)?).parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sources(version: &str) -> Vec<SecretRef> {
+        let (store, path) = ("SecretStore shop/vault".to_owned(), "db".to_owned());
+        vec![SecretRef { store, path, version: version.to_owned(), target: None }]
+    }
+
+    #[test]
+    fn variables_keep_their_version_and_volumes_follow() {
+        let folder = tempfile::tempdir().unwrap();
+        let manifest = "kind: Pod\nmetadata: { name: web, namespace: shop, uid: 0b4e7b8e-6f0f-4d9a-9b3c-000000000001 }\nspec:\n  containers:\n  - name: a\n    image: i\n    \
+                        envFrom: [{ secretRef: { name: db } }]\n  volumes: [{ name: v, secret: { secretName: db } }]\n  imagePullSecrets: [{ name: pull }]\n";
+        std::fs::write(folder.path().join("p.yaml"), manifest).unwrap();
+        let mut holders = Holders::default();
+        assert_eq!(holders.changed(folder.path()), Some(Vec::new()));
+        assert!(holders.deliver(|_, _| None).is_empty());
+        let ways = |deliveries: Vec<(PodUid, Identity, SecretDelivered)>| {
+            deliveries.into_iter().flat_map(|(_, _, data)| data.by).collect::<Vec<_>>()
+        };
+        assert_eq!(ways(holders.deliver(|_, _| Some(sources("1")))), ["envFrom", "volume"]);
+        assert!(holders.deliver(|_, _| Some(sources("1"))).is_empty());
+        assert_eq!(ways(holders.deliver(|_, _| Some(sources("2")))), ["volume"]);
+        assert_eq!(holders.changed(folder.path()), None);
+    }
+}

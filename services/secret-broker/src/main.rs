@@ -1,0 +1,11 @@
+//! Decides which secrets reach which workload, and in which version.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    service::run(
+        "secret-broker",
+        "Syncs External Secrets manifests and tells which pod holds which version of which secret",
+        secret_broker::start,
+    )
+}

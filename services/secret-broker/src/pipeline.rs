@@ -1,0 +1,277 @@
+//! The loop: what happened -> machine -> what to do.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bus::Publisher;
+use model::Timestamp;
+use secret_sync::{Event, FetchKey, FetchProblem, Machine, Output, Report, ReportKind, Settings, WriteOrder};
+use service::{Context, ReadyHandle};
+use tokio::sync::Semaphore;
+use tokio::sync::mpsc::{Receiver, Sender};
+use zeroize::Zeroizing;
+
+use crate::config::Config;
+use crate::credentials::Vault;
+use crate::holders::Holders;
+use crate::manifests::Manifests;
+use crate::metrics::Metrics;
+use crate::provider::Providers;
+use crate::target::Targets;
+use crate::wire;
+
+/// Everything that the loop needs.
+#[derive(Debug)]
+pub(crate) struct Pipeline {
+    context: Context,
+    config: Config,
+    machine: Machine,
+    manifests: Manifests,
+    holders: Holders,
+    providers: Providers,
+    credentials: Vault,
+    targets: Targets,
+    publisher: Publisher,
+    metrics: Metrics,
+    events: Sender<Event>,
+    reads: Arc<Semaphore>,
+    stores: ReadyHandle,
+    /// Problems that were logged, with the manifests that have them: one line for all.
+    problems: BTreeMap<String, BTreeSet<String>>,
+    is_swept: bool,
+}
+
+impl Pipeline {
+    pub(crate) fn new(
+        context: &Context,
+        (config, hash_key): (Config, Zeroizing<Vec<u8>>),
+        (targets, publisher): (Targets, Publisher),
+        events: Sender<Event>,
+    ) -> Self {
+        let metrics = Metrics::register(context);
+        let credentials = Vault::new(config.credentials.clone());
+        let timeout = Duration::from_secs(config.store_timeout_s);
+        let settings = Settings {
+            hash_key,
+            check_interval: Duration::from_millis(config.check_interval_ms),
+            stale_after: Duration::from_secs(config.stale_after_s),
+            back_off: BACK_OFF,
+        };
+        let stores = context.readiness.part("stores");
+        stores.waiting("no store has answered yet");
+        Self {
+            context: context.clone(),
+            machine: Machine::new(settings),
+            manifests: Manifests::default(),
+            holders: Holders::default(),
+            providers: Providers::new(credentials.clone(), metrics.clone(), timeout),
+            credentials,
+            targets,
+            publisher,
+            metrics,
+            events,
+            reads: Arc::new(Semaphore::new(READS_AT_ONCE)),
+            stores,
+            problems: BTreeMap::new(),
+            is_swept: false,
+            config,
+        }
+    }
+
+    /// Runs until the service ends.
+    pub(crate) async fn run(mut self, mut inbox: Receiver<Event>) -> anyhow::Result<()> {
+        let mut look = tokio::time::interval(LOOK);
+        loop {
+            let wait = self.machine.poll_timeout().map_or(LOOK, |at| until(at, service::now()));
+            tokio::select! {
+                () = self.context.shutdown.cancelled() => return Ok(()),
+                Some(event) = inbox.recv() => self.answered(event),
+                () = tokio::time::sleep(wait) => self.machine.handle_timeout(service::now()),
+                _ = look.tick() => self.look(),
+            }
+            self.perform_all().await;
+            self.deliver().await;
+        }
+    }
+
+    fn answered(&mut self, event: Event) {
+        if matches!(&event, Event::Checked { outcome: Ok(_), .. } | Event::Read { outcome: Ok(_), .. }) {
+            self.stores.ready();
+        }
+        self.machine.handle_event(event, service::now());
+    }
+
+    /// Looks at the folders, and whether the targets are still there.
+    fn look(&mut self) {
+        if let Some(resolved) = self.manifests.changed(&self.config.manifests) {
+            self.context.faults.replace("secrets", resolved.faults);
+            self.credentials.replace(resolved.credentials);
+            self.providers.replace(&resolved.set.stores);
+            if resolved.set.external_secrets.is_empty() {
+                self.stores.ready();
+            }
+            self.sweep(resolved.set.external_secrets.keys().cloned().collect());
+            self.machine.handle_event(Event::Manifests(resolved.set), service::now());
+        }
+        if let Some(faults) = self.config.pods.as_deref().and_then(|folder| self.holders.changed(folder)) {
+            self.context.faults.replace("pods", faults);
+        }
+        self.look_for_lost();
+        self.metrics.states(self.machine.states());
+    }
+
+    /// At the start, removes targets whose manifest went while the broker did not run.
+    fn sweep(&mut self, subjects: BTreeSet<String>) {
+        if std::mem::replace(&mut self.is_swept, true) {
+            return;
+        }
+        for (namespace, name, owner) in self.targets.owned() {
+            if !owner.is_empty() && !subjects.contains(&owner) {
+                self.remove(&namespace, &name);
+            }
+        }
+    }
+
+    fn look_for_lost(&mut self) {
+        let is_lost = |(namespace, name): &(String, String)| !self.targets.is_there(namespace, name);
+        let targets = self.machine.targets().filter(|(_, place)| is_lost(place));
+        let lost: Vec<String> = targets.map(|(subject, _)| subject.to_owned()).collect();
+        for subject in lost {
+            self.machine.handle_event(Event::TargetLost { subject }, service::now());
+        }
+    }
+
+    async fn perform_all(&mut self) {
+        while let Some(output) = self.machine.poll_output() {
+            match output {
+                Output::Check(key) => self.fetch(key, true),
+                Output::Read(key) => self.fetch(key, false),
+                Output::Write(order) => {
+                    let (subject, outcome) = (order.subject.clone(), self.write(order));
+                    self.machine.handle_event(Event::Written { subject, outcome }, service::now());
+                }
+                Output::Remove { namespace, target } => self.remove(&namespace, &target),
+                Output::Report(report) => self.report(report).await,
+            }
+        }
+    }
+
+    /// Asks the store; the answer comes back as an event.
+    fn fetch(&self, key: FetchKey, is_check: bool) {
+        let (events, reads, provider) = (self.events.clone(), self.reads.clone(), self.providers.find(&key.store));
+        self.context.spawn(async move {
+            // The semaphore is never closed.
+            let _permit = reads.acquire().await;
+            let gone = || FetchProblem {
+                what: format!("store `{}` is not there", key.store),
+                remedy: "add its manifest".to_owned(),
+                is_check_refused: false,
+            };
+            let event = match (provider, is_check) {
+                (Some(provider), true) => {
+                    let outcome = provider.check(&key).await;
+                    Event::Checked { key, outcome }
+                }
+                (Some(provider), false) => {
+                    let outcome = provider.read(&key).await;
+                    Event::Read { key, outcome }
+                }
+                (None, true) => Event::Checked { outcome: Err(gone()), key },
+                (None, false) => Event::Read { outcome: Err(gone()), key },
+            };
+            // A pipeline that has ended needs no answer.
+            let _ = events.send(event).await;
+        });
+    }
+
+    fn write(&self, order: WriteOrder) -> Result<(), FetchProblem> {
+        let place = (order.external.namespace.as_str(), order.external.target.name.as_str());
+        let owner = if order.external.target.creation == secret_sync::CreationPolicy::Owner {
+            order.subject.as_str()
+        } else {
+            ""
+        };
+        let outcome = match &order.content {
+            Some(content) => self.targets.write(place, owner, content).map_err(|error| error.to_string()),
+            None => self.targets.remove(place.0, place.1).map_err(|error| format!("cannot remove the target: {error}")),
+        };
+        let remedy = "make room in `service.targets`, and let the broker own what is in it".to_owned();
+        outcome.map_err(|what| FetchProblem { what, remedy, is_check_refused: false })
+    }
+
+    fn remove(&self, namespace: &str, target: &str) {
+        match self.targets.remove(namespace, target) {
+            Ok(()) => tracing::info!(namespace, target, "target of a removed manifest was removed"),
+            Err(error) => tracing::error!(namespace, target, %error, "target cannot be removed"),
+        }
+    }
+
+    async fn report(&mut self, report: Report) {
+        let (manifest, target) = (report.subject.clone(), report.external.target.name.clone());
+        let name = match &report.kind {
+            ReportKind::Synced { .. } => "synced",
+            ReportKind::Rotated { .. } => "rotated",
+            ReportKind::Removed => "removed",
+            ReportKind::Failed { .. } => "failed",
+            ReportKind::Stale { .. } => "stale",
+            ReportKind::Recovered => "recovered",
+        };
+        self.metrics.outcome(name);
+        match &report.kind {
+            ReportKind::Failed { problem, .. } => self.log_problem(&manifest, problem),
+            ReportKind::Stale { age } => {
+                tracing::warn!(manifest, target, age_s = age.as_secs(), "secret is stale, its last good content stays");
+            }
+            ReportKind::Synced { .. } | ReportKind::Rotated { .. } | ReportKind::Removed | ReportKind::Recovered => {
+                self.forget_problem(&manifest);
+                tracing::info!(manifest, target, outcome = name, "secret is in sync");
+            }
+        }
+        if let Err(error) = wire::publish(&self.publisher, report, service::now()).await {
+            tracing::error!(%error, manifest, "event was not published");
+        }
+    }
+
+    /// Logs a problem once, however many manifests have it.
+    fn log_problem(&mut self, manifest: &str, problem: &FetchProblem) {
+        if !self.problems.contains_key(&problem.what) {
+            tracing::error!(
+                manifest,
+                reason = problem.what,
+                remedy = problem.remedy,
+                "secret was not synced, its last good content stays"
+            );
+        }
+        self.forget_problem(manifest);
+        self.problems.entry(problem.what.clone()).or_default().insert(manifest.to_owned());
+    }
+
+    fn forget_problem(&mut self, manifest: &str) {
+        self.problems.retain(|_, manifests| {
+            manifests.remove(manifest);
+            !manifests.is_empty()
+        });
+    }
+
+    async fn deliver(&mut self) {
+        let machine = &self.machine;
+        for (uid, identity, data) in self.holders.deliver(|namespace, target| machine.sources_of(namespace, target)) {
+            self.metrics.delivered();
+            if let Err(error) = wire::publish_delivered(&self.publisher, (&uid, identity), data, service::now()).await {
+                tracing::error!(%error, pod = %uid, "event was not published");
+            }
+        }
+    }
+}
+
+fn until(at: Timestamp, now: Timestamp) -> Duration {
+    at.since(now)
+}
+
+/// How often the folders are looked at.
+const LOOK: Duration = Duration::from_millis(500);
+/// First and longest wait after failures.
+const BACK_OFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+/// Reads of stores at the same time.
+const READS_AT_ONCE: usize = 32;

@@ -1,0 +1,46 @@
+//! Values that stand in the store's manifest, for trials.
+
+use std::collections::BTreeMap;
+
+use futures::future::BoxFuture;
+use secret_sync::{FakeValue, FetchKey, FetchProblem, Reading};
+
+use super::Provider;
+
+/// Answers from memory.
+#[derive(Debug)]
+pub(super) struct FakeProvider {
+    values: BTreeMap<(String, String), FakeValue>,
+}
+
+impl FakeProvider {
+    pub(super) fn new(values: BTreeMap<(String, String), FakeValue>) -> Self {
+        Self { values }
+    }
+
+    /// The wanted version, or that without one, or the last.
+    fn find(&self, key: &FetchKey) -> Option<(&str, &FakeValue)> {
+        let mut versions = self.values.iter().filter(|((path, _), _)| *path == key.path);
+        let found = match &key.version {
+            Some(wanted) => versions.find(|((_, version), _)| version == wanted),
+            None => versions.next_back(),
+        };
+        found.map(|((_, version), value)| (version.as_str(), value))
+    }
+}
+
+impl Provider for FakeProvider {
+    fn check<'a>(&'a self, key: &'a FetchKey) -> BoxFuture<'a, Result<Option<String>, FetchProblem>> {
+        let revision = self.find(key).map(|(version, _)| version.to_owned());
+        Box::pin(async move { Ok(revision) })
+    }
+
+    fn read<'a>(&'a self, key: &'a FetchKey) -> BoxFuture<'a, Result<Option<Reading>, FetchProblem>> {
+        let reading = self.find(key).map(|(version, value)| Reading {
+            content: value.0.clone(),
+            version: version.to_owned(),
+            revision: version.to_owned(),
+        });
+        Box::pin(async move { Ok(reading) })
+    }
+}

@@ -1,0 +1,66 @@
+//! Providers: what answers for a store.
+
+mod fake;
+mod vault;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use secret_sync::{FetchKey, FetchProblem, Provider as Kind, Reading, Store, StoreRef};
+
+use crate::credentials::Vault;
+use crate::metrics::Metrics;
+
+/// What a provider does. Problems never hold a value.
+pub(crate) trait Provider: fmt::Debug + Send + Sync {
+    /// The revision of a path, without its value; `None` when it has none.
+    fn check<'a>(&'a self, key: &'a FetchKey) -> BoxFuture<'a, Result<Option<String>, FetchProblem>>;
+
+    /// The content of a path; `None` when it has none.
+    fn read<'a>(&'a self, key: &'a FetchKey) -> BoxFuture<'a, Result<Option<Reading>, FetchProblem>>;
+}
+
+/// The providers of the stores in force: stores that are reached in the same way share one, and so its login.
+#[derive(Debug)]
+pub(crate) struct Providers {
+    by_store: BTreeMap<StoreRef, (Arc<Store>, Arc<dyn Provider>)>,
+    credentials: Vault,
+    metrics: Metrics,
+    timeout: Duration,
+}
+
+impl Providers {
+    pub(crate) fn new(credentials: Vault, metrics: Metrics, timeout: Duration) -> Self {
+        Self { by_store: BTreeMap::new(), credentials, metrics, timeout }
+    }
+
+    /// Follows the stores in force; a store that did not change keeps its login.
+    pub(crate) fn replace(&mut self, stores: &BTreeMap<StoreRef, Arc<Store>>) {
+        let mut next: BTreeMap<StoreRef, (Arc<Store>, Arc<dyn Provider>)> = BTreeMap::new();
+        for (id, store) in stores {
+            let known = self.by_store.values().chain(next.values());
+            let same = known.into_iter().find(|(other, _)| other.provider == store.provider);
+            let provider = same.map_or_else(|| self.make(store), |(_, provider)| provider.clone());
+            next.insert(id.clone(), (store.clone(), provider));
+        }
+        self.by_store = next;
+    }
+
+    /// The provider of a store, if it is in force.
+    pub(crate) fn find(&self, store: &StoreRef) -> Option<Arc<dyn Provider>> {
+        self.by_store.get(store).map(|(_, provider)| provider.clone())
+    }
+
+    fn make(&self, store: &Store) -> Arc<dyn Provider> {
+        match &store.provider {
+            Kind::Vault(vault) => {
+                let (credentials, metrics) = (self.credentials.clone(), self.metrics.clone());
+                Arc::new(vault::VaultProvider::new((**vault).clone(), (credentials, metrics), self.timeout))
+            }
+            Kind::Fake(values) => Arc::new(fake::FakeProvider::new(values.clone())),
+        }
+    }
+}

@@ -1,0 +1,429 @@
+//! Vault and OpenBao.
+//!
+//! Everything inside a call runs without a log subscriber: the client library logs requests and errors by itself, and an error can
+//! hold the body of an answer.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::future::BoxFuture;
+use secret_sync::{
+    FetchKey, FetchProblem, KvVersion, Reading, RoleId, SecretBytes, SecretJson, SecretKeySelector, VaultAuth,
+    VaultStore,
+};
+use sha2::{Digest as _, Sha256};
+use tokio::sync::Mutex;
+use tracing::instrument::WithSubscriber as _;
+use tracing::subscriber::NoSubscriber;
+use vaultrs::api::kv2::requests::ReadSecretRequest;
+use vaultrs::api::kv2::responses::{ReadSecretMetadataResponse, ReadSecretResponse, SecretVersionMetadata};
+use vaultrs::client::{VaultClient, VaultClientSettingsBuilder};
+use vaultrs::error::ClientError;
+
+use super::Provider;
+use crate::credentials::Vault;
+use crate::metrics::Metrics;
+
+/// One store identity: one login, renewed, shared by all reads.
+pub(super) struct VaultProvider {
+    store: VaultStore,
+    credentials: Vault,
+    metrics: Metrics,
+    timeout: Duration,
+    session: Mutex<Option<Arc<Session>>>,
+}
+
+impl std::fmt::Debug for VaultProvider {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("VaultProvider").field("server", &self.store.server).finish_non_exhaustive()
+    }
+}
+
+/// A login that works, with a client that carries its token.
+struct Session {
+    client: VaultClient,
+    /// When it is renewed or made anew: after two thirds of its life. `None` for a token that does not end.
+    renew_at: Option<Instant>,
+    is_renewable: bool,
+}
+
+/// What went wrong, before it is put into words.
+enum Failure {
+    Client(ClientError),
+    Problem(FetchProblem),
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        Self::Client(error)
+    }
+}
+
+impl VaultProvider {
+    pub(super) fn new(store: VaultStore, (credentials, metrics): (Vault, Metrics), timeout: Duration) -> Self {
+        Self { store, credentials, metrics, timeout, session: Mutex::new(None) }
+    }
+
+    async fn check_revision(&self, key: &FetchKey) -> Result<Option<String>, FetchProblem> {
+        if self.store.version == KvVersion::V1 {
+            return Err(self.problem("the key-value store has no versions", "use version 2 of it", true));
+        }
+        let (mount, path) = kv_path(&self.store, &key.path);
+        let metadata = self.call("check", key, |session| {
+            let (mount, path) = (mount.clone(), path.clone());
+            Box::pin(async move { vaultrs::kv2::read_metadata(&session.client, &mount, &path).await })
+        });
+        Ok(metadata.await?.as_ref().and_then(current_revision))
+    }
+
+    async fn read_path(&self, key: &FetchKey) -> Result<Option<Reading>, FetchProblem> {
+        let (mount, path) = kv_path(&self.store, &key.path);
+        if self.store.version == KvVersion::V1 {
+            let read = self.call("read", key, |session| {
+                let (mount, path) = (mount.clone(), path.clone());
+                Box::pin(async move { vaultrs::kv1::get::<serde_json::Value>(&session.client, &mount, &path).await })
+            });
+            return Ok(read.await?.map(unversioned));
+        }
+        let version = match key.version.as_deref().map(str::parse::<u64>).transpose() {
+            Ok(version) => version,
+            Err(_) => {
+                return Err(self.problem(
+                    &format!("version of `{}` is no number", key.path),
+                    "correct `remoteRef.version`",
+                    false,
+                ));
+            }
+        };
+        let read = self.call("read", key, |session| {
+            let mut request = ReadSecretRequest::builder();
+            request.mount(mount.clone()).path(path.clone()).version(version);
+            Box::pin(async move {
+                let request = request.build().map_err(|_| ClientError::ResponseEmptyError)?;
+                vaultrs::api::exec_with_result(&session.client, request).await
+            })
+        });
+        Ok(read.await?.map(versioned))
+    }
+
+    /// Makes a call with the login of this store; `None` when there is nothing at the path.
+    async fn call<T, F>(&self, name: &'static str, key: &FetchKey, call: F) -> Result<Option<T>, FetchProblem>
+    where
+        T: Send,
+        F: Fn(Arc<Session>) -> BoxFuture<'static, Result<T, ClientError>> + Send + Sync,
+    {
+        let mut outcome = self.attempt(name, &call).await;
+        if matches!(&outcome, Err(Failure::Client(error)) if code(error) == Some(403)) && self.is_login_lost().await {
+            outcome = self.attempt(name, &call).await;
+        }
+        match outcome {
+            Ok(value) => Ok(Some(value)),
+            Err(Failure::Client(error)) if is_nothing_there(&error) => Ok(None),
+            Err(Failure::Client(error)) => Err(self.words(&error, &key.path, name == "check")),
+            Err(Failure::Problem(problem)) => Err(problem),
+        }
+    }
+
+    async fn attempt<T, F>(&self, name: &'static str, call: &F) -> Result<T, Failure>
+    where
+        T: Send,
+        F: Fn(Arc<Session>) -> BoxFuture<'static, Result<T, ClientError>> + Send + Sync,
+    {
+        let session = self.session().await?;
+        let outcome = call(session).await;
+        self.metrics.called(name, outcome.is_ok());
+        Ok(outcome?)
+    }
+
+    /// Whether the token, not the policy, is what the server refused; then it is forgotten.
+    async fn is_login_lost(&self) -> bool {
+        let mut session = self.session.lock().await;
+        let Some(current) = session.clone() else { return true };
+        let looked_up = vaultrs::token::lookup_self(&current.client).await;
+        self.metrics.called("lookup", looked_up.is_ok());
+        let is_lost = looked_up.is_err_and(|error| code(&error) == Some(403));
+        if is_lost {
+            *session = None;
+        }
+        is_lost
+    }
+
+    /// The login, renewed or made anew when its time comes. Held while it is made, so that many reads make one.
+    async fn session(&self) -> Result<Arc<Session>, Failure> {
+        let mut session = self.session.lock().await;
+        if let Some(current) = session.as_ref() {
+            if current.renew_at.is_none_or(|at| at > Instant::now()) {
+                return Ok(current.clone());
+            }
+            if current.is_renewable
+                && let Ok(renewed) = self.renew(current).await
+            {
+                let renewed = Arc::new(renewed);
+                *session = Some(renewed.clone());
+                return Ok(renewed);
+            }
+        }
+        let made = Arc::new(self.login().await?);
+        *session = Some(made.clone());
+        Ok(made)
+    }
+
+    async fn renew(&self, current: &Session) -> Result<Session, Failure> {
+        let renewed = vaultrs::token::renew_self(&current.client, None).await;
+        self.metrics.called("renew", renewed.is_ok());
+        let renewed = renewed?;
+        let token = SecretBytes::new(renewed.client_token.into_bytes());
+        self.with_token(&token, Some(renewed.lease_duration), renewed.renewable)
+    }
+
+    async fn login(&self) -> Result<Session, Failure> {
+        match &self.store.auth {
+            VaultAuth::Token(selector) => {
+                let token = self.credential(selector)?;
+                let session = self.with_token(&token, None, false)?;
+                let found = vaultrs::token::lookup_self(&session.client).await;
+                self.metrics.called("login", found.is_ok());
+                let found = found.map_err(|error| self.refused(error))?;
+                self.with_token(&token, Some(found.ttl), found.renewable.unwrap_or(false))
+            }
+            VaultAuth::AppRole { mount, role, secret } => {
+                let role = match role {
+                    RoleId::Literal(role) => SecretBytes::from(role.as_str()),
+                    RoleId::Secret(selector) => self.credential(selector)?,
+                };
+                let secret = self.credential(secret)?;
+                let client = self.client("")?;
+                let text = |value: &SecretBytes| value.expose_str().unwrap_or_default().to_owned();
+                let login = vaultrs::auth::approle::login(&client, mount, &text(&role), &text(&secret)).await;
+                self.metrics.called("login", login.is_ok());
+                let login = login.map_err(|error| self.refused(error))?;
+                let token = SecretBytes::new(login.client_token.into_bytes());
+                self.with_token(&token, Some(login.lease_duration), login.renewable)
+            }
+        }
+    }
+
+    fn with_token(&self, token: &SecretBytes, life_s: Option<u64>, is_renewable: bool) -> Result<Session, Failure> {
+        let client = self.client(token.expose_str().unwrap_or_default())?;
+        // A life of zero is that of a root token: without end.
+        let life = life_s.filter(|life| *life > 0).map(Duration::from_secs);
+        let renew_at = life.and_then(|life| Instant::now().checked_add(life.mul_f64(2.0 / 3.0)));
+        Ok(Session { client, renew_at, is_renewable })
+    }
+
+    /// A client with every setting given, since the library would take missing ones from the environment.
+    fn client(&self, token: &str) -> Result<VaultClient, Failure> {
+        let remedy = "correct `server` in the store";
+        let address = || Failure::Problem(self.problem("the server's address cannot be used", remedy, false));
+        // The library panics on an address that it cannot parse.
+        self.store.server.parse::<reqwest::Url>().map_err(|_| address())?;
+        let certificates = CertificateFile::write(self.store.ca_bundle.as_deref()).map_err(|error| {
+            Failure::Problem(self.problem(
+                &format!("`caBundle` cannot be handed on: {error}"),
+                "make the temporary folder writable",
+                false,
+            ))
+        })?;
+        let mut settings = VaultClientSettingsBuilder::default();
+        settings.address(&self.store.server).token(token).verify(true).identity(None).timeout(Some(self.timeout));
+        settings.ca_certs(certificates.paths()).namespace(self.store.namespace.clone());
+        let settings = settings.build().map_err(|_| address())?;
+        VaultClient::new(settings).map_err(|_| {
+            let remedy = "correct `server` and `caBundle` in the store";
+            Failure::Problem(self.problem("no connection can be prepared", remedy, false))
+        })
+    }
+
+    fn credential(&self, selector: &SecretKeySelector) -> Result<SecretBytes, Failure> {
+        self.credentials.find(selector).filter(|value| !value.expose().is_empty()).ok_or_else(|| {
+            let remedy = "add the Secret to the manifests, or an entry to `service.credentials`";
+            Failure::Problem(self.problem(&format!("the login needs {selector}, which is not there"), remedy, false))
+        })
+    }
+
+    fn refused(&self, error: ClientError) -> Failure {
+        match code(&error) {
+            Some(400 | 401 | 403) => {
+                let remedy = "give the store a token, or role and secret id, that the server knows";
+                Failure::Problem(self.problem("the server refused the login", remedy, false))
+            }
+            _ => Failure::Client(error),
+        }
+    }
+
+    /// A failure in words. The text of the server is left out: nobody knows what is in it.
+    fn words(&self, error: &ClientError, path: &str, is_check: bool) -> FetchProblem {
+        match code(error) {
+            Some(403) => {
+                let right = if is_check { "metadata of" } else { "value of" };
+                let remedy = "allow it in the policy of the login";
+                self.problem(&format!("the login may not read the {right} `{path}`"), remedy, is_check)
+            }
+            Some(404) => self.problem(
+                &format!("nothing is mounted for `{path}`"),
+                "correct `path` in the store, or `remoteRef.key`",
+                false,
+            ),
+            Some(429) => self.problem(
+                "the server asks for fewer calls (429)",
+                "raise its rate limit, or `service.check_interval_ms`",
+                false,
+            ),
+            Some(503) => self.problem(
+                "the server is sealed or not active (503)",
+                "unseal it: `bao operator unseal`; secrets stay as they are until then",
+                false,
+            ),
+            Some(code) => {
+                self.problem(&format!("the server failed ({code})"), "look into its log; the broker tries again", false)
+            }
+            None if matches!(error, ClientError::RestClientError { .. }) => self.problem(
+                "the server cannot be reached",
+                "start it, or correct `server` and `caBundle` in the store; the broker tries again",
+                false,
+            ),
+            None => self.problem(
+                "the server's answer is not understood",
+                "check that `server` is a Vault or OpenBao, and `version` the store's",
+                false,
+            ),
+        }
+    }
+
+    fn problem(&self, what: &str, remedy: &str, is_check_refused: bool) -> FetchProblem {
+        FetchProblem { what: format!("{}: {what}", self.store.server), remedy: remedy.to_owned(), is_check_refused }
+    }
+}
+
+impl Provider for VaultProvider {
+    fn check<'a>(&'a self, key: &'a FetchKey) -> BoxFuture<'a, Result<Option<String>, FetchProblem>> {
+        Box::pin(self.check_revision(key).with_subscriber(NoSubscriber::new()))
+    }
+
+    fn read<'a>(&'a self, key: &'a FetchKey) -> BoxFuture<'a, Result<Option<Reading>, FetchProblem>> {
+        Box::pin(self.read_path(key).with_subscriber(NoSubscriber::new()))
+    }
+}
+
+/// Mount and path of a key. The mount is the store's `path`, which a key may repeat; without one it is the key's first part, or
+/// what stands before `/data/`.
+fn kv_path(store: &VaultStore, key: &str) -> (String, String) {
+    let is_v2 = store.version == KvVersion::V2;
+    let key = key.trim_start_matches('/');
+    match &store.mount {
+        Some(mount) => {
+            let mount = mount.trim_matches('/');
+            let rest = key.strip_prefix(mount).and_then(|rest| rest.strip_prefix('/')).unwrap_or(key);
+            let rest = if is_v2 { rest.strip_prefix("data/").unwrap_or(rest) } else { rest };
+            (mount.to_owned(), rest.to_owned())
+        }
+        None => {
+            let cut = if is_v2 { key.split_once("/data/") } else { None };
+            let (mount, rest) = cut.or_else(|| key.split_once('/')).unwrap_or((key, ""));
+            (mount.to_owned(), rest.to_owned())
+        }
+    }
+}
+
+fn versioned(answer: ReadSecretResponse) -> Reading {
+    let SecretVersionMetadata { created_time, deletion_time, version, .. } = answer.metadata;
+    let revision = revision(version, &created_time, &deletion_time);
+    Reading { content: SecretJson::new(answer.data), version: version.to_string(), revision }
+}
+
+/// A store without versions: what changes with the content is its hash, which stays in memory.
+fn unversioned(content: serde_json::Value) -> Reading {
+    let content = SecretJson::new(content);
+    let text = zeroize::Zeroizing::new(content.expose().to_string());
+    let revision = hex::encode(Sha256::digest(text.as_bytes()));
+    Reading { content, version: String::new(), revision }
+}
+
+/// The revision in force, if the newest version is readable.
+fn current_revision(metadata: &ReadSecretMetadataResponse) -> Option<String> {
+    let current = metadata.versions.get(&metadata.current_version.to_string())?;
+    let is_deleted = current.deletion_time.parse::<model::Timestamp>().is_ok_and(|at| at <= service::now());
+    let is_there = !current.destroyed && !is_deleted;
+    is_there.then(|| revision(metadata.current_version, &current.created_time, &current.deletion_time))
+}
+
+/// Two revisions are equal only for the same write: a secret that was removed and made anew starts again at version 1.
+fn revision(version: u64, created: &str, deletion: &str) -> String {
+    format!("{version}@{created}@{deletion}")
+}
+
+fn code(error: &ClientError) -> Option<u16> {
+    match error {
+        ClientError::APIError { code, .. } => Some(*code),
+        ClientError::RestClientError { source: rustify::errors::ClientError::ServerResponseError { code, .. } } => {
+            Some(*code)
+        }
+        _ => None,
+    }
+}
+
+/// 404 without an error text is an empty path, or a version that was deleted; with one, it is an unknown mount.
+fn is_nothing_there(error: &ClientError) -> bool {
+    match error {
+        ClientError::APIError { code: 404, errors } => errors.is_empty(),
+        other => code(other) == Some(404),
+    }
+}
+
+/// Certificates in a private file for the moment in which the client library reads them.
+struct CertificateFile(Option<std::path::PathBuf>);
+
+impl CertificateFile {
+    fn write(bundle: Option<&[u8]>) -> std::io::Result<Self> {
+        use std::io::Write as _;
+        use std::os::unix::fs::OpenOptionsExt as _;
+        let Some(bundle) = bundle else { return Ok(Self(None)) };
+        static COUNT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+        let count = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("biotope-ca-{}-{count}.pem", std::process::id()));
+        std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?.write_all(bundle)?;
+        Ok(Self(Some(path)))
+    }
+
+    fn paths(&self) -> Vec<String> {
+        self.0.iter().map(|path| path.display().to_string()).collect()
+    }
+}
+
+impl Drop for CertificateFile {
+    fn drop(&mut self) {
+        if let Some(path) = &self.0 {
+            // Certificates of an authority are public; a file that stays is untidy, not a leak.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_with_and_without_mount() {
+        let cases = [
+            (Some("secret"), KvVersion::V2, "db", ("secret", "db")),
+            (Some("secret"), KvVersion::V2, "secret/data/db", ("secret", "db")),
+            (Some("secret"), KvVersion::V2, "data/db", ("secret", "db")),
+            (Some("team/kv"), KvVersion::V2, "a/b", ("team/kv", "a/b")),
+            (Some("secret"), KvVersion::V1, "data/db", ("secret", "data/db")),
+            (None, KvVersion::V2, "secret/a/b", ("secret", "a/b")),
+            (None, KvVersion::V2, "team/kv/data/a/b", ("team/kv", "a/b")),
+            (None, KvVersion::V1, "secret/a", ("secret", "a")),
+        ];
+        for (mount, version, key, (mount_found, path)) in cases {
+            let auth = VaultAuth::Token(SecretKeySelector {
+                namespace: String::new(),
+                name: String::new(),
+                key: String::new(),
+            });
+            let (server, mount) = ("http://v".to_owned(), mount.map(str::to_owned));
+            let store = VaultStore { server, mount, version, namespace: None, ca_bundle: None, auth };
+            assert_eq!(kv_path(&store, key), (mount_found.to_owned(), path.to_owned()), "{key}");
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! Reports of the machine as events.
+
+use bus::{Class, Outgoing, PublishError, Publisher};
+use model::{Identity, PodUid, SecretRef, Timestamp};
+use schemas::start::v1::{KeyDigest, SecretDelivered, SecretRotated, SecretStale, SecretSyncFailed, SecretSynced};
+use schemas::{EventData, Token};
+use secret_sync::{Report, ReportKind};
+
+/// Publishes what a report says; recoveries and removals are no events of their own.
+pub(crate) async fn publish(publisher: &Publisher, report: Report, now: Timestamp) -> Result<(), PublishError> {
+    let (manifest, sources) = (report.subject, report.sources);
+    let (namespace, target) = (report.external.namespace.clone(), report.external.target.name.clone());
+    let sender = Sender { publisher, namespace: namespace.clone(), sources: sources.clone(), now };
+    match report.kind {
+        ReportKind::Synced { keys } => {
+            sender.send(Class::Normal, SecretSynced { manifest, namespace, target, sources, keys: digests(keys) }).await
+        }
+        ReportKind::Rotated { keys, previous } => {
+            let keys = digests(keys);
+            sender.send(Class::Normal, SecretRotated { manifest, namespace, target, sources, previous, keys }).await
+        }
+        ReportKind::Failed { problem, attempts } => {
+            let (reason, remedy, attempts) = (problem.what, problem.remedy, u64::from(attempts));
+            sender.send(Class::High, SecretSyncFailed { manifest, namespace, target, reason, remedy, attempts }).await
+        }
+        ReportKind::Stale { age } => {
+            sender.send(Class::High, SecretStale { manifest, namespace, target, age_s: age.as_secs() }).await
+        }
+        ReportKind::Removed | ReportKind::Recovered => Ok(()),
+    }
+}
+
+/// Publishes that a pod was handed a secret.
+pub(crate) async fn publish_delivered(
+    publisher: &Publisher,
+    (uid, identity): (&PodUid, Identity),
+    data: SecretDelivered,
+    now: Timestamp,
+) -> Result<(), PublishError> {
+    let outgoing = Outgoing { time: now, key: Token::from(uid), identity, class: Class::Normal, id: None, data };
+    publisher.publish(outgoing).await.map(drop)
+}
+
+struct Sender<'a> {
+    publisher: &'a Publisher,
+    namespace: String,
+    sources: Vec<SecretRef>,
+    now: Timestamp,
+}
+
+impl Sender<'_> {
+    async fn send<D: EventData>(self, class: Class, data: D) -> Result<(), PublishError> {
+        let key = Token::lossy(&self.namespace);
+        let identity = Identity { namespace: Some(self.namespace), secrets: self.sources, ..Identity::default() };
+        let outgoing = Outgoing { time: self.now, key, identity, class, id: None, data };
+        self.publisher.publish(outgoing).await.map(drop)
+    }
+}
+
+fn digests(keys: Vec<(String, String)>) -> Vec<KeyDigest> {
+    keys.into_iter().map(|(key, hmac)| KeyDigest { key, hmac }).collect()
+}
