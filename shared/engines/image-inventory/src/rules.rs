@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::language::{graph, javascript, other, program, python};
+use crate::language::{graph, jar, javascript, other, program, python};
 use crate::package::Package;
 use crate::system::{dpkg, red_hat};
 
@@ -100,6 +100,18 @@ pub fn poetry_dependency(name: &str, range: &str, versions: &BTreeMap<String, Ve
 #[must_use]
 pub fn unique_packages(packages: Vec<Package>) -> Vec<Package> {
     graph::unique(packages)
+}
+
+/// Group and artifact, `group:artifact`, of a `pom.xml` inside of a Java archive.
+#[must_use]
+pub fn jar_pom_of(member: &str) -> Option<String> {
+    jar::pom_of(member)
+}
+
+/// Names of the licences that a `pom.xml` states itself.
+#[must_use]
+pub fn pom_licenses(pom: &str) -> Vec<String> {
+    jar::licenses(pom)
 }
 
 /// Whether a dpkg package of this maintainer comes from outside of the distributions.

@@ -1,7 +1,7 @@
 //! Java archives: `pom.properties` first, then the manifest, then the file name. Archives within archives are followed, with a bound on
 //! depth and on bytes. Class files are never inflated.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::analyzer::File;
 use crate::found::Found;
@@ -44,12 +44,16 @@ fn archive(
     let zip = Zip::open(bytes)?;
     let mut stated = Vec::new();
     let mut manifest = Package::default();
+    let mut licensed: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for member in &zip.members {
         let name = member.name.as_str();
         if file_name(name) == "pom.properties" {
             stated.extend(properties(&text(&zip.read(member, MAX_TEXT_BYTES)?)));
         } else if file_name(name) == "MANIFEST.MF" {
             manifest = of_manifest(&text(&zip.read(member, MAX_TEXT_BYTES)?));
+        } else if let Some(coordinates) = pom_of(name) {
+            let names = licenses(&text(&zip.read(member, MAX_TEXT_BYTES)?));
+            licensed.extend((!names.is_empty()).then_some((coordinates, names)));
         } else if is_archive(&name.to_ascii_lowercase()) {
             let inner = format!("{path}/{name}");
             if depth >= MAX_DEPTH {
@@ -67,11 +71,45 @@ fn archive(
             && (one.version == version || version.is_empty())
     });
     let guess = if own { None } else { guess(&manifest, artifact, version) };
-    let set = |one: Package| Package { file_path: path.to_owned(), ..one };
+    let set = |one: Package| {
+        let licenses = licensed.get(&one.name).cloned().unwrap_or_default();
+        Package { file_path: path.to_owned(), licenses, ..one }
+    };
     let use_guess = stated.is_empty();
     packages.extend(stated.into_iter().map(set));
     packages.extend(guess.filter(|_| use_guess).map(set));
     Ok(())
+}
+
+/// `META-INF/maven/<group>/<artifact>/pom.xml` is the project of that artifact.
+pub(crate) fn pom_of(member: &str) -> Option<String> {
+    let inner = member.strip_prefix("META-INF/maven/")?.strip_suffix("/pom.xml")?;
+    let (group, artifact) = inner.split_once('/')?;
+    (!group.is_empty() && !artifact.is_empty() && !artifact.contains('/')).then(|| format!("{group}:{artifact}"))
+}
+
+/// Names of the licences that a project states itself.
+pub(crate) fn licenses(pom: &str) -> Vec<String> {
+    let between = |text: &'_ str, tag: &str| -> Option<(usize, usize)> {
+        let (open, close) = (format!("<{tag}>"), format!("</{tag}>"));
+        let start = text.find(&open)?.saturating_add(open.len());
+        let end = text.get(start..)?.find(&close)?.saturating_add(start);
+        Some((start, end))
+    };
+    let Some(mut block) = between(pom, "licenses").and_then(|(start, end)| pom.get(start..end)) else {
+        return Vec::new();
+    };
+    let mut names = Vec::new();
+    while let Some((start, end)) = between(block, "license") {
+        let license = block.get(start..end).unwrap_or_default();
+        let name = between(license, "name").and_then(|(start, end)| license.get(start..end)).unwrap_or_default();
+        let name = name.split_whitespace().collect::<Vec<_>>().join(" ");
+        if !name.is_empty() {
+            names.push(name);
+        }
+        block = block.get(end..).unwrap_or_default();
+    }
+    names
 }
 
 fn properties(content: &str) -> Option<Package> {

@@ -3,7 +3,7 @@
 mod files;
 mod formats;
 pub(crate) mod graph;
-mod jar;
+pub(crate) mod jar;
 pub(crate) mod javascript;
 pub(crate) mod other;
 pub(crate) mod program;

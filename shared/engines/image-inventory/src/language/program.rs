@@ -52,12 +52,16 @@ struct BuildInfo {
 fn build_info(bytes: &[u8]) -> Option<BuildInfo> {
     let program = object::File::parse(bytes).ok()?;
     let named = [".go.buildinfo", "__go_buildinfo"];
-    let data = named.iter().find_map(|name| program.section_by_name(name)?.data().ok());
-    let candidates = data
-        .into_iter()
-        .chain(program.sections().filter_map(|section| section.data().ok()))
-        .chain(program.segments().filter_map(|segment| segment.data().ok()));
-    let block = candidates.filter_map(find_magic).next()?;
+    let section = |name: &str| program.section_by_name(name)?.data().ok();
+    // ELF and Mach-O have a section for it, PE keeps it in `.data`; without sections it is in a writable segment.
+    let block = match named.iter().find_map(|name| section(name)) {
+        Some(data) => find_magic(data)?,
+        None if matches!(program.format(), object::BinaryFormat::Pe) => find_magic(section(".data")?)?,
+        None if program.sections().next().is_none() => {
+            program.segments().filter_map(|segment| segment.data().ok()).find_map(find_magic)?
+        }
+        None => return None,
+    };
     let flags = *block.get(15)?;
     if flags & 2 != 0 {
         let (go, rest) = text_with_length(block.get(32..)?)?;

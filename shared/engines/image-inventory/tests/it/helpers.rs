@@ -72,6 +72,14 @@ pub(crate) fn helper_case(
             let bytes = std::fs::read(crate::corpora::input(folder, source, text("file"))).ok()?;
             (case["want"].clone(), json!(rules::python_main_dependencies(&bytes)))
         }
+        "TestDecodePomLicenses" => {
+            let wanted = case["want"].as_array().cloned().unwrap_or_default();
+            (json!(wanted), json!(rules::pom_licenses(text("xml"))))
+        }
+        "TestEmbeddedPomGAV" => {
+            let wanted = (case["wantOK"] == json!(true)).then(|| format!("{}:{}", text("wantGroup"), text("wantArt")));
+            (json!(wanted), json!(rules::jar_pom_of(text("path"))))
+        }
         "TestUniqueLibraries" => {
             let packages = case["pkgs"].as_array()?.iter().map(package).collect();
             let expected: Vec<Package> = case["wantPkgs"].as_array()?.iter().map(package).collect();

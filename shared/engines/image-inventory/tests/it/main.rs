@@ -10,4 +10,5 @@
 mod corpora;
 mod helpers;
 mod layers;
+mod real;
 mod rpm;
