@@ -119,7 +119,9 @@ impl Platform {
                 "address_file": path("run/admission-gateway.webhook.address"),
             }),
             "secret-broker" => {
-                json!({ "manifests": path("secrets"), "target": path("secrets-out"), "pods": path("manifests") })
+                json!({
+                "manifests": path("secrets"), "targets": path("secrets-out"), "pods": path("manifests"), "state": path("state/secret-broker"),
+            })
             }
             "runtime-sensor" => match recording {
                 Some(recording) => json!({ "source": "replay", "replay_file": recording, "containers_only": true }),
@@ -182,7 +184,7 @@ impl Platform {
             service.terminate();
         }
         for service in self.services.iter_mut().rev() {
-            service.stop(Duration::from_secs(15));
+            service.wait(Duration::from_secs(15));
         }
         self.services.clear();
         // A stale file would send the next command to a port that somebody else has by then.

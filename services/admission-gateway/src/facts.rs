@@ -90,7 +90,7 @@ impl Facts {
                 self.fold(&batch);
             }
             // Nothing came, or nothing more waits: what the stream had is read.
-            is_caught_up |= bus.is_connected() && batch.last().is_none_or(|last| last.pending == 0);
+            is_caught_up |= cursor.is_open() && batch.last().is_none_or(|last| last.pending == 0);
             if is_caught_up {
                 ready.ready();
             }

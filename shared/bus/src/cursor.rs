@@ -79,7 +79,8 @@ impl Cursor {
         while batch.is_empty() {
             let Some(messages) = self.messages.as_mut() else {
                 if let Err(error) = self.open().await {
-                    tracing::warn!(stream = self.stream, %error, "stream cannot be read, trying again");
+                    let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+                    tracing::warn!(stream = self.stream, cause, "stream cannot be read, trying again");
                     tokio::time::sleep_until(deadline.min(tokio::time::Instant::now() + RETRY)).await;
                 }
                 if tokio::time::Instant::now() >= deadline {
@@ -113,13 +114,23 @@ impl Cursor {
         batch
     }
 
+    /// Whether the server delivers to this cursor right now: an empty batch then means that there is nothing.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.messages.is_some()
+    }
+
     async fn open(&mut self) -> Result<(), CursorError> {
         let cannot = |source: Box<dyn std::error::Error + Send + Sync>| CursorError { stream: self.stream, source };
         let stream = self.bus.jetstream.get_stream(self.stream).await.map_err(|error| cannot(Box::new(error)))?;
         let config = pull::Config {
             deliver_policy: deliver_policy(self.from),
             ack_policy: AckPolicy::None,
-            filter_subjects: self.filters.clone(),
+            // The server gives the last message of each subject only under a filter.
+            filter_subjects: match (self.from, self.filters.as_slice()) {
+                (From::LastPerSubject, []) => vec![">".to_owned()],
+                _ => self.filters.clone(),
+            },
             inactive_threshold: Duration::from_secs(30),
             memory_storage: true,
             num_replicas: 1,

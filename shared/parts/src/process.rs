@@ -86,6 +86,11 @@ impl Process {
     /// Asks it to end, waits up to `grace`, then ends it. Returns its status.
     pub fn stop(&mut self, grace: Duration) -> Option<ExitStatus> {
         self.terminate();
+        self.wait(grace)
+    }
+
+    /// Waits up to `grace` for it to end, then ends it. Returns its status.
+    pub fn wait(&mut self, grace: Duration) -> Option<ExitStatus> {
         wait_until(grace, || self.child.try_wait().ok().flatten()).or_else(|| {
             self.kill();
             None

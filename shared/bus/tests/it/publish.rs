@@ -88,6 +88,21 @@ async fn a_cursor_goes_on_where_it_was_told() {
     assert!(cursor.next_batch(100, Duration::from_millis(50)).await.is_empty());
 }
 
+#[tokio::test]
+async fn the_last_of_each_subject_needs_no_filter() {
+    let Some(nats) = parts::nats() else { return };
+    let bus = connect(&nats).await;
+    let publisher = bus.publisher().unwrap();
+    publish_all(&publisher, 0..20).await;
+    assert!(publisher.flush(Duration::from_secs(10)).await);
+    let mut cursor = bus.cursor("BIOTOPE_EVENTS", From::LastPerSubject, Vec::new());
+    let batch = cursor.next_batch(100, Duration::from_secs(5)).await;
+    let mut numbers: Vec<u32> = batch.iter().map(number).collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, (13..20).collect::<Vec<_>>());
+    assert!(cursor.is_open());
+}
+
 /// The publisher of the bus that was dropped ends a moment later and then frees the spool.
 async fn wait_for_lock(bus: &Bus) -> bus::Publisher {
     for _ in 0..100 {
