@@ -117,12 +117,8 @@ pub(crate) static DECLARED: &[Analyzer] = &[
     },
     Analyzer {
         name: "npm",
-        wants: |path, _| {
-            if path.contains("node_modules/") { is(path, "package.json") } else { is(path, "package-lock.json") }
-        },
-        run: Run::Each(
-            |file, found| if is(file.path, "package-lock.json") { list(file, found, Kind::Npm, "npm") } else { Ok(()) },
-        ),
+        wants: |path, _| is(path, if path.contains("node_modules/") { "package.json" } else { "package-lock.json" }),
+        run: Run::Together(javascript::project::npm),
     },
     Analyzer {
         name: "nuget",
@@ -148,8 +144,8 @@ pub(crate) static DECLARED: &[Analyzer] = &[
     },
     Analyzer {
         name: "pnpm",
-        wants: |path, _| is(path, "pnpm-lock.yaml") && !path.contains("node_modules/"),
-        run: Run::Each(|file, found| list(file, found, Kind::Pnpm, "pnpm")),
+        wants: |path, _| is(path, if path.contains("node_modules/") { "package.json" } else { "pnpm-lock.yaml" }),
+        run: Run::Together(javascript::project::pnpm),
     },
     Analyzer {
         name: "poetry",

@@ -165,4 +165,4 @@ fn guess(manifest: &Package, artifact: &str, version: &str) -> Option<Package> {
 
 const MAX_DEPTH: usize = 16;
 const MAX_TEXT_BYTES: usize = 1 << 20;
-const MAX_NESTED_BYTES: usize = 512 << 20;
+const MAX_NESTED_BYTES: usize = 256 << 20;

@@ -1,10 +1,11 @@
-//! `yarn.lock` with the files beside it: `package.json` says what is asked for, `node_modules` which licences.
+//! Lock files with the files beside them: `package.json` says what is asked for, `node_modules` which licences.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::analyzer::Files;
 use crate::found::Found;
 use crate::language::files::sort;
+use crate::language::formats::parse;
 use crate::language::graph::id;
 use crate::language::javascript::bun::reach;
 use crate::language::javascript::package_json;
@@ -33,6 +34,33 @@ pub(crate) fn yarn(files: &Files, found: &mut Found) {
         }
         sort(&mut packages);
         found.application(ApplicationKind::Yarn, path, packages);
+    }
+}
+
+/// `package-lock.json`, with the licences of `node_modules`.
+pub(crate) fn npm(files: &Files, found: &mut Found) {
+    with_licenses(files, found, ("package-lock.json", "npm"), ApplicationKind::Npm);
+}
+
+/// `pnpm-lock.yaml`, with the licences of `node_modules`.
+pub(crate) fn pnpm(files: &Files, found: &mut Found) {
+    with_licenses(files, found, ("pnpm-lock.yaml", "pnpm"), ApplicationKind::Pnpm);
+}
+
+fn with_licenses(files: &Files, found: &mut Found, (lock, format): (&str, &str), kind: ApplicationKind) {
+    let licenses = licenses(files);
+    for (path, bytes) in files.iter().filter(|(path, _)| file_name(path) == lock) {
+        match parse(format, bytes) {
+            Ok(mut packages) => {
+                for package in packages.iter_mut().filter(|package| package.licenses.is_empty()) {
+                    let known = licenses.get(&id(&package.name, &package.version));
+                    package.licenses = known.cloned().unwrap_or_default();
+                }
+                sort(&mut packages);
+                found.application(kind, path, packages);
+            }
+            Err(error) => found.set_aside(path, format, &error),
+        }
     }
 }
 
