@@ -6,14 +6,16 @@ use crate::collect::{Collected, Versioned};
 use crate::escape::escaped;
 use crate::items::ListItem;
 
-/// The text that stands for each list.
+/// The text that stands for each list; `None` for one that is too large.
 #[derive(Debug, Default)]
 pub(crate) struct Lists {
-    contents: HashMap<String, String>,
+    contents: HashMap<String, Option<String>>,
 }
 
 /// A condition grows beyond this many bytes only by an accident or an attack.
 const MAX_CONDITION_BYTES: usize = 32 << 20;
+/// All lists together have at most this many items once lists in them are expanded.
+const MAX_ITEMS: usize = 2_000_000;
 /// Lists within lists, at most.
 const MAX_DEPTH: usize = 32;
 
@@ -21,19 +23,10 @@ impl Lists {
     /// Resolves every list. A list sees the lists that were defined before its last change.
     pub(crate) fn of(collected: &Collected) -> Self {
         let mut contents = HashMap::new();
+        let mut budget = MAX_ITEMS;
         for list in collected.lists.all() {
             let mut items = Vec::new();
-            gather(list, collected, 0, &mut items);
-            let mut content = String::new();
-            for item in items {
-                if content.len() > MAX_CONDITION_BYTES {
-                    break;
-                }
-                if !content.is_empty() {
-                    content.push_str(", ");
-                }
-                content.push_str(&list_item(item));
-            }
+            let content = gather(list, collected, 0, &mut budget, &mut items).then(|| items.join(", "));
             contents.insert(list.item.name.clone(), content);
         }
         Self { contents }
@@ -54,33 +47,51 @@ impl Lists {
             };
             let word = rest.get(..length).unwrap_or_default();
             rest = rest.get(length..).unwrap_or_default();
-            match self.contents.get(word).map(String::as_str) {
-                Some("") => rest = without_comma(&mut out, rest),
-                Some(content) => out.push_str(content),
-                None => out.push_str(word),
-            }
-            if out.len() > MAX_CONDITION_BYTES {
-                return Err(format!(
-                    "condition is larger than {MAX_CONDITION_BYTES} bytes once its lists are expanded"
-                ));
+            let is_substituted = match self.contents.get(word) {
+                Some(Some(content)) if content.is_empty() => {
+                    rest = without_comma(&mut out, rest);
+                    true
+                }
+                Some(Some(content)) => {
+                    out.push_str(content);
+                    true
+                }
+                Some(None) => false,
+                None => {
+                    out.push_str(word);
+                    true
+                }
+            };
+            if !is_substituted || out.len() > MAX_CONDITION_BYTES {
+                return Err("condition is too large once its lists are expanded".to_owned());
             }
         }
         Ok(out)
     }
 }
 
-/// The items of a list, those of lists in it included.
-fn gather<'a>(list: &'a Versioned<ListItem>, collected: &'a Collected, depth: usize, items: &mut Vec<&'a str>) {
-    for item in &list.item.items {
-        if items.len() > MAX_CONDITION_BYTES / 2 {
-            return;
+/// The items of a list, those of lists in it included, while the budget lasts.
+fn gather(
+    list: &Versioned<ListItem>,
+    collected: &Collected,
+    depth: usize,
+    budget: &mut usize,
+    items: &mut Vec<String>,
+) -> bool {
+    list.item.items.iter().all(|item| {
+        if *budget == 0 {
+            return false;
         }
+        *budget -= 1;
         let inner = collected.lists.get(item).filter(|inner| inner.index < list.visibility && depth < MAX_DEPTH);
         match inner {
-            Some(inner) => gather(inner, collected, depth + 1, items),
-            None => items.push(item),
+            Some(inner) => gather(inner, collected, depth + 1, budget, items),
+            None => {
+                items.push(list_item(item));
+                true
+            }
         }
-    }
+    })
 }
 
 fn is_delimiter(c: char) -> bool {

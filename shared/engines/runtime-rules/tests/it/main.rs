@@ -7,7 +7,9 @@
     reason = "tests fail by panicking"
 )]
 
+mod alerts;
 mod compiled;
 mod corpus;
 mod engine;
+mod hostile;
 mod laws;
