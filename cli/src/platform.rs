@@ -120,8 +120,8 @@ impl Platform {
             }),
             "secret-broker" => {
                 json!({
-                "manifests": path("secrets"), "targets": path("secrets-out"), "pods": path("manifests"), "state": path("state/secret-broker"),
-            })
+                    "manifests": path("secrets"), "targets": path("secrets-out"), "pods": path("manifests"), "state": path("state/secret-broker"),
+                })
             }
             "runtime-sensor" => match recording {
                 Some(recording) => json!({ "source": "replay", "replay_file": recording, "containers_only": true }),
