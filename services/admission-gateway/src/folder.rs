@@ -8,6 +8,9 @@ use std::time::SystemTime;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Listing(BTreeMap<PathBuf, (u64, Option<SystemTime>)>);
 
+/// A file by name, and why it cannot be read.
+pub(crate) type Unreadable = (String, std::io::Error);
+
 /// Lists `*.yaml`, `*.yml` and `*.json` below `folder`, at most eight levels deep.
 pub(crate) fn list(folder: &Path) -> std::io::Result<Listing> {
     let mut files = BTreeMap::new();
@@ -17,7 +20,7 @@ pub(crate) fn list(folder: &Path) -> std::io::Result<Listing> {
 
 impl Listing {
     /// Names and texts; a file that cannot be read is named in the second list.
-    pub(crate) fn read(&self) -> (Vec<(String, String)>, Vec<(String, std::io::Error)>) {
+    pub(crate) fn read(&self) -> (Vec<(String, String)>, Vec<Unreadable>) {
         let mut texts = Vec::new();
         let mut unreadable = Vec::new();
         for path in self.0.keys() {
