@@ -2,8 +2,8 @@
 
 use schemas::wire::{self, WireError};
 use schemas::{AnyEvent, Event};
-use serde::Serialize;
-use serde::de::{DeserializeOwned, DeserializeSeed};
+use serde::de::{DeserializeOwned, DeserializeSeed, IgnoredAny};
+use serde::{Deserialize as _, Serialize};
 
 /// Encodes a value as a named map. Positional arrays never leave this process: they cannot grow.
 ///
@@ -23,14 +23,26 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, WireError> {
     rmp_serde::from_slice(bytes).map_err(|error| WireError::NotAnEvent { what: error.to_string() })
 }
 
-/// Reads from a message only what `seed` asks for, under the same limits as [`decode`].
+/// Reads from a message only what `seed` asks for, under the same limits as [`decode`]. It walks the bytes once: the decoder keeps the
+/// limits itself, and only a message that breaks one is checked again, for the name of what is wrong.
 ///
 /// # Errors
 /// A [`WireError`] that names what is wrong.
 pub fn decode_seed<'de, S: DeserializeSeed<'de>>(bytes: &'de [u8], seed: S) -> Result<S::Value, WireError> {
-    wire::check(bytes)?;
+    if bytes.len() > wire::MAX_BYTES {
+        return Err(WireError::TooLarge { bytes: bytes.len() });
+    }
     let mut decoder = rmp_serde::Deserializer::from_read_ref(bytes);
-    seed.deserialize(&mut decoder).map_err(|error| WireError::NotAnEvent { what: error.to_string() })
+    decoder.set_max_depth(wire::MAX_DEPTH);
+    let named = |otherwise: WireError| wire::check(bytes).err().unwrap_or(otherwise);
+    // After an error the decoder is not touched again: its count of levels would be wrong.
+    let value =
+        seed.deserialize(&mut decoder).map_err(|error| named(WireError::NotAnEvent { what: error.to_string() }))?;
+    // Nothing may follow: reading on must fail for want of a first byte.
+    match IgnoredAny::deserialize(&mut decoder) {
+        Err(rmp_serde::decode::Error::InvalidMarkerRead(_)) => Ok(value),
+        Ok(_) | Err(_) => Err(named(WireError::Truncated)),
+    }
 }
 
 /// Decodes an event of any type, known or not.
@@ -39,4 +51,26 @@ pub fn decode_seed<'de, S: DeserializeSeed<'de>>(bytes: &'de [u8], seed: S) -> R
 /// A [`WireError`] that names what is wrong.
 pub fn decode_any(bytes: &[u8]) -> Result<AnyEvent, WireError> {
     decode::<Event<serde_json::Value>>(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::marker::PhantomData;
+
+    use super::*;
+
+    #[test]
+    fn a_seed_reads_under_the_same_limits() {
+        let seed = || PhantomData::<IgnoredAny>;
+        let whole = encode(&serde_json::json!({ "a": [1, { "b": "c" }] })).unwrap();
+        assert!(decode_seed(&whole, seed()).is_ok());
+        let trailing = [whole.as_slice(), &[1]].concat();
+        assert_eq!(decode_seed(&trailing, seed()).unwrap_err().reason(), "trailing-bytes");
+        let cut_trailing = [whole.as_slice(), &[0xd9]].concat();
+        assert_eq!(decode_seed(&cut_trailing, seed()).unwrap_err().reason(), "trailing-bytes");
+        assert_eq!(decode_seed(&whole[..whole.len() - 1], seed()).unwrap_err().reason(), "truncated");
+        assert_eq!(decode_seed(&[0x91; 4_000], seed()).unwrap_err().reason(), "too-deep");
+        assert_eq!(decode_seed(&vec![0; wire::MAX_BYTES + 1], seed()).unwrap_err().reason(), "too-large");
+        assert_eq!(decode_seed(&[0xc1], seed()).unwrap_err().reason(), "reserved-byte");
+    }
 }
