@@ -100,6 +100,8 @@ where
         metrics: context.metrics.clone(),
         faults: context.faults.clone(),
     };
+    // Until the service has named its parts, an empty list of them must not read as ready.
+    let starting = context.readiness.part("start");
     let admin_shutdown = CancellationToken::new();
     admin::serve(&settings.admin, shown, admin_shutdown.clone()).await?;
     let (terminate, interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
@@ -111,6 +113,9 @@ where
             Ok(())
         }
     };
+    if started.is_ok() {
+        starting.ready();
+    }
     let ended = match started {
         Err(error) => Err(error),
         Ok(()) if context.shutdown.is_cancelled() => Ok(()),

@@ -1,0 +1,147 @@
+//! The sensor on a real kernel, with a real container; and the recording that stands for them.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use testkit::parts::{self, Process, Tool, wait_until};
+use testkit::require;
+
+const POD: &str = "0b1f9c6e-2d8f-4a5e-9d27-0c7a3c1f2b3a";
+
+fn sensor() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_runtime-sensor"))
+}
+
+fn alerts(text: &str) -> Vec<Value> {
+    text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).filter(|alert| alert["rule"].is_string()).collect()
+}
+
+/// A sensor that prints alerts to a file; `None`, loudly, where the kernel may not be watched.
+fn watch(folder: &Path, rules: &str) -> Option<Process> {
+    fs::write(folder.join("rules.yaml"), rules).unwrap();
+    let mut command = sensor();
+    command.args(["run", "--seconds", "60", "--rules"]).arg(folder.join("rules.yaml"));
+    let mut process = Process::start("runtime-sensor", &mut command, &folder.join("out")).unwrap();
+    // The marker is opened until the first alert shows that events flow.
+    let marker = folder.join("marker-ready");
+    fs::write(&marker, "").unwrap();
+    let flows = wait_until(Duration::from_secs(20), || {
+        if process.ended().is_some() {
+            return Some(false);
+        }
+        fs::read(&marker).unwrap();
+        let _ = Command::new("/bin/cat").arg(&marker).output();
+        fs::read_to_string(folder.join("out")).ok().filter(|text| text.contains("marker-ready")).map(|_| true)
+    });
+    if flows == Some(true) {
+        return Some(process);
+    }
+    require::skip("ebpf", &process.last_lines(3));
+    None
+}
+
+fn rule(name: &str, condition: &str, output: &str) -> String {
+    format!("- rule: {name}\n  desc: d\n  condition: {condition}\n  output: '{output}'\n  priority: WARNING\n")
+}
+
+#[test]
+fn each_call_is_seen_once_with_its_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let rules = rule("opened", "evt.type in (open, openat) and fd.name contains marker-", "%fd.name %proc.name %proc.pid %proc.pname")
+        + &rule("removed", "evt.type in (unlink, unlinkat) and fs.path.name contains marker-", "%fs.path.name %proc.cmdline")
+        + &rule("ran", "evt.type = execve and proc.args contains marker-", "%proc.cmdline %proc.exepath");
+    let Some(_sensor) = watch(folder.path(), &rules) else { return };
+    let file = folder.path().join("marker-one");
+    fs::write(&file, "x").unwrap();
+    let output = Command::new("/bin/sh").arg("-c").arg(format!("cat {0}; rm {0}", file.display())).output().unwrap();
+    assert!(output.status.success());
+    let neighbour = folder.path().join("innocent");
+    fs::write(&neighbour, "x").unwrap();
+    let removed = wait_until(Duration::from_secs(10), || {
+        let text = fs::read_to_string(folder.path().join("out")).ok()?;
+        alerts(&text).iter().any(|alert| alert["rule"] == "removed").then_some(text)
+    });
+    let text = removed.expect("the removal is seen");
+    let about = |rule: &str| -> Vec<Value> {
+        alerts(&text).into_iter().filter(|alert| alert["rule"] == rule && alert["output"].as_str().unwrap().contains("marker-one")).collect()
+    };
+    let opened: Vec<Value> = about("opened").into_iter().filter(|alert| alert["output_fields"]["proc.name"] == "cat").collect();
+    assert_eq!(opened.len(), 1, "{opened:?}");
+    assert_eq!(opened[0]["output_fields"]["proc.pname"], "sh");
+    assert_eq!(opened[0]["output_fields"]["fd.name"], json!(file.display().to_string()));
+    assert_eq!(about("removed").len(), 1);
+    assert!(about("ran").iter().any(|alert| alert["output"].as_str().unwrap().contains("/cat")), "{text}");
+    assert!(!text.contains("innocent"));
+}
+
+#[test]
+fn a_container_is_known_by_its_cgroup_and_its_set_up_is_silent() {
+    let folder = tempfile::tempdir().unwrap();
+    let rules = rule("ready", "evt.type in (open, openat) and fd.name contains marker-ready", "%fd.name")
+        + &rule("mounted", "container.id != host and evt.type = mount", "%proc.name")
+        + &rule("shadow", "container.id != host and evt.type in (open, openat) and fd.name = /etc/shadow", "%proc.name %proc.pname %proc.vpid %container.full_id %k8s.pod.uid");
+    let (Ok(runc), Ok(busybox)) = (parts::find(Tool::Runc), parts::find(Tool::Busybox)) else {
+        require::skip("runc", "runc or busybox is not installed");
+        return;
+    };
+    let Some(_sensor) = watch(folder.path(), &rules) else { return };
+    let id = format!("{:032x}{:032x}", std::process::id(), 7);
+    let run = container(folder.path(), &runc, &busybox, &id);
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    let text = wait_until(Duration::from_secs(10), || fs::read_to_string(folder.path().join("out")).ok().filter(|text| text.contains("shadow")));
+    let text = text.expect("the file is seen");
+    let seen: Vec<Value> = alerts(&text).into_iter().filter(|alert| alert["rule"] == "shadow").collect();
+    assert_eq!(seen.len(), 1, "{text}");
+    let fields = &seen[0]["output_fields"];
+    assert_eq!((&fields["proc.name"], &fields["proc.pname"]), (&json!("cat"), &json!("sh")));
+    assert_eq!((&fields["container.full_id"], &fields["k8s.pod.uid"]), (&json!(id), &json!(POD)));
+    assert!(!text.contains("mounted"), "the runtime's set-up of the container is no event of the container: {text}");
+}
+
+fn container(folder: &Path, runc: &Path, busybox: &Path, id: &str) -> Output {
+    let root = folder.join("rootfs");
+    for name in ["bin", "etc", "proc"] {
+        fs::create_dir_all(root.join(name)).unwrap();
+    }
+    fs::copy(busybox, root.join("bin/busybox")).unwrap();
+    for applet in ["sh", "cat"] {
+        std::os::unix::fs::symlink("busybox", root.join("bin").join(applet)).unwrap();
+    }
+    fs::write(root.join("etc/shadow"), "").unwrap();
+    let config = json!({
+        "ociVersion": "1.0.2",
+        "process": { "user": { "uid": 0, "gid": 0 }, "cwd": "/", "env": ["PATH=/bin"], "args": ["/bin/sh", "-c", "cat /etc/shadow; true"] },
+        "root": { "path": "rootfs" },
+        "mounts": [{ "destination": "/proc", "type": "proc", "source": "proc" }],
+        "linux": { "cgroupsPath": format!("/kubepods/burstable/pod{POD}/{id}"), "namespaces": [{ "type": "pid" }, { "type": "mount" }] },
+    });
+    fs::write(folder.join("config.json"), config.to_string()).unwrap();
+    Command::new(runc).arg("--root").arg(folder.join("runc")).args(["run", "--bundle"]).arg(folder).arg(id).output().unwrap()
+}
+
+#[test]
+fn a_recording_is_played_through_the_same_path() {
+    let recording = testkit::corpus::workspace_root().join("cli/assets/demo.recording");
+    let output = sensor().args(["run", "--replay"]).arg(&recording).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let alerts = alerts(&String::from_utf8_lossy(&output.stdout));
+    let rules: Vec<&str> = alerts.iter().map(|alert| alert["rule"].as_str().unwrap()).collect();
+    assert_eq!(rules, ["Shell spawned in container", "Sensitive file opened in container", "Outbound connection by shell tool in container"]);
+}
+
+#[test]
+fn broken_input_is_refused_in_one_line() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("bad.yaml"), rule("r", "proc.nonsense = 1", "x")).unwrap();
+    fs::write(folder.path().join("bad.recording"), "nonsense").unwrap();
+    for (arguments, wanted) in [(["--rules", "bad.yaml"], "nonexistent field proc.nonsense"), (["--replay", "bad.recording"], "is no recording")] {
+        let output = sensor().current_dir(folder.path()).arg("run").args(arguments).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains(wanted), "{said}");
+    }
+}
