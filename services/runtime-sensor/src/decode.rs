@@ -5,7 +5,7 @@ pub(crate) const VERSION: u16 = 1;
 
 /// Bytes of the header.
 #[cfg(test)]
-pub(crate) const HEADER: usize = 184;
+pub(crate) const HEADER: usize = 168;
 
 /// What an event is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
