@@ -86,7 +86,7 @@ pub(crate) enum Command {
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Connection {
     /// Folder of a platform that `biotope up` started.
-    #[arg(long, value_name = "FOLDER", env = "BIOTOPE_FOLDER", default_value = "biotope-state")]
+    #[arg(long, global = true, value_name = "FOLDER", env = "BIOTOPE_FOLDER", default_value = "biotope-state")]
     pub(crate) folder: PathBuf,
 }
 

@@ -223,8 +223,17 @@ impl Story {
         })
         .await??;
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        remove_pod_cgroups(&self.planted.pod_uid);
         anyhow::ensure!(output.status.success(), "the container failed: {said}");
         Ok(())
+    }
+}
+
+/// runc removes the container's cgroups, the pod's above them are ours.
+fn remove_pod_cgroups(pod_uid: &str) {
+    for hierarchy in fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten() {
+        // Not every hierarchy has it.
+        let _ = fs::remove_dir(hierarchy.path().join(format!("kubepods/burstable/pod{pod_uid}")));
     }
 }
 

@@ -1,1 +1,1 @@
-//! Not built yet.
+//! The rules of the tree; the tests in `tests/it` check them.

@@ -1,0 +1,203 @@
+//! The invariants of ARCHITECTURE.md, checked from `cargo metadata` and the sources.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking"
+)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+use testkit::corpus::workspace_root;
+
+/// Every crate of the workspace with its folder and the names of its normal dependencies.
+fn crates() -> BTreeMap<String, (String, BTreeSet<String>)> {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--no-deps"])
+        .current_dir(workspace_root())
+        .output()
+        .unwrap();
+    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let root = metadata["workspace_root"].as_str().unwrap().to_owned() + "/";
+    let one = |package: &Value| {
+        let folder = package["manifest_path"]
+            .as_str()
+            .unwrap()
+            .strip_prefix(&root)
+            .unwrap()
+            .trim_end_matches("/Cargo.toml")
+            .to_owned();
+        let normal =
+            package["dependencies"].as_array().unwrap().iter().filter(|dependency| dependency["kind"].is_null());
+        (
+            package["name"].as_str().unwrap().to_owned(),
+            (folder, normal.map(|dependency| dependency["name"].as_str().unwrap().to_owned()).collect()),
+        )
+    };
+    metadata["packages"].as_array().unwrap().iter().map(one).collect()
+}
+
+/// How far down a crate stands; it may depend on what stands lower.
+fn level(folder: &str) -> u32 {
+    match folder {
+        "shared/model" => 0,
+        // Quantities, durations and patterns of Kubernetes live with the first language; the second uses them.
+        "shared/languages/jmespath" => 1,
+        folder if folder.starts_with("shared/languages/") => 2,
+        "schemas" => 3,
+        folder if folder.starts_with("shared/engines/") => 3,
+        "shared/bus" | "shared/kubernetes" | "shared/parts" => 4,
+        "shared/service" | "shared/testkit" => 5,
+        folder if folder.starts_with("services/") => 6,
+        _ => 7,
+    }
+}
+
+#[test]
+fn dependencies_point_down() {
+    let crates = crates();
+    for (name, (folder, dependencies)) in &crates {
+        for dependency in dependencies.iter().filter_map(|dependency| crates.get(dependency)) {
+            assert!(level(&dependency.0) < level(folder), "{name} ({folder}) must not depend on {}", dependency.0);
+            assert!(dependency.0 != "shared/testkit", "{name} depends on testkit: make it a dev-dependency");
+        }
+    }
+}
+
+#[test]
+fn each_dependency_has_one_door() {
+    let doors = [
+        ("async-nats", "bus"),
+        ("rmp-serde", "bus"),
+        ("vaultrs", "secret-broker"),
+        ("oci-client", "registry-scanner"),
+        ("aya", "runtime-sensor"),
+        ("opentelemetry-otlp", "service"),
+        ("redb", "correlator"),
+    ];
+    for (name, (_, dependencies)) in crates() {
+        for (dependency, door) in doors {
+            assert!(
+                name == door || !dependencies.contains(dependency),
+                "{name} depends on {dependency}: only {door} may"
+            );
+        }
+    }
+}
+
+#[test]
+fn engines_are_pure() {
+    let impure = [
+        "tokio",
+        "futures",
+        "reqwest",
+        "axum",
+        "async-nats",
+        "kube",
+        "tempfile",
+        "uuid",
+        "libc",
+        "rustix",
+        "bus",
+        "service",
+    ];
+    for (name, (folder, dependencies)) in crates().into_iter().filter(|(_, (folder, _))| level(folder) <= 3) {
+        // The newtype of event ids wraps a UUID that was made elsewhere.
+        let found = impure.iter().find(|crate_name| {
+            dependencies.contains(**crate_name) && !(folder == "shared/model" && **crate_name == "uuid")
+        });
+        assert!(found.is_none(), "{name} ({folder}) depends on {found:?}: gather facts outside and pass them in");
+    }
+}
+
+#[test]
+fn every_crate_is_named_in_the_architecture() {
+    let text = std::fs::read_to_string(workspace_root().join("ARCHITECTURE.md")).unwrap();
+    for (name, (folder, _)) in crates() {
+        assert!(
+            text.contains(&folder) || text.contains(&format!("`{name}`")),
+            "{folder} is not named in ARCHITECTURE.md"
+        );
+    }
+}
+
+#[test]
+fn banned_crates_stay_out() {
+    let lock = std::fs::read_to_string(workspace_root().join("Cargo.lock")).unwrap();
+    for banned in ["openssl-sys", "native-tls", "aws-lc-sys", "serde_yaml"] {
+        assert!(
+            !lock.contains(&format!("name = \"{banned}\"\n")),
+            "{banned} is in Cargo.lock: TLS is rustls with ring, YAML is serde-saphyr"
+        );
+    }
+}
+
+#[test]
+fn files_are_short_and_unsafe_is_nowhere() {
+    let mut long = Vec::new();
+    for path in sources() {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let name = path.strip_prefix(workspace_root()).unwrap().display().to_string();
+        // Tests are as long as they need to be.
+        let is_test = name.contains("/tests") || name.contains("/benches/") || name.ends_with("tests.rs");
+        let code = text.split("\n#[cfg(test)]\nmod tests").next().unwrap_or_default();
+        if !is_test && code.lines().count() > 300 {
+            long.push((code.lines().count(), name.clone()));
+        }
+        let lifts = text.lines().any(|line| {
+            line.trim_start().starts_with("#") && line.contains("unsafe_code") && !name.contains("tests/tidy")
+        });
+        assert!(!lifts, "{name} lifts the ban on unsafe code: no crate needs it");
+    }
+    long.sort_unstable();
+    for (lines, name) in &long {
+        println!("{lines:>5} {name}");
+    }
+    let over: Vec<_> = long.iter().filter(|(lines, _)| *lines > 600).collect();
+    assert!(over.is_empty(), "over 600 lines: {over:?}; design rooms, do not just cut");
+}
+
+#[test]
+fn text_names_no_machine_and_logs_no_secret() {
+    for path in sources() {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let name = path.strip_prefix(workspace_root()).unwrap().display().to_string();
+        if name.contains("tests/tidy") {
+            continue;
+        }
+        for (number, line) in text.lines().enumerate() {
+            assert!(
+                !line.contains("/farm/") && !line.contains("\"/work/"),
+                "{name}:{} names a path of one machine",
+                number + 1
+            );
+            let is_log =
+                ["trace!(", "debug!(", "info!(", "warn!(", "error!(", "println!("].iter().any(|log| line.contains(log));
+            assert!(!(is_log && line.contains("expose")), "{name}:{} may log a secret", number + 1);
+        }
+    }
+}
+
+fn sources() -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for folder in ["cli", "loadtest", "schemas", "services", "shared", "tests"] {
+        walk(&workspace_root().join(folder), &mut found);
+    }
+    assert!(found.len() > 100, "the sources are found");
+    found
+}
+
+fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            walk(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
