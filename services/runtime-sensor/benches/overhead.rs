@@ -1,6 +1,11 @@
 //! What the sensor costs those whom it watches: batches of open+close with and without it, in turn, in one run; and what it costs
 //! itself for each event. Run as root: `cargo bench -p runtime-sensor`.
-#![allow(clippy::print_stdout, clippy::expect_used, clippy::unwrap_used, reason = "a measurement prints, and stops where it cannot go on")]
+#![allow(
+    clippy::print_stdout,
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a measurement prints, and stops where it cannot go on"
+)]
 
 use std::fs::{self, File};
 use std::process::{Child, Command, Stdio};
@@ -33,7 +38,10 @@ fn main() {
     }
     let (base, loaded) = (p10(&mut without), p10(&mut with));
     cpu.sort_by(f64::total_cmp);
-    println!("open+close without the sensor: {base:.0} ns, with: {loaded:.0} ns (p10 of batches), ratio {:.2}", loaded / base);
+    println!(
+        "open+close without the sensor: {base:.0} ns, with: {loaded:.0} ns (p10 of batches), ratio {:.2}",
+        loaded / base
+    );
     println!("sensor's processor time: {:.2} us for each event (median of {ROUNDS} rounds)", cpu[ROUNDS / 2]);
     let _ = fs::remove_dir_all(&folder);
 }

@@ -1,5 +1,11 @@
 //! The gateway over HTTPS, against a real bus.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking"
+)]
 
 use std::fs;
 use std::path::Path;
@@ -106,7 +112,11 @@ async fn judges_by_the_folder_and_sets_broken_policies_aside() {
     assert!(refused["response"]["status"]["message"].as_str().unwrap().contains("set the label team"), "{refused}");
     until(&gateway, json!({ "team": "a" }), true).await;
     // A file that is broken on its seventh line is set aside; the other policy stays in force.
-    write(nats.folder(), "broken.yaml", "apiVersion: kyverno.io/v1\nkind: ClusterPolicy\nmetadata:\n  name: x\nspec:\n  rules:\n  - name: [\n");
+    write(
+        nats.folder(),
+        "broken.yaml",
+        "apiVersion: kyverno.io/v1\nkind: ClusterPolicy\nmetadata:\n  name: x\nspec:\n  rules:\n  - name: [\n",
+    );
     let said = async {
         loop {
             let faults = gateway.faults().await;
@@ -116,7 +126,8 @@ async fn judges_by_the_folder_and_sets_broken_policies_aside() {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
-    let faults: Value = serde_json::from_str(&tokio::time::timeout(Duration::from_secs(20), said).await.unwrap()).unwrap();
+    let faults: Value =
+        serde_json::from_str(&tokio::time::timeout(Duration::from_secs(20), said).await.unwrap()).unwrap();
     assert!((7..=8).contains(&faults[0]["line"].as_u64().unwrap()), "{faults}");
     until(&gateway, json!({}), false).await;
 }
@@ -127,10 +138,15 @@ async fn writes_the_admission_id_and_refuses_what_is_no_review() {
     let gateway = start(&nats);
     let answer = gateway.review("mutate", pod(json!({}))).await;
     let patch = answer["response"]["patch"].as_str().unwrap();
-    let patch = String::from_utf8(base64::Engine::decode(&base64::engine::general_purpose::STANDARD, patch).unwrap()).unwrap();
-    assert!(patch.contains("biotope.dev/admission-id") && patch.contains("705ab4f5-6393-11e8-b7cc-42010a800002"), "{patch}");
+    let patch =
+        String::from_utf8(base64::Engine::decode(&base64::engine::general_purpose::STANDARD, patch).unwrap()).unwrap();
+    assert!(
+        patch.contains("biotope.dev/admission-id") && patch.contains("705ab4f5-6393-11e8-b7cc-42010a800002"),
+        "{patch}"
+    );
     for body in ["", "[]", "{\"kind\":\"AdmissionReview\"}", &"x".repeat(8 * 1024 * 1024)] {
-        let sent = gateway.client.post(format!("https://{}/validate", gateway.address)).body(body.to_owned()).send().await;
+        let sent =
+            gateway.client.post(format!("https://{}/validate", gateway.address)).body(body.to_owned()).send().await;
         assert!(sent.is_ok_and(|answer| answer.status().is_client_error()), "{}", &body[..body.len().min(40)]);
     }
 }

@@ -1,5 +1,11 @@
 //! The sensor on a real kernel, with a real container; and the recording that stands for them.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking"
+)]
 
 use std::fs;
 use std::path::Path;
@@ -17,7 +23,10 @@ fn sensor() -> Command {
 }
 
 fn alerts(text: &str) -> Vec<Value> {
-    text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).filter(|alert| alert["rule"].is_string()).collect()
+    text.lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(|alert| alert["rule"].is_string())
+        .collect()
 }
 
 /// A sensor that prints alerts to a file; `None`, loudly, where the kernel may not be watched.
@@ -51,9 +60,15 @@ fn rule(name: &str, condition: &str, output: &str) -> String {
 #[test]
 fn each_call_is_seen_once_with_its_process() {
     let folder = tempfile::tempdir().unwrap();
-    let rules = rule("opened", "evt.type in (open, openat) and fd.name contains marker-", "%fd.name %proc.name %proc.pid %proc.pname")
-        + &rule("removed", "evt.type in (unlink, unlinkat) and fs.path.name contains marker-", "%fs.path.name %proc.cmdline")
-        + &rule("ran", "evt.type = execve and proc.args contains marker-", "%proc.cmdline %proc.exepath");
+    let rules = rule(
+        "opened",
+        "evt.type in (open, openat) and fd.name contains marker-",
+        "%fd.name %proc.name %proc.pid %proc.pname",
+    ) + &rule(
+        "removed",
+        "evt.type in (unlink, unlinkat) and fs.path.name contains marker-",
+        "%fs.path.name %proc.cmdline",
+    ) + &rule("ran", "evt.type = execve and proc.args contains marker-", "%proc.cmdline %proc.exepath");
     let Some(_sensor) = watch(folder.path(), &rules) else { return };
     let file = folder.path().join("marker-one");
     fs::write(&file, "x").unwrap();
@@ -67,9 +82,13 @@ fn each_call_is_seen_once_with_its_process() {
     });
     let text = removed.expect("the removal is seen");
     let about = |rule: &str| -> Vec<Value> {
-        alerts(&text).into_iter().filter(|alert| alert["rule"] == rule && alert["output"].as_str().unwrap().contains("marker-one")).collect()
+        alerts(&text)
+            .into_iter()
+            .filter(|alert| alert["rule"] == rule && alert["output"].as_str().unwrap().contains("marker-one"))
+            .collect()
     };
-    let opened: Vec<Value> = about("opened").into_iter().filter(|alert| alert["output_fields"]["proc.name"] == "cat").collect();
+    let opened: Vec<Value> =
+        about("opened").into_iter().filter(|alert| alert["output_fields"]["proc.name"] == "cat").collect();
     assert_eq!(opened.len(), 1, "{opened:?}");
     assert_eq!(opened[0]["output_fields"]["proc.pname"], "sh");
     assert_eq!(opened[0]["output_fields"]["fd.name"], json!(file.display().to_string()));
@@ -83,7 +102,11 @@ fn a_container_is_known_by_its_cgroup_and_its_set_up_is_silent() {
     let folder = tempfile::tempdir().unwrap();
     let rules = rule("ready", "evt.type in (open, openat) and fd.name contains marker-ready", "%fd.name")
         + &rule("mounted", "container.id != host and evt.type = mount", "%proc.name")
-        + &rule("shadow", "container.id != host and evt.type in (open, openat) and fd.name = /etc/shadow", "%proc.name %proc.pname %proc.vpid %container.full_id %k8s.pod.uid");
+        + &rule(
+            "shadow",
+            "container.id != host and evt.type in (open, openat) and fd.name = /etc/shadow",
+            "%proc.name %proc.pname %proc.vpid %container.full_id %k8s.pod.uid",
+        );
     let (Ok(runc), Ok(busybox)) = (parts::find(Tool::Runc), parts::find(Tool::Busybox)) else {
         require::skip("runc", "runc or busybox is not installed");
         return;
@@ -92,7 +115,9 @@ fn a_container_is_known_by_its_cgroup_and_its_set_up_is_silent() {
     let id = format!("{:032x}{:032x}", std::process::id(), 7);
     let run = container(folder.path(), &runc, &busybox, &id);
     assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
-    let text = wait_until(Duration::from_secs(10), || fs::read_to_string(folder.path().join("out")).ok().filter(|text| text.contains("shadow")));
+    let text = wait_until(Duration::from_secs(10), || {
+        fs::read_to_string(folder.path().join("out")).ok().filter(|text| text.contains("shadow"))
+    });
     let text = text.expect("the file is seen");
     let seen: Vec<Value> = alerts(&text).into_iter().filter(|alert| alert["rule"] == "shadow").collect();
     assert_eq!(seen.len(), 1, "{text}");
@@ -120,7 +145,14 @@ fn container(folder: &Path, runc: &Path, busybox: &Path, id: &str) -> Output {
         "linux": { "cgroupsPath": format!("/kubepods/burstable/pod{POD}/{id}"), "namespaces": [{ "type": "pid" }, { "type": "mount" }] },
     });
     fs::write(folder.join("config.json"), config.to_string()).unwrap();
-    Command::new(runc).arg("--root").arg(folder.join("runc")).args(["run", "--bundle"]).arg(folder).arg(id).output().unwrap()
+    Command::new(runc)
+        .arg("--root")
+        .arg(folder.join("runc"))
+        .args(["run", "--bundle"])
+        .arg(folder)
+        .arg(id)
+        .output()
+        .unwrap()
 }
 
 #[test]
@@ -130,7 +162,14 @@ fn a_recording_is_played_through_the_same_path() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let alerts = alerts(&String::from_utf8_lossy(&output.stdout));
     let rules: Vec<&str> = alerts.iter().map(|alert| alert["rule"].as_str().unwrap()).collect();
-    assert_eq!(rules, ["Shell spawned in container", "Sensitive file opened in container", "Outbound connection by shell tool in container"]);
+    assert_eq!(
+        rules,
+        [
+            "Shell spawned in container",
+            "Sensitive file opened in container",
+            "Outbound connection by shell tool in container"
+        ]
+    );
 }
 
 #[test]
@@ -138,7 +177,10 @@ fn broken_input_is_refused_in_one_line() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("bad.yaml"), rule("r", "proc.nonsense = 1", "x")).unwrap();
     fs::write(folder.path().join("bad.recording"), "nonsense").unwrap();
-    for (arguments, wanted) in [(["--rules", "bad.yaml"], "nonexistent field proc.nonsense"), (["--replay", "bad.recording"], "is no recording")] {
+    for (arguments, wanted) in [
+        (["--rules", "bad.yaml"], "nonexistent field proc.nonsense"),
+        (["--replay", "bad.recording"], "is no recording"),
+    ] {
         let output = sensor().current_dir(folder.path()).arg("run").args(arguments).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(1), "{said}");
