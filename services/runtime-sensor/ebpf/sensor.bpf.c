@@ -2,54 +2,26 @@
 /*
  * One program for all syscalls (at their exit), and one each for exec, fork and exit of processes.
  *
- *   sys_exit --interest[nr]--> header + the arguments that the flags name --> ring
+ *   sys_exit --interest[nr]--> header + the arguments, files and sockets that the flags name --> ring
  *
- * Nothing wakes the reader: it polls. What the ring cannot take is counted for each kind of event, so that seen + dropped = made.
+ * Nothing wakes the reader: it polls. What the ring cannot take is counted by class, so that seen + dropped = made.
  */
 #include "kernel.h"
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_tracing.h>
+#include "event.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-#define VERSION 1
 #define MAX_SYSCALLS 512
-#define MAX_PATH 4096
-#define MAX_ARGS 4096
-#define SCRATCH (16 * 1024)
-#define MASK 4095
+#define AT_FDCWD -100
+#define X32 0x40000000
+#define TS_COMPAT 2
 
-/* What to read for a syscall: one byte for each kind, the value is the argument number + 1. */
-#define PATH0(flags) ((flags) & 0xff)
-#define PATH1(flags) (((flags) >> 8) & 0xff)
-#define SOCKADDR(flags) (((flags) >> 16) & 0xff)
-#define WANTED (1ULL << 32)
-#define SUCCESS_ONLY (1ULL << 33)
-
-enum kind { KIND_SYSCALL = 0, KIND_EXEC = 1, KIND_FORK = 2, KIND_EXIT = 3, KINDS = 4 };
-enum part { PART_PATH0 = 1, PART_PATH1 = 2, PART_SOCKADDR = 3, PART_ARGV = 4, PART_ENVP = 5 };
-enum { FLAG_TRUNCATED = 1, FLAG_FAULT = 2 };
-
-struct header {
-	u16 version;
-	u16 kind;
-	u32 length;
-	u64 time_ns; /* since boot, suspended time included */
-	u32 nr;
-	u32 flags;
-	u32 tgid, tid, ppid;
-	u32 uid, euid, gid;
-	u32 vpid;
-	u32 mnt_ns, pid_ns;
-	u32 reserved;
-	u64 cgroup;
-	u64 start_ns;
-	u64 cap_effective, cap_permitted;
-	s64 ret;
-	u64 args[6];
-	char comm[16];
-};
+/* True where tasks can be read without calls (kernel 5.11). */
+const volatile bool reads_directly = false;
+const volatile u32 own_tgid = 0;
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -63,141 +35,208 @@ struct {
 	__type(value, u64);
 } interest SEC(".maps");
 
-/* sent and dropped for each kind. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, KINDS * 2);
+	__uint(max_entries, CLASSES);
 	__type(key, u32);
-	__type(value, u64);
+	__type(value, struct counted);
 } counters SEC(".maps");
 
-struct scratch {
-	u8 bytes[SCRATCH];
-};
+/* Calls by the 32-bit tables, whose numbers mean other things: counted, not read. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, u64);
+} foreign SEC(".maps");
 
 /* One for each program: programs may interrupt each other on a processor. */
+struct scratch;
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, KINDS);
-	__type(key, u32);
-	__type(value, struct scratch);
+	__uint(key_size, sizeof(u32));
+	__uint(value_size, 32 * 1024);
 } scratches SEC(".maps");
 
-const volatile u32 own_tgid = 0;
-
-static __always_inline void count(u32 kind, bool dropped)
-{
-	u32 key = kind * 2 + (dropped ? 1 : 0);
-	u64 *counter = bpf_map_lookup_elem(&counters, &key);
-	if (counter)
-		*counter += 1;
-}
-
-static __always_inline struct scratch *scratch(u32 kind)
+static __always_inline struct scratch *scratch_of(u32 kind)
 {
 	return bpf_map_lookup_elem(&scratches, &kind);
 }
 
-static __always_inline u32 number_in_namespace(struct task_struct *task)
-{
-	struct pid *pid = BPF_CORE_READ(task, group_leader, thread_pid);
-	u32 level = BPF_CORE_READ(pid, level);
-	struct upid last = {};
-	/* numbers[] is as long as the namespaces are deep. */
-	bpf_core_read(&last, sizeof(last), &pid->numbers[level]);
-	return last.nr;
-}
+#include "read.h"
 
-static __always_inline void fill(struct header *header, u32 kind, struct task_struct *task)
-{
-	__builtin_memset(header, 0, sizeof(*header));
-	header->version = VERSION;
-	header->kind = kind;
-	header->length = sizeof(*header);
-	header->time_ns = bpf_ktime_get_boot_ns();
-	header->tgid = BPF_CORE_READ(task, tgid);
-	header->tid = BPF_CORE_READ(task, pid);
-	header->ppid = BPF_CORE_READ(task, real_parent, tgid);
-	header->vpid = number_in_namespace(task);
-	header->uid = BPF_CORE_READ(task, cred, uid.val);
-	header->euid = BPF_CORE_READ(task, cred, euid.val);
-	header->gid = BPF_CORE_READ(task, cred, gid.val);
-	header->cap_effective = BPF_CORE_READ(task, cred, cap_effective.val);
-	header->cap_permitted = BPF_CORE_READ(task, cred, cap_permitted.val);
-	header->mnt_ns = BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum);
-	header->pid_ns = BPF_CORE_READ(task, nsproxy, pid_ns_for_children, ns.inum);
-	header->start_ns = BPF_CORE_READ(task, group_leader, start_boottime);
-	header->cgroup = bpf_get_current_cgroup_id();
-	BPF_CORE_READ_STR_INTO(&header->comm, task, comm);
-}
-
-/* Appends a part: u16 id, u16 length, bytes. Returns the new end. */
-static __always_inline u32 put_string(struct scratch *out, u32 end, u16 part, const void *from, struct header *header, bool user)
-{
-	if (end > SCRATCH - MAX_PATH - 4)
-		return end;
-	u8 *place = out->bytes + (end & (SCRATCH / 2 - 1));
-	long length = user ? bpf_probe_read_user_str(place + 4, MAX_PATH, from) : bpf_probe_read_kernel_str(place + 4, MAX_PATH, from);
-	if (length < 0) {
-		header->flags |= FLAG_FAULT;
-		length = 0;
-	} else if (length == MAX_PATH) {
-		header->flags |= FLAG_TRUNCATED;
-	}
-	/* The closing zero is not sent. */
-	u16 bytes = length > 0 ? (length - 1) & MASK : 0;
-	*(u16 *)place = part;
-	*(u16 *)(place + 2) = bytes;
-	return end + 4 + bytes;
-}
-
-static __always_inline u32 put_bytes(struct scratch *out, u32 end, u16 part, unsigned long from, unsigned long length, struct header *header)
-{
-	if (end > SCRATCH - MAX_ARGS - 4)
-		return end;
-	u8 *place = out->bytes + (end & (SCRATCH / 2 - 1));
-	if (length > MAX_ARGS - 1) {
-		length = MAX_ARGS - 1;
-		header->flags |= FLAG_TRUNCATED;
-	}
-	length &= MASK;
-	if (bpf_probe_read_user(place + 4, length, (void *)from) < 0) {
-		header->flags |= FLAG_FAULT;
-		length = 0;
-	}
-	*(u16 *)place = part;
-	*(u16 *)(place + 2) = length;
-	return end + 4 + length;
-}
-
-static __always_inline void send(struct scratch *out, u32 kind, u32 end)
+static __always_inline void send(struct scratch *out, u32 class, u32 end)
 {
 	struct header *header = (struct header *)out->bytes;
 	header->length = end;
 	long failed = bpf_ringbuf_output(&events, out->bytes, end & (SCRATCH - 1), BPF_RB_NO_WAKEUP);
-	count(kind, failed != 0);
+	struct counted *counted = bpf_map_lookup_elem(&counters, &class);
+	if (!counted)
+		return;
+	if (failed) {
+		counted->dropped += 1;
+		return;
+	}
+	counted->sent += 1;
+	counted->bytes += end;
 }
+
+static __always_inline u32 number_in_namespace(struct pid *pid, bool in_own)
+{
+	u32 level = in_own ? BPF_CORE_READ(pid, level) : 0;
+	struct upid number = {};
+	/* numbers[] is as long as the namespaces are deep. */
+	bpf_core_read(&number, sizeof(number), &pid->numbers[level]);
+	return number.nr;
+}
+
+/* The same twice: by loads that the verifier proves, and by calls for what it cannot prove or older kernels. */
+#define DIRECT(...) ___arrow(__VA_ARGS__)
+#define BY_CALL(...) BPF_CORE_READ(__VA_ARGS__)
+#define DEFINE_FILL(name, GET)                                                                                              \
+	static __always_inline void name(struct header *header, u32 kind, struct task_struct *task)                         \
+	{                                                                                                                   \
+		header->version = VERSION;                                                                                  \
+		header->kind = kind;                                                                                        \
+		header->nr = 0;                                                                                             \
+		header->flags = 0;                                                                                          \
+		header->reserved = 0;                                                                                       \
+		header->ret = 0;                                                                                            \
+		header->time_ns = bpf_ktime_get_boot_ns();                                                                  \
+		header->tgid = GET(task, tgid);                                                                             \
+		header->tid = GET(task, pid);                                                                               \
+		header->ppid = GET(task, real_parent, tgid);                                                                \
+		const struct cred *cred = GET(task, cred);                                                                  \
+		header->uid = GET(cred, uid.val);                                                                           \
+		header->euid = GET(cred, euid.val);                                                                         \
+		header->gid = GET(cred, gid.val);                                                                           \
+		header->cap_effective = GET(cred, cap_effective.val);                                                       \
+		header->cap_permitted = GET(cred, cap_permitted.val);                                                       \
+		struct nsproxy *spaces = GET(task, nsproxy);                                                                \
+		header->mnt_ns = GET(spaces, mnt_ns, ns.inum);                                                              \
+		header->pid_ns = GET(spaces, pid_ns_for_children, ns.inum);                                                 \
+		struct task_struct *leader = GET(task, group_leader);                                                       \
+		header->start_ns = GET(leader, start_boottime);                                                             \
+		header->vpid = number_in_namespace(GET(leader, thread_pid), true);                                          \
+		header->cgroup = bpf_get_current_cgroup_id();                                                               \
+		bpf_core_read(&header->comm, sizeof(header->comm), &task->comm);                                            \
+	}
+
+DEFINE_FILL(fill_directly, DIRECT)
+DEFINE_FILL(fill, BY_CALL)
 
 static __always_inline unsigned long argument(struct header *header, u32 number)
 {
 	return number < 6 ? header->args[number] : 0;
 }
 
+static __always_inline u32 put_arguments(struct scratch *out, u32 end, u64 flags)
+{
+	struct header *header = (struct header *)out->bytes;
+	u32 path0 = PATH0(flags), path1 = PATH1(flags), address = SOCKADDR(flags), structure = STRUCT(flags);
+	if (path0)
+		end = put_string(out, end, PART_PATH0, (void *)argument(header, path0 - 1), true);
+	if (path1)
+		end = put_string(out, end, PART_PATH1, (void *)argument(header, path1 - 1), true);
+	if (address) {
+		u32 length = SOCKADDR_LENGTH(flags);
+		unsigned long bytes = length ? (u32)argument(header, length - 1) : 0;
+		end = put_sockaddr(out, end, argument(header, address - 1), bytes, length != 0);
+	}
+	if (flags & MESSAGE) {
+		/* struct msghdr begins with the address and its length. */
+		struct {
+			u64 name;
+			u32 length;
+		} message = {};
+		if (!bpf_probe_read_user(&message, 12, (void *)header->args[1]))
+			end = put_sockaddr(out, end, message.name, message.length, true);
+	}
+	if (structure)
+		end = put_bytes(out, end, PART_STRUCT, argument(header, structure - 1), STRUCT_BYTES(flags));
+	return end;
+}
+
+/* A relative path begins at a directory that a descriptor names. */
+static __always_inline u32 put_directory(struct scratch *out, u32 end, u32 part, u32 number, struct task_struct *task)
+{
+	struct header *header = (struct header *)out->bytes;
+	u32 descriptor = argument(header, number - 1);
+	if ((s32)descriptor == AT_FDCWD || end > END)
+		return end;
+	struct file *file = file_of(task, descriptor);
+	return file ? put_file_path(KIND_SYSCALL, end, part, task, file) : end;
+}
+
+static __always_inline bool is_relative(struct scratch *out, u32 at)
+{
+	u8 *place = place_of(out, at);
+	return place[4] != '/';
+}
+
+static __always_inline u32 put_files(struct scratch *out, u32 end, u64 flags, struct task_struct *task)
+{
+	struct header *header = (struct header *)out->bytes;
+	struct file *file = 0;
+	if (flags & FILE_OF_RESULT && header->ret >= 0)
+		file = file_of(task, header->ret);
+	else if (flags & FILE_OF_ARG0)
+		file = file_of(task, header->args[0]);
+	if (file) {
+		end = put_file(out, end, file);
+		end = put_file_path(KIND_SYSCALL, end, PART_FILE_PATH, task, file);
+	}
+	if (flags & NEW_CWD)
+		end = put_cwd(KIND_SYSCALL, end, task);
+	return end;
+}
+
 SEC("tp_btf/sys_exit")
 int BPF_PROG(on_sys_exit, struct pt_regs *regs, long ret)
 {
-	u32 nr = regs->orig_ax;
-	u64 *flags = bpf_map_lookup_elem(&interest, &nr);
-	if (!flags || !(*flags & WANTED) || ((*flags & SUCCESS_ONLY) && ret < 0))
+	struct task_struct *task;
+	bool is_foreign;
+	if (reads_directly) {
+		task = bpf_get_current_task_btf();
+		is_foreign = task->thread_info.status & TS_COMPAT;
+	} else {
+		task = (struct task_struct *)bpf_get_current_task();
+		is_foreign = BPF_CORE_READ(task, thread_info.status) & TS_COMPAT;
+	}
+	u32 nr = regs->orig_ax, zero = 0;
+	if (is_foreign || (s32)nr >= X32) {
+		u64 *calls = bpf_map_lookup_elem(&foreign, &zero);
+		if (calls)
+			*calls += 1;
 		return 0;
-	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	}
+	u64 *wanted = bpf_map_lookup_elem(&interest, &nr);
+	if (!wanted)
+		return 0;
+	u64 flags = *wanted;
+	if (!(flags & WANTED) || ((flags & SUCCESS_ONLY) && ret < 0))
+		return 0;
 	if (own_tgid && (u32)(bpf_get_current_pid_tgid() >> 32) == own_tgid)
 		return 0;
-	struct scratch *out = scratch(KIND_SYSCALL);
+	struct file *socket_file = 0;
+	struct sock *sock = 0;
+	if (flags & SOCKET_OF_ARG0)
+		socket_file = file_of(task, regs->di);
+	else if (flags & SOCKET_OF_RESULT && ret >= 0)
+		socket_file = file_of(task, ret);
+	if (socket_file)
+		sock = socket_of(socket_file);
+	if (flags & UDP_ONLY && (!sock || !is_datagram(sock)))
+		return 0;
+	struct scratch *out = scratch_of(KIND_SYSCALL);
 	if (!out)
 		return 0;
 	struct header *header = (struct header *)out->bytes;
-	fill(header, KIND_SYSCALL, task);
+	if (reads_directly)
+		fill_directly(header, KIND_SYSCALL, task);
+	else
+		fill(header, KIND_SYSCALL, task);
 	header->nr = nr;
 	header->ret = ret;
 	header->args[0] = regs->di;
@@ -206,35 +245,71 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long ret)
 	header->args[3] = regs->r10;
 	header->args[4] = regs->r8;
 	header->args[5] = regs->r9;
-	u32 end = sizeof(*header);
-	u32 path0 = PATH0(*flags), path1 = PATH1(*flags), address = SOCKADDR(*flags);
-	if (path0)
-		end = put_string(out, end, PART_PATH0, (void *)argument(header, path0 - 1), header, 1);
-	if (path1)
-		end = put_string(out, end, PART_PATH1, (void *)argument(header, path1 - 1), header, 1);
-	if (address) {
-		unsigned long from = argument(header, address - 1);
-		/* accept() gives the length by a pointer; 128 bytes hold every address. */
-		if (from)
-			end = put_bytes(out, end, PART_SOCKADDR, from, 110, header);
-	}
-	send(out, KIND_SYSCALL, end);
+	u32 first = sizeof(*header), end = put_arguments(out, first, flags);
+	if (DIR0(flags) && is_relative(out, first))
+		end = put_directory(out, end, PART_DIR0, DIR0(flags), task);
+	if (DIR1(flags))
+		end = put_directory(out, end, PART_DIR1, DIR1(flags), task);
+	if (flags & (FILE_OF_RESULT | FILE_OF_ARG0 | NEW_CWD))
+		end = put_files(out, end, flags, task);
+	if (sock)
+		end = put_socket(out, end, socket_file, sock);
+	send(out, CLASS(flags), end);
 	return 0;
+}
+
+/* Who the process is to others: terminal, session, group, login. */
+static __always_inline void read_standing(struct exec_facts *facts, struct task_struct *task)
+{
+	facts->cap_inheritable = BPF_CORE_READ(task, cred, cap_inheritable.val);
+	facts->namespace_start_ns = BPF_CORE_READ(task, nsproxy, pid_ns_for_children, child_reaper, start_boottime);
+	struct signal_struct *signal = BPF_CORE_READ(task, signal);
+	struct pid *group = BPF_CORE_READ(signal, pids[2]);
+	facts->group = number_in_namespace(group, false);
+	facts->group_in_namespace = number_in_namespace(group, true);
+	facts->session = number_in_namespace(BPF_CORE_READ(signal, pids[3]), false);
+	struct tty_struct *tty = BPF_CORE_READ(signal, tty);
+	if (tty) {
+		u32 minor = BPF_CORE_READ(tty, driver, minor_start) + BPF_CORE_READ(tty, index);
+		/* As new_encode_dev() does. */
+		facts->tty = (minor & 0xff) | BPF_CORE_READ(tty, driver, major) << 8 | (minor & ~0xff) << 12;
+	}
+	facts->login_uid = bpf_core_field_exists(task->loginuid) ? BPF_CORE_READ(task, loginuid.val) : -1;
+}
+
+static __always_inline u32 put_exec(struct scratch *out, u32 end, struct task_struct *task, struct file *file)
+{
+	if (end > END)
+		return end;
+	u8 *place = place_of(out, end);
+	struct exec_facts *facts = (struct exec_facts *)(place + 4);
+	__builtin_memset(facts, 0, sizeof(*facts));
+	read_file(&facts->file, file);
+	read_standing(facts, task);
+	return close_part(place, end, PART_EXEC, sizeof(*facts));
 }
 
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm *binary)
 {
-	struct scratch *out = scratch(KIND_EXEC);
+	struct scratch *out = scratch_of(KIND_EXEC);
 	if (!out)
 		return 0;
 	struct header *header = (struct header *)out->bytes;
 	fill(header, KIND_EXEC, task);
-	/* A file without links was never in a directory: it came from memory. */
-	header->args[0] = BPF_CORE_READ(binary, file, f_inode, i_nlink);
-	u32 end = put_string(out, sizeof(*header), PART_PATH0, BPF_CORE_READ(binary, filename), header, 0);
-	unsigned long start = BPF_CORE_READ(task, mm, arg_start), stop = BPF_CORE_READ(task, mm, arg_end);
-	end = put_bytes(out, end, PART_ARGV, start, stop - start, header);
+	__builtin_memset(header->args, 0, sizeof(header->args));
+	struct file *file = BPF_CORE_READ(binary, file);
+	header->args[0] = BPF_CORE_READ(file, f_inode, i_nlink);
+	u32 end = put_exec(out, sizeof(*header), task, file);
+	end = put_string(out, end, PART_PATH0, BPF_CORE_READ(binary, filename), false);
+	end = put_file_path(KIND_EXEC, end, PART_EXE, task, file);
+	end = put_cwd(KIND_EXEC, end, task);
+	end = put_cgroup(out, end, task);
+	struct mm_struct *memory = BPF_CORE_READ(task, mm);
+	unsigned long start = BPF_CORE_READ(memory, arg_start), stop = BPF_CORE_READ(memory, arg_end);
+	end = put_bytes(out, end, PART_ARGV, start, stop - start);
+	start = BPF_CORE_READ(memory, env_start), stop = BPF_CORE_READ(memory, env_end);
+	end = put_bytes(out, end, PART_ENVP, start, stop - start);
 	send(out, KIND_EXEC, end);
 	return 0;
 }
@@ -245,11 +320,12 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 	/* Threads share the process of their leader. */
 	if (BPF_CORE_READ(child, pid) != BPF_CORE_READ(child, tgid))
 		return 0;
-	struct scratch *out = scratch(KIND_FORK);
+	struct scratch *out = scratch_of(KIND_FORK);
 	if (!out)
 		return 0;
 	struct header *header = (struct header *)out->bytes;
 	fill(header, KIND_FORK, child);
+	__builtin_memset(header->args, 0, sizeof(header->args));
 	header->args[0] = BPF_CORE_READ(parent, tgid);
 	send(out, KIND_FORK, sizeof(*header));
 	return 0;
@@ -260,11 +336,12 @@ int BPF_PROG(on_exit, struct task_struct *task)
 {
 	if (BPF_CORE_READ(task, pid) != BPF_CORE_READ(task, tgid))
 		return 0;
-	struct scratch *out = scratch(KIND_EXIT);
+	struct scratch *out = scratch_of(KIND_EXIT);
 	if (!out)
 		return 0;
 	struct header *header = (struct header *)out->bytes;
 	fill(header, KIND_EXIT, task);
+	__builtin_memset(header->args, 0, sizeof(header->args));
 	header->ret = BPF_CORE_READ(task, exit_code);
 	send(out, KIND_EXIT, sizeof(*header));
 	return 0;

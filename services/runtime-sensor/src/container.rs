@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use model::{ContainerId, PodUid};
 
+use crate::hash::ByNumber;
+
 /// A container, as its cgroup path tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Container {
@@ -18,35 +20,64 @@ pub(crate) struct Container {
 #[derive(Debug)]
 pub(crate) struct Cgroups {
     mount: Option<PathBuf>,
-    known: HashMap<u64, Option<Container>>,
-    max: usize,
+    known: HashMap<u64, Option<Container>, ByNumber>,
+    /// How often a cgroup was looked for in vain.
+    misses: HashMap<u64, u8, ByNumber>,
+}
+
+/// Where the cgroup2 tree is mounted.
+pub(crate) fn mount() -> Option<PathBuf> {
+    let mounts = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"].map(PathBuf::from);
+    mounts.into_iter().find(|path| path.join("cgroup.controllers").exists())
 }
 
 impl Cgroups {
     pub(crate) fn new() -> Self {
-        let mounts = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"].map(PathBuf::from);
-        let mount = mounts.into_iter().find(|path| path.join("cgroup.controllers").exists());
-        Self { mount, known: HashMap::new(), max: 65_536 }
+        Self { mount: mount(), known: HashMap::default(), misses: HashMap::default() }
     }
 
-    /// The container of a cgroup id (an inode number of the cgroup2 tree). The process is asked first, for it is cheap; the tree is
-    /// walked when it is already gone.
+    /// The container of a cgroup id (an inode number of the cgroup2 tree). Programs that start tell their cgroup themselves; for
+    /// others the process is asked first, for it is cheap; the tree is walked when it is already gone.
     pub(crate) fn container(&mut self, cgroup: u64, tgid: u32) -> Option<&Container> {
         if !self.known.contains_key(&cgroup) {
-            let found = self.path(cgroup, tgid).map(|path| parse(&path));
-            // Without an answer nothing is remembered: the next event may find it.
-            let container = found?;
-            if self.known.len() >= self.max {
-                self.known.clear();
-            }
-            self.known.insert(cgroup, container);
+            self.look_for(cgroup, tgid);
         }
         self.known.get(&cgroup).and_then(Option::as_ref)
     }
 
-    /// Learns the path of a cgroup from a recording.
+    fn look_for(&mut self, cgroup: u64, tgid: u32) {
+        match self.path(cgroup, tgid) {
+            Some(path) => self.learn(cgroup, &path),
+            None => {
+                if self.misses.len() >= MAX_CGROUPS {
+                    self.misses.clear();
+                }
+                let misses = self.misses.entry(cgroup).or_default();
+                *misses = misses.saturating_add(1);
+                // The next event may find it; but not each of thousands walks the tree.
+                if *misses >= MAX_MISSES {
+                    self.remember(cgroup, None);
+                }
+            }
+        }
+    }
+
+    /// Whether a cgroup is known.
+    pub(crate) fn knows(&self, cgroup: u64) -> bool {
+        self.known.contains_key(&cgroup)
+    }
+
+    /// Learns the path of a cgroup from an event or a recording.
     pub(crate) fn learn(&mut self, cgroup: u64, path: &str) {
-        self.known.insert(cgroup, parse(path));
+        self.remember(cgroup, parse(path));
+    }
+
+    fn remember(&mut self, cgroup: u64, container: Option<Container>) {
+        if self.known.len() >= MAX_CGROUPS {
+            self.known.clear();
+        }
+        self.misses.remove(&cgroup);
+        self.known.insert(cgroup, container);
     }
 
     /// The path of a cgroup of this machine.
@@ -84,25 +115,30 @@ fn find(mount: &Path, folder: &Path, inode: u64, depth: u32) -> Option<String> {
 
 /// Reads container id and pod uid from a cgroup path. `None` for a path that is no container's.
 ///
-/// The id is 64 hex digits at the end of the last component, which may carry a runtime's prefix and `.scope`; the pod's component is
-/// `pod<uid>`, in systemd's form with `_` for `-` and `.slice`.
+/// The id is 64 hex digits at the end of a component, which may carry a runtime's prefix and `.scope`; a container may have cgroups of
+/// its own below. The pod's component is `pod<uid>`, in systemd's form with `_` for `-` and `.slice`.
 pub(crate) fn parse(path: &str) -> Option<Container> {
-    let last = path.rsplit('/').next()?;
-    if last.starts_with("crio-conmon-") {
-        return None;
-    }
-    let name = last.strip_suffix(".scope").unwrap_or(last);
-    let id = name
-        .rsplit(['-', ':'])
-        .next()
-        .filter(|id| id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
-    let pod = path.split('/').find_map(|part| {
+    let id = path.split('/').rev().find_map(id)?;
+    let pod = path.split(['/', ':']).find_map(|part| {
         let part = part.strip_suffix(".slice").unwrap_or(part);
         let uid = part.strip_prefix("pod").or_else(|| part.split_once("-pod").map(|(_, uid)| uid))?;
         uid.replace('_', "-").parse::<PodUid>().ok()
     });
-    Some(Container { id: id.parse().ok()?, pod, cgroup: path.to_owned() })
+    Some(Container { id, pod, cgroup: path.to_owned() })
 }
+
+fn id(component: &str) -> Option<ContainerId> {
+    if component.starts_with("crio-conmon-") {
+        return None;
+    }
+    let name = component.strip_suffix(".scope").unwrap_or(component).rsplit(['-', ':']).next()?;
+    let is_id = name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+    name.parse().ok().filter(|_| is_id)
+}
+
+const MAX_CGROUPS: usize = 65_536;
+
+const MAX_MISSES: u8 = 3;
 
 #[cfg(test)]
 mod tests {
@@ -123,7 +159,8 @@ mod tests {
                 Some(uid),
             ),
             (format!("/kubepods.slice/kubepods-pod{under}.slice/crio-{id}.scope"), Some(uid)),
-            (format!("/system.slice/containerd.service/kubepods-pod{under}.slice:cri-containerd:{id}"), None),
+            (format!("/system.slice/containerd.service/kubepods-pod{under}.slice:cri-containerd:{id}"), Some(uid)),
+            (format!("/kubepods/burstable/pod{uid}/{id}/init.scope/deeper"), Some(uid)),
             (format!("/docker/{id}"), None),
             (format!("/system.slice/docker-{id}.scope"), None),
             (format!("/kubepods/besteffort/pod{}/{id}", "ab".repeat(16)), Some("abababababababababababababababab")),
@@ -134,7 +171,7 @@ mod tests {
                 assert_eq!(container.pod.unwrap().as_str(), pod, "{path}");
             }
         }
-        for path in ["/", "/user.slice/session-1.scope", "/kubepods/burstable", "/x/crio-conmon-0123.scope"] {
+        for path in ["/", "/user.slice/session-1.scope", "/kubepods/burstable", "/x/crio-conmon-0123.scope", ""] {
             assert!(parse(path).is_none(), "{path}");
         }
     }

@@ -21,17 +21,40 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Every kind, in the order of the kernel's counters.
+    /// Every kind, in the order of the kernel's numbers.
+    #[cfg(test)]
     pub(crate) const ALL: [Self; 4] = [Self::Syscall, Self::Exec, Self::Fork, Self::Exit];
+}
+
+/// What events are counted by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Class {
+    Other,
+    Exec,
+    Fork,
+    Exit,
+    Open,
+    Network,
+    File,
+    Process,
+}
+
+impl Class {
+    /// In the order of the kernel's counters.
+    pub(crate) const ALL: [Self; 8] =
+        [Self::Other, Self::Exec, Self::Fork, Self::Exit, Self::Open, Self::Network, Self::File, Self::Process];
 
     /// Name, for metrics and loss reports.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
-            Self::Syscall => "syscall",
+            Self::Other => "other",
             Self::Exec => "exec",
             Self::Fork => "fork",
             Self::Exit => "exit",
+            Self::Open => "open",
+            Self::Network => "network",
+            Self::File => "file",
+            Self::Process => "process",
         }
     }
 }
@@ -66,6 +89,20 @@ pub struct RawEvent<'a> {
     pub path1: Option<&'a [u8]>,
     pub address: Option<&'a [u8]>,
     pub argv: Option<&'a [u8]>,
+    pub environment: Option<&'a [u8]>,
+    /// Facts of the program, see [`crate::facts`].
+    pub exec: Option<&'a [u8]>,
+    /// Names of a path: a status, then the names from the last to the first.
+    pub exe: Option<&'a [u8]>,
+    pub cwd: Option<&'a [u8]>,
+    pub file: Option<&'a [u8]>,
+    pub file_path: Option<&'a [u8]>,
+    pub socket: Option<&'a [u8]>,
+    pub directory0: Option<&'a [u8]>,
+    pub directory1: Option<&'a [u8]>,
+    pub structure: Option<&'a [u8]>,
+    pub cgroup_path: Option<&'a [u8]>,
+    pub unix_name: Option<&'a [u8]>,
 }
 
 /// Decodes one event.
@@ -73,7 +110,7 @@ pub struct RawEvent<'a> {
 /// # Errors
 /// When the bytes are no event of this version.
 pub fn decode(bytes: &[u8]) -> Result<RawEvent<'_>, DecodeError> {
-    let mut cursor = Cursor { bytes, at: 0 };
+    let mut cursor = Cursor::new(bytes);
     let version = cursor.u16()?;
     if version != VERSION {
         return Err(DecodeError::Version(version));
@@ -97,6 +134,18 @@ pub fn decode(bytes: &[u8]) -> Result<RawEvent<'_>, DecodeError> {
             2 => event.path1 = content,
             3 => event.address = content,
             4 => event.argv = content,
+            5 => event.environment = content,
+            6 => event.exec = content,
+            7 => event.exe = content,
+            8 => event.cwd = content,
+            9 => event.file = content,
+            10 => event.file_path = content,
+            11 => event.socket = content,
+            12 => event.directory0 = content,
+            13 => event.directory1 = content,
+            14 => event.structure = content,
+            15 => event.cgroup_path = content,
+            16 => event.unix_name = content,
             // A newer kernel side may add parts.
             _ => {}
         }
@@ -145,15 +194,32 @@ fn header<'a>(cursor: &mut Cursor<'a>, kind: Kind) -> Result<RawEvent<'a>, Decod
         path1: None,
         address: None,
         argv: None,
+        environment: None,
+        exec: None,
+        exe: None,
+        cwd: None,
+        file: None,
+        file_path: None,
+        socket: None,
+        directory0: None,
+        directory1: None,
+        structure: None,
+        cgroup_path: None,
+        unix_name: None,
     })
 }
 
-struct Cursor<'a> {
+/// Reads from the front; every read is checked.
+pub(crate) struct Cursor<'a> {
     bytes: &'a [u8],
     at: usize,
 }
 
 impl<'a> Cursor<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, at: 0 }
+    }
+
     fn take(&mut self, count: usize) -> Result<&'a [u8], DecodeError> {
         let end = self.at.checked_add(count).ok_or(DecodeError::Length)?;
         let taken = self.bytes.get(self.at..end).ok_or(DecodeError::Length)?;
@@ -161,19 +227,19 @@ impl<'a> Cursor<'a> {
         Ok(taken)
     }
 
-    fn number<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
+    pub(crate) fn number<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
         self.take(N)?.try_into().map_err(|_| DecodeError::Length)
     }
 
-    fn u16(&mut self) -> Result<u16, DecodeError> {
+    pub(crate) fn u16(&mut self) -> Result<u16, DecodeError> {
         self.number().map(u16::from_le_bytes)
     }
 
-    fn u32(&mut self) -> Result<u32, DecodeError> {
+    pub(crate) fn u32(&mut self) -> Result<u32, DecodeError> {
         self.number().map(u32::from_le_bytes)
     }
 
-    fn u64(&mut self) -> Result<u64, DecodeError> {
+    pub(crate) fn u64(&mut self) -> Result<u64, DecodeError> {
         self.number().map(u64::from_le_bytes)
     }
 }
@@ -233,7 +299,24 @@ pub(crate) mod tests {
         comm[..event.comm.len()].copy_from_slice(event.comm);
         out.extend(comm);
         assert_eq!(out.len(), HEADER);
-        for (part, content) in [(1_u16, event.path0), (2, event.path1), (3, event.address), (4, event.argv)] {
+        for (part, content) in [
+            (1_u16, event.path0),
+            (2, event.path1),
+            (3, event.address),
+            (4, event.argv),
+            (5, event.environment),
+            (6, event.exec),
+            (7, event.exe),
+            (8, event.cwd),
+            (9, event.file),
+            (10, event.file_path),
+            (11, event.socket),
+            (12, event.directory0),
+            (13, event.directory1),
+            (14, event.structure),
+            (15, event.cgroup_path),
+            (16, event.unix_name),
+        ] {
             if let Some(content) = content {
                 out.extend(part.to_le_bytes());
                 out.extend((content.len() as u16).to_le_bytes());
@@ -269,7 +352,27 @@ pub(crate) mod tests {
                 bytes[..4].copy_from_slice(&[1, 0, 0, 0]);
                 bytes[4..8].copy_from_slice(&length);
             }
-            let _ = decode(&bytes);
+            if let Ok(event) = decode(&bytes) {
+                crate::facts::tests::read_everything(&event);
+            }
+        }
+
+        /// Parts of any content, in any order, behind a good header.
+        #[test]
+        fn parts_of_any_content_never_panic(
+            parts in proptest::collection::vec((0_u16..20, proptest::collection::vec(any::<u8>(), 0..120)), 0..8),
+            kind in 0_u8..4,
+        ) {
+            let mut bytes = encode(&sample());
+            bytes[2] = kind;
+            for (part, content) in parts {
+                bytes.extend(part.to_le_bytes());
+                bytes.extend((content.len() as u16).to_le_bytes());
+                bytes.extend(content);
+            }
+            let length = (bytes.len() as u32).to_le_bytes();
+            bytes[4..8].copy_from_slice(&length);
+            crate::facts::tests::read_everything(&decode(&bytes).unwrap());
         }
     }
 }

@@ -1,16 +1,17 @@
 //! An event with everything that is known about it when it is judged.
 
+use std::cell::{Cell, OnceCell};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use model::Timestamp;
 
 use crate::container::Container;
-use crate::decode::RawEvent;
+use crate::decode::{Kind, RawEvent};
+use crate::facts::{self, FileFacts, SocketFacts, unmapped};
 use crate::pods::Pod;
 use crate::process::{Process, Processes, resolve, text};
-use crate::syscalls::Syscall;
 
-/// One event, ready for the rules. Borrowed from the tables for as long as it is judged.
+/// One event, ready for the rules. Borrowed from the tables for as long as it is judged; what costs is computed when it is asked for.
 #[derive(Debug)]
 pub(crate) struct Enriched<'a> {
     pub(crate) raw: &'a RawEvent<'a>,
@@ -20,18 +21,91 @@ pub(crate) struct Enriched<'a> {
     pub(crate) name: &'static str,
     pub(crate) time: Timestamp,
     pub(crate) process: &'a Process,
-    pub(crate) ancestors: Vec<&'a Process>,
+    pub(crate) processes: &'a Processes,
     pub(crate) container: Option<&'a Container>,
     pub(crate) pod: Option<&'a Pod>,
     pub(crate) users: &'a crate::host::Users,
     pub(crate) hostname: &'a str,
     pub(crate) number: u64,
-    /// Path of the first path argument, resolved against the working directory.
-    pub(crate) path: Option<String>,
-    /// The same of the second.
-    pub(crate) second_path: Option<String>,
-    /// The address, for events about sockets.
+    /// The address that the call names, for events about sockets.
     pub(crate) address: Option<Address>,
+    pub(crate) socket: Option<SocketFacts>,
+    /// Whether this process is the server of the socket.
+    pub(crate) is_server: bool,
+    /// Whether a datagram goes to, or comes from, another address than the one before.
+    pub(crate) is_name_changed: bool,
+    pub(crate) paths: Paths,
+}
+
+/// The paths of an event.
+#[derive(Debug, Default)]
+pub(crate) struct Paths {
+    first: OnceCell<Option<String>>,
+    second: OnceCell<Option<String>>,
+    real: OnceCell<Option<String>>,
+    /// Whether the event is judged by the file that was really opened.
+    is_by_real: Cell<bool>,
+}
+
+impl Enriched<'_> {
+    /// Path of the first path argument, resolved by its letters against the directory that it is relative to; or of the file that
+    /// the call is about.
+    pub(crate) fn path(&self) -> Option<&str> {
+        if self.paths.is_by_real.get() || self.raw.path0.is_none() {
+            return self.real_path();
+        }
+        self.paths.first.get_or_init(|| self.resolved(self.raw.path0, self.raw.directory0, 0)).as_deref()
+    }
+
+    /// The same of the second path argument.
+    pub(crate) fn second_path(&self) -> Option<&str> {
+        let place = if self.name == "symlinkat" { 1 } else { 2 };
+        self.paths.second.get_or_init(|| self.resolved(self.raw.path1, self.raw.directory1, place)).as_deref()
+    }
+
+    /// Path of the file that was opened, whatever links led to it.
+    pub(crate) fn real_path(&self) -> Option<&str> {
+        self.paths.real.get_or_init(|| self.raw.file_path.and_then(facts::path)).as_deref()
+    }
+
+    pub(crate) fn file(&self) -> Option<FileFacts> {
+        self.raw.file.and_then(FileFacts::parse)
+    }
+
+    /// From now on, `path` is that of the file itself. Says whether that makes a difference: a link led to another file than the path
+    /// says, or the process changed the path while the kernel looked.
+    pub(crate) fn switch_to_real_path(&self) -> bool {
+        let Some(names) = self.raw.file_path.filter(|_| self.raw.path0.is_some()) else { return false };
+        if self.path().is_none_or(|path| facts::is_same_path(names, path)) || self.real_path().is_none() {
+            return false;
+        }
+        self.paths.is_by_real.set(true);
+        true
+    }
+
+    fn resolved(&self, path: Option<&[u8]>, directory: Option<&[u8]>, place: usize) -> Option<String> {
+        let path = text(path?);
+        // The target of a symbolic link is text, not a path of this process.
+        if matches!(self.name, "symlink" | "symlinkat") && place == 0 {
+            return Some(path);
+        }
+        if path.starts_with('/') {
+            return Some(resolve("/", &path));
+        }
+        if let Some(directory) = directory.and_then(facts::path) {
+            return Some(resolve(&directory, &path));
+        }
+        // Descriptors are ints; the upper half of the register means nothing.
+        let descriptor = (self.raw.args.get(place).copied().unwrap_or(0) & 0xffff_ffff) as u32;
+        let is_elsewhere = self.raw.kind == Kind::Syscall && self.is_at() && descriptor.cast_signed() != AT_FDCWD;
+        Some(if is_elsewhere { format!("<UNKNOWN>/{path}") } else { resolve(&self.process.cwd, &path) })
+    }
+
+    /// Whether paths are relative to descriptors.
+    fn is_at(&self) -> bool {
+        (self.name.ends_with("at") && self.name != "creat")
+            || matches!(self.name, "openat2" | "renameat2" | "fchmodat2")
+    }
 }
 
 /// A socket address.
@@ -60,41 +134,11 @@ impl Address {
             10 => {
                 let (port, rest) = rest.split_first_chunk::<2>()?;
                 let octets = rest.get(4..)?.first_chunk::<16>()?;
-                let address = Ipv6Addr::from(*octets);
-                let address = address.to_ipv4_mapped().map_or(IpAddr::V6(address), IpAddr::V4);
-                Some(Self::Inet(address, u16::from_be_bytes(*port)))
+                Some(Self::Inet(unmapped(Ipv6Addr::from(*octets)), u16::from_be_bytes(*port)))
             }
             _ => None,
         }
     }
-}
-
-/// The paths of an event, resolved.
-pub(crate) fn paths(
-    raw: &RawEvent<'_>,
-    syscall: Option<&Syscall>,
-    processes: &Processes,
-) -> (Option<String>, Option<String>) {
-    let cwd = processes.get(raw.tgid).map(|process| process.cwd.as_str()).unwrap_or_default();
-    let folder = |place: usize| directory(raw, syscall, place).unwrap_or_else(|| cwd.to_owned());
-    let first = raw.path0.map(|path| resolve(&folder(0), &text(path)));
-    let second = raw.path1.map(|path| resolve(&folder(2), &text(path)));
-    (first, second)
-}
-
-/// The folder that an `*at` call names by a descriptor, read from /proc while the process is there.
-fn directory(raw: &RawEvent<'_>, syscall: Option<&Syscall>, place: usize) -> Option<String> {
-    let name = syscall?.name;
-    if !(name.ends_with("at") || name == "openat2" || name == "renameat2" || name == "fchmodat2") || name == "creat" {
-        return None;
-    }
-    let place = if name == "symlinkat" { 1 } else { place };
-    // Descriptors are ints; the upper half of the register means nothing.
-    let descriptor = (raw.args.get(place).copied()? & 0xffff_ffff) as u32;
-    if descriptor.cast_signed() == AT_FDCWD {
-        return None;
-    }
-    std::fs::read_link(format!("/proc/{}/fd/{descriptor}", raw.tgid)).ok().map(|path| path.display().to_string())
 }
 
 const AT_FDCWD: i32 = -100;

@@ -1,29 +1,45 @@
 //! The kernel side: loads the programs, fills the interest map, hands out events, reads the counters.
 
-use std::path::Path;
+use std::os::fd::{AsFd as _, AsRawFd as _};
 
 use aya::maps::{Array, MapData, PerCpuArray, RingBuf};
 use aya::programs::BtfTracePoint;
 use aya::{Btf, Ebpf, EbpfLoader};
 use runtime_rules::{EventType, RuleSet};
 
-use crate::decode::Kind;
+use crate::decode::Class;
+use crate::probe::{self, Feature};
 use crate::syscalls;
 
 /// The loaded programs. Dropping it takes them out of the kernel.
 pub(crate) struct Kernel {
     events: RingBuf<MapData>,
     interest: Array<MapData, u64>,
-    counters: PerCpuArray<MapData, u64>,
+    counters: PerCpuArray<MapData, [u64; 3]>,
+    foreign: PerCpuArray<MapData, u64>,
     // Holds the programs and their links.
-    _programs: Ebpf,
+    programs: Ebpf,
+    /// What this kernel has and has not.
+    pub(crate) features: Vec<Feature>,
 }
 
-/// What the kernel counted of one kind of event since the programs were loaded.
+/// What the kernel counted of one class of events since the programs were loaded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counted {
     pub(crate) sent: u64,
     pub(crate) dropped: u64,
+    pub(crate) bytes: u64,
+}
+
+/// Everything that the kernel side counts. `made = sent + dropped + missed`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    /// In the order of [`Class::ALL`].
+    pub(crate) classes: [Counted; 8],
+    /// Calls by the 32-bit tables, which are not read.
+    pub(crate) foreign: u64,
+    /// Runs that the kernel left out because the same program was at work on that processor.
+    pub(crate) missed: u64,
 }
 
 impl std::fmt::Debug for Kernel {
@@ -35,14 +51,37 @@ impl std::fmt::Debug for Kernel {
 impl Kernel {
     /// Loads and attaches everything. Events flow when this returns.
     pub(crate) fn load(ring_bytes: u32, rules: &RuleSet) -> Result<Self, KernelError> {
-        if !Path::new(BTF).exists() {
-            return Err(KernelError::NoBtf);
+        let mut features = probe::examine();
+        if let Some(missing) = features.iter().find(|feature| feature.is_missing()) {
+            return Err(KernelError::Unfit { what: missing.to_string() });
         }
         let btf = Btf::from_sys_fs().map_err(|source| KernelError::Btf { source: Box::new(source) })?;
+        let mut kernel = match Self::attached(ring_bytes, &btf, true) {
+            Ok(kernel) => {
+                features.push(Feature::there("direct reads of tasks"));
+                kernel
+            }
+            Err(KernelError::Attach { .. }) => {
+                let kernel = Self::attached(ring_bytes, &btf, false)?;
+                features.push(Feature::degraded("direct reads of tasks", "kernel 5.11 makes each event cheaper"));
+                kernel
+            }
+            Err(error) => return Err(error),
+        };
+        features.push(Feature::there("ring buffer"));
+        features.extend(PROGRAMS.map(|(_, tracepoint)| Feature::there(tracepoint)));
+        kernel.features = features;
+        kernel.want(rules)?;
+        Ok(kernel)
+    }
+
+    /// The programs, attached; nothing is wanted yet. `directly`: by loads that kernels before 5.11 do not know.
+    pub(crate) fn attached(ring_bytes: u32, btf: &Btf, directly: bool) -> Result<Self, KernelError> {
         let mut loader = EbpfLoader::new();
-        loader.btf(Some(&btf)).map_max_entries("events", ring_bytes);
+        loader.btf(Some(btf)).map_max_entries("events", ring_bytes);
         let own = std::process::id();
-        loader.override_global("own_tgid", &own, true);
+        let directly = u8::from(directly);
+        loader.override_global("own_tgid", &own, true).override_global("reads_directly", &directly, true);
         let mut programs = loader.load(OBJECT).map_err(|source| KernelError::Load { source: Box::new(source) })?;
         let map =
             |programs: &mut Ebpf, name: &'static str| programs.take_map(name).ok_or(KernelError::Missing { name });
@@ -50,30 +89,34 @@ impl Kernel {
         let events = RingBuf::try_from(map(&mut programs, "events")?).map_err(wrong("events"))?;
         let interest = Array::try_from(map(&mut programs, "interest")?).map_err(wrong("interest"))?;
         let counters = PerCpuArray::try_from(map(&mut programs, "counters")?).map_err(wrong("counters"))?;
-        let mut kernel = Self { events, interest, counters, _programs: programs };
-        kernel.want(rules)?;
+        let foreign = PerCpuArray::try_from(map(&mut programs, "foreign")?).map_err(wrong("foreign"))?;
+        let mut kernel = Self { events, interest, counters, foreign, programs, features: Vec::new() };
         for (name, tracepoint) in PROGRAMS {
-            kernel.attach(name, tracepoint, &btf)?;
+            kernel.attach(name, tracepoint, btf)?;
         }
         Ok(kernel)
     }
 
     fn attach(&mut self, name: &'static str, tracepoint: &'static str, btf: &Btf) -> Result<(), KernelError> {
         let refused = |source| KernelError::Attach { name, source: Box::new(source) };
-        let program = self._programs.program_mut(name).ok_or(KernelError::Missing { name })?;
+        let program = self.programs.program_mut(name).ok_or(KernelError::Missing { name })?;
         let program: &mut BtfTracePoint = program.try_into().map_err(refused)?;
         program.load(tracepoint, btf).map_err(refused)?;
         program.attach().map_err(refused)?;
-        tracing::info!(program = name, tracepoint, "kernel program attached");
         Ok(())
     }
 
     /// Tells the kernel which system calls the rules want.
     pub(crate) fn want(&mut self, rules: &RuleSet) -> Result<(), KernelError> {
+        self.want_calls(|name| {
+            syscalls::STATE.contains(&name) || EventType::named(name).is_some_and(|event_type| rules.wants(event_type))
+        })
+    }
+
+    /// Tells the kernel which system calls are wanted, by name.
+    pub(crate) fn want_calls(&mut self, is_wanted: impl Fn(&str) -> bool) -> Result<(), KernelError> {
         for syscall in syscalls::SYSCALLS {
-            let is_wanted = EventType::named(syscall.name).is_some_and(|event_type| rules.wants(event_type))
-                || syscalls::STATE.contains(&syscall.name);
-            let flags = if is_wanted { syscall.flags() } else { 0 };
+            let flags = if is_wanted(syscall.name) { syscall.flags() } else { 0 };
             self.interest.set(syscall.nr, flags, 0).map_err(|source| KernelError::Map { source: Box::new(source) })?;
         }
         Ok(())
@@ -91,26 +134,35 @@ impl Kernel {
         count
     }
 
-    /// The counters of all processors together, in the order of [`Kind::ALL`].
-    pub(crate) fn counted(&self) -> [Counted; 4] {
-        let sum = |key: usize| -> u64 {
-            let values = u32::try_from(key).ok().and_then(|key| self.counters.get(&key, 0).ok());
-            values.map_or(0, |values| values.iter().sum())
-        };
-        let mut place = 0;
-        Kind::ALL.map(|_| {
-            let counted = Counted { sent: sum(place * 2), dropped: sum(place * 2 + 1) };
-            place += 1;
-            counted
-        })
+    /// The counters of all processors together.
+    pub(crate) fn counted(&self) -> Counts {
+        let mut counts = Counts::default();
+        for (key, counted) in (0..).zip(&mut counts.classes) {
+            for [sent, dropped, bytes] in self.counters.get(&key, 0).iter().flat_map(|values| values.iter().copied()) {
+                counted.sent += sent;
+                counted.dropped += dropped;
+                counted.bytes += bytes;
+            }
+        }
+        counts.foreign = self.foreign.get(&0, 0).map_or(0, |values| values.iter().sum());
+        counts.missed = PROGRAMS.iter().filter_map(|(name, _)| self.missed(name)).sum();
+        counts
+    }
+
+    /// Runs of a program that the kernel left out, from proc_pid_fdinfo(5).
+    fn missed(&self, name: &str) -> Option<u64> {
+        let program: &BtfTracePoint = self.programs.program(name)?.try_into().ok()?;
+        let descriptor = program.fd().ok()?.as_fd().as_raw_fd();
+        let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{descriptor}")).ok()?;
+        text.lines().find_map(|line| line.strip_prefix("recursion_misses:"))?.trim().parse().ok()
     }
 }
 
 /// Why the kernel does not give events. Each says what cures it.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum KernelError {
-    #[error("no BTF at {BTF}: the kernel must be 5.8 or later, built with CONFIG_DEBUG_INFO_BTF")]
-    NoBtf,
+    #[error("the kernel cannot be watched: {what}")]
+    Unfit { what: String },
     #[error("the kernel's BTF cannot be read")]
     Btf {
         #[source]
@@ -136,9 +188,22 @@ pub(crate) enum KernelError {
     },
 }
 
-const OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/sensor.bpf.o"));
+impl Class {
+    /// The cause that Falco's report of losses names.
+    pub(crate) fn cause(self) -> &'static str {
+        match self {
+            Self::Exec => "execve",
+            Self::Fork => "clone_fork",
+            Self::Exit | Self::Process => "proc",
+            Self::Open => "open",
+            Self::Network => "connect",
+            Self::File => "dir_file",
+            Self::Other => "other_interest",
+        }
+    }
+}
 
-const BTF: &str = "/sys/kernel/btf/vmlinux";
+const OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/sensor.bpf.o"));
 
 const PROGRAMS: [(&str, &str); 4] = [
     ("on_exec", "sched_process_exec"),
@@ -146,3 +211,6 @@ const PROGRAMS: [(&str, &str); 4] = [
     ("on_exit", "sched_process_exit"),
     ("on_sys_exit", "sys_exit"),
 ];
+
+#[cfg(test)]
+mod tests;

@@ -7,20 +7,25 @@
 //! recorded file --replay--> decode -> ... (the same path, without a kernel)
 //! ```
 
+mod arguments;
 mod config;
 mod container;
 mod decode;
 mod enrich;
+mod facts;
 mod fields;
+mod hash;
 mod host;
 mod kernel;
 mod metrics;
 mod names;
 mod pipeline;
 mod pods;
+mod probe;
 mod process;
 mod record;
 mod rules;
+mod sockets;
 mod source;
 pub mod standalone;
 mod syscalls;

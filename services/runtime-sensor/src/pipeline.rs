@@ -12,15 +12,18 @@ use service::ReadyHandle;
 
 use crate::config::Config;
 use crate::container::Cgroups;
-use crate::decode::{Kind, RawEvent, decode};
-use crate::enrich::{Address, Enriched, paths};
+use crate::decode::{Class, Kind, RawEvent, decode};
+use crate::enrich::{Address, Enriched, Paths};
+use crate::facts::{self, SocketFacts};
+use crate::fields;
 use crate::host::Users;
-use crate::kernel::Counted;
+use crate::kernel::Counts;
 use crate::metrics::Metrics;
 use crate::pods::Pods;
-use crate::process::{Processes, text};
+use crate::process::Processes;
 use crate::record;
 use crate::rules::Rules;
+use crate::sockets::Sockets;
 use crate::source::Source;
 use crate::syscalls;
 use crate::wire::{self, Out, Said};
@@ -47,16 +50,21 @@ pub(crate) struct Pipeline {
     config: Config,
     processes: Processes,
     cgroups: Cgroups,
+    sockets: Sockets,
     users: Users,
     hostname: String,
     boot: Timestamp,
     live: bool,
+    /// Whether `run` returns at the end of a recording.
+    pub(crate) ends_with_recording: bool,
     number: u64,
+    truncated: u64,
     /// First process and start of each container that was announced.
     started: HashMap<String, (u32, u64)>,
     limits: HashMap<String, (Instant, u32)>,
     scratch: Scratch,
-    counted: [Counted; 4],
+    counted: Counts,
+    taken: u64,
 }
 
 impl Pipeline {
@@ -69,15 +77,19 @@ impl Pipeline {
             processes: Processes::empty(config.max_processes),
             config,
             cgroups: Cgroups::new(),
+            sockets: Sockets::default(),
             users: Users::read(),
             hostname: String::new(),
             boot: Timestamp::default(),
             live: false,
+            ends_with_recording: false,
             number: 0,
+            truncated: 0,
             started: HashMap::new(),
             limits: HashMap::new(),
             scratch: Scratch::default(),
-            counted: [Counted::default(); 4],
+            counted: Counts::default(),
+            taken: 0,
         }
     }
 
@@ -94,9 +106,14 @@ impl Pipeline {
         if self.live {
             self.processes = Processes::scan(self.config.max_processes);
         }
+        for feature in source.features() {
+            tracing::info!(%feature, "feature");
+            self.metrics.features.get_or_create(&[("name", feature.name), ("state", feature.state())]).set(1);
+        }
+        self.take_rules();
         ready.ready();
         let mut looked = Instant::now();
-        while !shutdown.is_cancelled() {
+        while !(shutdown.is_cancelled() || self.ends_with_recording && source.is_over()) {
             source.poll(4_096, |bytes| self.take(bytes, sink))?;
             if looked.elapsed() >= Duration::from_secs(1) {
                 looked = Instant::now();
@@ -123,11 +140,12 @@ impl Pipeline {
             self.boot = service::now().minus(Duration::from_nanos(event.time_ns));
         }
         self.number = self.number.wrapping_add(1);
-        self.metrics.received.get_or_create(&[("kind", event.kind.as_str())]).inc();
+        self.truncated += u64::from(event.is_truncated);
         match event.kind {
             Kind::Fork => self.processes.fork(&event),
             Kind::Exec => {
                 self.processes.exec(&event, self.live);
+                self.learn_cgroup(&event);
                 self.announce(&event, sink);
                 self.judge(&event, "execve", sink);
             }
@@ -140,6 +158,14 @@ impl Pipeline {
         }
     }
 
+    fn learn_cgroup(&mut self, event: &RawEvent<'_>) {
+        if !self.cgroups.knows(event.cgroup)
+            && let Some(path) = event.cgroup_path.and_then(facts::path)
+        {
+            self.cgroups.learn(event.cgroup, &path);
+        }
+    }
+
     fn syscall(&mut self, event: &RawEvent<'_>, sink: &dyn Sink) {
         let Some(syscall) = syscalls::by_number(event.nr) else { return };
         // A program that runs was told by its own event.
@@ -148,8 +174,11 @@ impl Pipeline {
         }
         self.processes.touch(event, self.live);
         self.judge(event, syscall.name, sink);
-        if syscall.name == "chdir" && event.ret == 0 {
-            self.processes.change_directory(event.tgid, &text(event.path0.unwrap_or_default()));
+        match syscall.name {
+            "chdir" | "fchdir" => self.processes.change_directory(event),
+            "setsid" => self.processes.lead_session(event.tgid),
+            "io_uring_setup" => drop(self.metrics.rings.inc()),
+            _ => {}
         }
     }
 
@@ -158,31 +187,38 @@ impl Pipeline {
         let Some(event_type) = EventType::named(name).filter(|event_type| self.set.wants(*event_type)) else { return };
         let Some(process) = self.processes.get(raw.tgid) else { return };
         let container = self.cgroups.container(raw.cgroup, raw.tgid);
-        let is_set_up = container.is_some() && (!process.has_executed || process.comm.starts_with("runc:["));
+        let is_set_up = container.is_some() && process.is_set_up(raw.time_ns);
         if is_set_up || (self.config.containers_only && container.is_none()) {
             return;
         }
         let pod = container.and_then(|container| container.pod.as_ref()).and_then(|uid| self.pods.get(uid));
-        let (path, second_path) =
-            paths(raw, syscalls::by_number(raw.nr).filter(|_| raw.kind == Kind::Syscall), &self.processes);
+        let (address, socket) = (raw.address.and_then(Address::parse), raw.socket.and_then(SocketFacts::parse));
+        let seen = socket.map(|socket| self.sockets.see(name, &socket, address.as_ref())).unwrap_or_default();
         let event = Enriched {
             raw,
             event_type,
             name,
             time: self.boot.plus(Duration::from_nanos(raw.time_ns)),
             process,
-            ancestors: self.processes.ancestors(raw.tgid),
+            processes: &self.processes,
             container,
             pod: pod.as_deref(),
             users: &self.users,
             hostname: &self.hostname,
             number: self.number,
-            path,
-            second_path,
-            address: raw.address.and_then(Address::parse),
+            address,
+            socket,
+            is_server: seen.is_server,
+            is_name_changed: seen.is_name_changed,
+            paths: Paths::default(),
         };
         let matching = if self.config.match_all { Matching::All } else { Matching::First };
-        for rule in self.set.evaluate(&event, matching, &mut self.scratch) {
+        let mut rules = self.set.evaluate(&event, matching, &mut self.scratch);
+        // A link may lead to a file that a rule is about, though the path is another.
+        if rules.is_empty() && event.switch_to_real_path() {
+            rules = self.set.evaluate(&event, matching, &mut self.scratch);
+        }
+        for rule in rules {
             self.metrics.matched.inc();
             if !allows(&mut self.limits, &rule.name, self.config.max_alerts_per_second) {
                 self.metrics.limited.inc();
@@ -239,35 +275,52 @@ impl Pipeline {
     fn look_around(&mut self, source: &mut Source, sink: &dyn Sink) -> anyhow::Result<()> {
         let rules = self.rules.now();
         if !Arc::ptr_eq(&rules, &self.set) {
+            // The kernel sends what the new rules want before they judge, so that they miss nothing.
             source.want(&rules)?;
             self.set = rules;
+            self.take_rules();
         }
         self.limits.retain(|_, (since, _)| since.elapsed() < Duration::from_secs(2));
         self.metrics.processes.set(i64::try_from(self.processes.len()).unwrap_or(i64::MAX));
         self.metrics.evicted.set(i64::try_from(self.processes.evicted).unwrap_or(i64::MAX));
-        let now = source.counted();
-        let mut lost = BTreeMap::new();
-        let mut kept = 0;
-        for ((kind, now), before) in Kind::ALL.iter().zip(now).zip(self.counted) {
-            let dropped = now.dropped.saturating_sub(before.dropped);
-            kept += now.sent.saturating_sub(before.sent);
-            if dropped > 0 {
-                self.metrics.dropped.get_or_create(&[("kind", kind.as_str())]).inc_by(dropped);
-                lost.insert(kind.as_str().to_owned(), dropped);
-            }
-        }
-        self.counted = now;
-        if !lost.is_empty() {
-            tracing::error!(?lost, kept, "the kernel dropped events: the ring was full");
-            let remedy = "raise service.ring_bytes, or load fewer rules".to_owned();
-            let data = EventsLost { at: "kernel-ring".to_owned(), lost, kept, remedy };
-            say(
-                &self.metrics,
-                sink,
-                (service::now(), Token::lossy(&self.hostname), model::Identity::default(), Said::Lost(data)),
-            );
+        self.metrics.truncated.inc_by(std::mem::take(&mut self.truncated));
+        self.metrics.received.inc_by(self.number.saturating_sub(std::mem::replace(&mut self.taken, self.number)));
+        if let Some(lost) = self.count(source.counted()) {
+            tracing::error!(?lost, "the kernel dropped events");
+            let (time, key) = (service::now(), Token::lossy(&self.hostname));
+            say(&self.metrics, sink, (time, key, model::Identity::default(), Said::Lost(lost)));
         }
         Ok(())
+    }
+
+    /// Carries the kernel's counters over into the metrics. Says what was lost since the last time.
+    fn count(&mut self, now: Counts) -> Option<EventsLost> {
+        let before = std::mem::replace(&mut self.counted, now);
+        let (mut lost, mut kept) = (BTreeMap::new(), 0_u64);
+        for ((class, now), before) in Class::ALL.iter().zip(now.classes).zip(before.classes) {
+            let label = [("class", class.as_str())];
+            let (sent, dropped) = (now.sent.saturating_sub(before.sent), now.dropped.saturating_sub(before.dropped));
+            self.metrics.sent.get_or_create(&label).inc_by(sent);
+            self.metrics.bytes.get_or_create(&label).inc_by(now.bytes.saturating_sub(before.bytes));
+            self.metrics.dropped.get_or_create(&label).inc_by(dropped);
+            kept = kept.saturating_add(sent);
+            if dropped > 0 {
+                lost.insert(class.as_str().to_owned(), dropped);
+            }
+        }
+        let missed = now.missed.saturating_sub(before.missed);
+        self.metrics.missed.inc_by(missed);
+        self.metrics.foreign.inc_by(now.foreign.saturating_sub(before.foreign));
+        if missed > 0 {
+            lost.insert("missed".to_owned(), missed);
+        }
+        let remedy = "raise service.ring_bytes, or load fewer rules".to_owned();
+        (!lost.is_empty()).then(|| EventsLost { at: "kernel-ring".to_owned(), lost, kept, remedy })
+    }
+
+    /// What follows from the rules in force: whether environments are kept.
+    fn take_rules(&mut self) {
+        self.processes.keeps_environment = self.set.fields().iter().any(|field| fields::needs_environment(field.id));
     }
 }
 

@@ -60,7 +60,11 @@ impl Pods {
             }
         };
         let Some(uid) = event.identity.pod_uid.clone() else { return };
-        let container = event.data.images.last();
+        // Which of several containers a cgroup is, its path does not tell: better no image than a wrong one.
+        let container = match event.data.images.as_slice() {
+            [only] => Some(only),
+            _ => None,
+        };
         let pod = Pod {
             image: container.map(|image| image.reference.clone()),
             container_name: container.map(|image| image.container.clone()),

@@ -8,7 +8,8 @@ use runtime_rules::RuleSet;
 
 use crate::config::{Config, SourceKind};
 use crate::host;
-use crate::kernel::{Counted, Kernel};
+use crate::kernel::{Counts, Kernel};
+use crate::probe::Feature;
 use crate::record::Reader;
 
 /// A source of events.
@@ -82,11 +83,24 @@ impl Source {
     }
 
     /// The kernel's counters; zero for a recording, which cannot lose.
-    pub(crate) fn counted(&self) -> [Counted; 4] {
+    pub(crate) fn counted(&self) -> Counts {
         match self {
             Self::Kernel(kernel) => kernel.counted(),
-            Self::Recording { .. } => Default::default(),
+            Self::Recording { .. } => Counts::default(),
         }
+    }
+
+    /// What the machine has of what the sensor needs; nothing for a recording, which needs nothing.
+    pub(crate) fn features(&self) -> &[Feature] {
+        match self {
+            Self::Kernel(kernel) => &kernel.features,
+            Self::Recording { .. } => &[],
+        }
+    }
+
+    /// Whether a recording has been played to its end.
+    pub(crate) fn is_over(&self) -> bool {
+        matches!(self, Self::Recording { is_over: true, .. })
     }
 }
 

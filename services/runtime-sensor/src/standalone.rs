@@ -14,11 +14,12 @@ use crate::decode::decode;
 use crate::metrics::Metrics;
 use crate::pipeline::{Pipeline, Sink};
 use crate::pods::Pods;
+use crate::probe::Feature;
 use crate::record::Writer;
 use crate::rules::Rules;
 use crate::source::Source;
 use crate::wire::Said;
-use crate::{host, kernel, rules};
+use crate::{host, kernel, rules, wire};
 
 /// Arguments of `run`.
 #[derive(Clone, Debug, clap::Args)]
@@ -64,18 +65,19 @@ fn try_run(run: &Run) -> anyhow::Result<()> {
     let source = if run.replay.is_some() { SourceKind::Replay } else { SourceKind::Ebpf };
     let config = Config { rules: run.rules.clone(), source, replay_file: run.replay.clone(), ..Config::default() };
     let source = Source::open(&config, &set.now())?;
+    tell(source.features());
     let shutdown = CancellationToken::new();
-    // A recording ends by itself a moment after its last event.
-    let seconds = if run.replay.is_some() && run.seconds == 0 { 2 } else { run.seconds };
-    if seconds > 0 {
-        let ending = shutdown.clone();
+    if run.seconds > 0 {
+        let (ending, seconds) = (shutdown.clone(), run.seconds);
         std::thread::spawn(move || {
             std::thread::sleep(Duration::from_secs(seconds));
             ending.cancel();
         });
     }
-    let pipeline = Pipeline::new(set, Pods::default(), Metrics::default(), config);
-    pipeline.run(source, &Lines, &service::Readiness::default().part("events"), &shutdown)
+    let mut pipeline = Pipeline::new(set, Pods::default(), Metrics::default(), config);
+    pipeline.ends_with_recording = true;
+    let lines = Lines { hostname: source.hostname() };
+    pipeline.run(source, &lines, &service::Readiness::default().part("events"), &shutdown)
 }
 
 fn try_record(record: &Record) -> anyhow::Result<()> {
@@ -128,15 +130,23 @@ fn finish(result: anyhow::Result<()>) -> ExitCode {
     }
 }
 
+/// One line for each thing that the machine should have.
+#[expect(clippy::print_stderr, reason = "a command for people: alerts have standard output for themselves")]
+fn tell(features: &[Feature]) {
+    features.iter().for_each(|feature| eprintln!("{feature}"));
+}
+
 /// Alerts as JSON lines.
-struct Lines;
+struct Lines {
+    hostname: String,
+}
 
 impl Sink for Lines {
     #[expect(clippy::print_stdout, reason = "the lines are the purpose")]
-    fn say(&self, _: Timestamp, _: Token, _: Identity, said: Said) -> anyhow::Result<()> {
+    fn say(&self, time: Timestamp, _: Token, _: Identity, said: Said) -> anyhow::Result<()> {
         match said {
-            Said::Matched(matched) => println!("{}", serde_json::to_string(&matched.alert)?),
-            Said::Lost(lost) => println!("{}", serde_json::to_string(&lost)?),
+            Said::Matched(matched) => println!("{}", wire::line(&matched.alert)?),
+            Said::Lost(lost) => println!("{}", wire::lost_line(&lost, time, &self.hostname)),
             Said::Started(_) | Said::Exited(_) => {}
         }
         Ok(())

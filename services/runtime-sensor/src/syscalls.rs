@@ -1,4 +1,4 @@
-//! System calls of x86_64 (arch/x86/entry/syscalls/syscall_64.tbl): which the sensor reads, and which arguments of each.
+//! System calls of x86_64 (arch/x86/entry/syscalls/syscall_64.tbl): which the sensor reads, and what of each.
 
 /// What to read of a system call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -6,19 +6,20 @@ pub(crate) struct Syscall {
     pub(crate) nr: u32,
     /// Name, which is also the event type.
     pub(crate) name: &'static str,
-    /// Argument number + 1 of the first path; 0 for none.
-    path0: u8,
-    path1: u8,
-    address: u8,
-    /// Whether failures matter too.
-    failures: bool,
+    /// What the kernel side reads, as ebpf/event.h has it.
+    reads: u64,
 }
 
 impl Syscall {
     /// The flags for the kernel's interest map.
     pub(crate) fn flags(self) -> u64 {
-        let reads = u64::from(self.path0) | u64::from(self.path1) << 8 | u64::from(self.address) << 16;
-        reads | WANTED | if self.failures { 0 } else { SUCCESS_ONLY }
+        self.reads | WANTED
+    }
+
+    /// Whether the first path begins at the descriptor in the first argument, when it is relative.
+    #[cfg(test)]
+    fn has_directory(self) -> bool {
+        self.reads & (0xff << 24) != 0
     }
 }
 
@@ -27,96 +28,150 @@ pub(crate) fn by_number(nr: u32) -> Option<&'static Syscall> {
     SYSCALLS.binary_search_by_key(&nr, |syscall| syscall.nr).ok().and_then(|place| SYSCALLS.get(place))
 }
 
-/// The system calls that keep the sensor's state right, whatever the rules say.
-pub(crate) const STATE: [&str; 4] = ["chdir", "fchdir", "setsid", "execve"];
-
-const WANTED: u64 = 1 << 32;
-const SUCCESS_ONLY: u64 = 1 << 33;
-
-const fn row(nr: u32, name: &'static str, (path0, path1, address): (u8, u8, u8), failures: bool) -> Syscall {
-    Syscall { nr, name, path0, path1, address, failures }
+/// Whether events of a type ever come.
+pub(crate) fn is_watched(event_type: &str) -> bool {
+    event_type == "procexit" || SYSCALLS.iter().any(|syscall| syscall.name == event_type)
 }
 
-const NONE: (u8, u8, u8) = (0, 0, 0);
+/// The system calls that keep the sensor's state right, or that it counts, whatever the rules say.
+pub(crate) const STATE: [&str; 4] = ["chdir", "fchdir", "setsid", "io_uring_setup"];
+
+const WANTED: u64 = 1 << 32;
+const SUCCESS: u64 = 1 << 33;
+const FILE_OF_RESULT: u64 = 1 << 34;
+const FILE_OF_ARG0: u64 = 1 << 35;
+const SOCKET_OF_RESULT: u64 = 1 << 36;
+const SOCKET: u64 = 1 << 37;
+const UDP_ONLY: u64 = 1 << 38;
+const NEW_CWD: u64 = 1 << 39;
+const MESSAGE: u64 = 1 << 56;
+const OPEN: u64 = 4 << 57 | FILE_OF_RESULT;
+const NETWORK: u64 = 5 << 57;
+const FILE: u64 = 6 << 57;
+const PROCESS: u64 = 7 << 57;
+
+/// The path in an argument (counted from 0).
+const fn path(argument: u64) -> u64 {
+    argument + 1
+}
+
+/// A second path.
+const fn path1(argument: u64) -> u64 {
+    (argument + 1) << 8
+}
+
+/// The path in an argument, relative to the descriptor in another.
+const fn at(directory: u64, argument: u64) -> u64 {
+    path(argument) | (directory + 1) << 24
+}
+
+const fn at1(directory: u64, argument: u64) -> u64 {
+    path1(argument) | (directory + 1) << 28
+}
+
+/// A socket address and its length.
+const fn address(argument: u64, length: u64) -> u64 {
+    (argument + 1) << 16 | (length + 1) << 52
+}
+
+/// A socket address that the kernel wrote.
+const fn address_out(argument: u64) -> u64 {
+    (argument + 1) << 16
+}
+
+/// So many bytes behind the pointer in an argument.
+const fn structure(argument: u64, bytes: u64) -> u64 {
+    (argument + 1) << 40 | bytes << 44
+}
+
+const fn row(nr: u32, name: &'static str, reads: u64) -> Syscall {
+    Syscall { nr, name, reads }
+}
 
 /// Sorted by number.
+#[rustfmt::skip]
 pub(crate) const SYSCALLS: &[Syscall] = &[
-    row(2, "open", (1, 0, 0), true),
-    row(32, "dup", NONE, false),
-    row(33, "dup2", NONE, false),
-    row(41, "socket", NONE, true),
-    row(42, "connect", (0, 0, 2), true),
-    row(43, "accept", (0, 0, 2), false),
-    row(44, "sendto", (0, 0, 5), true),
-    row(45, "recvfrom", (0, 0, 5), false),
-    row(46, "sendmsg", NONE, true),
-    row(47, "recvmsg", NONE, false),
-    row(49, "bind", (0, 0, 2), true),
-    row(50, "listen", NONE, true),
-    row(59, "execve", (1, 0, 0), true),
-    row(62, "kill", NONE, true),
-    row(76, "truncate", (1, 0, 0), true),
-    row(80, "chdir", (1, 0, 0), false),
-    row(81, "fchdir", NONE, false),
-    row(82, "rename", (1, 2, 0), true),
-    row(83, "mkdir", (1, 0, 0), true),
-    row(84, "rmdir", (1, 0, 0), true),
-    row(85, "creat", (1, 0, 0), true),
-    row(86, "link", (1, 2, 0), true),
-    row(87, "unlink", (1, 0, 0), true),
-    row(88, "symlink", (1, 2, 0), true),
-    row(90, "chmod", (1, 0, 0), true),
-    row(91, "fchmod", NONE, true),
-    row(92, "chown", (1, 0, 0), true),
-    row(93, "fchown", NONE, true),
-    row(94, "lchown", (1, 0, 0), true),
-    row(101, "ptrace", NONE, true),
-    row(105, "setuid", NONE, true),
-    row(106, "setgid", NONE, true),
-    row(112, "setsid", NONE, false),
-    row(113, "setreuid", NONE, true),
-    row(117, "setresuid", NONE, true),
-    row(119, "setresgid", NONE, true),
-    row(126, "capset", NONE, true),
-    row(133, "mknod", (1, 0, 0), true),
-    row(155, "pivot_root", (1, 2, 0), true),
-    row(157, "prctl", NONE, true),
-    row(161, "chroot", (1, 0, 0), true),
-    row(165, "mount", (1, 2, 0), true),
-    row(166, "umount2", (1, 0, 0), true),
-    row(175, "init_module", NONE, true),
-    row(176, "delete_module", NONE, true),
-    row(200, "tkill", NONE, true),
-    row(234, "tgkill", NONE, true),
-    row(257, "openat", (2, 0, 0), true),
-    row(258, "mkdirat", (2, 0, 0), true),
-    row(259, "mknodat", (2, 0, 0), true),
-    row(260, "fchownat", (2, 0, 0), true),
-    row(263, "unlinkat", (2, 0, 0), true),
-    row(264, "renameat", (2, 4, 0), true),
-    row(265, "linkat", (2, 4, 0), true),
-    row(266, "symlinkat", (1, 3, 0), true),
-    row(268, "fchmodat", (2, 0, 0), true),
-    row(272, "unshare", NONE, true),
-    row(288, "accept4", (0, 0, 2), false),
-    row(292, "dup3", NONE, false),
-    row(304, "open_by_handle_at", NONE, true),
-    row(307, "sendmmsg", NONE, true),
-    row(308, "setns", NONE, true),
-    row(310, "process_vm_readv", NONE, true),
-    row(311, "process_vm_writev", NONE, true),
-    row(313, "finit_module", NONE, true),
-    row(316, "renameat2", (2, 4, 0), true),
-    row(317, "seccomp", NONE, true),
-    row(319, "memfd_create", (1, 0, 0), true),
-    row(321, "bpf", NONE, true),
-    row(322, "execveat", (2, 0, 0), true),
-    row(323, "userfaultfd", NONE, true),
-    row(425, "io_uring_setup", NONE, true),
-    row(434, "pidfd_open", NONE, true),
-    row(437, "openat2", (2, 0, 0), true),
-    row(438, "pidfd_getfd", NONE, true),
-    row(452, "fchmodat2", (2, 0, 0), true),
+    row(2, "open", OPEN | path(0)),
+    row(32, "dup", PROCESS | SUCCESS | SOCKET_OF_RESULT),
+    row(33, "dup2", PROCESS | SUCCESS | SOCKET_OF_RESULT),
+    row(41, "socket", NETWORK),
+    row(42, "connect", NETWORK | SOCKET | address(1, 2)),
+    row(43, "accept", NETWORK | SUCCESS | SOCKET_OF_RESULT),
+    row(44, "sendto", NETWORK | SOCKET | UDP_ONLY | address(4, 5)),
+    row(45, "recvfrom", NETWORK | SUCCESS | SOCKET | UDP_ONLY | address_out(4)),
+    row(46, "sendmsg", NETWORK | SOCKET | UDP_ONLY | MESSAGE),
+    row(47, "recvmsg", NETWORK | SUCCESS | SOCKET | UDP_ONLY | MESSAGE),
+    row(49, "bind", NETWORK | SOCKET | address(1, 2)),
+    row(50, "listen", NETWORK | SOCKET),
+    row(53, "socketpair", NETWORK),
+    row(56, "clone", PROCESS),
+    row(57, "fork", PROCESS),
+    row(58, "vfork", PROCESS),
+    row(59, "execve", PROCESS | path(0)),
+    row(62, "kill", PROCESS),
+    row(76, "truncate", FILE | path(0)),
+    row(80, "chdir", PROCESS | SUCCESS | path(0) | NEW_CWD),
+    row(81, "fchdir", PROCESS | SUCCESS | NEW_CWD),
+    row(82, "rename", FILE | path(0) | path1(1)),
+    row(83, "mkdir", FILE | path(0)),
+    row(84, "rmdir", FILE | path(0)),
+    row(85, "creat", OPEN | path(0)),
+    row(86, "link", FILE | path(0) | path1(1)),
+    row(87, "unlink", FILE | path(0)),
+    row(88, "symlink", FILE | path(0) | path1(1)),
+    row(90, "chmod", FILE | path(0)),
+    row(91, "fchmod", FILE | FILE_OF_ARG0),
+    row(92, "chown", FILE | path(0)),
+    row(93, "fchown", FILE | FILE_OF_ARG0),
+    row(94, "lchown", FILE | path(0)),
+    row(101, "ptrace", PROCESS),
+    row(105, "setuid", PROCESS),
+    row(106, "setgid", PROCESS),
+    row(112, "setsid", PROCESS | SUCCESS),
+    row(113, "setreuid", PROCESS),
+    row(117, "setresuid", PROCESS),
+    row(119, "setresgid", PROCESS),
+    row(126, "capset", PROCESS),
+    row(133, "mknod", FILE | path(0)),
+    row(155, "pivot_root", FILE | path(0) | path1(1)),
+    row(157, "prctl", PROCESS),
+    row(161, "chroot", FILE | path(0)),
+    row(165, "mount", FILE | path(0) | path1(1)),
+    row(166, "umount2", FILE | path(0)),
+    row(175, "init_module", PROCESS),
+    row(176, "delete_module", PROCESS | path(0)),
+    row(200, "tkill", PROCESS),
+    row(234, "tgkill", PROCESS),
+    row(257, "openat", OPEN | at(0, 1)),
+    row(258, "mkdirat", FILE | at(0, 1)),
+    row(259, "mknodat", FILE | at(0, 1)),
+    row(260, "fchownat", FILE | at(0, 1)),
+    row(263, "unlinkat", FILE | at(0, 1)),
+    row(264, "renameat", FILE | at(0, 1) | at1(2, 3)),
+    row(265, "linkat", FILE | at(0, 1) | at1(2, 3)),
+    row(266, "symlinkat", FILE | path(0) | at1(1, 2)),
+    row(268, "fchmodat", FILE | at(0, 1)),
+    row(272, "unshare", PROCESS),
+    row(288, "accept4", NETWORK | SUCCESS | SOCKET_OF_RESULT),
+    row(292, "dup3", PROCESS | SUCCESS | SOCKET_OF_RESULT),
+    row(304, "open_by_handle_at", OPEN),
+    row(307, "sendmmsg", NETWORK | SOCKET | UDP_ONLY | MESSAGE),
+    row(308, "setns", PROCESS | FILE_OF_ARG0),
+    row(310, "process_vm_readv", PROCESS),
+    row(311, "process_vm_writev", PROCESS),
+    row(313, "finit_module", PROCESS | FILE_OF_ARG0),
+    row(316, "renameat2", FILE | at(0, 1) | at1(2, 3)),
+    row(317, "seccomp", PROCESS),
+    row(319, "memfd_create", PROCESS | path(0)),
+    row(321, "bpf", PROCESS),
+    row(322, "execveat", PROCESS | at(0, 1)),
+    row(323, "userfaultfd", PROCESS),
+    row(425, "io_uring_setup", PROCESS | SUCCESS),
+    row(434, "pidfd_open", PROCESS),
+    row(435, "clone3", PROCESS | structure(0, 64)),
+    row(437, "openat2", OPEN | at(0, 1) | structure(2, 24)),
+    row(438, "pidfd_getfd", PROCESS | SOCKET_OF_RESULT),
+    row(452, "fchmodat2", FILE | at(0, 1)),
 ];
 
 #[cfg(test)]
@@ -126,8 +181,18 @@ mod tests {
     #[test]
     fn the_table_is_sorted_and_found() {
         assert!(SYSCALLS.is_sorted_by_key(|syscall| syscall.nr));
-        assert_eq!(by_number(257).unwrap().name, "openat");
-        assert_eq!(by_number(257).unwrap().flags(), 2 | 1 << 32);
+        let openat = by_number(257).unwrap();
+        assert_eq!((openat.name, openat.has_directory()), ("openat", true));
+        // Path in the second argument, directory in the first, file behind the result, class of opens.
+        assert_eq!(openat.flags(), 2 | 1 << 24 | 1 << 32 | 1 << 34 | 4 << 57);
+        assert_eq!(by_number(42).unwrap().flags() >> 16 & 0xff, 2);
         assert!(by_number(0).is_none());
+    }
+
+    #[test]
+    fn every_call_is_an_event_type() {
+        for syscall in SYSCALLS {
+            assert!(runtime_rules::EventType::named(syscall.name).is_some(), "{}", syscall.name);
+        }
     }
 }

@@ -1,12 +1,15 @@
 //! From what the sensor saw to events on the bus.
 
-use bus::{Class, Outgoing, Publisher};
+use std::collections::BTreeMap;
+
+use bus::{Outgoing, Publisher};
 use model::{Identity, Timestamp};
-use runtime_rules::{Priority, Rule};
+use runtime_rules::{AlertOptions, LostEvents, Priority, Rule};
 use schemas::run::v1::{Alert, ContainerExited, ContainerStarted, EventsLost, Process as WireProcess, RuleMatched};
 use schemas::{EventData, Token};
 
 use crate::container::Container;
+use crate::decode::Class;
 use crate::enrich::Enriched;
 use crate::pods::Pod;
 use crate::process::Process;
@@ -38,15 +41,15 @@ impl Out {
         match said {
             Said::Matched(data) => {
                 let class = match Priority::parse(&data.alert.priority) {
-                    Some(priority) if priority <= Priority::Error => Class::High,
-                    Some(priority) if priority <= Priority::Notice => Class::Normal,
-                    _ => Class::Low,
+                    Some(priority) if priority <= Priority::Error => bus::Class::High,
+                    Some(priority) if priority <= Priority::Notice => bus::Class::Normal,
+                    _ => bus::Class::Low,
                 };
                 self.publish(time, key, identity, (class, *data))
             }
-            Said::Started(data) => self.publish(time, key, identity, (Class::Normal, data)),
-            Said::Exited(data) => self.publish(time, key, identity, (Class::Low, data)),
-            Said::Lost(data) => self.publish(time, key, identity, (Class::High, data)),
+            Said::Started(data) => self.publish(time, key, identity, (bus::Class::Normal, data)),
+            Said::Exited(data) => self.publish(time, key, identity, (bus::Class::Low, data)),
+            Said::Lost(data) => self.publish(time, key, identity, (bus::Class::High, data)),
         }
     }
 
@@ -55,47 +58,60 @@ impl Out {
         time: Timestamp,
         key: Token,
         identity: Identity,
-        (class, data): (Class, D),
+        (class, data): (bus::Class, D),
     ) -> Result<(), bus::PublishError> {
         let outgoing = Outgoing { time, key, identity, class, id: None, data };
         self.runtime.block_on(self.publisher.publish(outgoing)).map(drop)
     }
 }
 
-/// The alert of a rule for an event, in Falco's form.
-pub(crate) fn alert(rule: &Rule, event: &Enriched<'_>) -> Alert {
-    let clock = event.time.to_string();
-    let clock = clock.split_once('T').map_or(clock.as_str(), |(_, clock)| clock.trim_end_matches('Z'));
-    let mut output_fields = rule.output.values(event);
-    output_fields.insert("evt.time".to_owned(), event.time.as_nanos().into());
-    Alert {
-        output: format!("{clock}: {} {}", rule.priority, rule.output.render(event)),
-        priority: rule.priority.to_string(),
-        rule: rule.name.clone(),
-        source: "syscall".to_owned(),
-        tags: rule.tags.clone(),
-        time: event.time,
-        hostname: event.hostname.to_owned(),
-        output_fields,
+/// The event for a match.
+pub(crate) fn matched(rule: &Rule, event: &Enriched<'_>) -> RuleMatched {
+    let alert = runtime_rules::Alert::new(rule, event, event.hostname, AlertOptions::default());
+    RuleMatched {
+        alert: Alert {
+            output: alert.to_string(),
+            priority: alert.priority.to_string(),
+            rule: alert.rule,
+            source: alert.source.to_owned(),
+            tags: alert.tags.unwrap_or_default(),
+            time: event.time,
+            hostname: alert.hostname,
+            output_fields: alert.output_fields,
+        },
+        event: event.name.to_owned(),
+        process: process(event.process),
+        ancestors: event.processes.ancestors(event.process).take(8).map(process).collect(),
     }
 }
 
-/// The event for a match.
-pub(crate) fn matched(rule: &Rule, event: &Enriched<'_>) -> RuleMatched {
-    RuleMatched {
-        alert: alert(rule, event),
-        event: event.name.to_owned(),
-        process: process(event.process),
-        ancestors: event.ancestors.iter().take(8).map(|ancestor| process(ancestor)).collect(),
-    }
+/// The alert as Falco prints it: one line of JSON, keys in order.
+pub(crate) fn line(alert: &Alert) -> serde_json::Result<String> {
+    let object: BTreeMap<String, serde_json::Value> = serde_json::from_value(serde_json::to_value(alert)?)?;
+    serde_json::to_string(&object)
+}
+
+/// The line that Falco prints when events were lost.
+pub(crate) fn lost_line(lost: &EventsLost, time: Timestamp, hostname: &str) -> String {
+    let lost = LostEvents {
+        seen: lost.kept.saturating_add(lost.lost.values().sum()),
+        dropped: lost.lost.values().sum(),
+        by_cause: Class::ALL.iter().fold(BTreeMap::new(), |mut causes, class| {
+            let count = lost.lost.get(class.as_str()).copied().unwrap_or(0);
+            *causes.entry(class.cause().to_owned()).or_insert(0) += count;
+            causes
+        }),
+    };
+    let time_ns = u64::try_from(time.as_nanos()).unwrap_or(0);
+    runtime_rules::Alert::events_lost(&lost, time_ns, hostname, AlertOptions::default()).to_json()
 }
 
 /// A process as events carry it.
 pub(crate) fn process(process: &Process) -> WireProcess {
     WireProcess {
         pid: process.pid,
-        name: process.comm.clone(),
-        exe: process.exe_path.clone(),
+        name: process.comm.to_string(),
+        exe: process.program.exe_path.clone(),
         cmdline: process.cmdline().chars().take(4096).collect(),
         uid: process.uid,
     }

@@ -1,0 +1,147 @@
+//! On the real kernel: each program loads both ways, each event arrives, and nothing is lost uncounted.
+
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use testkit::require;
+
+use super::*;
+use crate::decode::{Kind, decode};
+use crate::facts;
+
+/// The programs, or a loud skip where the kernel may not be watched.
+fn kernel(ring_bytes: u32, directly: bool, calls: &[&str]) -> Option<Kernel> {
+    if let Some(missing) = probe::examine().iter().find(|feature| feature.is_missing()) {
+        require::skip("ebpf", &missing.to_string());
+        return None;
+    }
+    let btf = Btf::from_sys_fs().unwrap();
+    let mut kernel = Kernel::attached(ring_bytes, &btf, directly).unwrap();
+    kernel.want_calls(|name| calls.contains(&name)).unwrap();
+    Some(kernel)
+}
+
+/// Another process that makes a known number of calls which nobody else makes: this very program, told to.
+fn generator(calls: u32) -> Child {
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "kernel::tests::generate", "--ignored", "--nocapture"])
+        .env("CHROOTS", calls.to_string())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+#[test]
+#[ignore = "started by other tests as a process of its own"]
+#[expect(clippy::disallowed_methods, reason = "how many calls to make")]
+fn generate() {
+    let Ok(calls) = std::env::var("CHROOTS") else { return };
+    for _ in 0..calls.parse::<u32>().unwrap() {
+        assert!(std::os::unix::fs::chroot("/nowhere-at-all").is_err());
+    }
+}
+
+/// One test at a time makes such calls.
+static ALONE: Mutex<()> = Mutex::new(());
+
+fn other(kernel: &Kernel) -> (u64, u64, u64) {
+    let counts = kernel.counted();
+    let file = counts.classes[6];
+    (file.sent, file.dropped, counts.missed)
+}
+
+#[test]
+fn a_stalled_reader_loses_exactly_what_is_counted() {
+    const CALLS: u32 = 50_000;
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(mut kernel) = kernel(262_144, true, &["chroot"]) else { return };
+    let (sent_before, dropped_before, missed_before) = other(&kernel);
+    let mut child = generator(CALLS);
+    assert!(child.wait().unwrap().success());
+    let (sent, dropped, missed) = other(&kernel);
+    let (sent, dropped, missed) = (sent - sent_before, dropped - dropped_before, missed - missed_before);
+    assert!(dropped > 0, "the ring is too small for {CALLS} events");
+    // Runs that were left out may have been of any call, so they can only explain what is missing.
+    let made = sent + dropped;
+    assert!(
+        made <= u64::from(CALLS) && made + missed >= u64::from(CALLS),
+        "{sent} + {dropped} (+ {missed}) of {CALLS}"
+    );
+    let mut received = 0;
+    let is_ours =
+        |bytes: &[u8]| decode(bytes).is_ok_and(|event| event.kind == Kind::Syscall && event.tgid == child.id());
+    while kernel.poll(10_000, |bytes| received += u64::from(is_ours(bytes))) > 0 {}
+    assert_eq!(received, sent, "all that was sent is there");
+    // Once it is read again, nothing more is lost.
+    let mut child = generator(500);
+    assert!(child.wait().unwrap().success());
+    assert_eq!(other(&kernel).1, dropped + dropped_before);
+}
+
+#[test]
+fn both_ways_to_read_a_task_give_the_same() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    for directly in [true, false] {
+        let Some(mut kernel) = kernel(1 << 20, directly, &["chroot"]) else { return };
+        let mut child = generator(3);
+        assert!(child.wait().unwrap().success());
+        let (mut calls, mut kinds) = (0, Vec::new());
+        let mut look = |bytes: &[u8]| {
+            let event = decode(bytes).unwrap();
+            if event.tgid != child.id() {
+                return;
+            }
+            kinds.push(event.kind);
+            assert_eq!(event.ppid, std::process::id());
+            assert_eq!(event.vpid, event.tgid, "{directly}");
+            assert!(event.start_ns > 0 && event.start_ns <= event.time_ns && event.mnt_ns != 0 && event.pid_ns != 0);
+            assert!(event.cap_effective != 0 && event.cgroup != 0);
+            match event.kind {
+                Kind::Syscall => {
+                    calls += 1;
+                    assert_eq!((event.path0, event.ret), (Some(b"/nowhere-at-all".as_slice()), -2));
+                }
+                Kind::Exec => look_at_exec(&event),
+                Kind::Fork => assert_eq!(event.args[0], u64::from(std::process::id())),
+                Kind::Exit => assert_eq!(event.ret, 0),
+            }
+        };
+        let until = Instant::now() + Duration::from_secs(5);
+        while kernel.poll(10_000, &mut look) > 0 || (Instant::now() < until && calls_of(&kernel) == 0) {}
+        assert_eq!(calls, 3, "{directly}");
+        for kind in [Kind::Fork, Kind::Exec, Kind::Exit] {
+            assert_eq!(kinds.iter().filter(|seen| **seen == kind).count(), 1, "{kind:?} {directly}");
+        }
+    }
+}
+
+fn calls_of(kernel: &Kernel) -> u64 {
+    kernel.counted().classes.iter().map(|class| class.sent).sum()
+}
+
+/// What is told of this very program, compared with what /proc says of it.
+fn look_at_exec(event: &crate::decode::RawEvent<'_>) {
+    let exe = std::env::current_exe().unwrap().canonicalize().unwrap();
+    assert_eq!(event.exe.and_then(facts::path).unwrap(), exe.display().to_string());
+    assert_eq!(event.cwd.and_then(facts::path).unwrap(), std::env::current_dir().unwrap().display().to_string());
+    let facts = facts::ExecFacts::parse(event.exec.unwrap()).unwrap();
+    use std::os::unix::fs::MetadataExt as _;
+    let meta = exe.metadata().unwrap();
+    let file = facts.file;
+    assert_eq!((file.inode, file.mode, file.uid, file.gid), (meta.ino(), meta.mode(), meta.uid(), meta.gid()));
+    let nanoseconds = |seconds: i64, rest: i64| (seconds * 1_000_000_000 + rest).cast_unsigned();
+    assert_eq!(file.mtime_ns, nanoseconds(meta.mtime(), meta.mtime_nsec()));
+    assert_eq!(file.ctime_ns, nanoseconds(meta.ctime(), meta.ctime_nsec()));
+    assert!(!file.is_from_memory());
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let own: Vec<u32> =
+        stat.rsplit(')').next().unwrap().split_whitespace().map(|field| field.parse().unwrap_or(0)).collect();
+    assert_eq!((facts.group, facts.session, facts.tty), (own[2], own[3], own[4]));
+    let argv = String::from_utf8_lossy(event.argv.unwrap()).into_owned();
+    assert!(argv.contains("kernel::tests::generate\0--ignored"), "{argv}");
+    assert!(String::from_utf8_lossy(event.environment.unwrap()).contains("CHROOTS=3\0"));
+    let unified = std::fs::read_to_string("/proc/self/cgroup").unwrap();
+    let unified = unified.lines().find_map(|line| line.strip_prefix("0::"));
+    assert_eq!(event.cgroup_path.and_then(facts::path).as_deref(), unified);
+}
