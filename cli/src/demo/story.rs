@@ -7,6 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use base64::Engine as _;
 use parts::Tool;
 use schemas::ask::{ScanReply, ScanRequest};
 use serde_json::{Value, json};
@@ -131,7 +132,9 @@ impl Story {
             mutated.pointer("/response/allowed") == Some(&Value::Bool(true)),
             "the mutation was refused: {mutated}"
         );
-        self.pod["metadata"]["annotations"] = json!({ "biotope.dev/admission-id": uid });
+        apply_patch(&mut self.pod, &mutated)?;
+        let id = self.pod.pointer("/metadata/annotations/biotope.dev~1admission-id").and_then(Value::as_str);
+        anyhow::ensure!(id == Some(&uid), "the webhook did not write the admission id: {mutated}");
         let admitted = self.review("validate", &uid, &self.pod).await?;
         anyhow::ensure!(
             admitted.pointer("/response/allowed") == Some(&Value::Bool(true)),
@@ -247,6 +250,14 @@ async fn until(limit: Duration, holds: impl Fn() -> bool) -> bool {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     true
+}
+
+/// Changes the object as the mutating webhook says, as the API server would.
+fn apply_patch(object: &mut Value, review: &Value) -> anyhow::Result<()> {
+    let patch = review.pointer("/response/patch").and_then(Value::as_str).context("the webhook sent no patch")?;
+    let patch = base64::engine::general_purpose::STANDARD.decode(patch)?;
+    let patch: json_patch::Patch = serde_json::from_slice(&patch)?;
+    json_patch::patch(object, &patch).context("the webhook's patch does not fit the pod")
 }
 
 /// A random UUID from the kernel.

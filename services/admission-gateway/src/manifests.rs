@@ -11,6 +11,7 @@ use schemas::deploy::v1::{AdmittedImage, PodCreated};
 use serde_json::Value;
 use service::Context;
 use sha2::{Digest as _, Sha256};
+use tracing::Instrument as _;
 
 use crate::facts::Facts;
 use crate::folder::{self, Listing};
@@ -117,7 +118,10 @@ impl Watcher {
         };
         let key = Token::from(&uid);
         let outgoing = Outgoing { time: service::now(), key, identity, class: Class::Normal, id: None, data };
-        if let Err(error) = self.publisher.publish(outgoing).await {
+        // The pod goes on in the trace of its admission.
+        let span = tracing::info_span!("pod", %uid);
+        bus::adopt_traceparent(&span, annotation(object, kubernetes::keys::TRACEPARENT));
+        if let Err(error) = self.publisher.publish(outgoing).instrument(span).await {
             tracing::error!(%error, pod = %uid, "pod was not published");
         }
     }
@@ -128,14 +132,12 @@ impl Watcher {
             None => static_uid(object)?,
         };
         let first = kubernetes::pod::containers(spec).into_iter().last();
-        let admission = object
-            .pointer("/metadata/annotations")
-            .and_then(|annotations| annotations.get(kubernetes::keys::ADMISSION_ID));
+        let admission = annotation(object, kubernetes::keys::ADMISSION_ID);
         let account = spec.get("serviceAccountName").and_then(Value::as_str);
         Some(Identity {
             image_digest: first.as_ref().and_then(|container| self.facts.digest(container.image)),
             image: first.map(|container| container.image.to_owned()),
-            admission_id: admission.and_then(Value::as_str).and_then(|id| id.parse().ok()),
+            admission_id: admission.and_then(|id| id.parse().ok()),
             pod_uid: Some(uid),
             pod_name: Some(text_at(object, "/metadata/name")),
             namespace: Some(namespace(object)),
@@ -144,6 +146,10 @@ impl Watcher {
             ..Identity::default()
         })
     }
+}
+
+fn annotation<'a>(object: &'a Value, key: &str) -> Option<&'a str> {
+    object.pointer("/metadata/annotations")?.get(key)?.as_str()
 }
 
 /// A static pod's uid is a hash of its manifest, 32 hex digits, as the kubelet makes it.

@@ -47,13 +47,17 @@ impl Reviewer {
         let review: Value = serde_json::from_slice(body).map_err(Malformed::NotJson)?;
         let mut request = Request::from_review(&review).map_err(Malformed::NotAReview)?;
         request.received_at = Some(service::now());
-        let span = tracing::debug_span!(
+        let span = tracing::info_span!(
             "review",
             uid = request.uid,
             kind = request.kind.kind,
             namespace = request.namespace,
             name = request.name
         );
+        // Written by the mutating review: both reviews of an object are one trace.
+        let annotations = review.pointer("/request/object/metadata/annotations");
+        let parent = annotations.and_then(|annotations| annotations.get(kubernetes::keys::TRACEPARENT));
+        bus::adopt_traceparent(&span, parent.and_then(Value::as_str));
         let _entered = span.enter();
         let (policies, facts) = (self.policies.now(), self.facts.now());
         let decided = catch_unwind(AssertUnwindSafe(|| policies.evaluate(&request, &facts)));

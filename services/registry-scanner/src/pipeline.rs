@@ -6,6 +6,7 @@ use arc_swap::ArcSwap;
 use bus::{Asked, Publisher, Request};
 use schemas::ask::{AskError, ScanRequest};
 use tokio::sync::Semaphore;
+use tracing::Instrument as _;
 
 use crate::advisories::Advisories;
 use crate::config::Config;
@@ -42,10 +43,12 @@ impl Scanner {
                 continue;
             };
             let scanner = self.clone();
-            context.spawn(async move {
+            let span = request.span();
+            let handling = async move {
                 scanner.handle(request).await;
                 drop(place);
-            });
+            };
+            context.spawn(handling.instrument(span));
         }
     }
 

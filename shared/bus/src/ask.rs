@@ -9,8 +9,8 @@ use schemas::{Subject, Token};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::codec;
 use crate::connection::Bus;
+use crate::{codec, trace};
 
 /// Commands that come in.
 #[derive(Debug)]
@@ -25,6 +25,7 @@ pub struct Request {
     bus: Bus,
     payload: Vec<u8>,
     reply: Option<async_nats::Subject>,
+    traceparent: Option<String>,
 }
 
 impl Bus {
@@ -56,7 +57,12 @@ impl Bus {
     ) -> Result<R, AskFailure> {
         let subject = self.ask_subject(service, verb);
         let payload = codec::encode(request).map_err(AskFailure::Codec)?;
-        let message = async_nats::Request::new().payload(payload.into()).timeout(Some(limit));
+        let mut message = async_nats::Request::new().payload(payload.into()).timeout(Some(limit));
+        if let Some(traceparent) = trace::current() {
+            let mut headers = async_nats::HeaderMap::new();
+            headers.insert(TRACEPARENT, traceparent.as_str());
+            message = message.headers(headers);
+        }
         let answer = self.client.send_request(subject.clone(), message).await.map_err(|error| match error.kind() {
             async_nats::RequestErrorKind::NoResponders => AskFailure::NobodyThere { service: service.to_owned() },
             async_nats::RequestErrorKind::TimedOut => AskFailure::TimedOut { service: service.to_owned(), limit },
@@ -92,11 +98,21 @@ impl Asked {
     /// The next command; `None` when the connection is closed.
     pub async fn next(&mut self) -> Option<Request> {
         let message = self.requests.next().await?;
-        Some(Request { bus: self.bus.clone(), payload: message.payload.to_vec(), reply: message.reply })
+        let traceparent = message.headers.as_ref().and_then(|headers| headers.get(TRACEPARENT));
+        let traceparent = traceparent.map(|value| value.as_str().to_owned());
+        Some(Request { bus: self.bus.clone(), payload: message.payload.to_vec(), reply: message.reply, traceparent })
     }
 }
 
 impl Request {
+    /// A span for handling the command: a child of the asker's, when it sent its trace context.
+    #[must_use]
+    pub fn span(&self) -> tracing::Span {
+        let span = tracing::info_span!("command");
+        trace::adopt(&span, self.traceparent.as_deref());
+        span
+    }
+
     /// What is asked.
     ///
     /// # Errors
@@ -153,3 +169,6 @@ pub enum AskFailure {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
 }
+
+/// Header of the trace context (W3C Trace Context, section 3.2).
+const TRACEPARENT: &str = "traceparent";

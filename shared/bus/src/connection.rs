@@ -72,6 +72,9 @@ impl Bus {
             ) {
                 return Err(ConnectError::Refused { servers: config.servers.join(","), source: error });
             }
+            if kind == async_nats::ConnectErrorKind::Tls || is_tls(&error) {
+                return Err(ConnectError::Tls { servers: config.servers.join(","), source: error });
+            }
             let limit = config.connect_timeout_s;
             if limit > 0 && started.elapsed() >= Duration::from_secs(limit) {
                 return Err(ConnectError::Unreachable { servers: config.servers.join(","), source: error });
@@ -137,6 +140,14 @@ impl Bus {
             Err(error) => tracing::error!(%error, "reply cannot be encoded"),
         }
     }
+}
+
+/// Whether TLS is what failed: the client says so of its own files only, not of what the two sides said to each other.
+fn is_tls(error: &async_nats::ConnectError) -> bool {
+    std::iter::successors(Some(error as &(dyn std::error::Error + 'static)), |error| error.source()).any(|error| {
+        let inside = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        error.is::<rustls::Error>() || inside.is_some_and(|inside| inside.is::<rustls::Error>())
+    })
 }
 
 fn check_server(client: &async_nats::Client) -> Result<(), ConnectError> {
@@ -226,6 +237,14 @@ pub enum ConnectError {
         servers: String,
         /// What the client said.
         #[source]
+        source: async_nats::ConnectError,
+    },
+    /// Server and client do not agree on TLS.
+    #[error("no TLS with nats at {servers}: {source}; check bus.tls (ca_file, cert_file, key_file, required)")]
+    Tls {
+        /// Servers tried.
+        servers: String,
+        /// What the client said; part of the line, for only it tells which of the files is wrong.
         source: async_nats::ConnectError,
     },
     /// No server answered in time.

@@ -22,7 +22,7 @@ mod spool;
 mod streams;
 mod trace;
 
-pub use trace::current as current_traceparent;
+pub use trace::{adopt as adopt_traceparent, current as current_traceparent};
 
 pub use ask::{AskFailure, Asked, Request};
 pub use codec::{decode, decode_any, decode_seed, encode};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use async_nats::HeaderMap;
@@ -79,6 +79,7 @@ pub struct Losses {
     retried: AtomicU64,
     lost: [AtomicU64; 3],
     waiting: AtomicU64,
+    spool_broken: AtomicBool,
 }
 
 impl Losses {
@@ -100,6 +101,11 @@ impl Losses {
     /// Events that wait to be sent.
     pub fn waiting(&self) -> u64 {
         self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Whether the last event could not be written to the spool: it waits in memory and would not survive this process.
+    pub fn is_spool_broken(&self) -> bool {
+        self.spool_broken.load(Ordering::Relaxed)
     }
 
     /// Events lost for want of room, by class: low, normal, high.
@@ -146,6 +152,7 @@ impl Bus {
             resume: None,
             pause: FIRST_PAUSE,
             sequence: publisher.sequence.clone(),
+            is_spool_broken: false,
         };
         tokio::spawn(worker.run(inbox));
         Ok(publisher)
@@ -232,6 +239,7 @@ struct Worker {
     resume: Option<tokio::time::Instant>,
     pause: Duration,
     sequence: Arc<AtomicU64>,
+    is_spool_broken: bool,
 }
 
 impl Worker {
@@ -266,9 +274,20 @@ impl Worker {
         for (class, count) in taken.lost {
             self.losses.lose(class, count);
         }
-        if let Some(error) = taken.fault {
-            tracing::error!(%error, "the spool cannot be written: events wait in memory only; free disk space");
+        self.spool_state(taken.fault);
+    }
+
+    /// Says once that the spool cannot be written, and once that it can again.
+    fn spool_state(&mut self, fault: Option<std::io::Error>) {
+        let was_broken = std::mem::replace(&mut self.is_spool_broken, fault.is_some());
+        match fault {
+            Some(error) if !was_broken => {
+                tracing::error!(%error, "the spool cannot be written: events wait in memory only; free disk space");
+            }
+            None if was_broken => tracing::info!("the spool can be written again"),
+            Some(_) | None => {}
         }
+        self.losses.spool_broken.store(self.is_spool_broken, Ordering::Relaxed);
     }
 
     /// Fills the window. Nothing is handed to the connection while it is down: what it buffers would be out of our sight.

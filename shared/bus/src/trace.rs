@@ -14,7 +14,7 @@ pub fn current() -> Option<String> {
 }
 
 /// Makes `parent` the parent of `span`. A malformed context is ignored, as the specification asks.
-pub(crate) fn adopt(span: &tracing::Span, parent: Option<&str>) {
+pub fn adopt(span: &tracing::Span, parent: Option<&str>) {
     let Some(parent) = parent.and_then(parse) else { return };
     let context = opentelemetry::Context::new().with_remote_span_context(parent);
     if let Err(error) = span.set_parent(context) {

@@ -17,7 +17,16 @@ pub struct Nats {
     /// Its port.
     pub port: u16,
     folder: PathBuf,
-    jetstream: bool,
+    variant: NatsVariant,
+}
+
+/// How a nats-server differs from one with JetStream and nothing else.
+#[derive(Clone, Debug)]
+enum NatsVariant {
+    Plain,
+    WithoutJetStream,
+    /// With a configuration file: logins, TLS.
+    Configured(PathBuf),
 }
 
 impl Nats {
@@ -26,27 +35,41 @@ impl Nats {
     /// # Errors
     /// When the program is missing or the server does not come up.
     pub fn start(folder: &Path) -> Result<Self, StartError> {
-        Self::start_with(folder, None, true)
+        Self::launch(folder, free_port()?, NatsVariant::Plain)
     }
 
-    /// Starts a server on a given port (`None` lets the system choose), with or without JetStream.
+    /// Starts a server without JetStream.
     ///
     /// # Errors
     /// As [`Nats::start`].
-    pub fn start_with(folder: &Path, port: Option<u16>, jetstream: bool) -> Result<Self, StartError> {
+    pub fn start_without_jetstream(folder: &Path) -> Result<Self, StartError> {
+        Self::launch(folder, free_port()?, NatsVariant::WithoutJetStream)
+    }
+
+    /// Starts a server with JetStream and more configuration, in the syntax of its own configuration file.
+    ///
+    /// # Errors
+    /// As [`Nats::start`].
+    pub fn start_configured(folder: &Path, configuration: &str) -> Result<Self, StartError> {
         fs::create_dir_all(folder)?;
-        let port = match port {
-            Some(port) => port,
-            None => free_port()?,
-        };
+        let path = folder.join("nats-server.conf");
+        fs::write(&path, configuration)?;
+        Self::launch(folder, free_port()?, NatsVariant::Configured(path))
+    }
+
+    fn launch(folder: &Path, port: u16, variant: NatsVariant) -> Result<Self, StartError> {
+        fs::create_dir_all(folder)?;
         let mut command = Command::new(find(Tool::NatsServer)?);
         command.args(["-a", "127.0.0.1", "-p", &port.to_string()]);
-        if jetstream {
+        if let NatsVariant::Configured(path) = &variant {
+            command.arg("-c").arg(path);
+        }
+        if !matches!(variant, NatsVariant::WithoutJetStream) {
             command.arg("-js").arg("-sd").arg(folder.join("store"));
         }
         let mut process = Process::start("nats-server", &mut command, &folder.join("nats-server.log"))?;
         await_port(&mut process, port)?;
-        Ok(Self { process, port, folder: folder.to_owned(), jetstream })
+        Ok(Self { process, port, folder: folder.to_owned(), variant })
     }
 
     /// The address for clients.
@@ -55,13 +78,13 @@ impl Nats {
         format!("nats://127.0.0.1:{}", self.port)
     }
 
-    /// Ends the server at once and starts it again with the same port and store.
+    /// Ends the server at once and starts it again with the same port, store and configuration.
     ///
     /// # Errors
     /// As [`Nats::start`].
     pub fn restart(&mut self) -> Result<(), StartError> {
         self.process.kill();
-        *self = Self::start_with(&self.folder.clone(), Some(self.port), self.jetstream)?;
+        *self = Self::launch(&self.folder.clone(), self.port, self.variant.clone())?;
         Ok(())
     }
 }

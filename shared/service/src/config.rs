@@ -86,7 +86,8 @@ pub struct Telemetry {
     pub log: String,
     /// Whether logs are JSON lines instead of text for people. Default false.
     pub json: bool,
-    /// OTLP endpoint (gRPC) for traces, such as `http://127.0.0.1:4317`. Default: traces are off.
+    /// OTLP endpoint (gRPC) for traces, such as `http://127.0.0.1:4317`. Default: the environment's
+    /// `OTEL_EXPORTER_OTLP_ENDPOINT`; without it traces are off.
     pub otlp_endpoint: Option<String>,
     /// Share of traces to keep, 0 to 1. Default 1.
     pub sample_ratio: f64,

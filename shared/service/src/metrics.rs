@@ -92,6 +92,9 @@ impl Collector for Published {
         let descriptor =
             encoder.encode_descriptor("biotope_events_waiting", "Events that wait to be published", None, Gauge)?;
         ConstGauge::new(waiting).encode(descriptor)?;
+        let help = "1 while events cannot be written to the spool and wait in memory";
+        let broken = encoder.encode_descriptor("biotope_spool_broken", help, None, Gauge)?;
+        ConstGauge::new(i64::from(losses.is_spool_broken())).encode(broken)?;
         let help = "Events lost for want of room, by class";
         let mut lost = encoder.encode_descriptor("biotope_events_lost", help, None, Counter)?;
         for (class, count) in ["low", "normal", "high"].iter().zip(losses.lost()) {

@@ -4,6 +4,7 @@ use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_otlp::WithExportConfig as _;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
+use tracing_subscriber::filter::{FilterExt as _, LevelFilter, filter_fn};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _};
@@ -33,11 +34,29 @@ pub(crate) fn start(service: &'static str, config: &Telemetry) -> anyhow::Result
     } else {
         tracing_subscriber::fmt::layer().with_target(false).with_writer(std::io::stderr).boxed()
     };
-    let provider =
-        config.otlp_endpoint.as_deref().map(|endpoint| provider(service, endpoint, config.sample_ratio)).transpose()?;
-    let traces = provider.as_ref().map(|provider| tracing_opentelemetry::layer().with_tracer(provider.tracer(service)));
-    tracing_subscriber::registry().with(filter).with(logs).with(traces).try_init()?;
+    let provider = endpoint(config).map(|endpoint| provider(service, &endpoint, config.sample_ratio)).transpose()?;
+    let traces = provider.as_ref().map(|provider| {
+        let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer(service));
+        // Our own spans only: those of the exporter's transport would be exported by it for ever.
+        let ours = filter_fn(move |metadata| is_ours(service, metadata.target()));
+        layer.with_filter(ours.and(LevelFilter::DEBUG))
+    });
+    // What is logged and what is traced are two questions, so each layer has a filter of its own.
+    tracing_subscriber::registry().with(logs.with_filter(filter)).with(traces).try_init()?;
     Ok(Guard { provider })
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the crate where configuration enters")]
+fn endpoint(config: &Telemetry) -> Option<String> {
+    // The name that OpenTelemetry's own SDKs read (specification, OTLP exporter configuration).
+    let endpoint = config.otlp_endpoint.clone().or_else(|| std::env::var("OTEL_EXPORTER_OTLP_ENDPOINT").ok());
+    endpoint.filter(|endpoint| !endpoint.is_empty())
+}
+
+/// Whether a span comes from the service or the crates below it.
+fn is_ours(service: &str, target: &str) -> bool {
+    let root = target.split("::").next().unwrap_or_default();
+    root == "bus" || root == "service" || root.chars().eq(service.chars().map(|c| if c == '-' { '_' } else { c }))
 }
 
 fn provider(service: &'static str, endpoint: &str, sample_ratio: f64) -> anyhow::Result<SdkTracerProvider> {

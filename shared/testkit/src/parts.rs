@@ -47,7 +47,13 @@ pub fn nats() -> Option<Part<Nats>> {
 /// A nats-server without JetStream, or a skip.
 #[must_use]
 pub fn nats_without_jetstream() -> Option<Part<Nats>> {
-    start("nats", |folder| Nats::start_with(folder.path(), None, false))
+    start("nats", |folder| Nats::start_without_jetstream(folder.path()))
+}
+
+/// A nats-server with JetStream and more configuration, which is made from its folder; or a skip.
+#[must_use]
+pub fn nats_configured(configuration: impl FnOnce(&std::path::Path) -> String) -> Option<Part<Nats>> {
+    start("nats", |folder| Nats::start_configured(folder.path(), &configuration(folder.path())))
 }
 
 /// An OpenBao server, or a skip. The root token is `root`.

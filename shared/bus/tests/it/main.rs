@@ -10,6 +10,7 @@
 mod ask;
 mod connect;
 mod consume;
+mod login;
 mod publish;
 
 use std::time::Duration;

@@ -113,3 +113,63 @@ async fn wait_for_lock(bus: &Bus) -> bus::Publisher {
     }
     panic!("the spool stays locked");
 }
+
+/// A file system of one mebibyte; unmounted when it is dropped.
+struct SmallDisk(std::path::PathBuf);
+
+impl SmallDisk {
+    fn mount(folder: std::path::PathBuf) -> Option<Self> {
+        std::fs::create_dir(&folder).unwrap();
+        let mut mount = std::process::Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"]).arg(&folder);
+        if mount.output().is_ok_and(|output| output.status.success()) {
+            return Some(Self(folder));
+        }
+        testkit::require::skip("root", "a small file system cannot be mounted without the rights of root");
+        None
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        std::process::Command::new("umount").arg("-l").arg(&self.0).status().ok();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_loses_nothing_while_the_process_lives() {
+    let Some(mut nats) = parts::nats() else { return };
+    let Some(disk) = SmallDisk::mount(nats.folder().join("disk")) else { return };
+    let spool = SpoolConfig { folder: disk.0.join("spool"), max_bytes: 1 << 26 };
+    let config = Config { servers: vec![nats.url()], connect_timeout_s: 10, spool: Some(spool), ..Config::default() };
+    let bus = Bus::connect(&config, origin("tester")).await.unwrap();
+    bus.ensure_streams().await.unwrap();
+    let publisher = bus.publisher().unwrap();
+    nats.process.kill();
+    // About 400 bytes each: five times what fits.
+    publish_all(&publisher, 0..12_000).await;
+    assert!(wait_for(|| publisher.losses().is_spool_broken()).await, "the disk is full");
+    nats.restart().unwrap();
+    assert!(publisher.flush(Duration::from_secs(60)).await);
+    let numbers: BTreeSet<u32> = read(&bus, 12_000).await.iter().map(number).collect();
+    assert_eq!(numbers, (0..12_000).collect());
+    assert_eq!(publisher.losses().lost(), [0, 0, 0]);
+    // Room again: the next event is on the disk again.
+    for entry in std::fs::read_dir(disk.0.join("spool")).unwrap().flatten() {
+        if entry.path().extension().is_some_and(|extension| extension == "log") {
+            std::fs::File::options().write(true).open(entry.path()).unwrap().set_len(0).unwrap();
+        }
+    }
+    publish_all(&publisher, 12_000..12_001).await;
+    assert!(wait_for(|| !publisher.losses().is_spool_broken()).await, "the spool is written again");
+}
+
+async fn wait_for(mut condition: impl FnMut() -> bool) -> bool {
+    for _ in 0..500 {
+        if condition() {
+            return true;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    false
+}

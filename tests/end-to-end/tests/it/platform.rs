@@ -1,0 +1,44 @@
+//! A platform that runs.
+
+use std::fs;
+use std::process::Command;
+use std::time::Duration;
+
+use testkit::parts::{Process, wait_until};
+
+use crate::story::is_alive;
+use crate::{program, said, subscriber};
+
+#[test]
+fn a_running_platform_shows_faults_and_events() {
+    let Some(biotope) = program("biotope") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    let mut command = Command::new(&biotope);
+    command.arg("up").arg("--folder").arg(&state);
+    let mut up = Process::start("biotope", &mut command, &folder.path().join("up.log")).unwrap();
+    let addresses = wait_until(Duration::from_secs(60), || fs::read_to_string(state.join("platform.json")).ok());
+    let addresses: serde_json::Value =
+        serde_json::from_str(&addresses.unwrap_or_else(|| panic!("{}", up.last_lines(10)))).unwrap();
+    let heard = subscriber::start(addresses["nats"].as_str().unwrap(), folder.path(), &[]);
+    fs::write(
+        state.join("policies/broken.yaml"),
+        "apiVersion: kyverno.io/v1\nkind: ClusterPolicy\nmetadata:\n  name: x\nspec:\n  rules:\n  - name: [\n",
+    )
+    .unwrap();
+    fs::write(state.join("advisories/broken.json"), "{\n  nonsense").unwrap();
+    let doctor = wait_until(Duration::from_secs(20), || {
+        let output = Command::new(&biotope).args(["doctor", "--folder"]).arg(&state).output().unwrap();
+        let text = said(&output);
+        (text.contains("broken.yaml") && text.contains("broken.json:2")).then_some(text)
+    });
+    assert!(doctor.is_some(), "doctor names both broken files");
+    if let Some(heard) = heard {
+        let line = wait_until(Duration::from_secs(20), || {
+            fs::read_to_string(folder.path().join("heard")).ok().filter(|text| text.contains("deploy.policy.changed"))
+        });
+        assert!(line.is_some(), "{}", heard.last_lines(5));
+    }
+    assert_eq!(up.stop(Duration::from_secs(30)).and_then(|status| status.code()), Some(0), "{}", up.last_lines(10));
+    assert!(!is_alive(&state));
+}
