@@ -7,8 +7,9 @@
     reason = "tests fail by panicking"
 )]
 
+mod sources;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
@@ -133,71 +134,5 @@ fn banned_crates_stay_out() {
             !lock.contains(&format!("name = \"{banned}\"\n")),
             "{banned} is in Cargo.lock: TLS is rustls with ring, YAML is serde-saphyr"
         );
-    }
-}
-
-#[test]
-fn files_are_short_and_unsafe_is_nowhere() {
-    let mut long = Vec::new();
-    for path in sources() {
-        let text = std::fs::read_to_string(&path).unwrap();
-        let name = path.strip_prefix(workspace_root()).unwrap().display().to_string();
-        // Tests are as long as they need to be.
-        let is_test = name.contains("/tests") || name.contains("/benches/") || name.ends_with("tests.rs");
-        let code = text.split("\n#[cfg(test)]\nmod tests").next().unwrap_or_default();
-        if !is_test && code.lines().count() > 300 {
-            long.push((code.lines().count(), name.clone()));
-        }
-        let lifts = text.lines().any(|line| {
-            line.trim_start().starts_with("#") && line.contains("unsafe_code") && !name.contains("tests/tidy")
-        });
-        assert!(!lifts, "{name} lifts the ban on unsafe code: no crate needs it");
-    }
-    long.sort_unstable();
-    for (lines, name) in &long {
-        println!("{lines:>5} {name}");
-    }
-    let over: Vec<_> = long.iter().filter(|(lines, _)| *lines > 600).collect();
-    assert!(over.is_empty(), "over 600 lines: {over:?}; design rooms, do not just cut");
-}
-
-#[test]
-fn text_names_no_machine_and_logs_no_secret() {
-    for path in sources() {
-        let text = std::fs::read_to_string(&path).unwrap();
-        let name = path.strip_prefix(workspace_root()).unwrap().display().to_string();
-        if name.contains("tests/tidy") {
-            continue;
-        }
-        for (number, line) in text.lines().enumerate() {
-            assert!(
-                !line.contains("/farm/") && !line.contains("\"/work/"),
-                "{name}:{} names a path of one machine",
-                number + 1
-            );
-            let is_log =
-                ["trace!(", "debug!(", "info!(", "warn!(", "error!(", "println!("].iter().any(|log| line.contains(log));
-            assert!(!(is_log && line.contains("expose")), "{name}:{} may log a secret", number + 1);
-        }
-    }
-}
-
-fn sources() -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for folder in ["cli", "loadtest", "schemas", "services", "shared", "tests"] {
-        walk(&workspace_root().join(folder), &mut found);
-    }
-    assert!(found.len() > 100, "the sources are found");
-    found
-}
-
-fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(folder).unwrap().flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            walk(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            found.push(path);
-        }
     }
 }
