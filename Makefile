@@ -4,7 +4,7 @@ CARGO ?= cargo
 SERVICES := correlator registry-scanner admission-gateway secret-broker runtime-sensor
 BINARIES := $(foreach crate,cli $(SERVICES),-p $(crate))
 
-.PHONY: demo test build tools fmt lint doc golden corpus bench up
+.PHONY: demo test build tools fmt lint doc golden corpus bench fuzz up
 
 ## The main job on real input: one image, one pod, one secret, one intruder, one incident.
 demo: build
@@ -46,3 +46,10 @@ corpus:
 
 bench:
 	$(CARGO) bench --workspace
+
+## Searches with coverage (nightly Rust and cargo-fuzz): `make fuzz TARGET=policy TIME=3600`, or a minute of each.
+fuzz:
+	@cd tests/fuzz && for target in $(or $(TARGET),$$(ls seeds)); do \
+		mkdir -p corpus/$$target; \
+		$(CARGO) +nightly fuzz run --fuzz-dir . $$target corpus/$$target seeds/$$target -- \
+			-max_total_time=$(or $(TIME),60) -timeout=10 -rss_limit_mb=2048 -max_len=8192 || exit 1; done
