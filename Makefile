@@ -49,7 +49,7 @@ bench:
 
 ## Searches with coverage (nightly Rust and cargo-fuzz): `make fuzz TARGET=policy TIME=3600`, or a minute of each.
 fuzz:
-	@cd tests/fuzz && for target in $(or $(TARGET),$$(ls seeds)); do \
+	@cd tests/fuzz/search && for target in $(or $(TARGET),$$(ls ../seeds)); do \
 		mkdir -p corpus/$$target; \
-		$(CARGO) +nightly fuzz run --fuzz-dir . $$target corpus/$$target seeds/$$target -- \
+		$(CARGO) +nightly fuzz run --fuzz-dir . $$target corpus/$$target ../seeds/$$target -- \
 			-max_total_time=$(or $(TIME),60) -timeout=10 -rss_limit_mb=2048 -max_len=8192 || exit 1; done

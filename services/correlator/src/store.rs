@@ -108,7 +108,7 @@ impl Store {
             let mut state = transaction.open_table(STATE)?;
             for change in &batch.changes {
                 match &change.record {
-                    Some(record) => state.insert(change.key.as_str(), serde_json::to_vec(record)?.as_slice())?,
+                    Some(record) => state.insert(change.key.as_str(), bus::to_stored(record)?.as_slice())?,
                     None => state.remove(change.key.as_str())?,
                 };
             }
@@ -121,9 +121,9 @@ impl Store {
             let mut outgoing = transaction.open_table(OUTGOING)?;
             let mut incidents = transaction.open_table(INCIDENTS)?;
             for (number, message) in &batch.outgoing {
-                outgoing.insert(number, serde_json::to_vec(message)?.as_slice())?;
+                outgoing.insert(number, bus::to_stored(message)?.as_slice())?;
                 if let Some(incident) = message.incident() {
-                    incidents.insert(incident.id.as_str(), serde_json::to_vec(incident)?.as_slice())?;
+                    incidents.insert(incident.id.as_str(), bus::to_stored(incident)?.as_slice())?;
                 }
             }
             for id in &batch.forget {
@@ -156,21 +156,21 @@ impl Store {
         let transaction = self.database.begin_read()?;
         for entry in transaction.open_table(STATE)?.iter()? {
             let (key, value) = entry?;
-            match serde_json::from_slice(value.value()) {
+            match bus::from_stored(value.value()) {
                 Ok(record) => saved.pieces.push((key.value().to_owned(), record)),
                 Err(error) => saved.unreadable.push((key.value().to_owned(), error.to_string())),
             }
         }
         for entry in transaction.open_table(OUTGOING)?.iter()? {
             let (number, value) = entry?;
-            match serde_json::from_slice(value.value()) {
+            match bus::from_stored(value.value()) {
                 Ok(message) => saved.outgoing.push((number.value(), message)),
                 Err(error) => saved.unreadable.push((format!("outgoing {}", number.value()), error.to_string())),
             }
         }
         for entry in transaction.open_table(INCIDENTS)?.iter()? {
             let (id, value) = entry?;
-            match serde_json::from_slice(value.value()) {
+            match bus::from_stored(value.value()) {
                 Ok(incident) => saved.incidents.push(incident),
                 Err(error) => saved.unreadable.push((format!("incident {}", id.value()), error.to_string())),
             }
@@ -220,7 +220,9 @@ pub(crate) enum StoreError {
     },
 }
 
-const STATE: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("state");
-const CURSORS: TableDefinition<'_, &str, u64> = TableDefinition::new("cursors");
-const OUTGOING: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("outgoing");
-const INCIDENTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("incidents");
+// The number is the version of what is inside. Another version starts with empty tables: the cursors are among them, so the streams
+// are read again from their beginning and lead to the same incidents.
+const STATE: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("state/2");
+const CURSORS: TableDefinition<'_, &str, u64> = TableDefinition::new("cursors/2");
+const OUTGOING: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("outgoing/2");
+const INCIDENTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("incidents/2");

@@ -53,6 +53,27 @@ pub fn decode_any(bytes: &[u8]) -> Result<AnyEvent, WireError> {
     decode::<Event<serde_json::Value>>(bytes)
 }
 
+/// Encodes a value for a store of one's own: a named map as on the wire, without the wire's limits.
+///
+/// # Errors
+/// When the value has no MessagePack form.
+pub fn to_stored<T: Serialize>(value: &T) -> Result<Vec<u8>, StoredError> {
+    rmp_serde::to_vec_named(value).map_err(|error| StoredError(Box::new(error)))
+}
+
+/// Reads back what [`to_stored`] made.
+///
+/// # Errors
+/// When the bytes are of another type, or damaged.
+pub fn from_stored<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, StoredError> {
+    rmp_serde::from_slice(bytes).map_err(|error| StoredError(Box::new(error)))
+}
+
+/// A value cannot be stored or read back.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct StoredError(Box<dyn std::error::Error + Send + Sync>);
+
 #[cfg(test)]
 mod tests {
     use std::marker::PhantomData;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
+use bytes::Bytes;
 use futures::{FutureExt as _, StreamExt as _};
 use model::Timestamp;
 
@@ -30,8 +31,8 @@ pub struct Stored {
     pub sequence: u64,
     /// Its stored subject.
     pub subject: String,
-    /// Its bytes.
-    pub payload: Vec<u8>,
+    /// Its bytes, as the connection received them.
+    pub payload: Bytes,
     /// Messages that the server still had for this reader when it sent this one.
     pub pending: u64,
 }
@@ -43,6 +44,8 @@ pub struct Cursor {
     filters: Vec<String>,
     from: From,
     messages: Option<pull::Stream>,
+    /// Each batch is acknowledged as a whole by its last message, instead of nothing.
+    acknowledges: bool,
 }
 
 impl std::fmt::Debug for Cursor {
@@ -55,7 +58,7 @@ impl Bus {
     /// A cursor over `stream`, limited to subjects that match one of `filters` (all when empty).
     #[must_use]
     pub fn cursor(&self, stream: &'static str, from: From, filters: Vec<String>) -> Cursor {
-        Cursor { bus: self.clone(), stream, filters, from, messages: None }
+        Cursor { bus: self.clone(), stream, filters, from, messages: None, acknowledges: false }
     }
 
     /// The first and the last sequence number of a stream; first is last + 1 when it is empty.
@@ -71,6 +74,13 @@ impl Bus {
 }
 
 impl Cursor {
+    /// Lets the server keep a position too: each batch is acknowledged by its last message. What such a consumer costs, measured.
+    #[must_use]
+    pub fn acknowledging(mut self) -> Self {
+        self.acknowledges = true;
+        self
+    }
+
     /// Waits up to `wait` for a message, then takes what is there, at most `most`. Empty when nothing came. A failed connection is
     /// logged and tried again within `wait`.
     pub async fn next_batch(&mut self, most: usize, wait: Duration) -> Vec<Stored> {
@@ -91,9 +101,15 @@ impl Cursor {
             let Ok(first) = tokio::time::timeout_at(deadline, messages.next()).await else { break };
             let mut next = Some(first);
             let mut broken = false;
+            let mut last_reply = None;
             while let Some(message) = next.take() {
                 match message {
-                    Some(Ok(message)) => batch.extend(stored(message)),
+                    Some(Ok(message)) => {
+                        if self.acknowledges {
+                            last_reply.clone_from(&message.reply);
+                        }
+                        batch.extend(stored(message));
+                    }
                     Some(Err(error)) => {
                         tracing::warn!(stream = self.stream, %error, "reading was interrupted");
                         broken = true;
@@ -103,6 +119,11 @@ impl Cursor {
                 if !broken && batch.len() < most {
                     next = messages.next().now_or_never();
                 }
+            }
+            if let Some(reply) = last_reply
+                && let Err(error) = self.bus.client.publish(reply, "+ACK".into()).await
+            {
+                tracing::warn!(stream = self.stream, %error, "a batch was not acknowledged");
             }
             if let Some(last) = batch.last() {
                 self.from = From::Sequence(last.sequence.saturating_add(1));
@@ -125,7 +146,8 @@ impl Cursor {
         let stream = self.bus.jetstream.get_stream(self.stream).await.map_err(|error| cannot(Box::new(error)))?;
         let config = pull::Config {
             deliver_policy: deliver_policy(self.from),
-            ack_policy: AckPolicy::None,
+            ack_policy: if self.acknowledges { AckPolicy::All } else { AckPolicy::None },
+            max_ack_pending: if self.acknowledges { -1 } else { 0 },
             // The server gives the last message of each subject only under a filter.
             filter_subjects: match (self.from, self.filters.as_slice()) {
                 (From::LastPerSubject, []) => vec![">".to_owned()],
@@ -147,7 +169,7 @@ impl Cursor {
 fn stored(message: async_nats::jetstream::Message) -> Option<Stored> {
     let (sequence, pending) = message.info().ok().map(|info| (info.stream_sequence, info.pending))?;
     let (message, _) = message.split();
-    Some(Stored { sequence, subject: message.subject.to_string(), payload: message.payload.to_vec(), pending })
+    Some(Stored { sequence, subject: message.subject.to_string(), payload: message.payload, pending })
 }
 
 fn deliver_policy(from: From) -> DeliverPolicy {

@@ -25,7 +25,7 @@ mod trace;
 pub use trace::{adopt as adopt_traceparent, current as current_traceparent};
 
 pub use ask::{AskFailure, Asked, Request};
-pub use codec::{decode, decode_any, decode_seed, encode};
+pub use codec::{StoredError, decode, decode_any, decode_seed, encode, from_stored, to_stored};
 pub use config::{Auth, Config, Spool as SpoolConfig, Tls};
 pub use connection::{Bus, ConnectError, Origin, ParkError};
 pub use consume::{ConsumeError, Delivery, Disposed, Disposition, Subscription};

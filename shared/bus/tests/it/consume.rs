@@ -84,7 +84,7 @@ async fn poison_is_parked_and_the_rest_flows() {
     }
     let reasons: Vec<&str> = parked.iter().map(|(subject, _)| subject.rsplit('.').next().unwrap()).collect();
     assert_eq!(reasons, ["truncated", "never", "attempts-exhausted"]);
-    assert_eq!(parked[0].1, b"\xd9", "the original bytes");
+    assert_eq!(parked[0].1.as_ref(), b"\xd9", "the original bytes");
 }
 
 /// Publishes bytes that are no event, as a broken client would.
