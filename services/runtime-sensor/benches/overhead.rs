@@ -1,5 +1,10 @@
 //! What the sensor costs those whom it watches: batches of open+close with and without it, in turn, in one run; and what it costs
-//! itself for each event. Run as root: `cargo bench -p runtime-sensor`.
+//! itself for each event. Run as root:
+//!
+//! ```text
+//! cargo bench -p runtime-sensor                     one rule that wants every open and never matches
+//! cargo bench -p runtime-sensor -- FILE...          these rules files
+//! ```
 #![allow(
     clippy::print_stdout,
     clippy::expect_used,
@@ -8,11 +13,12 @@
 )]
 
 use std::fs::{self, File};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 const ROUNDS: usize = 8;
-const BATCHES: usize = 100;
+const BATCHES: usize = 250;
 const CALLS: u32 = 200;
 
 fn main() {
@@ -20,33 +26,48 @@ fn main() {
     fs::create_dir_all(&folder).unwrap();
     let file = folder.join("opened");
     fs::write(&file, "").unwrap();
-    // A rule that wants every open, so that each is sent, decoded, enriched and judged; and never matches.
-    let rules = folder.join("rules.yaml");
-    fs::write(&rules, "- rule: r\n  desc: d\n  condition: evt.type in (open, openat) and fd.name = /nowhere\n  output: x\n  priority: INFO\n").unwrap();
-    let (mut without, mut with, mut cpu) = (Vec::new(), Vec::new(), Vec::new());
+    let mut rules: Vec<PathBuf> =
+        std::env::args_os().skip(1).filter(|arg| arg != "--bench").map(PathBuf::from).collect();
+    if rules.is_empty() {
+        // Each open is sent, decoded, enriched and judged.
+        let condition = "evt.type in (open, openat) and fd.name = /nowhere";
+        rules.push(folder.join("rules.yaml"));
+        fs::write(
+            &rules[0],
+            format!("- rule: r\n  desc: d\n  condition: {condition}\n  output: x\n  priority: INFO\n"),
+        )
+        .unwrap();
+    }
+    let (mut without, mut with, mut cpu, mut idle) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         without.extend(batches(&file));
         let mut sensor = start(&rules);
-        let before = processor_ms(&sensor);
+        let (began, at_rest) = (Instant::now(), processor_ns(&sensor));
+        std::thread::sleep(Duration::from_millis(300));
+        let rest = (processor_ns(&sensor) - at_rest) / began.elapsed().as_nanos() as f64;
+        let (began, before) = (Instant::now(), processor_ns(&sensor));
         let batch = batches(&file);
-        std::thread::sleep(Duration::from_millis(50));
-        let spent = processor_ms(&sensor) - before;
-        cpu.push(spent * 1_000.0 / (BATCHES as f64 * f64::from(CALLS)));
+        std::thread::sleep(Duration::from_millis(20));
+        let spent = processor_ns(&sensor) - before - rest * began.elapsed().as_nanos() as f64;
+        cpu.push(spent / (BATCHES as f64 * f64::from(CALLS)));
+        idle.push(rest * 100.0);
         with.extend(batch);
         sensor.kill().unwrap();
         sensor.wait().unwrap();
     }
-    let (base, loaded) = (p10(&mut without), p10(&mut with));
-    cpu.sort_by(f64::total_cmp);
+    let (base, loaded) = (at(&mut without, 10), at(&mut with, 10));
+    println!("open+close without the sensor: {base:.0} ns, with: {loaded:.0} ns (p10), ratio {:.2}", loaded / base);
+    println!("  medians: {:.0} ns and {:.0} ns", at(&mut without, 50), at(&mut with, 50));
     println!(
-        "open+close without the sensor: {base:.0} ns, with: {loaded:.0} ns (p10 of batches), ratio {:.2}",
-        loaded / base
+        "sensor's processor time for each event: {:.0} ns (median of {ROUNDS} rounds; best {:.0})",
+        at(&mut cpu, 50),
+        at(&mut cpu, 0)
     );
-    println!("sensor's processor time: {:.2} us for each event (median of {ROUNDS} rounds)", cpu[ROUNDS / 2]);
+    println!("sensor at rest: {:.2} % of a processor", at(&mut idle, 50));
     let _ = fs::remove_dir_all(&folder);
 }
 
-fn batches(file: &std::path::Path) -> Vec<f64> {
+fn batches(file: &Path) -> Vec<f64> {
     let batch = |_| {
         let started = Instant::now();
         for _ in 0..CALLS {
@@ -57,24 +78,30 @@ fn batches(file: &std::path::Path) -> Vec<f64> {
     (0..BATCHES).map(batch).collect()
 }
 
-fn start(rules: &std::path::Path) -> Child {
+fn start(rules: &[PathBuf]) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_runtime-sensor"));
-    command.args(["run", "--rules"]).arg(rules).stdout(Stdio::null()).stderr(Stdio::null());
+    command.arg("run").stdout(Stdio::null()).stderr(Stdio::null());
+    rules.iter().for_each(|file| {
+        command.arg("--rules").arg(file);
+    });
     let mut child = command.spawn().unwrap();
     std::thread::sleep(Duration::from_millis(1_500));
     assert!(child.try_wait().unwrap().is_none(), "the sensor ended: run this as root on a kernel with BTF");
     child
 }
 
-/// Processor time of a process, from /proc (ticks of 10 ms).
-fn processor_ms(child: &Child) -> f64 {
-    let stat = fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap();
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
-    let ticks = |place: usize| fields[place].parse::<f64>().unwrap();
-    (ticks(11) + ticks(12)) * 10.0
+/// Processor time of all threads of a process, in nanoseconds (the first number of /proc/PID/task/TID/schedstat).
+fn processor_ns(child: &Child) -> f64 {
+    let threads = fs::read_dir(format!("/proc/{}/task", child.id())).unwrap();
+    let spent = |thread: fs::DirEntry| {
+        let text = fs::read_to_string(thread.path().join("schedstat")).ok()?;
+        text.split_whitespace().next()?.parse::<f64>().ok()
+    };
+    threads.flatten().filter_map(spent).sum()
 }
 
-fn p10(values: &mut [f64]) -> f64 {
+/// The value at a percentile.
+fn at(values: &mut [f64], percentile: usize) -> f64 {
     values.sort_by(f64::total_cmp);
-    values[values.len() / 10]
+    values[values.len() * percentile / 100]
 }

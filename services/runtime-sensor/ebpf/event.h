@@ -34,6 +34,8 @@ enum part {
 	PART_STRUCT = 14,
 	PART_CGROUP = 15, /* names */
 	PART_UNIX = 16,
+	PART_OPENED = 17,
+	PART_PAYLOAD = 18,
 };
 
 enum { FLAG_TRUNCATED = 1, FLAG_FAULT = 2 };
@@ -71,6 +73,14 @@ struct file_facts {
 	u32 layer;
 };
 
+/* What of the file behind a descriptor is asked for often, and no more: opens are frequent. */
+struct opened_facts {
+	u64 inode;
+	u32 device, mode;
+	u32 open_mode;
+	u32 layer;
+};
+
 struct exec_facts {
 	struct file_facts file;
 	u64 cap_inheritable;
@@ -100,11 +110,13 @@ struct counted {
 #define DIR1(flags) (((flags) >> 28) & 0xf)
 #define WANTED (1ULL << 32)
 #define SUCCESS_ONLY (1ULL << 33)
-#define FILE_OF_RESULT (1ULL << 34)
-#define FILE_OF_ARG0 (1ULL << 35)
-#define SOCKET_OF_RESULT (1ULL << 36)
-#define SOCKET_OF_ARG0 (1ULL << 37)
-#define UDP_ONLY (1ULL << 38)
+/* The file or socket behind a descriptor. */
+#define OF_RESULT (1ULL << 34)
+#define OF_ARG0 (1ULL << 35)
+/* The first bytes that went through it. */
+#define PAYLOAD (1ULL << 36)
+#define SOCKETS_ONLY (1ULL << 37)
+#define DATAGRAMS_ONLY (1ULL << 38)
 #define NEW_CWD (1ULL << 39)
 #define STRUCT(flags) (((flags) >> 40) & 0xf)
 #define STRUCT_BYTES(flags) (((flags) >> 44) & 0xff)

@@ -39,6 +39,7 @@ struct pt_regs {
 };
 
 struct qstr {
+	u32 len;
 	const unsigned char *name;
 };
 
@@ -117,10 +118,16 @@ struct inode___before_6_11 {
 	struct timespec64 i_mtime, __i_mtime, i_ctime, __i_ctime;
 };
 
+union shortname_store {
+	u64 words[5];
+};
+
 struct dentry {
 	struct dentry *d_parent;
 	struct qstr d_name;
 	struct inode *d_inode;
+	/* Where a short name stands, since 6.14. */
+	union shortname_store d_shortname;
 };
 
 struct vfsmount {
@@ -157,6 +164,7 @@ struct fdtable {
 
 struct files_struct {
 	struct fdtable *fdt;
+	struct file *fd_array[64];
 };
 
 struct mm_struct {
@@ -187,6 +195,7 @@ struct signal_struct {
 struct kernfs_node {
 	struct kernfs_node *__parent;
 	const char *name;
+	u64 id;
 };
 
 /* Its name until 6.14. */

@@ -13,6 +13,11 @@
 #define MASK (PART - 1)
 #define NAME 256
 #define DEPTH 40
+/* What the programs keep for themselves, behind what is sent. */
+#define WALK (SCRATCH - 64)
+#define KNOWN (SCRATCH - 128)
+#define USED (SCRATCH - 136)
+#define COPY (SCRATCH - 512)
 
 #define S_IFMT 0170000
 #define S_IFSOCK 0140000
@@ -21,6 +26,10 @@
 #define MNT_READONLY 0x40
 /* The highest bit says whether somebody asked for the time (multigrain timestamps, 6.13). */
 #define CTIME_NSEC 0x7fffffff
+
+/* The same twice: by loads that the verifier proves, and by calls for what it cannot prove or older kernels. */
+#define DIRECT(...) ___arrow(__VA_ARGS__)
+#define BY_CALL(...) BPF_CORE_READ(__VA_ARGS__)
 
 struct scratch {
 	u8 bytes[SCRATCH];
@@ -101,22 +110,85 @@ static __always_inline u32 put_sockaddr(struct scratch *out, u32 end, unsigned l
 	return close_part(place, end, PART_SOCKADDR, length);
 }
 
+/* What a walk is for, packed: the end of the event, the kind of the event (which names the scratch), the part. */
+#define STAND(kind, end, part) ((u64)(part) << 32 | (kind) << 16 | ((end) & 0xffff))
+
 /*
- * The names of a path, from the last one up to the root that the process sees. Verified once, whoever calls it: so its arguments are
- * numbers. `where` is the kind of the event (which names the scratch) and the end of the event.
+ * A structure of the kernel, copied as a whole as far as it is asked for: each call that reads costs about as much as all else that is
+ * done with what it read. Fields that a kernel has behind the end of the copy are read by calls of their own.
  */
-__noinline u32 put_names(u64 where, u64 dentry_at, u64 mount_at, u64 root_dentry, u64 root_mount)
+#define COPIED 128
+#define IN_COPY(copy, from, type, field)                                                                                     \
+	({                                                                                                                   \
+		typeof(((type *)0)->field) value;                                                                            \
+		if (bpf_core_field_offset(type, field) + sizeof(value) <= COPIED)                                            \
+			value = *(typeof(value) *)((copy) + bpf_core_field_offset(type, field));                             \
+		else                                                                                                         \
+			BPF_CORE_READ_INTO(&value, (type *)(from), field);                                                   \
+		value;                                                                                                       \
+	})
+
+static __always_inline u8 *copy_of(struct scratch *out, const void *from)
 {
-	u32 kind = (where >> 16) & 3, part = where >> 32, end = where & 0xffff;
+	u8 *copy = out->bytes + COPY;
+	bpf_probe_read_kernel(copy, COPIED, from);
+	return copy;
+}
+
+/* Bytes of the part that are used, kept in the scratch: a number that the verifier has to follow makes each way through a walk another. */
+static __always_inline u64 *used_of(struct scratch *out)
+{
+	return (u64 *)(out->bytes + USED);
+}
+
+static __always_inline void put_name(struct scratch *out, u8 *place, const unsigned char *name)
+{
+	u64 *used = used_of(out);
+	long length = bpf_probe_read_kernel_str(place + 4 + (*used & MASK), NAME, name);
+	*used += length > 0 ? length : 0;
+}
+
+/* A short name stands in its entry, and can be copied from there. */
+static __always_inline void put_short_name(struct scratch *out, u8 *place, const u64 *words, u32 length)
+{
+	u64 *used = used_of(out), *to = (u64 *)(place + 4 + (*used & MASK));
+	for (int i = 0; i < 5; i++)
+		to[i] = words[i];
+	length &= 63;
+	((u8 *)to)[length] = 0;
+	*used += length + 1;
+}
+
+#define HAS_SHORT_NAMES bpf_core_field_exists(struct dentry, d_shortname)
+#define SHORT_AT bpf_core_field_offset(struct dentry, d_shortname)
+#define SHORT 40
+
+/* From where to where to walk. It is in the scratch, for what is read from there is a number, which the verifier lets into any call. */
+struct walk {
+	u64 dentry, mount, root_dentry, root_mount;
+};
+
+static __always_inline struct walk *walk_of(struct scratch *out)
+{
+	return (struct walk *)(out->bytes + WALK);
+}
+
+/* The names of a path, from the last one up to the root that the process sees. Verified once, whoever calls it. */
+__noinline u32 put_names(u64 stand)
+{
+	u32 end = stand & 0xffff, kind = (stand >> 16) & 3, part = stand >> 32;
 	struct scratch *out = scratch_of(kind);
 	if (!out || end > END)
 		return end;
-	struct dentry *dentry = (struct dentry *)dentry_at;
-	struct vfsmount *mount = (struct vfsmount *)mount_at;
-	struct dentry *top = BPF_CORE_READ(mount, mnt_root);
+	struct walk *walk = walk_of(out);
+	struct dentry *dentry = (struct dentry *)walk->dentry;
+	struct vfsmount *mount = (struct vfsmount *)walk->mount;
+	u64 root_dentry = walk->root_dentry, root_mount = walk->root_mount;
+	/* Below the root of the process, in its mount: the root is met first. */
+	bool is_inside = (u64)mount == root_mount;
+	struct dentry *top = is_inside ? 0 : BPF_CORE_READ(mount, mnt_root);
 	u8 *place = place_of(out, end);
 	u8 status = NAMES_CUT;
-	u32 used = 1;
 	for (int i = 0; i < DEPTH; i++) {
 		if ((u64)dentry == root_dentry && (u64)mount == root_mount) {
 			status = NAMES_COMPLETE;
@@ -124,37 +196,102 @@ __noinline u32 put_names(u64 where, u64 dentry_at, u64 mount_at, u64 root_dentry
 		}
 		if (dentry == top) {
 			struct mount *outer = (struct mount *)((u8 *)mount - bpf_core_field_offset(struct mount, mnt));
-			struct mount *parent = BPF_CORE_READ(outer, mnt_parent);
+			u8 *copy = copy_of(out, outer);
+			struct mount *parent = IN_COPY(copy, outer, struct mount, mnt_parent);
 			if (parent == outer || !parent) {
 				status = NAMES_COMPLETE;
 				break;
 			}
-			dentry = BPF_CORE_READ(outer, mnt_mountpoint);
+			dentry = IN_COPY(copy, outer, struct mount, mnt_mountpoint);
 			mount = (struct vfsmount *)((u8 *)parent + bpf_core_field_offset(struct mount, mnt));
-			top = BPF_CORE_READ(mount, mnt_root);
+			is_inside = (u64)mount == root_mount;
+			top = is_inside ? 0 : BPF_CORE_READ(mount, mnt_root);
 			continue;
 		}
-		if (used > PART - NAME - 8)
+		if (*used_of(out) > PART - NAME - 8)
 			break;
-		struct dentry *parent = BPF_CORE_READ(dentry, d_parent);
-		long length = bpf_probe_read_kernel_str(place + 4 + (used & MASK), NAME, BPF_CORE_READ(dentry, d_name.name));
-		if (length > 0)
-			used += length & (NAME * 2 - 1);
+		u8 *copy = copy_of(out, dentry);
+		struct dentry *parent = IN_COPY(copy, dentry, struct dentry, d_parent);
+		const unsigned char *name = IN_COPY(copy, dentry, struct dentry, d_name.name);
+		u32 length = IN_COPY(copy, dentry, struct dentry, d_name.len);
+		if (HAS_SHORT_NAMES && name == (u8 *)dentry + SHORT_AT && SHORT_AT + SHORT <= COPIED && length < SHORT)
+			put_short_name(out, place, (u64 *)(copy + SHORT_AT), length);
+		else
+			put_name(out, place, name);
 		if (parent == dentry || !parent) {
+			/* Or it is not met at all: the process was shut in after it had opened the file. */
+			status = is_inside ? NAMES_COMPLETE : NAMES_DETACHED;
+			break;
+		}
+		dentry = parent;
+	}
+	place[4] = status;
+	return close_part(place, end, part, *used_of(out) & MASK);
+}
+
+/* The same by loads, as far as the mount goes that the file is in. */
+static __always_inline u32 put_names_directly(struct scratch *out, u32 kind, u32 end, u32 part, struct fs_struct *fs, struct file *file)
+{
+	if (end > END)
+		return end;
+	struct dentry *dentry = file->f_path.dentry;
+	struct vfsmount *mount = file->f_path.mnt;
+	u64 root_dentry = (u64)fs->root.dentry, root_mount = (u64)fs->root.mnt, top = (u64)mount->mnt_root;
+	u64 stop = (u64)mount == root_mount ? root_dentry : 0;
+	u8 *place = place_of(out, end);
+	u8 status = NAMES_CUT;
+	*used_of(out) = 1;
+	for (int i = 0; i < DEPTH; i++) {
+		if ((u64)dentry == stop) {
+			status = NAMES_COMPLETE;
+			break;
+		}
+		if ((u64)dentry == top) {
+			*walk_of(out) = (struct walk){ (u64)dentry, (u64)mount, root_dentry, root_mount };
+			return put_names(STAND(kind, end, part));
+		}
+		if (*used_of(out) > PART - NAME - 8)
+			break;
+		struct dentry *parent = dentry->d_parent;
+		const unsigned char *name = dentry->d_name.name;
+		u32 length = dentry->d_name.len;
+		if (HAS_SHORT_NAMES && (u64)name == (u64)&dentry->d_shortname && length < SHORT)
+			put_short_name(out, place, dentry->d_shortname.words, length);
+		else
+			put_name(out, place, name);
+		if ((u64)parent == (u64)dentry || !parent) {
 			status = NAMES_DETACHED;
 			break;
 		}
 		dentry = parent;
 	}
 	place[4] = status;
-	return close_part(place, end, part, used & MASK);
+	return close_part(place, end, part, *used_of(out) & MASK);
+}
+
+static __always_inline void read_root(struct walk *walk, struct task_struct *task)
+{
+	if (reads_directly) {
+		struct fs_struct *fs = bpf_get_current_task_btf()->fs;
+		walk->root_dentry = (u64)fs->root.dentry;
+		walk->root_mount = (u64)fs->root.mnt;
+		return;
+	}
+	struct fs_struct *fs = BPF_CORE_READ(task, fs);
+	walk->root_dentry = (u64)BPF_CORE_READ(fs, root.dentry);
+	walk->root_mount = (u64)BPF_CORE_READ(fs, root.mnt);
 }
 
 static __always_inline u32 put_path_of(u32 kind, u32 end, u32 part, struct task_struct *task, struct dentry *dentry, struct vfsmount *mount)
 {
-	struct fs_struct *fs = BPF_CORE_READ(task, fs);
-	return put_names((u64)part << 32 | kind << 16 | (end & 0xffff), (u64)dentry, (u64)mount,
-			 (u64)BPF_CORE_READ(fs, root.dentry), (u64)BPF_CORE_READ(fs, root.mnt));
+	struct scratch *out = scratch_of(kind);
+	if (!out)
+		return end;
+	struct walk walk = { (u64)dentry, (u64)mount };
+	read_root(&walk, task);
+	*walk_of(out) = walk;
+	*used_of(out) = 1;
+	return put_names(STAND(kind, end, part));
 }
 
 static __always_inline u32 put_cwd(u32 kind, u32 end, struct task_struct *task)
@@ -201,12 +338,44 @@ static __always_inline u32 put_cgroup(struct scratch *out, u32 end, struct task_
 
 static __always_inline struct file *file_of(struct task_struct *task, u32 descriptor)
 {
+	if (reads_directly) {
+		struct fdtable *table = bpf_get_current_task_btf()->files->fdt;
+		struct file **files = table->fd, *file = 0;
+		if (descriptor < table->max_fds)
+			bpf_probe_read_kernel(&file, sizeof(file), files + descriptor);
+		return file;
+	}
 	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
 	if (descriptor >= BPF_CORE_READ(table, max_fds))
 		return 0;
 	struct file **files = BPF_CORE_READ(table, fd), *file = 0;
 	bpf_probe_read_kernel(&file, sizeof(file), files + descriptor);
 	return file;
+}
+
+#define NEAR 64
+#define AT(number) case number: return files->fd_array[number];
+#define AT4(number) AT(number) AT(number + 1) AT(number + 2) AT(number + 3)
+#define AT16(number) AT4(number) AT4(number + 4) AT4(number + 8) AT4(number + 12)
+
+/*
+ * One of the first files of a process, while its table is the small one that it began with. The verifier follows pointers by their type
+ * only at constant places: for the price of a few comparisons every read behind it is a load instead of a call.
+ */
+static __noinline struct file *near_file(struct files_struct *files, u32 descriptor)
+{
+	switch (descriptor) {
+		AT16(0)
+		AT16(16)
+		AT16(32)
+		AT16(48)
+	}
+	return 0;
+}
+
+static __always_inline bool is_near(struct files_struct *files, u32 descriptor)
+{
+	return descriptor < NEAR && files->fdt->max_fds == NEAR;
 }
 
 static __always_inline u64 nanoseconds(struct timespec64 time)
@@ -232,16 +401,21 @@ static __always_inline void times_of(struct file_facts *facts, struct inode *ino
 		facts->mtime_ns = nanoseconds(BPF_CORE_READ(older, i_mtime));
 }
 
+/* An overlay's inode has the dentry of the upper layer right behind the common part; the layout is not in BTF. */
+static __always_inline u32 overlay_layer(struct inode *inode)
+{
+	struct dentry *upper = 0;
+	bpf_probe_read_kernel(&upper, sizeof(upper), (u8 *)inode + bpf_core_type_size(struct inode));
+	return upper && BPF_CORE_READ(upper, d_inode) ? LAYER_UPPER : LAYER_LOWER;
+}
+
 /* Which layer of an overlay holds the file, and whether it exists in memory only. */
 static __always_inline u32 layer_of(struct file *file, struct inode *inode, struct super_block *block)
 {
 	u32 layer = 0;
 	struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry);
 	if (BPF_CORE_READ(block, s_magic) == OVERLAYFS_MAGIC) {
-		/* An overlay's inode has the dentry of the upper layer right behind the common part; the layout is not in BTF. */
-		struct dentry *upper = 0;
-		bpf_probe_read_kernel(&upper, sizeof(upper), (u8 *)inode + bpf_core_type_size(struct inode));
-		layer |= upper && BPF_CORE_READ(upper, d_inode) ? LAYER_UPPER : LAYER_LOWER;
+		layer |= overlay_layer(inode);
 	} else if (BPF_CORE_READ(dentry, d_parent) == dentry) {
 		char name[8] = {};
 		bpf_probe_read_kernel_str(name, sizeof(name), BPF_CORE_READ(dentry, d_name.name));
@@ -268,20 +442,20 @@ static __always_inline void read_file(struct file_facts *facts, struct file *fil
 	times_of(facts, inode);
 }
 
-/* What of an open file is asked for often, and no more: opens are frequent. */
-static __always_inline u32 put_file(struct scratch *out, u32 end, struct file *file)
+static __always_inline u32 put_opened_directly(struct scratch *out, u32 end, struct file *file)
 {
-	if (end > END || !file)
+	if (end > END)
 		return end;
 	u8 *place = place_of(out, end);
-	struct file_facts *facts = (struct file_facts *)(place + 4);
-	__builtin_memset(facts, 0, sizeof(*facts));
-	struct inode *inode = BPF_CORE_READ(file, f_inode);
-	facts->inode = BPF_CORE_READ(inode, i_ino);
-	facts->device = BPF_CORE_READ(inode, i_sb, s_dev);
-	facts->mode = BPF_CORE_READ(inode, i_mode);
-	facts->open_mode = BPF_CORE_READ(file, f_mode);
-	return close_part(place, end, PART_FILE, sizeof(*facts));
+	struct opened_facts *facts = (struct opened_facts *)(place + 4);
+	struct inode *inode = file->f_inode;
+	struct super_block *block = inode->i_sb;
+	facts->inode = inode->i_ino;
+	facts->device = block->s_dev;
+	facts->mode = inode->i_mode;
+	facts->open_mode = file->f_mode;
+	facts->layer = block->s_magic == OVERLAYFS_MAGIC ? overlay_layer(inode) : 0;
+	return close_part(place, end, PART_OPENED, sizeof(*facts));
 }
 
 static __always_inline struct sock *socket_of(struct file *file)
@@ -299,14 +473,14 @@ static __always_inline bool is_datagram(struct sock *sock)
 	return (family == 2 || family == 10) && BPF_CORE_READ(sock, sk_type) != 1;
 }
 
-static __always_inline u32 put_socket(struct scratch *out, u32 end, struct file *file, struct sock *sock)
+static __always_inline u32 put_socket(struct scratch *out, u32 end, u64 inode, struct sock *sock)
 {
 	if (end > END || !sock)
 		return end;
 	u8 *place = place_of(out, end);
 	struct socket_facts *facts = (struct socket_facts *)(place + 4);
 	__builtin_memset(facts, 0, sizeof(*facts));
-	facts->inode = BPF_CORE_READ(file, f_inode, i_ino);
+	facts->inode = inode;
 	facts->family = BPF_CORE_READ(sock, __sk_common.skc_family);
 	facts->type = BPF_CORE_READ(sock, sk_type);
 	facts->protocol = BPF_CORE_READ(sock, sk_protocol);

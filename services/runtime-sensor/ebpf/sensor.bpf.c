@@ -91,48 +91,98 @@ static __always_inline u32 number_in_namespace(struct pid *pid, bool in_own)
 	return number.nr;
 }
 
-/* The same twice: by loads that the verifier proves, and by calls for what it cannot prove or older kernels. */
-#define DIRECT(...) ___arrow(__VA_ARGS__)
-#define BY_CALL(...) BPF_CORE_READ(__VA_ARGS__)
-#define DEFINE_FILL(name, GET)                                                                                              \
-	static __always_inline void name(struct header *header, u32 kind, struct task_struct *task)                         \
-	{                                                                                                                   \
-		header->version = VERSION;                                                                                  \
-		header->kind = kind;                                                                                        \
-		header->nr = 0;                                                                                             \
-		header->flags = 0;                                                                                          \
-		header->reserved = 0;                                                                                       \
-		header->ret = 0;                                                                                            \
-		header->time_ns = bpf_ktime_get_boot_ns();                                                                  \
-		header->tgid = GET(task, tgid);                                                                             \
-		header->tid = GET(task, pid);                                                                               \
-		header->ppid = GET(task, real_parent, tgid);                                                                \
-		const struct cred *cred = GET(task, cred);                                                                  \
-		header->uid = GET(cred, uid.val);                                                                           \
-		header->euid = GET(cred, euid.val);                                                                         \
-		header->gid = GET(cred, gid.val);                                                                           \
-		header->cap_effective = GET(cred, cap_effective.val);                                                       \
-		header->cap_permitted = GET(cred, cap_permitted.val);                                                       \
-		struct nsproxy *spaces = GET(task, nsproxy);                                                                \
-		header->mnt_ns = GET(spaces, mnt_ns, ns.inum);                                                              \
-		header->pid_ns = GET(spaces, pid_ns_for_children, ns.inum);                                                 \
-		struct task_struct *leader = GET(task, group_leader);                                                       \
-		header->start_ns = GET(leader, start_boottime);                                                             \
-		header->vpid = number_in_namespace(GET(leader, thread_pid), true);                                          \
-		header->cgroup = bpf_get_current_cgroup_id();                                                               \
-		bpf_core_read(&header->comm, sizeof(header->comm), &task->comm);                                            \
-	}
+static __always_inline void open_header(struct header *header, u32 kind)
+{
+	header->version = VERSION;
+	header->kind = kind;
+	header->nr = 0;
+	header->flags = 0;
+	header->reserved = 0;
+	header->ret = 0;
+	header->time_ns = bpf_ktime_get_boot_ns();
+}
 
-DEFINE_FILL(fill_directly, DIRECT)
-DEFINE_FILL(fill, BY_CALL)
+static __always_inline void fill(struct header *header, u32 kind, struct task_struct *task)
+{
+	open_header(header, kind);
+	header->tgid = BPF_CORE_READ(task, tgid);
+	header->tid = BPF_CORE_READ(task, pid);
+	header->ppid = BPF_CORE_READ(task, real_parent, tgid);
+	const struct cred *cred = BPF_CORE_READ(task, cred);
+	header->uid = BPF_CORE_READ(cred, uid.val);
+	header->euid = BPF_CORE_READ(cred, euid.val);
+	header->gid = BPF_CORE_READ(cred, gid.val);
+	header->cap_effective = BPF_CORE_READ(cred, cap_effective.val);
+	header->cap_permitted = BPF_CORE_READ(cred, cap_permitted.val);
+	struct nsproxy *spaces = BPF_CORE_READ(task, nsproxy);
+	header->mnt_ns = BPF_CORE_READ(spaces, mnt_ns, ns.inum);
+	header->pid_ns = BPF_CORE_READ(spaces, pid_ns_for_children, ns.inum);
+	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
+	header->start_ns = BPF_CORE_READ(leader, start_boottime);
+	header->vpid = number_in_namespace(BPF_CORE_READ(leader, thread_pid), true);
+	header->cgroup = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
+	bpf_core_read(&header->comm, sizeof(header->comm), &task->comm);
+}
+
+/*
+ * The task whose header the scratch holds. The parts of it that cost most to read stay the same from call to call, as long as these do;
+ * who may do what is read anew each time.
+ */
+struct known {
+	u64 task, start_ns, parent, spaces;
+};
+
+static __always_inline void fill_directly(struct scratch *out, struct task_struct *task)
+{
+	struct header *header = (struct header *)out->bytes;
+	struct known *known = (struct known *)(out->bytes + KNOWN);
+	open_header(header, KIND_SYSCALL);
+	const struct cred *cred = task->cred;
+	header->uid = cred->uid.val;
+	header->euid = cred->euid.val;
+	header->gid = cred->gid.val;
+	header->cap_effective = cred->cap_effective.val;
+	header->cap_permitted = cred->cap_permitted.val;
+	header->cgroup = task->cgroups->dfl_cgrp->kn->id;
+	u64 *comm = (u64 *)&task->comm, *to = (u64 *)header->comm;
+	to[0] = comm[0];
+	to[1] = comm[1];
+	struct task_struct *parent = task->real_parent;
+	struct nsproxy *spaces = task->nsproxy;
+	u64 start_ns = task->start_boottime;
+	u32 tid = task->pid;
+	if (known->task == (u64)task && known->start_ns == start_ns && known->parent == (u64)parent && known->spaces == (u64)spaces &&
+	    header->tid == tid)
+		return;
+	known->task = (u64)task;
+	known->start_ns = start_ns;
+	known->parent = (u64)parent;
+	known->spaces = (u64)spaces;
+	struct task_struct *leader = task->group_leader;
+	header->tgid = task->tgid;
+	header->tid = tid;
+	header->ppid = parent->tgid;
+	header->mnt_ns = spaces->mnt_ns->ns.inum;
+	header->pid_ns = spaces->pid_ns_for_children->ns.inum;
+	header->start_ns = leader->start_boottime;
+	header->vpid = number_in_namespace(leader->thread_pid, true);
+}
 
 static __always_inline unsigned long argument(struct header *header, u32 number)
 {
 	return number < 6 ? header->args[number] : 0;
 }
 
-static __always_inline u32 put_arguments(struct scratch *out, u32 end, u64 flags)
+/*
+ * The steps of an event are functions of their own that take numbers only: so each is verified once, instead of once for each way that
+ * leads to it.
+ */
+__noinline u32 put_arguments(u64 flags)
 {
+	struct scratch *out = scratch_of(KIND_SYSCALL);
+	u32 end = sizeof(struct header);
+	if (!out)
+		return end;
 	struct header *header = (struct header *)out->bytes;
 	u32 path0 = PATH0(flags), path1 = PATH1(flags), address = SOCKADDR(flags), structure = STRUCT(flags);
 	if (path0)
@@ -158,38 +208,100 @@ static __always_inline u32 put_arguments(struct scratch *out, u32 end, u64 flags
 	return end;
 }
 
-/* A relative path begins at a directory that a descriptor names. */
-static __always_inline u32 put_directory(struct scratch *out, u32 end, u32 part, u32 number, struct task_struct *task)
-{
-	struct header *header = (struct header *)out->bytes;
-	u32 descriptor = argument(header, number - 1);
-	if ((s32)descriptor == AT_FDCWD || end > END)
-		return end;
-	struct file *file = file_of(task, descriptor);
-	return file ? put_file_path(KIND_SYSCALL, end, part, task, file) : end;
-}
-
 static __always_inline bool is_relative(struct scratch *out, u32 at)
 {
 	u8 *place = place_of(out, at);
 	return place[4] != '/';
 }
 
-static __always_inline u32 put_files(struct scratch *out, u32 end, u64 flags, struct task_struct *task)
+/* Relative paths begin at directories that descriptors name. */
+__noinline u32 put_directory(u32 end, u32 part, u32 descriptor)
 {
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	if ((s32)descriptor == AT_FDCWD || end > END)
+		return end;
+	struct file *file = file_of(task, descriptor);
+	return file ? put_file_path(KIND_SYSCALL, end, part, task, file) : end;
+}
+
+#define SNAP 80
+
+/* The first bytes that the call moved: from a buffer, or from the first buffer of a message. */
+__noinline u32 put_payload(u32 end, u64 flags)
+{
+	struct scratch *out = scratch_of(KIND_SYSCALL);
+	if (!out)
+		return end;
 	struct header *header = (struct header *)out->bytes;
-	struct file *file = 0;
-	if (flags & FILE_OF_RESULT && header->ret >= 0)
-		file = file_of(task, header->ret);
-	else if (flags & FILE_OF_ARG0)
-		file = file_of(task, header->args[0]);
-	if (file) {
-		end = put_file(out, end, file);
-		end = put_file_path(KIND_SYSCALL, end, PART_FILE_PATH, task, file);
+	unsigned long from = header->args[1], moved = header->ret < SNAP ? header->ret : SNAP;
+	if (header->ret <= 0)
+		return end;
+	if (flags & MESSAGE) {
+		u64 buffers = 0;
+		struct {
+			u64 base, length;
+		} first = {};
+		/* struct msghdr: name, its length, buffers. */
+		if (bpf_probe_read_user(&buffers, sizeof(buffers), (void *)(header->args[1] + 16)) < 0 ||
+		    bpf_probe_read_user(&first, sizeof(first), (void *)buffers) < 0)
+			return end;
+		from = first.base;
+		moved = moved < first.length ? moved : first.length;
 	}
-	if (flags & NEW_CWD)
-		end = put_cwd(KIND_SYSCALL, end, task);
-	return end;
+	return put_bytes(out, end, PART_PAYLOAD, from, moved);
+}
+
+/* What is behind a descriptor: an address and its peer, or a path. */
+__noinline u32 put_descriptor(u32 end, u32 descriptor)
+{
+	struct scratch *out = scratch_of(KIND_SYSCALL);
+	if (!out)
+		return end;
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	if (reads_directly) {
+		struct task_struct *current = bpf_get_current_task_btf();
+		struct file *file = is_near(current->files, descriptor) ? near_file(current->files, descriptor) : 0;
+		if (file && (file->f_inode->i_mode & S_IFMT) != S_IFSOCK) {
+			end = put_opened_directly(out, end, file);
+			return put_names_directly(out, KIND_SYSCALL, end, PART_FILE_PATH, current->fs, file);
+		}
+	}
+	struct file *file = file_of(task, descriptor);
+	if (!file)
+		return end;
+	u8 *copy = copy_of(out, file);
+	struct inode *inode = IN_COPY(copy, file, struct file, f_inode);
+	void *private = IN_COPY(copy, file, struct file, private_data);
+	u32 open_mode = IN_COPY(copy, file, struct file, f_mode);
+	struct walk walk = { (u64)IN_COPY(copy, file, struct file, f_path.dentry), (u64)IN_COPY(copy, file, struct file, f_path.mnt) };
+	copy_of(out, inode);
+	u16 mode = IN_COPY(copy, inode, struct inode, i_mode);
+	u64 number = IN_COPY(copy, inode, struct inode, i_ino);
+	if ((mode & S_IFMT) == S_IFSOCK)
+		return private ? put_socket(out, end, number, BPF_CORE_READ((struct socket *)private, sk)) : end;
+	if (end > END)
+		return end;
+	u8 *place = place_of(out, end);
+	struct opened_facts *facts = (struct opened_facts *)(place + 4);
+	struct super_block *block = IN_COPY(copy, inode, struct inode, i_sb);
+	copy_of(out, block);
+	facts->inode = number;
+	facts->device = IN_COPY(copy, block, struct super_block, s_dev);
+	facts->mode = mode;
+	facts->open_mode = open_mode;
+	facts->layer = IN_COPY(copy, block, struct super_block, s_magic) == OVERLAYFS_MAGIC ? overlay_layer(inode) : 0;
+	end = close_part(place, end, PART_OPENED, sizeof(*facts));
+	read_root(&walk, task);
+	*walk_of(out) = walk;
+	*used_of(out) = 1;
+	return put_names(STAND(KIND_SYSCALL, end, PART_FILE_PATH));
+}
+
+/* Whether what is behind a descriptor is of the kind that is asked for. */
+__noinline u32 is_of_kind(u64 flags, u32 descriptor)
+{
+	struct sock *sock = socket_of(file_of((struct task_struct *)bpf_get_current_task(), descriptor));
+	return sock && (!(flags & DATAGRAMS_ONLY) || is_datagram(sock));
 }
 
 SEC("tp_btf/sys_exit")
@@ -219,22 +331,16 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long ret)
 		return 0;
 	if (own_tgid && (u32)(bpf_get_current_pid_tgid() >> 32) == own_tgid)
 		return 0;
-	struct file *socket_file = 0;
-	struct sock *sock = 0;
-	if (flags & SOCKET_OF_ARG0)
-		socket_file = file_of(task, regs->di);
-	else if (flags & SOCKET_OF_RESULT && ret >= 0)
-		socket_file = file_of(task, ret);
-	if (socket_file)
-		sock = socket_of(socket_file);
-	if (flags & UDP_ONLY && (!sock || !is_datagram(sock)))
+	u32 descriptor = flags & OF_ARG0 ? regs->di : ret;
+	bool has_descriptor = (flags & OF_ARG0) || ((flags & OF_RESULT) && ret >= 0);
+	if (flags & (SOCKETS_ONLY | DATAGRAMS_ONLY) && (!has_descriptor || !is_of_kind(flags, descriptor)))
 		return 0;
 	struct scratch *out = scratch_of(KIND_SYSCALL);
 	if (!out)
 		return 0;
 	struct header *header = (struct header *)out->bytes;
 	if (reads_directly)
-		fill_directly(header, KIND_SYSCALL, task);
+		fill_directly(out, task);
 	else
 		fill(header, KIND_SYSCALL, task);
 	header->nr = nr;
@@ -245,15 +351,17 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long ret)
 	header->args[3] = regs->r10;
 	header->args[4] = regs->r8;
 	header->args[5] = regs->r9;
-	u32 first = sizeof(*header), end = put_arguments(out, first, flags);
-	if (DIR0(flags) && is_relative(out, first))
-		end = put_directory(out, end, PART_DIR0, DIR0(flags), task);
+	u32 end = put_arguments(flags);
+	if (DIR0(flags) && is_relative(out, sizeof(*header)))
+		end = put_directory(end, PART_DIR0, argument(header, DIR0(flags) - 1));
 	if (DIR1(flags))
-		end = put_directory(out, end, PART_DIR1, DIR1(flags), task);
-	if (flags & (FILE_OF_RESULT | FILE_OF_ARG0 | NEW_CWD))
-		end = put_files(out, end, flags, task);
-	if (sock)
-		end = put_socket(out, end, socket_file, sock);
+		end = put_directory(end, PART_DIR1, argument(header, DIR1(flags) - 1));
+	if (has_descriptor)
+		end = put_descriptor(end, descriptor);
+	if (flags & NEW_CWD)
+		end = put_cwd(KIND_SYSCALL, end, task);
+	if (flags & PAYLOAD)
+		end = put_payload(end, flags);
 	send(out, CLASS(flags), end);
 	return 0;
 }

@@ -95,6 +95,7 @@ pub struct RawEvent<'a> {
     /// Names of a path: a status, then the names from the last to the first.
     pub exe: Option<&'a [u8]>,
     pub cwd: Option<&'a [u8]>,
+    /// Facts of the file behind the descriptor.
     pub file: Option<&'a [u8]>,
     pub file_path: Option<&'a [u8]>,
     pub socket: Option<&'a [u8]>,
@@ -103,6 +104,8 @@ pub struct RawEvent<'a> {
     pub structure: Option<&'a [u8]>,
     pub cgroup_path: Option<&'a [u8]>,
     pub unix_name: Option<&'a [u8]>,
+    /// The first bytes that went through the call.
+    pub payload: Option<&'a [u8]>,
 }
 
 /// Decodes one event.
@@ -138,7 +141,6 @@ pub fn decode(bytes: &[u8]) -> Result<RawEvent<'_>, DecodeError> {
             6 => event.exec = content,
             7 => event.exe = content,
             8 => event.cwd = content,
-            9 => event.file = content,
             10 => event.file_path = content,
             11 => event.socket = content,
             12 => event.directory0 = content,
@@ -146,6 +148,8 @@ pub fn decode(bytes: &[u8]) -> Result<RawEvent<'_>, DecodeError> {
             14 => event.structure = content,
             15 => event.cgroup_path = content,
             16 => event.unix_name = content,
+            17 => event.file = content,
+            18 => event.payload = content,
             // A newer kernel side may add parts.
             _ => {}
         }
@@ -206,6 +210,7 @@ fn header<'a>(cursor: &mut Cursor<'a>, kind: Kind) -> Result<RawEvent<'a>, Decod
         structure: None,
         cgroup_path: None,
         unix_name: None,
+        payload: None,
     })
 }
 
@@ -308,7 +313,6 @@ pub(crate) mod tests {
             (6, event.exec),
             (7, event.exe),
             (8, event.cwd),
-            (9, event.file),
             (10, event.file_path),
             (11, event.socket),
             (12, event.directory0),
@@ -316,6 +320,8 @@ pub(crate) mod tests {
             (14, event.structure),
             (15, event.cgroup_path),
             (16, event.unix_name),
+            (17, event.file),
+            (18, event.payload),
         ] {
             if let Some(content) = content {
                 out.extend(part.to_le_bytes());

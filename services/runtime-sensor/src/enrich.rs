@@ -1,15 +1,17 @@
 //! An event with everything that is known about it when it is judged.
 
+use std::borrow::Cow;
 use std::cell::{Cell, OnceCell};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use model::Timestamp;
 
 use crate::container::Container;
-use crate::decode::{Kind, RawEvent};
-use crate::facts::{self, FileFacts, SocketFacts, unmapped};
+use crate::decode::RawEvent;
+use crate::facts::{self, OpenedFacts, SocketFacts, unmapped};
 use crate::pods::Pod;
 use crate::process::{Process, Processes, resolve, text};
+use crate::syscalls::Syscall;
 
 /// One event, ready for the rules. Borrowed from the tables for as long as it is judged; what costs is computed when it is asked for.
 #[derive(Debug)]
@@ -17,6 +19,8 @@ pub(crate) struct Enriched<'a> {
     pub(crate) raw: &'a RawEvent<'a>,
     /// Its type.
     pub(crate) event_type: runtime_rules::EventType,
+    /// The system call; `None` for programs that started and processes that ended.
+    pub(crate) call: Option<&'static Syscall>,
     /// `evt.type`
     pub(crate) name: &'static str,
     pub(crate) time: Timestamp,
@@ -34,20 +38,20 @@ pub(crate) struct Enriched<'a> {
     pub(crate) is_server: bool,
     /// Whether a datagram goes to, or comes from, another address than the one before.
     pub(crate) is_name_changed: bool,
-    pub(crate) paths: Paths,
+    pub(crate) paths: Paths<'a>,
 }
 
 /// The paths of an event.
 #[derive(Debug, Default)]
-pub(crate) struct Paths {
-    first: OnceCell<Option<String>>,
-    second: OnceCell<Option<String>>,
+pub(crate) struct Paths<'a> {
+    first: OnceCell<Option<Cow<'a, str>>>,
+    second: OnceCell<Option<Cow<'a, str>>>,
     real: OnceCell<Option<String>>,
     /// Whether the event is judged by the file that was really opened.
     is_by_real: Cell<bool>,
 }
 
-impl Enriched<'_> {
+impl<'a> Enriched<'a> {
     /// Path of the first path argument, resolved by its letters against the directory that it is relative to; or of the file that
     /// the call is about.
     pub(crate) fn path(&self) -> Option<&str> {
@@ -68,8 +72,8 @@ impl Enriched<'_> {
         self.paths.real.get_or_init(|| self.raw.file_path.and_then(facts::path)).as_deref()
     }
 
-    pub(crate) fn file(&self) -> Option<FileFacts> {
-        self.raw.file.and_then(FileFacts::parse)
+    pub(crate) fn file(&self) -> Option<OpenedFacts> {
+        self.raw.file.and_then(OpenedFacts::parse)
     }
 
     /// From now on, `path` is that of the file itself. Says whether that makes a difference: a link led to another file than the path
@@ -83,29 +87,28 @@ impl Enriched<'_> {
         true
     }
 
-    fn resolved(&self, path: Option<&[u8]>, directory: Option<&[u8]>, place: usize) -> Option<String> {
-        let path = text(path?);
+    fn resolved(&self, path: Option<&'a [u8]>, directory: Option<&[u8]>, place: usize) -> Option<Cow<'a, str>> {
+        let path = String::from_utf8_lossy(path?);
         // The target of a symbolic link is text, not a path of this process.
-        if matches!(self.name, "symlink" | "symlinkat") && place == 0 {
+        if is_plain(&path) || (place == 0 && matches!(self.name, "symlink" | "symlinkat")) {
             return Some(path);
         }
         if path.starts_with('/') {
-            return Some(resolve("/", &path));
+            return Some(resolve("/", &path).into());
         }
         if let Some(directory) = directory.and_then(facts::path) {
-            return Some(resolve(&directory, &path));
+            return Some(resolve(&directory, &path).into());
         }
         // Descriptors are ints; the upper half of the register means nothing.
         let descriptor = (self.raw.args.get(place).copied().unwrap_or(0) & 0xffff_ffff) as u32;
-        let is_elsewhere = self.raw.kind == Kind::Syscall && self.is_at() && descriptor.cast_signed() != AT_FDCWD;
-        Some(if is_elsewhere { format!("<UNKNOWN>/{path}") } else { resolve(&self.process.cwd, &path) })
+        let is_elsewhere = self.call.is_some_and(|call| call.is_at()) && descriptor.cast_signed() != AT_FDCWD;
+        Some(if is_elsewhere { format!("<UNKNOWN>/{path}") } else { resolve(&self.process.cwd, &path) }.into())
     }
+}
 
-    /// Whether paths are relative to descriptors.
-    fn is_at(&self) -> bool {
-        (self.name.ends_with("at") && self.name != "creat")
-            || matches!(self.name, "openat2" | "renameat2" | "fchmodat2")
-    }
+/// Whether there is nothing to resolve in a path.
+fn is_plain(path: &str) -> bool {
+    path.strip_prefix('/').is_some_and(|rest| rest.split('/').all(|name| !matches!(name, "" | "." | "..")))
 }
 
 /// A socket address.

@@ -14,28 +14,57 @@ pub(crate) struct FileFacts {
     pub(crate) mode: u32,
     pub(crate) uid: u32,
     pub(crate) gid: u32,
-    /// `FMODE_*` of the open file.
+    layer: u32,
+}
+
+/// The file behind a descriptor.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct OpenedFacts {
+    pub(crate) inode: u64,
+    pub(crate) device: u32,
+    pub(crate) mode: u32,
     open_mode: u32,
     layer: u32,
 }
 
-impl FileFacts {
+impl OpenedFacts {
     pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
         Self::read(&mut Cursor::new(bytes)).ok()
     }
 
     fn read(cursor: &mut Cursor<'_>) -> Result<Self, DecodeError> {
-        let (inode, device) = (cursor.u64()?, cursor.u64()?);
-        let (ctime_ns, mtime_ns) = (cursor.u64()?, cursor.u64()?);
-        let (mode, uid, gid) = (cursor.u32()?, cursor.u32()?, cursor.u32()?);
-        let _links = cursor.u32()?;
-        let (open_mode, layer) = (cursor.u32()?, cursor.u32()?);
-        Ok(Self { inode, device, ctime_ns, mtime_ns, mode, uid, gid, open_mode, layer })
+        Ok(Self {
+            inode: cursor.u64()?,
+            device: cursor.u32()?,
+            mode: cursor.u32()?,
+            open_mode: cursor.u32()?,
+            layer: cursor.u32()?,
+        })
     }
 
     /// Whether this very open made the file.
     pub(crate) fn is_created(&self) -> bool {
         self.open_mode & FMODE_CREATED != 0
+    }
+
+    /// Whether an overlay holds it in its upper layer.
+    pub(crate) fn is_upper(&self) -> bool {
+        self.layer & 1 != 0
+    }
+
+    /// Whether an overlay holds it in a lower layer.
+    pub(crate) fn is_lower(&self) -> bool {
+        self.layer & 2 != 0
+    }
+}
+
+impl FileFacts {
+    fn read(cursor: &mut Cursor<'_>) -> Result<Self, DecodeError> {
+        let (inode, device) = (cursor.u64()?, cursor.u64()?);
+        let (ctime_ns, mtime_ns) = (cursor.u64()?, cursor.u64()?);
+        let (mode, uid, gid) = (cursor.u32()?, cursor.u32()?, cursor.u32()?);
+        let (_links, _open_mode) = (cursor.u32()?, cursor.u32()?);
+        Ok(Self { inode, device, ctime_ns, mtime_ns, mode, uid, gid, layer: cursor.u32()? })
     }
 
     /// Whether an overlay holds it in its upper layer: it was written since the container started.
@@ -186,7 +215,7 @@ pub(crate) mod tests {
 
     /// Reads every part of an event as what it should be.
     pub(crate) fn read_everything(event: &RawEvent<'_>) {
-        let _ = event.file.map(FileFacts::parse);
+        let _ = event.file.map(OpenedFacts::parse);
         let _ = event.exec.map(ExecFacts::parse);
         let _ = event.socket.map(SocketFacts::parse);
         for names in [event.exe, event.cwd, event.file_path, event.directory0, event.directory1, event.cgroup_path] {

@@ -132,8 +132,6 @@ pub(crate) fn is_captured(field: FieldId) -> bool {
                     | FieldId::FdSipName
                     | FieldId::FdLipName
                     | FieldId::FdRipName
-                    | FieldId::FdIsUpperLayer
-                    | FieldId::FdIsLowerLayer
                     | FieldId::FdTypes
             ),
             Family::User => true,
@@ -205,10 +203,12 @@ impl Enriched<'_> {
             FieldId::FdFilename => Value::text(path()?.rsplit('/').next()?),
             FieldId::FdTypechar => Value::text(path().map(|_| if self.is_directory() { "d" } else { "f" })?),
             FieldId::FdType => Value::text(path().map(|_| if self.is_directory() { "directory" } else { "file" })?),
-            FieldId::FdDev => Value::Unsigned(self.file()?.device),
-            FieldId::FdDevMajor => Value::Unsigned(self.file()?.device >> 20),
-            FieldId::FdDevMinor => Value::Unsigned(self.file()?.device & 0xf_ffff),
+            FieldId::FdDev => Value::Unsigned(self.file()?.device.into()),
+            FieldId::FdDevMajor => Value::Unsigned((self.file()?.device >> 20).into()),
+            FieldId::FdDevMinor => Value::Unsigned((self.file()?.device & 0xf_ffff).into()),
             FieldId::FdIno => Value::Unsigned(self.file()?.inode),
+            FieldId::FdIsUpperLayer => Value::Boolean(self.file()?.is_upper()),
+            FieldId::FdIsLowerLayer => Value::Boolean(self.file()?.is_lower()),
             FieldId::FsPathName => Value::text(self.path().filter(|_| self.has_one_path())?),
             FieldId::FsPathNameraw => Value::Text(self.raw.path0.filter(|_| self.has_one_path())?.into()),
             FieldId::FsPathSource => Value::text(self.two_paths()?.0),
@@ -236,7 +236,7 @@ impl Enriched<'_> {
     }
 
     pub(crate) fn is_open(&self) -> bool {
-        matches!(self.name, "open" | "openat" | "openat2" | "creat" | "open_by_handle_at")
+        self.call.is_some_and(|call| call.is_open)
     }
 
     /// Whether the descriptor of the event is that of a file.

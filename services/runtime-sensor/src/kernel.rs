@@ -3,13 +3,14 @@
 use std::os::fd::{AsFd as _, AsRawFd as _};
 
 use aya::maps::{Array, MapData, PerCpuArray, RingBuf};
-use aya::programs::BtfTracePoint;
+use aya::programs::{BtfTracePoint, ProgramError};
 use aya::{Btf, Ebpf, EbpfLoader};
-use runtime_rules::{EventType, RuleSet};
+use runtime_rules::RuleSet;
 
 use crate::decode::Class;
+use crate::interest;
 use crate::probe::{self, Feature};
-use crate::syscalls;
+use crate::syscalls::{self, Syscall};
 
 /// The loaded programs. Dropping it takes them out of the kernel.
 pub(crate) struct Kernel {
@@ -91,33 +92,36 @@ impl Kernel {
         let counters = PerCpuArray::try_from(map(&mut programs, "counters")?).map_err(wrong("counters"))?;
         let foreign = PerCpuArray::try_from(map(&mut programs, "foreign")?).map_err(wrong("foreign"))?;
         let mut kernel = Self { events, interest, counters, foreign, programs, features: Vec::new() };
+        // All are verified before the first one runs, so that they begin together.
         for (name, tracepoint) in PROGRAMS {
-            kernel.attach(name, tracepoint, btf)?;
+            kernel.with(name, |program| program.load(tracepoint, btf))?;
+        }
+        for (name, _) in PROGRAMS {
+            kernel.with(name, |program| program.attach().map(drop))?;
         }
         Ok(kernel)
     }
 
-    fn attach(&mut self, name: &'static str, tracepoint: &'static str, btf: &Btf) -> Result<(), KernelError> {
+    fn with(
+        &mut self,
+        name: &'static str,
+        step: impl FnOnce(&mut BtfTracePoint) -> Result<(), ProgramError>,
+    ) -> Result<(), KernelError> {
         let refused = |source| KernelError::Attach { name, source: Box::new(source) };
         let program = self.programs.program_mut(name).ok_or(KernelError::Missing { name })?;
-        let program: &mut BtfTracePoint = program.try_into().map_err(refused)?;
-        program.load(tracepoint, btf).map_err(refused)?;
-        program.attach().map_err(refused)?;
-        Ok(())
+        step(program.try_into().map_err(refused)?).map_err(refused)
     }
 
-    /// Tells the kernel which system calls the rules want.
+    /// Tells the kernel which system calls the rules want, and how much of each.
     pub(crate) fn want(&mut self, rules: &RuleSet) -> Result<(), KernelError> {
-        self.want_calls(|name| {
-            syscalls::STATE.contains(&name) || EventType::named(name).is_some_and(|event_type| rules.wants(event_type))
-        })
+        self.want_calls(|syscall| interest::flags(rules, syscall))
     }
 
-    /// Tells the kernel which system calls are wanted, by name.
-    pub(crate) fn want_calls(&mut self, is_wanted: impl Fn(&str) -> bool) -> Result<(), KernelError> {
-        for syscall in syscalls::SYSCALLS {
-            let flags = if is_wanted(syscall.name) { syscall.flags() } else { 0 };
-            self.interest.set(syscall.nr, flags, 0).map_err(|source| KernelError::Map { source: Box::new(source) })?;
+    /// Tells the kernel what to send of each system call.
+    pub(crate) fn want_calls(&mut self, flags: impl Fn(&Syscall) -> u64) -> Result<(), KernelError> {
+        for syscall in syscalls::all() {
+            let set = self.interest.set(syscall.nr, flags(syscall), 0);
+            set.map_err(|source| KernelError::Map { source: Box::new(source) })?;
         }
         Ok(())
     }
@@ -177,7 +181,7 @@ pub(crate) enum KernelError {
     Attach {
         name: &'static str,
         #[source]
-        source: Box<aya::programs::ProgramError>,
+        source: Box<ProgramError>,
     },
     #[error("the sensor's object lacks `{name}`: the build is broken")]
     Missing { name: &'static str },

@@ -16,6 +16,7 @@ mod facts;
 mod fields;
 mod hash;
 mod host;
+mod interest;
 mod kernel;
 mod metrics;
 mod names;

@@ -1,10 +1,10 @@
 //! Words for numbers, as rules compare them: flags of open, address families, errors, requests of ptrace.
 
-use crate::facts::FileFacts;
+use crate::facts::OpenedFacts;
 use crate::process::Program;
 
 /// The access mode and flags of open(2) and what came of it, joined by `|`, in upstream's order.
-pub(crate) fn open_flags(flags: u64, file: Option<&FileFacts>) -> String {
+pub(crate) fn open_flags(flags: u64, file: Option<&OpenedFacts>) -> String {
     let mut words = Vec::new();
     for (bit, word) in OPEN_FLAGS {
         let is_there = match *word {
@@ -17,7 +17,7 @@ pub(crate) fn open_flags(flags: u64, file: Option<&FileFacts>) -> String {
             words.push(*word);
         }
     }
-    if file.is_some_and(FileFacts::is_created) {
+    if file.is_some_and(OpenedFacts::is_created) {
         words.push("O_F_CREATED");
     }
     words.join("|")

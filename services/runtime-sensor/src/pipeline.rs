@@ -25,7 +25,7 @@ use crate::record;
 use crate::rules::Rules;
 use crate::sockets::Sockets;
 use crate::source::Source;
-use crate::syscalls;
+use crate::syscalls::{self, Syscall};
 use crate::wire::{self, Out, Said};
 
 /// What takes the sensor's words: the bus, or standard output.
@@ -147,10 +147,10 @@ impl Pipeline {
                 self.processes.exec(&event, self.live);
                 self.learn_cgroup(&event);
                 self.announce(&event, sink);
-                self.judge(&event, "execve", sink);
+                self.judge(&event, None, sink);
             }
             Kind::Exit => {
-                self.judge(&event, "procexit", sink);
+                self.judge(&event, None, sink);
                 self.farewell(&event, sink);
                 self.processes.exit(&event);
             }
@@ -173,7 +173,7 @@ impl Pipeline {
             return;
         }
         self.processes.touch(event, self.live);
-        self.judge(event, syscall.name, sink);
+        self.judge(event, Some(syscall), sink);
         match syscall.name {
             "chdir" | "fchdir" => self.processes.change_directory(event),
             "setsid" => self.processes.lead_session(event.tgid),
@@ -183,8 +183,14 @@ impl Pipeline {
     }
 
     /// Judges an event by the rules and says what matched.
-    fn judge(&mut self, raw: &RawEvent<'_>, name: &'static str, sink: &dyn Sink) {
-        let Some(event_type) = EventType::named(name).filter(|event_type| self.set.wants(*event_type)) else { return };
+    fn judge(&mut self, raw: &RawEvent<'_>, call: Option<&'static Syscall>, sink: &dyn Sink) {
+        let event_type = match (call, raw.kind) {
+            (Some(call), _) => Some(call.event_type),
+            (None, Kind::Exit) => EventType::named("procexit"),
+            (None, _) => EventType::named("execve"),
+        };
+        let Some(event_type) = event_type.filter(|event_type| self.set.wants(*event_type)) else { return };
+        let name = event_type.name();
         let Some(process) = self.processes.get(raw.tgid) else { return };
         let container = self.cgroups.container(raw.cgroup, raw.tgid);
         let is_set_up = container.is_some() && process.is_set_up(raw.time_ns);
@@ -197,6 +203,7 @@ impl Pipeline {
         let event = Enriched {
             raw,
             event_type,
+            call,
             name,
             time: self.boot.plus(Duration::from_nanos(raw.time_ns)),
             process,

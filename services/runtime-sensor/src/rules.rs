@@ -179,13 +179,16 @@ mod tests {
     fn blind_spots_are_told_with_their_place() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("a.yaml");
-        fs::write(&file, rule("dns", "evt.type = connect and fd.sip.name = x") + &rule("brk", "evt.type = brk"))
-            .unwrap();
+        fs::write(
+            &file,
+            rule("dns", "evt.type = connect and fd.sip.name = x") + &rule("brk", "evt.type = signaldeliver"),
+        )
+        .unwrap();
         let told: Vec<_> =
             load(&[file]).faults.iter().map(|fault| (fault.kind, fault.line, fault.what.clone())).collect();
         let expected = [
             (FaultKind::Warning, 1, "the sensor has no value for fd.sip.name".to_owned()),
-            (FaultKind::Unsupported, 6, "events of type brk".to_owned()),
+            (FaultKind::Unsupported, 6, "events of type signaldeliver".to_owned()),
         ];
         assert_eq!(told, expected);
         assert_eq!(load(&[]).faults, [], "the built-in rules have none");

@@ -15,7 +15,7 @@ use crate::record::Reader;
 /// A source of events.
 #[derive(Debug)]
 pub(crate) enum Source {
-    Kernel(Box<Kernel>),
+    Kernel { kernel: Box<Kernel>, pause: Duration },
     Recording { reader: Reader, is_over: bool },
 }
 
@@ -26,26 +26,26 @@ impl Source {
                 let reader = Reader::open(path).with_context(|| format!("cannot play {}", path.display()))?;
                 Ok(Self::Recording { reader, is_over: false })
             }
-            _ => Ok(Self::Kernel(Box::new(Kernel::load(config.ring_bytes, rules)?))),
+            _ => Ok(Self::Kernel { kernel: Box::new(Kernel::load(config.ring_bytes, rules)?), pause: PAUSE }),
         }
     }
 
     /// Whether events are of this machine, now: then /proc can be asked.
     pub(crate) fn is_live(&self) -> bool {
-        matches!(self, Self::Kernel(_))
+        matches!(self, Self::Kernel { .. })
     }
 
     /// When the clock of the events was zero.
     pub(crate) fn boot_time(&self) -> Timestamp {
         match self {
-            Self::Kernel(_) => host::boot_time(),
+            Self::Kernel { .. } => host::boot_time(),
             Self::Recording { reader, .. } => reader.head.boot_time,
         }
     }
 
     pub(crate) fn hostname(&self) -> String {
         match self {
-            Self::Kernel(_) => host::hostname(),
+            Self::Kernel { .. } => host::hostname(),
             Self::Recording { reader, .. } => reader.head.hostname.clone(),
         }
     }
@@ -53,7 +53,16 @@ impl Source {
     /// Hands events to `take`; sleeps a little when there are none.
     pub(crate) fn poll(&mut self, most: usize, mut take: impl FnMut(&[u8])) -> anyhow::Result<usize> {
         let count = match self {
-            Self::Kernel(kernel) => kernel.poll(most, take),
+            Self::Kernel { kernel, pause } => {
+                let count = kernel.poll(most, take);
+                if count == 0 {
+                    std::thread::sleep(*pause);
+                    *pause = (*pause * 2).min(LONGEST_PAUSE);
+                } else {
+                    *pause = PAUSE;
+                }
+                return Ok(count);
+            }
             Self::Recording { is_over: true, .. } => 0,
             Self::Recording { reader, is_over } => {
                 let mut count = 0;
@@ -77,7 +86,7 @@ impl Source {
 
     pub(crate) fn want(&mut self, rules: &RuleSet) -> anyhow::Result<()> {
         match self {
-            Self::Kernel(kernel) => kernel.want(rules).context("rules changed, but the kernel does not take it"),
+            Self::Kernel { kernel, .. } => kernel.want(rules).context("rules changed, but the kernel does not take it"),
             Self::Recording { .. } => Ok(()),
         }
     }
@@ -85,7 +94,7 @@ impl Source {
     /// The kernel's counters; zero for a recording, which cannot lose.
     pub(crate) fn counted(&self) -> Counts {
         match self {
-            Self::Kernel(kernel) => kernel.counted(),
+            Self::Kernel { kernel, .. } => kernel.counted(),
             Self::Recording { .. } => Counts::default(),
         }
     }
@@ -93,7 +102,7 @@ impl Source {
     /// What the machine has of what the sensor needs; nothing for a recording, which needs nothing.
     pub(crate) fn features(&self) -> &[Feature] {
         match self {
-            Self::Kernel(kernel) => &kernel.features,
+            Self::Kernel { kernel, .. } => &kernel.features,
             Self::Recording { .. } => &[],
         }
     }
@@ -105,4 +114,7 @@ impl Source {
 }
 
 /// Between two looks at an empty ring. Waking the reader for each event costs twelve times as much.
-const PAUSE: Duration = Duration::from_millis(2);
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// What the pause grows to while nothing comes.
+const LONGEST_PAUSE: Duration = Duration::from_millis(8);

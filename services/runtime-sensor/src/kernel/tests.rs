@@ -9,6 +9,7 @@ use testkit::require;
 use super::*;
 use crate::decode::{Kind, decode};
 use crate::facts;
+use crate::syscalls::Need;
 
 /// The programs, or a loud skip where the kernel may not be watched.
 fn kernel(ring_bytes: u32, directly: bool, calls: &[&str]) -> Option<Kernel> {
@@ -18,7 +19,8 @@ fn kernel(ring_bytes: u32, directly: bool, calls: &[&str]) -> Option<Kernel> {
     }
     let btf = Btf::from_sys_fs().unwrap();
     let mut kernel = Kernel::attached(ring_bytes, &btf, directly).unwrap();
-    kernel.want_calls(|name| calls.contains(&name)).unwrap();
+    let need = Need { failures: true, streams: true, payload: true };
+    kernel.want_calls(|syscall| if calls.contains(&syscall.name) { syscall.flags(need) } else { 0 }).unwrap();
     Some(kernel)
 }
 

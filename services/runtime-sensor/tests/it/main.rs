@@ -78,7 +78,9 @@ fn each_call_is_seen_once_with_its_process() {
     fs::write(&neighbour, "x").unwrap();
     let removed = wait_until(Duration::from_secs(10), || {
         let text = fs::read_to_string(folder.path().join("out")).ok()?;
-        alerts(&text).iter().any(|alert| alert["rule"] == "removed").then_some(text)
+        let is_ours =
+            |alert: &Value| alert["rule"] == "removed" && alert["output"].as_str().unwrap().contains("marker-one");
+        alerts(&text).iter().any(is_ours).then_some(text)
     });
     let text = removed.expect("the removal is seen");
     let about = |rule: &str| -> Vec<Value> {

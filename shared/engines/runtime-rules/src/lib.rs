@@ -57,7 +57,7 @@ mod types;
 mod yaml;
 
 pub use alert::{Alert, AlertOptions, LostEvents};
-pub use ast::Condition;
+pub use ast::{Condition, FieldName, Operand, Operator, Right};
 pub use catalogue::{Bracket, FieldId, FieldType};
 pub use event::{Event, Value};
 pub use event_type::EventType;
