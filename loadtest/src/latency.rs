@@ -175,7 +175,7 @@ fn judge(
     Ok(found == planted.len() && wrong == 0 && duplicates == 0)
 }
 
-pub(crate) async fn wait_received(correlator: &crate::platform::Correlator, total: u64) {
+pub(crate) async fn wait_received(correlator: &crate::platform::Service, total: u64) {
     let deadline = Instant::now() + Duration::from_secs(120);
     while (correlator.metric("correlator_events_received_total") as u64) < total && Instant::now() < deadline {
         tokio::time::sleep(Duration::from_millis(20)).await;

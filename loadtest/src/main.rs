@@ -3,12 +3,14 @@
 //! ```text
 //! loadtest latency    --rate 5000 --seconds 20    open loop: latency from the time at which an event was due
 //! loadtest throughput --events 1000000            stored events, as a ratio to reading them and doing nothing
+//! loadtest kernel     --rate 5000 --seconds 20    real system calls, a real sensor: latency from the call to the incident (root)
 //! ```
 //!
 //! It starts a nats-server and a correlator of its own, in a folder of its own, and ends them. A figure without recall 1 is void:
 //! the program then exits with 1.
 #![allow(clippy::print_stdout, reason = "what it prints is its purpose")]
 
+mod kernel;
 mod latency;
 mod platform;
 mod story;
@@ -35,17 +37,28 @@ enum Mode {
     Latency(latency::Options),
     /// Stores events, then measures how fast they are correlated.
     Throughput(throughput::Options),
+    /// Makes system calls in the cgroups of pods and measures from the call to the incident.
+    Kernel(kernel::Options),
+    /// Makes the system calls: a process that `kernel` starts.
+    #[command(hide = true)]
+    Actor(kernel::Actor),
 }
 
 fn main() -> anyhow::Result<ExitCode> {
     service::install_crypto();
     let command = Command::parse();
+    if let Mode::Actor(actor) = &command.mode {
+        kernel::act(actor)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let is_right = runtime.block_on(async {
         let platform = platform::Platform::start(command.correlator.as_deref()).await?;
         match &command.mode {
             Mode::Latency(options) => latency::run(platform, options).await,
             Mode::Throughput(options) => throughput::run(platform, options).await,
+            Mode::Kernel(options) => kernel::run(platform, options).await,
+            Mode::Actor(_) => Ok(true),
         }
     })?;
     Ok(if is_right { ExitCode::SUCCESS } else { ExitCode::FAILURE })

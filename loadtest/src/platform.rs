@@ -20,8 +20,8 @@ pub(crate) struct Platform {
     folder: TempDir,
 }
 
-/// A running correlator.
-pub(crate) struct Correlator {
+/// A running service.
+pub(crate) struct Service {
     pub(crate) process: Process,
     admin: String,
 }
@@ -47,28 +47,44 @@ impl Platform {
     }
 
     /// Starts the correlator with an empty state and waits until it is ready.
-    pub(crate) fn correlate(&self) -> anyhow::Result<Correlator> {
+    pub(crate) fn correlate(&self) -> anyhow::Result<Service> {
+        let at = self.folder.path().display();
+        let own = format!("{{ state: {at}/state, http: {{ address_file: {at}/http }} }}");
+        self.start_service("correlator", &self.correlator, &own)
+    }
+
+    /// Starts the sensor, which stands beside the correlator, with rules of its own, and waits until it is ready.
+    pub(crate) fn sense(&self, rules: &str) -> anyhow::Result<Service> {
+        let program = self.correlator.with_file_name("runtime-sensor");
+        ensure!(program.is_file(), "{} is not there: build it beside the correlator", program.display());
+        let path = self.folder.path().join("rules.yaml");
+        std::fs::write(&path, rules)?;
+        let own = format!("{{ rules: [{}], max_alerts_per_second: 1000000 }}", path.display());
+        self.start_service("runtime-sensor", &program, &own)
+    }
+
+    fn start_service(&self, name: &'static str, program: &Path, own: &str) -> anyhow::Result<Service> {
         let at = self.folder.path();
+        let (config, admin) = (at.join(format!("{name}.yaml")), at.join(format!("{name}.admin")));
         let text = format!(
-            "cluster: load\nbus: {{ servers: [\"{}\"] }}\nadmin: {{ address_file: {1}/admin }}\ntelemetry: {{ log: warn }}\nservice: {{ state: {1}/state, http: {{ address_file: {1}/http }} }}\n",
+            "cluster: load\nbus: {{ servers: [\"{}\"] }}\nadmin: {{ address_file: {} }}\ntelemetry: {{ log: warn }}\nservice: {own}\n",
             self.nats.url(),
-            at.display()
+            admin.display()
         );
-        std::fs::write(at.join("correlator.yaml"), text)?;
-        let mut command = Command::new(&self.correlator);
-        command.arg("--config").arg(at.join("correlator.yaml"));
-        let process = Process::start("correlator", &mut command, &at.join("correlator.log"))?;
-        let address = wait_until(WAIT, || std::fs::read_to_string(at.join("http")).ok())
-            .and_then(|_| std::fs::read_to_string(at.join("admin")).ok());
-        let admin = address.with_context(|| format!("the correlator did not start: {}", process.last_lines(5)))?;
-        let correlator = Correlator { process, admin };
-        wait_until(WAIT, || correlator.get("/ready"))
-            .with_context(|| format!("the correlator is not ready: {}", correlator.process.last_lines(5)))?;
-        Ok(correlator)
+        std::fs::write(&config, text)?;
+        let mut command = Command::new(program);
+        command.arg("--config").arg(config);
+        let process = Process::start(name, &mut command, &at.join(format!("{name}.log")))?;
+        let address = wait_until(WAIT, || std::fs::read_to_string(&admin).ok().filter(|text| !text.is_empty()));
+        let admin = address.with_context(|| format!("{name} did not start: {}", process.last_lines(5)))?;
+        let service = Service { process, admin };
+        wait_until(WAIT, || service.get("/ready"))
+            .with_context(|| format!("{name} is not ready: {}", service.process.last_lines(5)))?;
+        Ok(service)
     }
 }
 
-impl Correlator {
+impl Service {
     /// The value of a metric; 0 when it is not there.
     pub(crate) fn metric(&self, name: &str) -> f64 {
         let text = self.get("/metrics").unwrap_or_default();
@@ -76,7 +92,7 @@ impl Correlator {
         text.lines().find_map(value).unwrap_or(0.0)
     }
 
-    /// Processor time of the correlator so far, in seconds.
+    /// Processor time of the service so far, in seconds.
     pub(crate) fn cpu_seconds(&self) -> f64 {
         cpu_seconds(&self.process.id().to_string())
     }

@@ -22,6 +22,11 @@ impl Pod {
         Ok(Self { number, uid, digest: format!("sha256:{number:064x}").parse()? })
     }
 
+    /// The id of its one container.
+    pub(crate) fn container_id(&self) -> String {
+        format!("{:064x}", self.number)
+    }
+
     /// The id that the incident of this pod must have, if its story is told.
     pub(crate) fn incident_id(&self) -> Option<IncidentId> {
         correlation::incident_id("pod-compromise", &format!("pod/{}", self.uid), Timestamp::from_nanos(0))
@@ -68,7 +73,7 @@ impl Pod {
             pod_uid: Some(self.uid.clone()),
             pod_name: Some(format!("web-{}", self.number)),
             namespace: Some("default".to_owned()),
-            container_id: format!("{:064x}", self.number).parse().ok(),
+            container_id: self.container_id().parse().ok(),
             image_digest: Some(self.digest.clone()),
             ..Identity::default()
         }
