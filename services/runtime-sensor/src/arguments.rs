@@ -73,6 +73,7 @@ impl Enriched<'_> {
             ("open" | "openat" | "openat2" | "creat", "ino") => self.file()?.inode.to_string(),
             ("openat2", "resolve") => self.open_how(16)?.to_string(),
             ("unshare", "flags") | ("setns", "nstype") => names::clone_flags(number(usize::from(self.name == "setns"))),
+            ("userfaultfd", "flags") => number(0).to_string(),
             ("clone", "flags") => names::clone_flags(number(0)),
             ("clone3", "flags") => names::clone_flags(self.open_how(0)?),
             ("mount", "flags") => names::mount_flags(number(3)),
@@ -105,9 +106,24 @@ impl Enriched<'_> {
             ("fchownat", "gid") => self.group(number(3)),
             ("dup2" | "dup3", "newfd") => number(1).to_string(),
             ("listen", "backlog") => number(1).to_string(),
-            ("sendto" | "recvfrom", "size") => number(2).to_string(),
             ("io_uring_setup", "entries") => number(0).to_string(),
             ("init_module", "length") => number(1).to_string(),
+            ("init_module" | "finit_module", "uargs") => crate::process::text(self.raw.path0?),
+            ("finit_module", "flags") => number(2).to_string(),
+            ("delete_module", "name") => crate::process::text(self.raw.path0?),
+            ("delete_module" | "pidfd_open", "flags") => number(1).to_string(),
+            ("pidfd_getfd", "pid_fd") => signed(number(0)),
+            ("pidfd_getfd", "target_fd") => signed(number(1)),
+            ("pidfd_getfd", "fd") => self.raw.ret.to_string(),
+            ("pidfd_getfd", "flags") => number(2).to_string(),
+            ("setpgid", "pid") => signed(number(0)),
+            ("setpgid", "pgid") => signed(number(1)),
+            ("seccomp", "op") => number(0).to_string(),
+            ("seccomp", "flags") => number(1).to_string(),
+            ("keyctl", "option") => number(0).to_string(),
+            ("linkat", "flags") => number(4).to_string(),
+            ("renameat2", "flags") => number(4).to_string(),
+            ("mount", "type") => crate::process::text(self.raw.structure?.split(|byte| *byte == 0).next()?),
             ("mount", "dev") => crate::process::text(self.raw.path0?),
             ("capset", name) => names::capabilities(match name {
                 "cap_inheritable" => self.process.cap_inheritable,
@@ -134,11 +150,15 @@ impl Enriched<'_> {
             "newpath" | "linkpath" | "dir" => self.second_path()?.to_owned(),
             "mode" => names::mode(self.mode()),
             "tuple" | "addr" => self.connection()?,
-            "fd" | "oldfd" => {
-                let is_result = self.is_open()
-                    || matches!(self.name, "socket" | "accept" | "accept4" | "memfd_create" | "bpf" | "userfaultfd");
-                if is_result { self.raw.ret } else { self.descriptor()? }.to_string()
-            }
+            "fd" | "oldfd" => match self.name {
+                "bpf" => self.raw.ret.to_string(),
+                "dup" | "dup2" | "dup3" => signed(self.raw.args.first().copied()?),
+                _ if self.raw.ret < 0 && self.descriptor() == Some(-1) => self.raw.ret.to_string(),
+                _ => self.descriptor()?.to_string(),
+            },
+            "size" if self.name.contains("msg") => self.raw.ret.to_string(),
+            "size" => self.raw.args.get(2)?.to_string(),
+            "data" => String::from_utf8_lossy(self.raw.payload?).into_owned(),
             "dirfd" | "olddirfd" | "olddir" => signed(self.raw.args.first().copied()?),
             "newdirfd" | "newdir" => signed(self.raw.args.get(2).copied()?),
             "linkdirfd" => signed(self.raw.args.get(1).copied()?),
@@ -149,12 +169,12 @@ impl Enriched<'_> {
     /// A user by name where it has one.
     fn user(&self, uid: u64) -> String {
         let uid = (uid & 0xffff_ffff) as u32;
-        self.users.name(uid).map_or_else(|| uid.cast_signed().to_string(), str::to_owned)
+        self.users().name(uid).map_or_else(|| uid.cast_signed().to_string(), str::to_owned)
     }
 
     fn group(&self, gid: u64) -> String {
         let gid = (gid & 0xffff_ffff) as u32;
-        self.users.group(gid).map_or_else(|| gid.cast_signed().to_string(), str::to_owned)
+        self.users().group(gid).map_or_else(|| gid.cast_signed().to_string(), str::to_owned)
     }
 }
 
@@ -180,13 +200,13 @@ const ARGUMENTS: &[(&[&str], &[&str])] = &[
     (&["accept", "accept4"], &["fd", "tuple"]),
     (&["bind"], &["res", "addr", "fd"]),
     (&["listen"], &["res", "fd", "backlog"]),
-    (&["sendto", "sendmsg", "sendmmsg"], &["res", "fd", "size", "tuple"]),
-    (&["recvfrom", "recvmsg"], &["res", "fd", "size", "tuple"]),
+    (&["sendto", "sendmsg", "sendmmsg", "recvfrom", "recvmsg", "recvmmsg"], &["res", "data", "fd", "size", "tuple"]),
     (&["socket"], &["fd", "domain", "type", "proto"]),
     (&["socketpair"], &["res", "domain", "type", "proto"]),
     (&["rename", "link"], &["res", "oldpath", "newpath"]),
-    (&["renameat", "renameat2"], &["res", "olddirfd", "oldpath", "newdirfd", "newpath"]),
-    (&["linkat"], &["res", "olddir", "oldpath", "newdir", "newpath"]),
+    (&["renameat"], &["res", "olddirfd", "oldpath", "newdirfd", "newpath"]),
+    (&["renameat2"], &["res", "olddirfd", "oldpath", "newdirfd", "newpath", "flags"]),
+    (&["linkat"], &["res", "olddir", "oldpath", "newdir", "newpath", "flags"]),
     (&["symlink"], &["res", "target", "linkpath"]),
     (&["symlinkat"], &["res", "target", "linkdirfd", "linkpath"]),
     (&["unlink", "rmdir", "chdir", "chroot", "truncate"], &["res", "path"]),
@@ -207,18 +227,26 @@ const ARGUMENTS: &[(&[&str], &[&str])] = &[
     (&["bpf"], &["fd", "cmd", "res_or_fd"]),
     (&["setns"], &["res", "fd", "nstype"]),
     (&["unshare", "clone", "clone3", "userfaultfd"], &["res", "flags"]),
-    (&["init_module"], &["res", "length"]),
-    (&["finit_module", "fchdir"], &["res", "fd"]),
+    (&["init_module"], &["res", "length", "uargs"]),
+    (&["finit_module"], &["res", "fd", "uargs", "flags"]),
+    (&["delete_module"], &["res", "name", "flags"]),
+    (&["fchdir", "fsetxattr", "ioctl", "fcntl", "shutdown"], &["res", "fd"]),
     (&["kill", "tkill"], &["res", "pid", "sig"]),
     (&["tgkill"], &["res", "pid", "tid", "sig"]),
     (&["dup"], &["res", "fd"]),
     (&["dup2", "dup3"], &["res", "oldfd", "newfd"]),
-    (&["mount"], &["res", "dev", "dir", "flags"]),
+    (&["mount"], &["res", "dev", "dir", "type", "flags"]),
     (&["umount2"], &["res", "name", "flags"]),
     (&["memfd_create"], &["fd", "name", "flags"]),
     (&["prctl"], &["res", "option", "arg2_int"]),
     (&["capset"], &["res", "cap_inheritable", "cap_permitted", "cap_effective"]),
-    (&["pidfd_open", "process_vm_readv", "process_vm_writev"], &["res", "pid"]),
+    (&["pidfd_open"], &["fd", "pid", "flags"]),
+    (&["pidfd_getfd"], &["fd", "pid_fd", "target_fd", "flags"]),
+    (&["process_vm_readv", "process_vm_writev"], &["res", "pid"]),
+    (&["setpgid"], &["res", "pid", "pgid"]),
+    (&["seccomp"], &["res", "op", "flags"]),
+    (&["keyctl"], &["res", "option"]),
+    (&["read", "write", "pread", "pwrite"], &["res", "data", "fd", "size"]),
     (&["io_uring_setup"], &["res", "entries"]),
     (&["procexit"], &["status"]),
 ];

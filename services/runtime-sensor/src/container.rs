@@ -62,9 +62,9 @@ impl Cgroups {
         }
     }
 
-    /// Whether a cgroup is known.
+    /// Whether a cgroup is known as that of a container. That one could not be found out says nothing: it may have been gone already.
     pub(crate) fn knows(&self, cgroup: u64) -> bool {
-        self.known.contains_key(&cgroup)
+        self.known.get(&cgroup).is_some_and(Option::is_some)
     }
 
     /// Learns the path of a cgroup from an event or a recording.

@@ -28,7 +28,7 @@ pub(crate) struct Enriched<'a> {
     pub(crate) processes: &'a Processes,
     pub(crate) container: Option<&'a Container>,
     pub(crate) pod: Option<&'a Pod>,
-    pub(crate) users: &'a crate::host::Users,
+    pub(crate) directory: &'a crate::host::Directory,
     pub(crate) hostname: &'a str,
     pub(crate) number: u64,
     /// The address that the call names, for events about sockets.

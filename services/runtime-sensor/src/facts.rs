@@ -180,7 +180,7 @@ pub(crate) fn path(names: &[u8]) -> Option<String> {
     match *status {
         COMPLETE => Some(format!("/{}", parts.join("/"))),
         // In no directory: memory, pipes, sockets. What it is called is all there is.
-        DETACHED => parts.pop().filter(|_| parts.is_empty()).map(String::from),
+        DETACHED => parts.pop().filter(|name| parts.is_empty() && name != "/").map(String::from),
         // Too deep: the front is missing.
         _ => None,
     }

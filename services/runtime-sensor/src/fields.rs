@@ -4,9 +4,12 @@ mod connection;
 mod container;
 mod process;
 
+use std::sync::Arc;
+
 use runtime_rules::{Event, EventType, FieldArgument, FieldId, Value};
 
 use crate::enrich::Enriched;
+use crate::host::Users;
 use crate::names;
 
 impl Event for Enriched<'_> {
@@ -88,6 +91,8 @@ pub(crate) fn is_captured(field: FieldId) -> bool {
                     | FieldId::EvtIsOpenExec
                     | FieldId::EvtIsOpenCreate
                     | FieldId::EvtAbspath
+                    | FieldId::EvtBuffer
+                    | FieldId::EvtBuflen
             ),
             Family::Process => !matches!(
                 field,
@@ -132,7 +137,6 @@ pub(crate) fn is_captured(field: FieldId) -> bool {
                     | FieldId::FdSipName
                     | FieldId::FdLipName
                     | FieldId::FdRipName
-                    | FieldId::FdTypes
             ),
             Family::User => true,
             Family::Container => container::is_captured(field),
@@ -162,6 +166,8 @@ impl Enriched<'_> {
                 let makes = self.file().map_or(self.open_flags() & 0o100 != 0, |file| file.is_created());
                 Value::Boolean(self.is_open() && makes && self.mode() & 0o111 != 0)
             }
+            FieldId::EvtBuffer => Value::bytes(self.raw.payload?),
+            FieldId::EvtBuflen => Value::Number(self.raw.payload.map(|_| self.raw.ret)?),
             FieldId::EvtArg => Value::owned(self.argument(field.text()?)?),
             FieldId::EvtArgs => Value::owned(self.arguments()),
             FieldId::EvtAbspath => match field.text() {
@@ -172,37 +178,47 @@ impl Enriched<'_> {
         })
     }
 
+    /// Those who are users where the process is: of its container, or of the host. Who logged in did so on the host.
+    pub(crate) fn users(&self) -> Arc<Users> {
+        match self.container {
+            Some(container) => {
+                let ancestors =
+                    self.processes.ancestors(self.process).filter(|ancestor| ancestor.cgroup == self.raw.cgroup);
+                let pids = std::iter::once(self.raw.tgid).chain(ancestors.map(|ancestor| ancestor.pid));
+                self.directory.of_container(container.id.as_str(), pids)
+            }
+            None => self.directory.host(),
+        }
+    }
+
     fn of_user(&self, field: &Asked<'_>) -> Option<Value<'_>> {
         let login = self.process.login_uid;
         Some(match field.id {
             FieldId::UserUid => Value::Number(self.raw.uid.into()),
-            FieldId::UserName => Value::text(self.users.name(self.raw.uid)?),
-            FieldId::UserHomedir => Value::text(self.users.home(self.raw.uid)?),
-            FieldId::UserShell => Value::text(self.users.shell(self.raw.uid)?),
+            FieldId::UserName => Value::owned(self.users().name(self.raw.uid)?.to_owned()),
+            FieldId::UserHomedir => Value::owned(self.users().home(self.raw.uid)?.to_owned()),
+            FieldId::UserShell => Value::owned(self.users().shell(self.raw.uid)?.to_owned()),
             FieldId::UserLoginuid => Value::Number(login.map_or(-1, i64::from)),
-            FieldId::UserLoginname => Value::text(self.users.name(login?)?),
+            FieldId::UserLoginname => Value::owned(self.directory.host().name(login?)?.to_owned()),
             FieldId::GroupGid => Value::Number(self.raw.gid.into()),
-            FieldId::GroupName => Value::text(self.users.group(self.raw.gid)?),
+            FieldId::GroupName => Value::owned(self.users().group(self.raw.gid)?.to_owned()),
             _ => return None,
         })
     }
 
     fn of_file(&self, field: &Asked<'_>) -> Option<Value<'_>> {
-        let path = || self.path().filter(|_| self.is_about_file());
+        let path = || self.descriptor_path();
         Some(match field.id {
-            FieldId::FdNum => Value::Number(match self.is_open() {
-                // A failed open has no descriptor, whatever the error.
-                true => self.raw.ret.max(-1),
-                false => self.descriptor()?,
-            }),
+            FieldId::FdNum => Value::Number(self.descriptor()?),
             FieldId::FdName => Value::text(path()?),
             FieldId::FdNameraw => Value::Text(self.raw.path0.filter(|_| self.is_open())?.into()),
             FieldId::FdDirectory => {
                 Value::text(path()?.rsplit_once('/').map(|(folder, _)| if folder.is_empty() { "/" } else { folder })?)
             }
             FieldId::FdFilename => Value::text(path()?.rsplit('/').next()?),
-            FieldId::FdTypechar => Value::text(path().map(|_| if self.is_directory() { "d" } else { "f" })?),
-            FieldId::FdType => Value::text(path().map(|_| if self.is_directory() { "directory" } else { "file" })?),
+            FieldId::FdTypechar => Value::text(self.kind_of_descriptor()?.0),
+            FieldId::FdType => Value::text(self.kind_of_descriptor()?.1),
+            FieldId::FdTypes => Value::List(vec![Value::text(self.kind_of_descriptor()?.1)]),
             FieldId::FdDev => Value::Unsigned(self.file()?.device.into()),
             FieldId::FdDevMajor => Value::Unsigned((self.file()?.device >> 20).into()),
             FieldId::FdDevMinor => Value::Unsigned((self.file()?.device & 0xf_ffff).into()),
@@ -222,7 +238,7 @@ impl Enriched<'_> {
     }
 
     fn has_one_path(&self) -> bool {
-        self.raw.path0.is_some() && self.raw.path1.is_none()
+        self.raw.path0.is_some() && self.raw.path1.is_none() && self.call.is_none_or(|call| call.names_files())
     }
 
     /// Source and target. Of a link, the source is the new name and the target what it stands for.
@@ -239,16 +255,19 @@ impl Enriched<'_> {
         self.call.is_some_and(|call| call.is_open)
     }
 
-    /// Whether the descriptor of the event is that of a file.
-    fn is_about_file(&self) -> bool {
-        self.is_open()
-            || (self.raw.file_path.is_some()
-                && matches!(self.name, "fchmod" | "fchown" | "setns" | "finit_module" | "fchdir"))
+    /// Path of the file behind the descriptor of the event: of an open as it was asked for, else as it is.
+    fn descriptor_path(&self) -> Option<&str> {
+        if self.is_open() { self.path() } else { self.real_path() }
     }
 
-    /// As upstream: what was asked to be one.
-    fn is_directory(&self) -> bool {
-        self.open_flags() & 0o200_000 != 0
+    /// Type of what is behind the descriptor, when it is no socket, in upstream's letter and word.
+    fn kind_of_descriptor(&self) -> Option<(&'static str, &'static str)> {
+        if self.is_open() {
+            // As upstream: what was asked to be a directory is one.
+            let is_directory = self.open_flags() & 0o200_000 != 0;
+            return self.raw.path0.map(|_| if is_directory { ("d", "directory") } else { ("f", "file") });
+        }
+        Some(names::kind_of_file(self.file()?.mode, self.real_path().unwrap_or_default()))
     }
 
     pub(crate) fn open_flags(&self) -> u64 {
@@ -265,6 +284,8 @@ impl Enriched<'_> {
     pub(crate) fn mode(&self) -> u64 {
         let [_, second, third, fourth, ..] = self.raw.args;
         match self.name {
+            // The mode is only given for what may be made: O_CREAT, O_TMPFILE.
+            "open" | "openat" if self.open_flags() & 0o20_000_100 == 0 => 0,
             "open" | "mkdirat" | "mknodat" | "fchmodat" | "fchmodat2" => third,
             "openat" => fourth,
             "openat2" => self.open_how(8).unwrap_or(0),
@@ -281,12 +302,6 @@ impl Enriched<'_> {
 
     /// The descriptor that the call is about.
     pub(crate) fn descriptor(&self) -> Option<i64> {
-        let first = || i64::from((self.raw.args.first().copied().unwrap_or(0) & 0xffff_ffff) as u32);
-        match self.name {
-            "accept" | "accept4" | "socket" => Some(self.raw.ret),
-            "connect" | "bind" | "listen" | "sendto" | "recvfrom" | "sendmsg" | "recvmsg" | "sendmmsg" | "dup"
-            | "dup2" | "dup3" | "fchdir" | "fchmod" | "fchown" | "setns" | "finit_module" => Some(first()),
-            _ => None,
-        }
+        self.call?.descriptor(self.raw.args.first().copied().unwrap_or(0), self.raw.ret)
     }
 }

@@ -20,7 +20,11 @@ pub(crate) fn flags(rules: &RuleSet, syscall: &Syscall) -> u64 {
     let streams = syscall.is_for_datagrams() && (can_be(STREAM) || can_be(OTHER_SOCKET));
     let payload = wanting.iter().any(|rule| {
         let meaning = rule.meaning();
-        meaning.condition_fields.iter().chain(&meaning.output_fields).any(|field| field.id == FieldId::EvtBuffer)
+        meaning
+            .condition_fields
+            .iter()
+            .chain(&meaning.output_fields)
+            .any(|field| matches!(field.id, FieldId::EvtBuffer | FieldId::EvtBuflen))
     });
     syscall.flags(Need { failures: can_be(FAILURE), streams, payload })
 }

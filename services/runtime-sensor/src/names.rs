@@ -1,5 +1,7 @@
 //! Words for numbers, as rules compare them: flags of open, address families, errors, requests of ptrace.
 
+mod errors;
+
 use crate::facts::OpenedFacts;
 use crate::process::Program;
 
@@ -21,6 +23,20 @@ pub(crate) fn open_flags(flags: u64, file: Option<&OpenedFacts>) -> String {
         words.push("O_F_CREATED");
     }
     words.join("|")
+}
+
+/// The type of a file in upstream's letter and word: by its mode, and where it is in no directory, by its name.
+pub(crate) fn kind_of_file(mode: u32, name: &str) -> (&'static str, &'static str) {
+    match mode & 0o170_000 {
+        0o040_000 => ("d", "directory"),
+        0o010_000 => ("p", "pipe"),
+        _ if name.starts_with("memfd:") => ("m", "memfd"),
+        _ if name.starts_with('/') => ("f", "file"),
+        _ => {
+            let found = ANONYMOUS.iter().find(|(part, _, _)| name.contains(part));
+            found.map_or(("f", "file"), |(_, letter, word)| (*letter, *word))
+        }
+    }
 }
 
 /// What upstream says of an executable: `EXE_WRITABLE|EXE_UPPER_LAYER|EXE_FROM_MEMFD`.
@@ -100,7 +116,7 @@ pub(crate) fn result(ret: i64) -> String {
     if ret >= 0 {
         return "SUCCESS".to_owned();
     }
-    let found = ERRORS.iter().find(|(number, _)| *number == -ret);
+    let found = errors::ERRORS.iter().find(|(number, _)| *number == -ret);
     found.map_or_else(|| format!("{}", -ret), |(_, name)| (*name).to_owned())
 }
 
@@ -124,6 +140,18 @@ pub(crate) fn capabilities(set: u64) -> String {
 pub(crate) fn clone_flags(flags: u64) -> String {
     joined(CLONE_FLAGS, flags)
 }
+
+const ANONYMOUS: &[(&str, &str, &str)] = &[
+    ("eventpoll", "l", "eventpoll"),
+    ("eventfd", "e", "event"),
+    ("signalfd", "s", "signalfd"),
+    ("timerfd", "t", "timerfd"),
+    ("inotify", "i", "inotify"),
+    ("userfaultfd", "u", "userfaultfd"),
+    ("io_uring", "r", "io_uring"),
+    ("bpf", "b", "bpf"),
+    ("pidfd", "P", "pidfd"),
+];
 
 const OPEN_FLAGS: &[(u64, &str)] = &[
     (0o100_000, "O_LARGEFILE"),
@@ -157,35 +185,6 @@ const MODES: &[(u64, &str)] = &[
     (0o4, "S_IROTH"),
     (0o2, "S_IWOTH"),
     (0o1, "S_IXOTH"),
-];
-
-const ERRORS: &[(i64, &str)] = &[
-    (1, "EPERM"),
-    (2, "ENOENT"),
-    (3, "ESRCH"),
-    (4, "EINTR"),
-    (5, "EIO"),
-    (9, "EBADF"),
-    (11, "EAGAIN"),
-    (12, "ENOMEM"),
-    (13, "EACCES"),
-    (14, "EFAULT"),
-    (16, "EBUSY"),
-    (17, "EEXIST"),
-    (20, "ENOTDIR"),
-    (21, "EISDIR"),
-    (22, "EINVAL"),
-    (26, "ETXTBSY"),
-    (28, "ENOSPC"),
-    (30, "EROFS"),
-    (38, "ENOSYS"),
-    (40, "ELOOP"),
-    (97, "EAFNOSUPPORT"),
-    (98, "EADDRINUSE"),
-    (101, "ENETUNREACH"),
-    (110, "ETIMEDOUT"),
-    (111, "ECONNREFUSED"),
-    (115, "EINPROGRESS"),
 ];
 
 const FAMILIES: &[(u64, &str)] = &[

@@ -16,7 +16,7 @@ use crate::decode::{Class, Kind, RawEvent, decode};
 use crate::enrich::{Address, Enriched, Paths};
 use crate::facts::{self, SocketFacts};
 use crate::fields;
-use crate::host::Users;
+use crate::host::Directory;
 use crate::kernel::Counts;
 use crate::metrics::Metrics;
 use crate::pods::Pods;
@@ -51,7 +51,7 @@ pub(crate) struct Pipeline {
     processes: Processes,
     cgroups: Cgroups,
     sockets: Sockets,
-    users: Users,
+    directory: Directory,
     hostname: String,
     boot: Timestamp,
     live: bool,
@@ -78,7 +78,7 @@ impl Pipeline {
             config,
             cgroups: Cgroups::new(),
             sockets: Sockets::default(),
-            users: Users::read(),
+            directory: Directory::read(),
             hostname: String::new(),
             boot: Timestamp::default(),
             live: false,
@@ -102,6 +102,7 @@ impl Pipeline {
         shutdown: &tokio_util::sync::CancellationToken,
     ) -> anyhow::Result<()> {
         self.live = source.is_live();
+        self.directory.asks_containers(self.live);
         (self.boot, self.hostname) = (source.boot_time(), source.hostname());
         if self.live {
             self.processes = Processes::scan(self.config.max_processes);
@@ -177,9 +178,21 @@ impl Pipeline {
         match syscall.name {
             "chdir" | "fchdir" => self.processes.change_directory(event),
             "setsid" => self.processes.lead_session(event.tgid),
-            "io_uring_setup" => drop(self.metrics.rings.inc()),
+            "io_uring_setup" if event.ret >= 0 => self.tell_of_ring(event.tgid),
             _ => {}
         }
+    }
+
+    fn tell_of_ring(&self, pid: u32) {
+        if self.metrics.rings.inc() > 0 {
+            return;
+        }
+        let process = self.processes.get(pid).map(|process| process.comm.clone()).unwrap_or_default();
+        tracing::warn!(
+            pid,
+            %process,
+            "a process uses io_uring: what it does by that makes no system calls to judge; told once"
+        );
     }
 
     /// Judges an event by the rules and says what matched.
@@ -210,7 +223,7 @@ impl Pipeline {
             processes: &self.processes,
             container,
             pod: pod.as_deref(),
-            users: &self.users,
+            directory: &self.directory,
             hostname: &self.hostname,
             number: self.number,
             address,
@@ -318,6 +331,12 @@ impl Pipeline {
         let missed = now.missed.saturating_sub(before.missed);
         self.metrics.missed.inc_by(missed);
         self.metrics.foreign.inc_by(now.foreign.saturating_sub(before.foreign));
+        if before.foreign == 0 && now.foreign > 0 {
+            tracing::warn!(
+                calls = now.foreign,
+                "processes make system calls by the 32-bit tables: these are counted, not judged; told once"
+            );
+        }
         if missed > 0 {
             lost.insert("missed".to_owned(), missed);
         }

@@ -58,6 +58,23 @@ impl Syscall {
         self.reads & !(7 << CLASS) != 0 || self.reads >> CLASS == Class::Process as u64
     }
 
+    /// Whether the texts that are read of it are paths.
+    pub(crate) fn names_files(self) -> bool {
+        let texts =
+            ["memfd_create", "init_module", "finit_module", "delete_module", "add_key", "request_key", "fsopen"];
+        !texts.contains(&self.name) && self.reads & 0xffff != 0
+    }
+
+    /// The descriptor that a call with these arguments and this result is about.
+    pub(crate) fn descriptor(self, first: u64, ret: i64) -> Option<i64> {
+        if self.reads & OF_RESULT != 0 {
+            // A failed call has none, whatever the error.
+            return Some(ret.max(-1));
+        }
+        // Descriptors are ints; the upper half of the register means nothing.
+        (self.reads & OF_ARG0 != 0).then(|| i64::from(((first & 0xffff_ffff) as u32).cast_signed()))
+    }
+
     /// Whether paths are relative to descriptors.
     pub(crate) fn is_at(self) -> bool {
         self.reads & (0xff << 24) != 0
@@ -165,7 +182,7 @@ const READS: &[(&str, u64)] = &[
     ("dup", PROCESS | OF_RESULT),
     ("dup2", PROCESS | OF_RESULT),
     ("sendfile", OTHER | OF_ARG0),
-    ("socket", NETWORK),
+    ("socket", NETWORK | OF_RESULT),
     ("connect", NETWORK | OF_ARG0 | address(1, 2)),
     ("accept", NETWORK | OF_RESULT),
     ("sendto", NETWORK | OF_ARG0 | DATAGRAMS | address(4, 5) | PAYLOAD),
@@ -192,7 +209,7 @@ const READS: &[(&str, u64)] = &[
     ("ftruncate", OTHER | OF_ARG0),
     ("getdents", OTHER | OF_ARG0),
     ("chdir", PROCESS | path(0) | NEW_CWD),
-    ("fchdir", PROCESS | NEW_CWD),
+    ("fchdir", PROCESS | OF_ARG0 | NEW_CWD),
     ("rename", FILE | path(0) | path1(1)),
     ("mkdir", FILE | path(0)),
     ("rmdir", FILE | path(0)),
@@ -234,7 +251,7 @@ const READS: &[(&str, u64)] = &[
     ("chroot", FILE | path(0)),
     ("acct", FILE | path(0)),
     ("settimeofday", PROCESS),
-    ("mount", FILE | path(0) | path1(1)),
+    ("mount", FILE | path(0) | path1(1) | structure(2, 16)),
     ("umount2", FILE | path(0)),
     ("swapon", FILE | path(0)),
     ("swapoff", FILE | path(0)),
@@ -243,7 +260,7 @@ const READS: &[(&str, u64)] = &[
     ("setdomainname", PROCESS | path(0)),
     ("iopl", PROCESS),
     ("ioperm", PROCESS),
-    ("init_module", PROCESS),
+    ("init_module", PROCESS | path(2)),
     ("delete_module", PROCESS | path(0)),
     ("setxattr", FILE | path(0)),
     ("lsetxattr", FILE | path(0)),
@@ -284,9 +301,9 @@ const READS: &[(&str, u64)] = &[
     ("preadv", OTHER | OF_ARG0),
     ("pwritev", OTHER | OF_ARG0),
     ("rt_tgsigqueueinfo", PROCESS),
-    ("perf_event_open", PROCESS),
+    ("perf_event_open", PROCESS | OF_RESULT),
     ("recvmmsg", NETWORK | OF_ARG0 | DATAGRAMS | MESSAGE),
-    ("fanotify_init", PROCESS),
+    ("fanotify_init", PROCESS | OF_RESULT),
     ("fanotify_mark", PROCESS),
     ("prlimit", PROCESS),
     ("name_to_handle_at", FILE | at(0, 1)),
@@ -299,27 +316,27 @@ const READS: &[(&str, u64)] = &[
     ("finit_module", PROCESS | OF_ARG0 | path(1)),
     ("renameat2", FILE | at(0, 1) | at1(2, 3)),
     ("seccomp", PROCESS),
-    ("memfd_create", PROCESS | path(0)),
+    ("memfd_create", PROCESS | path(0) | OF_RESULT),
     ("kexec_file_load", PROCESS),
     ("bpf", PROCESS),
     ("execveat", PROCESS | at(0, 1)),
-    ("userfaultfd", PROCESS),
+    ("userfaultfd", PROCESS | OF_RESULT),
     ("preadv2", OTHER | OF_ARG0),
     ("pwritev2", OTHER | OF_ARG0),
     ("statx", FILE | at(0, 1)),
     ("pidfd_send_signal", PROCESS),
-    ("io_uring_setup", PROCESS),
+    ("io_uring_setup", PROCESS | OF_RESULT),
     ("open_tree", FILE | at(0, 1)),
     ("move_mount", FILE | at(0, 1) | at1(2, 3)),
-    ("fsopen", FILE | path(0)),
-    ("pidfd_open", PROCESS),
+    ("fsopen", FILE | path(0) | OF_RESULT),
+    ("pidfd_open", PROCESS | OF_RESULT),
     ("clone3", PROCESS | structure(0, 64)),
     ("openat2", OPEN | at(0, 1) | structure(2, 24)),
     ("pidfd_getfd", PROCESS | OF_RESULT),
     ("faccessat2", FILE | at(0, 1)),
     ("process_madvise", PROCESS),
     ("mount_setattr", FILE | at(0, 1)),
-    ("memfd_secret", PROCESS),
+    ("memfd_secret", PROCESS | OF_RESULT),
     ("fchmodat2", FILE | at(0, 1)),
 ];
 

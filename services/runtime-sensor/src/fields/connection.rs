@@ -11,10 +11,16 @@ use crate::names;
 type End = (IpAddr, u16);
 
 impl Enriched<'_> {
-    /// The other end: the one that the call names, else the one that the socket is connected to.
+    /// The other end: the one that the call names, else the one that the socket is connected to. Of a connection that is made the
+    /// kernel's word counts: the process may have changed what it asked for.
     pub(crate) fn remote(&self) -> Option<End> {
         if self.is_bound_only() {
             return None;
+        }
+        if self.name == "connect"
+            && let Some(remote) = self.socket.and_then(|socket| socket.remote)
+        {
+            return Some(remote);
         }
         match self.address {
             Some(Address::Inet(address, port)) => Some((address, port)),
@@ -25,7 +31,8 @@ impl Enriched<'_> {
     fn local(&self) -> Option<End> {
         match (&self.address, self.is_bound_only()) {
             (Some(Address::Inet(address, port)), true) => Some((*address, *port)),
-            _ => self.socket.and_then(|socket| socket.local),
+            // A socket that has no port yet has no address either.
+            _ => self.socket.and_then(|socket| socket.local).filter(|(_, port)| *port != 0 || self.name != "socket"),
         }
     }
 
@@ -88,19 +95,25 @@ impl Enriched<'_> {
 
     fn of_socket(&self, field: &Asked<'_>) -> Option<Value<'_>> {
         let family = self.family()?;
+        let is_internet = matches!(family, Family::V4 | Family::V6);
         Some(match field.id {
             FieldId::FdTypechar => Value::text(match family {
                 Family::V4 => "4",
                 Family::V6 => "6",
                 Family::Unix => "u",
+                Family::Netlink => "n",
+                Family::Packet => "k",
             }),
             FieldId::FdType => Value::text(match family {
                 Family::V4 => "ipv4",
                 Family::V6 => "ipv6",
                 Family::Unix => "unix",
+                Family::Netlink => "netlink",
+                Family::Packet => "packet",
             }),
-            FieldId::FdSockfamily => Value::text(if family == Family::Unix { "unix" } else { "ip" }),
-            FieldId::FdL4proto if family != Family::Unix => Value::text(names::protocol(self.socket?.protocol)),
+            FieldId::FdSockfamily if family == Family::Unix => Value::text("unix"),
+            FieldId::FdSockfamily if is_internet => Value::text("ip"),
+            FieldId::FdL4proto if is_internet => Value::text(names::protocol(self.socket?.protocol)),
             FieldId::FdIsServer => Value::Boolean(self.is_server || self.is_bound_only()),
             FieldId::FdConnected => Value::Boolean(self.socket.is_some_and(|socket| socket.is_connected())),
             FieldId::FdNameChanged => Value::Boolean(self.is_name_changed),
@@ -112,10 +125,15 @@ impl Enriched<'_> {
         match self.remote().or_else(|| self.local()) {
             Some((IpAddr::V4(_), _)) => Some(Family::V4),
             Some((IpAddr::V6(_), _)) => Some(Family::V6),
-            None => {
-                let is_unix = matches!(self.address, Some(Address::Unix(_))) || self.socket?.family == AF_UNIX;
-                is_unix.then_some(Family::Unix)
-            }
+            None if matches!(self.address, Some(Address::Unix(_))) => Some(Family::Unix),
+            None => match self.socket?.family {
+                AF_UNIX => Some(Family::Unix),
+                AF_INET => Some(Family::V4),
+                AF_INET6 => Some(Family::V6),
+                AF_NETLINK => Some(Family::Netlink),
+                AF_PACKET => Some(Family::Packet),
+                _ => None,
+            },
         }
     }
 }
@@ -125,6 +143,12 @@ enum Family {
     V4,
     V6,
     Unix,
+    Netlink,
+    Packet,
 }
 
 const AF_UNIX: u16 = 1;
+const AF_INET: u16 = 2;
+const AF_INET6: u16 = 10;
+const AF_NETLINK: u16 = 16;
+const AF_PACKET: u16 = 17;

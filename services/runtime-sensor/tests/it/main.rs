@@ -7,6 +7,8 @@
     reason = "tests fail by panicking"
 )]
 
+mod calls;
+
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
