@@ -1,8 +1,10 @@
 //! The table of analyzers: which files each wants, and what it makes of them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::found::Found;
+use crate::outside::{Nothing, Outside};
 use crate::text::ParseError;
 use crate::{language, os, system};
 
@@ -11,10 +13,26 @@ use crate::{language, os, system};
 pub(crate) struct File<'a> {
     pub(crate) path: &'a str,
     pub(crate) bytes: &'a [u8],
+    /// Whether packages that are one file get its digest.
+    pub(crate) checksums: bool,
 }
 
-/// Files that one analyzer sees together, by path.
-pub(crate) type Files = BTreeMap<String, Vec<u8>>;
+/// Files that one analyzer sees together, by path, and what lies outside of them.
+pub(crate) struct Files<'a> {
+    pub(crate) own: &'a Kept,
+    pub(crate) outside: &'a dyn Outside,
+}
+
+/// Bytes that several analyzers may hold.
+pub(crate) type Kept = BTreeMap<String, Arc<[u8]>>;
+
+impl std::ops::Deref for Files<'_> {
+    type Target = Kept;
+
+    fn deref(&self) -> &Self::Target {
+        self.own
+    }
+}
 
 /// One analyzer.
 pub(crate) struct Analyzer {
@@ -31,7 +49,7 @@ pub(crate) enum Run {
     /// Each file by itself, if it is an executable program by its first bytes.
     Program(fn(File<'_>, &mut Found) -> Result<(), ParseError>),
     /// All its files at the end of the layer.
-    Together(fn(&Files, &mut Found)),
+    Together(fn(&Files<'_>, &mut Found)),
 }
 
 /// What is looked for.
@@ -41,18 +59,21 @@ pub enum Scope {
     /// be there.
     #[default]
     Image,
-    /// Lock files and manifests as well, for folders of sources.
+    /// What a folder of sources asks for: lock files and manifests. Installed packages are passed over, for the lock files list them.
     Sources,
+    /// Both.
+    Everything,
 }
 
 /// The analyzers of a scope.
 pub(crate) fn table_of(scope: Scope) -> impl Iterator<Item = &'static Analyzer> {
-    let declared: &[Analyzer] = if scope == Scope::Sources { language::DECLARED } else { &[] };
-    os::ANALYZERS.iter().chain(system::ANALYZERS).chain(language::INSTALLED).chain(declared)
+    let declared: &[Analyzer] = if scope == Scope::Image { &[] } else { language::DECLARED };
+    let installed: &[Analyzer] = if scope == Scope::Sources { &[] } else { language::INSTALLED };
+    os::ANALYZERS.iter().chain(system::ANALYZERS).chain(installed).chain(declared)
 }
 
 fn table() -> impl Iterator<Item = &'static Analyzer> {
-    table_of(Scope::Sources)
+    table_of(Scope::Everything)
 }
 
 /// Names of all analyzers.
@@ -69,20 +90,31 @@ pub fn wants(name: &str, path: &str, mode: u32) -> bool {
 /// Runs the one analyzer `name` over `files`, wanted or not. Files that break their format are in the faults.
 #[must_use]
 pub fn analyze<'a>(name: &str, files: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Found {
+    analyze_with(name, files, &Nothing, false)
+}
+
+/// The same with what lies outside, and with digests of packages that are one file if `checksums` is set.
+#[must_use]
+pub fn analyze_with<'a>(
+    name: &str,
+    files: impl IntoIterator<Item = (&'a str, &'a [u8])>,
+    outside: &dyn Outside,
+    checksums: bool,
+) -> Found {
     let mut found = Found::default();
     let files: Vec<(&str, &[u8])> = files.into_iter().collect();
     for analyzer in table().filter(|analyzer| analyzer.name == name) {
         match analyzer.run {
             Run::Each(run) | Run::Program(run) => {
                 for (path, bytes) in &files {
-                    if let Err(error) = run(File { path, bytes }, &mut found) {
+                    if let Err(error) = run(File { path, bytes, checksums }, &mut found) {
                         found.set_aside(path, analyzer.name, &error);
                     }
                 }
             }
             Run::Together(run) => {
-                let files = files.iter().map(|(path, bytes)| ((*path).to_owned(), bytes.to_vec())).collect();
-                run(&files, &mut found);
+                let own = files.iter().map(|(path, bytes)| ((*path).to_owned(), Arc::from(*bytes))).collect();
+                run(&Files { own: &own, outside }, &mut found);
             }
         }
     }

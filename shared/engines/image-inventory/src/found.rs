@@ -38,6 +38,22 @@ pub struct LicenseFile {
     pub licenses: Vec<String>,
 }
 
+/// A Java archive that does not say what it is. A manifest may have words of its own, which then are among the packages of the
+/// application; the Java index of a vulnerability database, asked by SHA-1 or by artifact and version, knows better.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct UnidentifiedArchive {
+    /// The file, with the archives that it lies in.
+    pub file_path: String,
+    /// SHA-1 in hex.
+    pub sha1: String,
+    /// Artifact by the name of the file; empty when it has no such form.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub artifact: String,
+    /// Version by the name of the file.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub version: String,
+}
+
 /// Everything that analyzers found in one layer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -60,6 +76,9 @@ pub struct Found {
     /// Licence files of packages.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub license_files: Vec<LicenseFile>,
+    /// Java archives that do not say what they are.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unidentified: Vec<UnidentifiedArchive>,
     /// Files that the packages of the operating system own.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub system_files: Vec<String>,
@@ -105,6 +124,7 @@ impl Found {
         self.package_lists.sort_by(|a, b| a.file_path.cmp(&b.file_path));
         self.applications.sort_by(|a, b| (&a.file_path, a.kind).cmp(&(&b.file_path, b.kind)));
         self.license_files.sort();
+        self.unidentified.sort();
         self.system_files.sort();
         self.system_files.dedup();
     }

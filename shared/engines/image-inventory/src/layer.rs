@@ -2,14 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
+use std::sync::Arc;
 
 use model::{Fault, FaultKind};
 use serde::{Deserialize, Serialize};
 
-use crate::analyzer::{Analyzer, File, Files, Run, Scope, is_program, table_of};
+use crate::analyzer::{Analyzer, File, Files, Kept, Run, Scope, is_program, table_of};
 use crate::entry::{Entry, EntryKind, normal_path};
 use crate::found::Found;
 use crate::limits::Limits;
+use crate::outside::{Nothing, Outside};
 use crate::text::{file_name, folder, join};
 
 /// What one layer holds: its packages, and what it does to the layers below. Serialisable, so that it can be kept by diff id.
@@ -34,7 +36,7 @@ pub struct LayerInventory {
 
 impl LayerInventory {
     /// Version of the form of this build. It changes with the form, or when analyzers find more.
-    pub const VERSION: u32 = 1;
+    pub const VERSION: u32 = 2;
 }
 
 /// Reads the entries of one layer, in any order.
@@ -44,7 +46,8 @@ pub struct LayerReader {
     scope: Scope,
     name: String,
     inventory: LayerInventory,
-    kept: BTreeMap<&'static str, Files>,
+    kept: BTreeMap<&'static str, Kept>,
+    checksums: bool,
     kept_bytes: u64,
     faults_omitted: u64,
 }
@@ -60,6 +63,7 @@ impl LayerReader {
             name: name.to_owned(),
             inventory,
             kept: BTreeMap::new(),
+            checksums: false,
             kept_bytes: 0,
             faults_omitted: 0,
         }
@@ -69,6 +73,12 @@ impl LayerReader {
     #[must_use]
     pub fn with_scope(self, scope: Scope) -> Self {
         Self { scope, ..self }
+    }
+
+    /// The same reader, with digests of packages that are one file.
+    #[must_use]
+    pub fn with_checksums(self) -> Self {
+        Self { checksums: true, ..self }
     }
 
     /// Takes one entry; reads from `content` only if an analyzer wants the bytes.
@@ -110,10 +120,16 @@ impl LayerReader {
 
     /// Runs the analyzers that wait for the whole layer, and gives the inventory.
     #[must_use]
-    pub fn finish(mut self) -> LayerInventory {
+    pub fn finish(self) -> LayerInventory {
+        self.finish_with(&Nothing)
+    }
+
+    /// The same, with files outside of the layer that tell more about what is in it.
+    #[must_use]
+    pub fn finish_with(mut self, outside: &dyn Outside) -> LayerInventory {
         for analyzer in table_of(self.scope) {
             if let (Run::Together(run), Some(files)) = (&analyzer.run, self.kept.get(analyzer.name)) {
-                run(files, &mut self.inventory.found);
+                run(&Files { own: files, outside }, &mut self.inventory.found);
             }
         }
         let found = &mut self.inventory.found;
@@ -175,14 +191,18 @@ impl LayerReader {
 
     fn hand_out(&mut self, path: &str, bytes: Vec<u8>, wanting: &[&'static Analyzer]) {
         let program = is_program(&bytes);
+        let bytes: Arc<[u8]> = Arc::from(bytes);
+        if wanting.iter().any(|one| matches!(one.run, Run::Together(_))) && !self.has_room(path, bytes.len()) {
+            return;
+        }
         for analyzer in wanting {
-            let file = File { path, bytes: &bytes };
+            let file = File { path, bytes: &bytes, checksums: self.checksums };
             let result = match analyzer.run {
                 Run::Each(run) => run(file, &mut self.inventory.found),
                 Run::Program(run) if program => run(file, &mut self.inventory.found),
                 Run::Program(_) => Ok(()),
                 Run::Together(_) => {
-                    self.keep(analyzer.name, path, &bytes);
+                    self.kept.entry(analyzer.name).or_default().insert(path.to_owned(), Arc::clone(&bytes));
                     Ok(())
                 }
             };
@@ -198,14 +218,16 @@ impl LayerReader {
         }
     }
 
-    fn keep(&mut self, analyzer: &'static str, path: &str, bytes: &[u8]) {
-        self.kept_bytes = self.kept_bytes.saturating_add(bytes.len() as u64);
-        if self.kept_bytes > self.limits.max_kept_bytes {
+    /// Whether one more file may be kept; several analyzers share it.
+    fn has_room(&mut self, path: &str, bytes: usize) -> bool {
+        let sum = self.kept_bytes.saturating_add(bytes as u64);
+        if sum > self.limits.max_kept_bytes {
             let what = format!("the files that must be seen together exceed {} bytes", self.limits.max_kept_bytes);
             self.refuse(path, &what, "raise the limit of kept bytes");
-            return;
+            return false;
         }
-        self.kept.entry(analyzer).or_default().insert(path.to_owned(), bytes.to_vec());
+        self.kept_bytes = sum;
+        true
     }
 
     fn unreadable(&self, path: &str, source: std::io::Error) -> ReadError {

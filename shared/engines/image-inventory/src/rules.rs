@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::language::{graph, jar, javascript, other, program, python};
+use crate::language::java::{gradle, jar, manifest, pom, project};
+use crate::language::{graph, javascript, other, program, python};
+use crate::outside::Outside;
 use crate::package::Package;
 use crate::system::{dpkg, red_hat};
+use crate::text::ParseError;
 
 /// Name, version and reference of a key of `pnpm-lock.yaml`.
 #[must_use]
@@ -111,7 +114,80 @@ pub fn jar_pom_of(member: &str) -> Option<String> {
 /// Names of the licences that a `pom.xml` states itself.
 #[must_use]
 pub fn pom_licenses(pom: &str) -> Vec<String> {
-    jar::licenses(pom)
+    jar::licenses_in(pom.as_bytes())
+}
+
+/// Whether a member of a Java archive is the licence of the archive itself.
+#[must_use]
+pub fn jar_is_license(member: &str) -> bool {
+    jar::is_license(member)
+}
+
+/// Name of the licence that a line of the manifest of a Jenkins plugin states; empty when it states none.
+#[must_use]
+pub fn jar_plugin_license(line: &str) -> &str {
+    manifest::plugin_license(line)
+}
+
+/// SPDX identifiers of a `Bundle-License` header of OSGi.
+#[must_use]
+pub fn jar_bundle_licenses(header: &str) -> Vec<String> {
+    manifest::bundle_licenses(header)
+}
+
+/// What the manifest of a Java archive says that the archive is.
+#[must_use]
+pub fn jar_manifest_package(manifest: &str) -> Option<Package> {
+    manifest::Manifest::parse(manifest).package()
+}
+
+/// Licences that the manifest of a Java archive states.
+#[must_use]
+pub fn jar_manifest_licenses(manifest: &str) -> Vec<String> {
+    manifest::Manifest::parse(manifest).licenses()
+}
+
+/// Name of a licence in a `pom.xml`, by its name or else by its address.
+#[must_use]
+pub fn pom_license_name(name: &str, address: &str) -> String {
+    pom::license_name(name, address)
+}
+
+/// A text of a `pom.xml` with the values of its properties; `variable` is the environment.
+#[must_use]
+pub fn pom_value(
+    text: &str,
+    properties: &BTreeMap<String, String>,
+    variable: &dyn Fn(&str) -> Option<String>,
+) -> String {
+    pom::evaluate(text, properties, variable)
+}
+
+/// The packages of the Maven project of `path`; `files` reads the folder that it lies in.
+///
+/// # Errors
+/// When the project cannot be read.
+pub fn maven_project(
+    path: &str,
+    files: &dyn Fn(&str) -> Option<Vec<u8>>,
+    outside: &dyn Outside,
+) -> Result<Vec<Package>, ParseError> {
+    project::resolve(path, files, outside)
+}
+
+/// A project in the module cache of Gradle: itself, with its licences, and what it asks for.
+///
+/// # Errors
+/// When the file is broken.
+pub fn gradle_project(path: &str, bytes: &[u8]) -> Result<(Package, Vec<Package>), ParseError> {
+    let one = gradle::of_cache(path, bytes)?;
+    let package = |group: &str, artifact: &str, version: &str| Package {
+        name: format!("{group}:{artifact}"),
+        version: version.to_owned(),
+        ..Package::default()
+    };
+    let needs = one.dependencies.iter().map(|need| package(&need.group, &need.artifact, &need.version)).collect();
+    Ok((Package { licenses: one.licenses, ..package(&one.group, &one.artifact, &one.version) }, needs))
 }
 
 /// Whether a dpkg package of this maintainer comes from outside of the distributions.

@@ -3,7 +3,8 @@
 use crate::analyzer::{Analyzer, File, Files, Run};
 use crate::found::Found;
 use crate::language::formats::parse;
-use crate::language::{jar, javascript, program, python};
+use crate::language::java::{gradle, jar, project};
+use crate::language::{javascript, program, python};
 use crate::package::{ApplicationKind as Kind, Package, Relationship};
 use crate::text::{ParseError, beside, file_name, folder};
 use crate::tree::json;
@@ -100,11 +101,8 @@ pub(crate) static DECLARED: &[Analyzer] = &[
             |file, found| if is(file.path, "go.mod") { list(file, found, Kind::GoModule, "gomod") } else { Ok(()) },
         ),
     },
-    Analyzer {
-        name: "gradle",
-        wants: |path, _| path.ends_with("gradle.lockfile"),
-        run: Run::Each(|file, found| list(file, found, Kind::Gradle, "gradle")),
-    },
+    Analyzer { name: "gradle", wants: gradle::wants, run: Run::Together(gradle::analyze) },
+    Analyzer { name: "pom", wants: |path, _| is(path, "pom.xml"), run: Run::Together(maven) },
     Analyzer {
         name: "hex",
         wants: |path, _| is(path, "mix.lock"),
@@ -217,8 +215,26 @@ fn own(file: File<'_>, found: &mut Found, kind: Kind, format: &str) -> Result<()
     Ok(())
 }
 
+/// Each `pom.xml`, with the others of the folder as its parents and modules.
+fn maven(files: &Files<'_>, found: &mut Found) {
+    for path in files.keys() {
+        match project::resolve(path, &|path| files.get(path).map(|bytes| bytes.to_vec()), files.outside) {
+            Ok(mut packages) => {
+                // Projects below `src/it` are there to test a plugin with.
+                let tested = format!("/{path}").contains("/src/it/");
+                for package in packages.iter_mut().filter(|_| tested) {
+                    package.development = true;
+                }
+                sort(&mut packages);
+                found.application(Kind::Pom, path, packages);
+            }
+            Err(error) => found.set_aside(path, "pom", &error),
+        }
+    }
+}
+
 /// `composer.lock`, with `composer.json` for what is asked for directly.
-fn composer(files: &Files, found: &mut Found) {
+fn composer(files: &Files<'_>, found: &mut Found) {
     for (path, bytes) in files.iter().filter(|(path, _)| is(path, "composer.lock")) {
         let mut packages = match parse("composer", bytes) {
             Ok(packages) => packages,

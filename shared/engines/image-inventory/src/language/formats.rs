@@ -1,9 +1,10 @@
 //! The table of file formats: one parser for each.
 
+use crate::language::java::jar;
 use crate::language::javascript::{bun, npm, package_json, pnpm, yarn};
 use crate::language::other::{dotnet, golang, lines, ruby, trees};
+use crate::language::program;
 use crate::language::python::{lock, metadata, requirements};
-use crate::language::{jar, program};
 use crate::package::Package;
 use crate::text::ParseError;
 

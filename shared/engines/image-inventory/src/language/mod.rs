@@ -3,7 +3,7 @@
 mod files;
 mod formats;
 pub(crate) mod graph;
-pub(crate) mod jar;
+pub(crate) mod java;
 pub(crate) mod javascript;
 pub(crate) mod other;
 pub(crate) mod program;

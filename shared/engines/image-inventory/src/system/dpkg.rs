@@ -17,10 +17,10 @@ pub(crate) fn wants(path: &str, _mode: u32) -> bool {
     }
 }
 
-pub(crate) fn analyze(files: &Files, found: &mut Found) {
+pub(crate) fn analyze(files: &Files<'_>, found: &mut Found) {
     let digests = digests(files);
     let installed = installed_files(files);
-    for (path, bytes) in files {
+    for (path, bytes) in files.iter() {
         let is_list = path == "var/lib/dpkg/status" || path.starts_with("var/lib/dpkg/status.d/");
         if !is_list || path.ends_with(".md5sums") {
             continue;
@@ -146,7 +146,7 @@ pub(crate) fn is_third_party(maintainer: &str) -> bool {
 }
 
 /// Digests of `available`, by package id.
-fn digests(files: &Files) -> HashMap<String, String> {
+fn digests(files: &Files<'_>) -> HashMap<String, String> {
     let Some(bytes) = files.get("var/lib/dpkg/available") else { return HashMap::new() };
     let content = text(bytes);
     let digest = |paragraph: &str| {
@@ -159,9 +159,9 @@ fn digests(files: &Files) -> HashMap<String, String> {
 }
 
 /// Files of each package, by the name of its `md5sums` file.
-fn installed_files(files: &Files) -> BTreeMap<String, Vec<String>> {
+fn installed_files(files: &Files<'_>) -> BTreeMap<String, Vec<String>> {
     let mut installed = BTreeMap::new();
-    for (path, bytes) in files {
+    for (path, bytes) in files.iter() {
         let Some(package) = file_name(path).strip_suffix(".md5sums") else { continue };
         let line = |line: &str| {
             let (_, file) = line.trim_start().split_once(char::is_whitespace)?;

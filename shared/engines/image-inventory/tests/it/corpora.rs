@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::outside::Given;
 use image_inventory::{Found, Package, Relationship, analyze, parse, wants};
 use serde_json::{Map, Value, json};
 use testkit::corpus::{Corpus, Verdict};
@@ -75,6 +76,9 @@ const FORMATS: &[(&str, &str)] = &[
 
 fn parser_case(folder: &Path, line: &Value) -> Option<(Value, Value)> {
     let (source, case, function) = (line["source"].as_str()?, &line["case"], line["func"].as_str()?);
+    if function.starts_with("TestPom_Parse") {
+        return pom_case(folder, source, case);
+    }
     if !matches!(function, "TestParse" | "TestParser_Parse" | "TestParseWordPress") {
         return crate::helpers::helper_case(folder, source, function, case);
     }
@@ -113,16 +117,50 @@ fn parser_case(folder: &Path, line: &Value) -> Option<(Value, Value)> {
         (_, wanted @ Value::Object(_)) => Value::Array(vec![wanted]),
         (_, wanted) => wanted,
     };
+    Some(compared(&packages, &wanted, &case["wantDeps"]))
+}
+
+/// A project of Maven. What stands for a repository is read from the corpus where the case brings it.
+fn pom_case(folder: &Path, source: &str, case: &Value) -> Option<(Value, Value)> {
+    let path = case["inputFile"].as_str()?;
+    let repository = input(folder, source, "testdata/repository");
+    let name = if case["local"] == json!(true) { "maven" } else { "central" };
+    let mut outside = Given { folders: vec![(name.to_owned(), repository)], ..Given::default() };
+    let mut give = |address: &str, file: &Value| {
+        let text = std::fs::read_to_string(input(folder, source, file.as_str()?)).ok()?;
+        let files = txtar(&text).into_iter().map(|(path, bytes)| ((address.to_owned(), path), bytes));
+        outside.files.extend(files);
+        Some(())
+    };
+    give("REPO_ROOT_URL", &case["rootRepoTxtar"]);
+    for (address, file) in case["repos"].as_object().into_iter().flatten() {
+        give(address, file);
+    }
+    let files = |path: &str| std::fs::read(input(folder, source, path)).ok();
+    let parsed = image_inventory::rules::maven_project(path, &files, &outside);
+    if must_fail(case) {
+        return Some((json!("error"), json!(if parsed.is_err() { "error" } else { "success" })));
+    }
+    let packages = parsed.ok()?;
+    if let Some(wanted) = case["wantPackages"].as_object() {
+        let licenses = |id: &String| packages.iter().find(|one| one.id == *id).map(|one| json!(one.licenses.first()));
+        let got: Map<String, Value> = wanted.keys().map(|id| (id.clone(), licenses(id).unwrap_or_default())).collect();
+        return Some((json!(wanted), Value::Object(got)));
+    }
+    Some(compared(&packages, &case["want"], &case["wantDeps"]))
+}
+
+/// Packages and their graph against upstream's two lists.
+fn compared(packages: &[Package], wanted: &Value, expects_needs: &Value) -> (Value, Value) {
     let got: Vec<Value> = packages.iter().map(|package| upstream(package, false)).collect();
     let mut needs: Vec<Value> = packages
         .iter()
         .filter(|package| !package.depends_on.is_empty())
         .map(|package| json!({"ID": package.id, "DependsOn": package.depends_on}))
         .collect();
-    let expects_needs = case.get("wantDeps").cloned().unwrap_or(Value::Null);
     needs.dedup();
-    let expected = json!({"packages": list(&wanted, true), "needs": list(&expects_needs, false)});
-    Some((expected, json!({"packages": list(&Value::Array(got), true), "needs": list(&Value::Array(needs), false)})))
+    let expected = json!({"packages": list(wanted, true), "needs": list(expects_needs, false)});
+    (expected, json!({"packages": list(&Value::Array(got), true), "needs": list(&Value::Array(needs), false)}))
 }
 
 /// Analyzer folder upstream, and our name.

@@ -52,6 +52,68 @@ pub(crate) fn helper_case(
             let flags: Vec<String> = serde_json::from_value(case["args"]["flags"].clone()).ok()?;
             (json!(text("want")), json!(rules::go_version_of_flags(case["args"]["name"].as_str()?, &flags)))
         }
+        "TestPomLicenseName" => (json!(text("want")), json!(rules::pom_license_name(text("licName"), text("licURL")))),
+        "TestIsJarLicenseFile" => (json!(case["want"] == json!(true)), json!(rules::jar_is_license(text("path")))),
+        "TestParsePluginLicenseName" => (json!(text("want")), json!(rules::jar_plugin_license(text("line")))),
+        "TestParseBundleLicense" => {
+            let wanted = case["want"].as_array().cloned().unwrap_or_default();
+            (json!(wanted), json!(rules::jar_bundle_licenses(text("header"))))
+        }
+        "TestManifestProperties" => {
+            let wanted = &case["want"];
+            let name = format!(
+                "{}:{}",
+                wanted["GroupID"].as_str().unwrap_or_default(),
+                wanted["ArtifactID"].as_str().unwrap_or_default()
+            );
+            let expected = wanted["Version"].as_str().map(|version| json!([name, version]));
+            let got = rules::jar_manifest_package(text("manifest")).map(|one| json!([one.name, one.version]));
+            (json!(expected), json!(got))
+        }
+        "Test_evaluateVariable" => {
+            let properties: BTreeMap<String, String> =
+                serde_json::from_value(case["args"]["props"].clone()).unwrap_or_default();
+            let value = case["args"]["s"].as_str()?;
+            // The test upstream sets this one variable.
+            let variable = |name: &str| (name == "TEST_GO_DEP_PARSER").then(|| "1.2.3".to_owned());
+            (json!(text("want")), json!(rules::pom_value(value, &properties, &variable)))
+        }
+        "Test_parsePom" => {
+            let bytes = std::fs::read(crate::corpora::input(folder, source, text("inputFile"))).ok()?;
+            let (got, needs) = rules::gradle_project(text("inputPath"), &bytes).ok()?;
+            let wanted = &case["want"];
+            let names = |list: &Value, key: &str| -> Vec<Value> {
+                list.as_array().into_iter().flatten().map(|one| one[key].clone()).collect()
+            };
+            let coordinates = |one: &Value, keys: [&str; 3]| {
+                let [group, artifact, version] = keys.map(|key| one[key].as_str().unwrap_or_default().to_owned());
+                json!([format!("{group}:{artifact}"), version])
+            };
+            let wanted_needs = wanted["Dependencies"]["Dependency"].as_array().cloned().unwrap_or_default();
+            let wanted_needs: Vec<Value> =
+                wanted_needs.iter().map(|one| coordinates(one, ["GroupID", "ArtifactID", "Version"])).collect();
+            let own = coordinates(wanted, ["GroupId", "ArtifactId", "Version"]);
+            let expected = json!([own, names(&wanted["Licenses"]["License"], "Name"), wanted_needs]);
+            let needs: Vec<Value> = needs.iter().map(|one| json!([one.name, one.version])).collect();
+            (expected, json!([[got.name, got.version], got.licenses, needs]))
+        }
+        "TestParseManifestFolding" => {
+            // The case names the end of lines only: a folded name and a folded licence must come out whole.
+            let lines = [
+                "Implementation-Title: app",
+                "Implementation-Version: 1.",
+                " 2",
+                "Bundle-SymbolicName: org.a",
+                " bc.app",
+                "Bundle-License: https://opensource.org/lice",
+                " nses/MIT",
+                "",
+                "Implementation-Version: 9",
+            ];
+            let manifest = lines.join(text("eol"));
+            let got = rules::jar_manifest_package(&manifest).map(|one| json!([one.name, one.version]));
+            (json!([["org.abc:app", "1.2"], ["MIT"]]), json!([got, rules::jar_manifest_licenses(&manifest)]))
+        }
         "Test_NormalizePkgName" => {
             (json!(text("expected")), json!(rules::python_name(text("pkgName"), case["lowerCase"] == json!(true))))
         }

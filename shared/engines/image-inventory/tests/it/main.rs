@@ -10,5 +10,7 @@
 mod corpora;
 mod helpers;
 mod layers;
+mod maven;
+mod outside;
 mod real;
 mod rpm;

@@ -14,7 +14,7 @@ use crate::package::{ApplicationKind, Package, Relationship};
 use crate::text::{beside, file_name, folder, join};
 use crate::tree::{Node, json};
 
-pub(crate) fn yarn(files: &Files, found: &mut Found) {
+pub(crate) fn yarn(files: &Files<'_>, found: &mut Found) {
     let licenses = licenses(files);
     for (path, bytes) in files.iter().filter(|(path, _)| file_name(path) == "yarn.lock") {
         let (mut packages, patterns) = match parse_with_patterns(bytes) {
@@ -38,16 +38,16 @@ pub(crate) fn yarn(files: &Files, found: &mut Found) {
 }
 
 /// `package-lock.json`, with the licences of `node_modules`.
-pub(crate) fn npm(files: &Files, found: &mut Found) {
+pub(crate) fn npm(files: &Files<'_>, found: &mut Found) {
     with_licenses(files, found, ("package-lock.json", "npm"), ApplicationKind::Npm);
 }
 
 /// `pnpm-lock.yaml`, with the licences of `node_modules`.
-pub(crate) fn pnpm(files: &Files, found: &mut Found) {
+pub(crate) fn pnpm(files: &Files<'_>, found: &mut Found) {
     with_licenses(files, found, ("pnpm-lock.yaml", "pnpm"), ApplicationKind::Pnpm);
 }
 
-fn with_licenses(files: &Files, found: &mut Found, (lock, format): (&str, &str), kind: ApplicationKind) {
+fn with_licenses(files: &Files<'_>, found: &mut Found, (lock, format): (&str, &str), kind: ApplicationKind) {
     let licenses = licenses(files);
     for (path, bytes) in files.iter().filter(|(path, _)| file_name(path) == lock) {
         match parse(format, bytes) {
@@ -65,10 +65,10 @@ fn with_licenses(files: &Files, found: &mut Found, (lock, format): (&str, &str),
 }
 
 /// Licences of installed packages, by id.
-fn licenses(files: &Files) -> BTreeMap<String, Vec<String>> {
+fn licenses(files: &Files<'_>) -> BTreeMap<String, Vec<String>> {
     let installed =
         files.iter().filter(|(path, _)| path.contains("node_modules/") && file_name(path) == "package.json");
-    let one = |(_, bytes): (&String, &Vec<u8>)| {
+    let one = |(_, bytes): (&String, &std::sync::Arc<[u8]>)| {
         let package = package_json::parse(bytes).ok()?;
         (!package.licenses.is_empty()).then_some((package.id, package.licenses))
     };
@@ -76,7 +76,7 @@ fn licenses(files: &Files) -> BTreeMap<String, Vec<String>> {
 }
 
 /// Projects of the workspace.
-fn members(files: &Files, lock: &str, project: &Node) -> Vec<Node> {
+fn members(files: &Files<'_>, lock: &str, project: &Node) -> Vec<Node> {
     let listed = project.get("workspaces");
     let globs = if listed.is_map() { listed.get("packages").items() } else { listed.items() };
     let matches = |path: &str| {

@@ -11,7 +11,7 @@ use crate::package::{ApplicationKind, Package, Relationship};
 use crate::text::{beside, file_name};
 
 /// `poetry.lock`, with `pyproject.toml` for what is asked for directly.
-pub(crate) fn poetry(files: &Files, found: &mut Found) {
+pub(crate) fn poetry(files: &Files<'_>, found: &mut Found) {
     for (path, bytes) in files.iter().filter(|(path, _)| file_name(path) == "poetry.lock") {
         let mut packages = match lock::poetry(bytes) {
             Ok(packages) => packages,

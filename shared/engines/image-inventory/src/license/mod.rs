@@ -1,4 +1,7 @@
-//! Licence names as package managers write them: split, never judged.
+//! Licences: names as package managers write them, split and never judged; texts by what they say.
+
+pub(crate) mod classify;
+pub(crate) mod spdx;
 
 /// Splits a licence field at commas, `and` and `or`; `Version 2.0`, `or later` and `or Lesser` stay with their licence.
 pub(crate) fn split(text: &str) -> Vec<String> {
