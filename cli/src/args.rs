@@ -9,20 +9,41 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 #[command(name = "biotope", version, arg_required_else_help = true)]
 pub(crate) struct Cli {
     /// How results are printed.
-    #[arg(long, short, global = true, value_enum, default_value_t = Output::Table)]
-    pub(crate) output: Output,
+    #[arg(long, short, global = true, value_enum, default_value_t = Format::Table)]
+    pub(crate) output: Format,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
 
 /// How results are printed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Output {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+}
+
+/// What `--output` may say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
     /// For people.
     #[default]
     Table,
     /// For programs.
     Json,
+    /// For continuous integration: `policy test` only, a table elsewhere.
+    Junit,
+}
+
+impl Format {
+    /// The format of commands that make no test reports.
+    pub(crate) fn plain(self) -> Output {
+        match self {
+            Self::Json => Output::Json,
+            Self::Table | Self::Junit => Output::Table,
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -154,20 +175,116 @@ pub(crate) enum Incidents {
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum Policy {
     /// Runs kyverno-test.yaml files.
-    Test {
-        /// Files or folders.
-        #[arg(required = true)]
-        paths: Vec<PathBuf>,
-    },
-    /// Judges resources by policies.
-    Apply {
-        /// Policies, files or folders.
-        #[arg(required = true)]
-        policies: Vec<PathBuf>,
-        /// Resources, files or folders.
-        #[arg(long, short, required = true)]
-        resource: Vec<PathBuf>,
-    },
+    Test(PolicyTest),
+    /// Judges resources by policies, and prints verdicts and changed objects.
+    Apply(Box<PolicyApply>),
+    /// Says why rules are about a resource or not: every clause, with the value it saw.
+    Explain(Box<PolicyExplain>),
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct PolicyTest {
+    /// Files or folders.
+    #[arg(required = true)]
+    pub(crate) paths: Vec<PathBuf>,
+    /// Name of the test files.
+    #[arg(long, short, value_name = "NAME", default_value = "kyverno-test.yaml")]
+    pub(crate) file_name: String,
+    /// Only these rows; each part may hold wildcards.
+    #[arg(long, short, value_name = "SELECTOR", default_value = "policy=*,rule=*,resource=*")]
+    pub(crate) test_case_selector: String,
+    /// Prints failures only.
+    #[arg(long)]
+    pub(crate) fail_only: bool,
+    /// Prints the messages of the rules too.
+    #[arg(long)]
+    pub(crate) detailed_results: bool,
+    /// Fails when there are no tests.
+    #[arg(long)]
+    pub(crate) require_tests: bool,
+}
+
+/// What stands for the cluster and the request.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Situation {
+    /// PolicyExceptions, files or folders.
+    #[arg(long, short = 'e', alias = "exceptions", value_name = "PATH")]
+    pub(crate) exception: Vec<PathBuf>,
+    /// Takes PolicyExceptions from the resources too.
+    #[arg(long, alias = "exceptions-within-resources")]
+    pub(crate) exceptions_with_resources: bool,
+    /// File with values of variables, namespaces and subresources (`kind: Values`).
+    #[arg(long, short = 'f', value_name = "FILE")]
+    pub(crate) values_file: Option<PathBuf>,
+    /// Values of variables, name=value, separated by commas.
+    #[arg(long, short = 's', value_name = "NAME=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// Who asks (`kind: UserInfo`).
+    #[arg(long, short = 'u', value_name = "FILE")]
+    pub(crate) userinfo: Option<PathBuf>,
+    /// Objects and images that expressions may look up (`kind: Context`).
+    #[arg(long, value_name = "FILE")]
+    pub(crate) context_file: Option<PathBuf>,
+    /// Existing objects that mutations may change, files or folders.
+    #[arg(long, alias = "target-resources", value_name = "PATH")]
+    pub(crate) target_resource: Vec<PathBuf>,
+    /// Parameters of admission policies, files or folders.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) parameter_resource: Vec<PathBuf>,
+    /// JSON payloads for policies of mode JSON.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) json: Vec<PathBuf>,
+    /// HTTP requests for policies of mode HTTP.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) http_payload: Vec<PathBuf>,
+    /// Check requests for policies of mode Envoy.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) envoy_payload: Vec<PathBuf>,
+    /// CREATE, UPDATE, DELETE or CONNECT.
+    #[arg(long, value_name = "WORD")]
+    pub(crate) operation: Option<String>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct PolicyApply {
+    /// Policies, files or folders.
+    #[arg(required = true)]
+    pub(crate) policies: Vec<PathBuf>,
+    /// Resources, files or folders.
+    #[arg(long, short, alias = "resources", value_name = "PATH")]
+    pub(crate) resource: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) situation: Situation,
+    /// Counts violations of policies that only audit as warnings.
+    #[arg(long)]
+    pub(crate) audit_warn: bool,
+    /// Exit code when there are warnings but no failures.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) warn_exit_code: u8,
+    /// Uses that exit code also when nothing passed.
+    #[arg(long)]
+    pub(crate) warn_no_pass: bool,
+    /// Lists rules that were skipped too.
+    #[arg(long)]
+    pub(crate) detailed_results: bool,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct PolicyExplain {
+    /// Policies, files or folders.
+    #[arg(required = true)]
+    pub(crate) policies: Vec<PathBuf>,
+    /// Resources, files or folders.
+    #[arg(long, short, alias = "resources", required = true, value_name = "PATH")]
+    pub(crate) resource: Vec<PathBuf>,
+    /// Only this policy: `name` or `namespace/name`.
+    #[arg(long)]
+    pub(crate) policy: Option<String>,
+    /// Only this rule, and the ones made from it for pod controllers.
+    #[arg(long)]
+    pub(crate) rule: Option<String>,
+    #[command(flatten)]
+    pub(crate) situation: Situation,
 }
 
 #[derive(Clone, Debug, Subcommand)]

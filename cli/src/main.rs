@@ -39,14 +39,15 @@ fn main() -> ExitCode {
 }
 
 async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
-    let output = cli.output;
+    let format = cli.output;
+    let output = format.plain();
     match cli.command {
         Command::Up(up) => up::up(&up).await,
         Command::Demo(demo) => demo::demo(&demo).await,
         Command::Scan(scan) => scan::scan(&scan, output).await,
         Command::Incidents { command, connection } => incidents::incidents(&command, &connection, output).await,
         Command::Events { connection, seconds } => events::tail(&connection, seconds, output).await,
-        Command::Policy { command } => policy::policy(&command, output),
+        Command::Policy { command } => policy::policy(&command, format),
         Command::Rules { command } => rules::rules(&command, output),
         Command::Replay { rules, since, connection } => {
             incidents::replay(&rules, since.as_deref(), &connection, output).await

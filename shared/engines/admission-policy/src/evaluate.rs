@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::cel::{self, CelKind, CelPolicy, Views};
+use crate::cel::{self, CelKind, CelPolicy, EvaluationMode, Views};
 use crate::context::Context;
 use crate::outcome::{Action, Outcome, RuleKind, RuleVerdict, Status};
 use crate::patch::difference::difference;
@@ -16,10 +16,10 @@ use crate::policy::selector::Labels;
 use crate::request::{Operation, Request};
 use crate::rules::Judgement;
 use crate::rules::generate::generate;
-use crate::rules::manifests;
 use crate::rules::mutate::Mutation;
 use crate::rules::validate::Validation;
 use crate::rules::verify_images::VerifyImages;
+use crate::rules::{assertions, manifests};
 use crate::set::PolicySet;
 use crate::snapshot::Snapshot;
 use crate::value::{path, wildcard};
@@ -78,7 +78,7 @@ impl PolicySet {
             for policy in &policies {
                 evaluation.policy(policy, stage);
             }
-            for policy in self.cel_policies.iter().filter(|policy| !policy.any_json) {
+            for policy in self.cel_policies.iter().filter(|policy| policy.mode == EvaluationMode::Kubernetes) {
                 evaluation.cel_policy(policy, stage);
             }
         }
@@ -89,8 +89,17 @@ impl PolicySet {
     pub(crate) fn acting_in(&self, stage: Stage) -> Vec<String> {
         let acts = |policy: &&Policy| policy.rules.iter().any(|rule| Stage::of(&rule.body) == stage);
         let mine = self.policies.iter().filter(acts).map(|policy| policy.key.clone());
-        let in_cel = self.cel_policies.iter().filter(|policy| policy.kind.stage() == Some(stage));
+        // A deletion is judged where a test asks for it: with the validations.
+        let in_cel = self.cel_policies.iter().filter(|policy| {
+            let authorizes = matches!(policy.mode, EvaluationMode::Http | EvaluationMode::Envoy);
+            !authorizes && policy.kind.stage().unwrap_or(Stage::Validate) == stage
+        });
         mine.chain(in_cel.map(|policy| policy.key.clone())).collect()
+    }
+
+    /// Whether a policy has no named rules of its own.
+    pub(crate) fn is_ruleless(&self, key: &str) -> bool {
+        self.cel_policies.iter().any(|policy| policy.key == key)
     }
 
     /// Judges one request by one policy and stage, as the test runner does.
@@ -221,6 +230,7 @@ impl<'a> Evaluation<'a> {
                 synchronize: false,
                 targets: answer.targets,
                 missing: answer.missing,
+                unscored: policy.unscored,
             });
         }
     }
@@ -244,6 +254,7 @@ impl<'a> Evaluation<'a> {
                 synchronize: false,
                 targets: Vec::new(),
                 missing: answer.missing,
+                unscored: policy.unscored,
             });
         }
     }
@@ -290,6 +301,7 @@ impl<'a> Evaluation<'a> {
             synchronize: matches!(&work.rule.body, Body::Generate(rule) if rule.synchronize),
             targets: result.targets,
             missing,
+            unscored: work.policy.unscored,
         });
         applied
     }
@@ -398,6 +410,10 @@ impl<'a> Evaluation<'a> {
                 let (judgement, missing) = cel::judge_rule(rule, check, &input);
                 missing.into_iter().for_each(|fact| drop(context.note_missing(fact)));
                 judgement.into()
+            }
+            Body::Validate(Validate { check: Check::Assert(tree), .. }) => {
+                assertions::judge(rule, (tree, &work.rule.context), (self.request, self.pattern_object()), context)
+                    .into()
             }
             Body::Validate(validate) => {
                 let validation = Validation { rule, policy, validate, object: self.pattern_object() };

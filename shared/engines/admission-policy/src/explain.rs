@@ -3,8 +3,10 @@
 use serde_json::Value;
 
 use crate::cel;
+use crate::context::Context;
 use crate::outcome::{PolicyRef, RuleVerdict};
-use crate::policy::compiled::{Policy, Rule};
+use crate::pattern;
+use crate::policy::compiled::{Body, Check, ForEach, Policy, Rule, Template};
 use crate::policy::matching::{Clause, Match, Mode, Subject};
 use crate::request::Request;
 use crate::set::PolicySet;
@@ -44,18 +46,34 @@ impl PolicySet {
     /// Explains every rule of the set for one request.
     #[must_use]
     pub fn explain(&self, request: &Request, snapshot: &Snapshot) -> Vec<Explanation> {
+        self.explain_policy(None, request, snapshot)
+    }
+
+    /// Explains the rules of one policy, named by its key, or of all.
+    #[must_use]
+    pub fn explain_policy(&self, key: Option<&str>, request: &Request, snapshot: &Snapshot) -> Vec<Explanation> {
         let outcome = self.evaluate(request, snapshot);
         let object = request.subject();
         let subject = Subject::of(request, object, snapshot.labels_of(&request.namespace));
         let mut out = Vec::new();
-        for policy in &self.policies {
+        for policy in self.policies.iter().filter(|policy| key.is_none_or(|key| policy.key == key)) {
             for rule in &policy.rules {
                 let is_it = |verdict: &&RuleVerdict| verdict.policy == policy.reference && verdict.rule == rule.name;
                 let verdict = outcome.verdicts.iter().find(is_it).cloned();
-                out.push(explain_rule((policy, rule), &subject, verdict));
+                let mut explanation = explain_rule((policy, rule), &subject, verdict);
+                if explanation.matched {
+                    let mut context = Context::new(request, snapshot, (&self.expressions, self.limits));
+                    if let Some(values) = snapshot.rule_values(&policy.reference.name, &rule.name) {
+                        context.add_variables(&values.values);
+                    }
+                    context.declare(&rule.context);
+                    explain_work(rule, object, &mut context, &mut explanation.clauses);
+                }
+                out.push(explanation);
             }
         }
-        out.extend(cel::explain(self, &outcome, request, snapshot));
+        let in_cel = cel::explain(self, &outcome, request, snapshot);
+        out.extend(in_cel.into_iter().filter(|(known, _)| key.is_none_or(|key| *known == key)).map(|(_, one)| one));
         out
     }
 }
@@ -98,6 +116,110 @@ fn explain_block(name: &str, block: &Match, subject: &Subject<'_>, out: &mut Vec
             let left_out = name == "match" && !subject.has_user && clause.is_about_users();
             let holds = if left_out { None } else { filter.judge(clause, subject) };
             out.push(ClauseExplanation { clause: format!("{place}.{}", clause.name()), wanted, found, holds });
+        }
+    }
+}
+
+/// Preconditions and the check of a validation, part by part.
+fn explain_work<'r>(rule: &'r Rule, object: &Value, context: &mut Context<'r>, out: &mut Vec<ClauseExplanation>) {
+    if let Some(conditions) = &rule.preconditions {
+        out.extend(conditions.explain("preconditions", context));
+    }
+    if let Body::Validate(validate) = &rule.body {
+        explain_check("validate", &validate.check, (object, 0), context, out);
+    }
+}
+
+fn explain_check<'r>(
+    place: &str,
+    check: &'r Check,
+    (object, nesting): (&Value, usize),
+    context: &mut Context<'r>,
+    out: &mut Vec<ClauseExplanation>,
+) {
+    match check {
+        Check::Deny(conditions) => out.extend(conditions.explain(&format!("{place}.deny"), context)),
+        Check::Pattern(template) => out.push(explain_pattern(format!("{place}.pattern"), template, object, context)),
+        Check::AnyPattern(templates) => {
+            let clauses = templates.iter().enumerate();
+            out.extend(
+                clauses
+                    .map(|(index, one)| explain_pattern(format!("{place}.anyPattern[{index}]"), one, object, context)),
+            );
+        }
+        Check::ForEach(items) => {
+            for (number, item) in items.iter().enumerate() {
+                explain_elements(&format!("{place}.foreach[{number}]"), item, (object, nesting), context, out);
+            }
+        }
+        Check::PodSecurity(_) | Check::Manifests(_) | Check::Cel(_) | Check::Assert(_) => {}
+    }
+}
+
+/// At most this many elements of a list are explained.
+const MAX_ELEMENTS: usize = 50;
+
+fn explain_elements<'r>(
+    place: &str,
+    item: &'r ForEach,
+    (object, nesting): (&Value, usize),
+    context: &mut Context<'r>,
+    out: &mut Vec<ClauseExplanation>,
+) {
+    let found = crate::rules::validate::elements(&item.list, context);
+    let count = found.as_ref().map_or_else(ToString::to_string, |elements| format!("{} elements", elements.len()));
+    out.push(ClauseExplanation {
+        clause: format!("{place}.list"),
+        wanted: item.list.clone(),
+        found: count,
+        holds: None,
+    });
+    let mark = context.mark();
+    for (index, element) in found.unwrap_or_default().iter().take(MAX_ELEMENTS).enumerate() {
+        context.restore(mark);
+        context.set_element(element, index, nesting);
+        context.declare(&item.context);
+        let place = format!("{place}[{index}]");
+        if let Some(conditions) = &item.preconditions {
+            out.extend(conditions.explain(&format!("{place}.preconditions"), context));
+        }
+        let scoped = item.element_scope.unwrap_or(element.is_object());
+        explain_check(&place, &item.check, (if scoped { element } else { object }, nesting + 1), context, out);
+    }
+    context.restore(mark);
+}
+
+/// A pattern, with the value at the place that decided.
+fn explain_pattern(
+    clause: String,
+    template: &Template,
+    object: &Value,
+    context: &mut Context<'_>,
+) -> ClauseExplanation {
+    let pattern = match crate::rules::validate::resolve(template, context) {
+        Ok(pattern) => pattern,
+        Err(error) => {
+            let wanted = template.raw.to_string();
+            return ClauseExplanation { clause, wanted, found: format!("({error})"), holds: None };
+        }
+    };
+    let short = |text: String| if text.chars().count() > 200 { text.chars().take(200).collect() } else { text };
+    match pattern::matches(object, &pattern) {
+        Ok(()) => ClauseExplanation {
+            clause,
+            wanted: short(template.raw.to_string()),
+            found: "as asked".to_owned(),
+            holds: Some(true),
+        },
+        Err(mismatch) => {
+            let path = mismatch.path.trim_end_matches('/');
+            let found = object.pointer(path).map_or_else(|| "nothing".to_owned(), Value::to_string);
+            ClauseExplanation {
+                clause: if path.is_empty() { clause } else { format!("{clause} at {path}") },
+                wanted: short(mismatch.message),
+                found: short(if path.is_empty() { "does not apply".to_owned() } else { found }),
+                holds: (!mismatch.skip).then_some(false),
+            }
         }
     }
 }

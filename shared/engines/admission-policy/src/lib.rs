@@ -82,6 +82,7 @@
     )
 )]
 
+mod assertion;
 mod cel;
 mod cleanup;
 mod conditions;
@@ -101,6 +102,7 @@ pub mod testing;
 mod value;
 pub mod yaml;
 
+pub use cel::AuthorizationKind;
 pub use cleanup::{CleanupOutcome, CleanupSchedule};
 pub use evaluate::Stage;
 pub use explain::{ClauseExplanation, Explanation};

@@ -103,9 +103,17 @@ pub struct RuleVerdict {
     pub targets: Vec<Value>,
     /// Facts that were missing.
     pub missing: Vec<MissingFact>,
+    /// Reports show a violation as a warning (annotation `policies.kyverno.io/scored: "false"`).
+    pub unscored: bool,
 }
 
 impl RuleVerdict {
+    /// The status as reports show it.
+    #[must_use]
+    pub fn reported(&self) -> Status {
+        if self.unscored && self.status == Status::Fail { Status::Warn } else { self.status }
+    }
+
     /// Whether the verdict refuses the request.
     #[must_use]
     pub fn denies(&self) -> bool {

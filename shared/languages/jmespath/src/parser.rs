@@ -296,7 +296,10 @@ impl Parser {
             if self.take(&Kind::BraceClose) {
                 return self.tree(Node::Hash(pairs), &heights);
             }
-            self.expect(&Kind::Comma, "`,` or `}`")?;
+            // Kyverno's parser reads pairs without a comma between them, and policies leave it out.
+            if !matches!(self.kind(), Kind::Identifier(_) | Kind::Quoted(_)) {
+                self.expect(&Kind::Comma, "`,` or `}`")?;
+            }
         }
     }
 

@@ -10,7 +10,9 @@ use super::autogen;
 use super::constraints::Constraints;
 use super::exception::CelException;
 use super::images::ImagePolicy;
-use super::policy::{Binding, CelBody, CelKind, CelPolicy, CelRule, CelSpec, Mutation, Targets, Validation};
+use super::policy::{
+    Binding, CelBody, CelKind, CelPolicy, CelRule, CelSpec, EvaluationMode, Mutation, Targets, Validation,
+};
 use crate::outcome::{Action, PolicyRef};
 use crate::policy::schema::Metadata;
 use crate::yaml::Document;
@@ -19,7 +21,9 @@ use crate::yaml::Document;
 type Compiled<T> = Result<T, (String, String)>;
 
 /// Variables that every expression may use.
-const VARIABLES: [&str; 20] = [
+const VARIABLES: [&str; 22] = [
+    "envoy",
+    "jwt",
     "attestors",
     "attestations",
     "ref",
@@ -70,14 +74,19 @@ impl CelCompiler<'_> {
         let (work, namespaced, is_native) = kind_of(kind)?;
         let spec = self.document.value.get("spec").cloned().unwrap_or_default();
         let subject = format!("{kind} {}", metadata.name);
-        let mode = spec.pointer("/evaluation/mode").and_then(Value::as_str).unwrap_or("Kubernetes");
-        if !matches!(mode, "Kubernetes" | "JSON") {
-            let what = format!("evaluation mode {mode}");
-            let remedy = "use the modes Kubernetes or JSON; the policy is not applied";
-            self.fault(FaultKind::Unsupported, &what, "/spec/evaluation/mode", &subject, remedy);
-            return None;
-        }
-        let any_json = mode == "JSON" || (work == CelKind::Delete && spec.get("matchConstraints").is_none());
+        let mode = match spec.pointer("/evaluation/mode").and_then(Value::as_str).unwrap_or("Kubernetes") {
+            "Kubernetes" if work == CelKind::Delete && spec.get("matchConstraints").is_none() => EvaluationMode::Json,
+            "Kubernetes" => EvaluationMode::Kubernetes,
+            "JSON" => EvaluationMode::Json,
+            "HTTP" if work == CelKind::Validate => EvaluationMode::Http,
+            "Envoy" if work == CelKind::Validate => EvaluationMode::Envoy,
+            other => {
+                let what = format!("evaluation mode {other}");
+                let remedy = "use Kubernetes, JSON, HTTP or Envoy; the policy is not applied";
+                self.fault(FaultKind::Unsupported, &what, "/spec/evaluation/mode", &subject, remedy);
+                return None;
+            }
+        };
         let mut specs = Vec::new();
         match compile_spec(&spec, work) {
             Ok(own) => specs.push(own),
@@ -94,7 +103,7 @@ impl CelCompiler<'_> {
                 return None;
             }
         };
-        if !is_native && targets.is_none() {
+        if !is_native && targets.is_none() && mode == EvaluationMode::Kubernetes {
             specs.extend(autogen::generate(&spec, work).iter().filter_map(|spec| compile_spec(spec, work).ok()));
         }
         let namespace = if namespaced { metadata.namespace.clone().unwrap_or_default() } else { String::new() };
@@ -114,7 +123,8 @@ impl CelCompiler<'_> {
             fails_closed: text("/failurePolicy") != "Ignore",
             background: enabled("/evaluation/background/enabled"),
             admission: enabled("/evaluation/admission/enabled"),
-            any_json,
+            mode,
+            unscored: metadata.is_unscored(),
             targets,
             place: (self.file.to_owned(), self.document.line),
             is_native,

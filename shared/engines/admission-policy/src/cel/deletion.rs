@@ -4,7 +4,7 @@ use model::Timestamp;
 use serde_json::Value;
 
 use super::judge::{Input, Views, judge};
-use super::policy::{CelKind, CelPolicy};
+use super::policy::{CelKind, CelPolicy, EvaluationMode};
 use crate::cleanup::{CleanupOutcome, CleanupSchedule};
 use crate::outcome::{PolicyRef, Status};
 use crate::request::{GroupVersionKind, Request};
@@ -29,7 +29,9 @@ pub(crate) fn clean_up(
     outcome: &mut CleanupOutcome,
 ) {
     let is_it = |candidate: &&CelPolicy| {
-        candidate.kind == CelKind::Delete && !candidate.any_json && *candidate.reference == *policy
+        candidate.kind == CelKind::Delete
+            && candidate.mode == EvaluationMode::Kubernetes
+            && *candidate.reference == *policy
     };
     for policy in set.cel_policies.iter().filter(is_it) {
         for object in &snapshot.objects {

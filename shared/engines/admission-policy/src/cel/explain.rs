@@ -1,7 +1,7 @@
 //! Why a policy in CEL is about a request or not: constraints and conditions, each with what it found.
 
 use super::judge::{Input, Views};
-use super::policy::CelPolicy;
+use super::policy::{CelBody, CelPolicy, CelRule};
 use super::scope::Scope;
 use crate::explain::{ClauseExplanation, Explanation};
 use crate::outcome::{Outcome, PolicyRef};
@@ -10,10 +10,16 @@ use crate::set::PolicySet;
 use crate::snapshot::Snapshot;
 
 /// Explains every form of every policy in CEL.
-pub(crate) fn explain(set: &PolicySet, outcome: &Outcome, request: &Request, snapshot: &Snapshot) -> Vec<Explanation> {
+pub(crate) fn explain<'s>(
+    set: &'s PolicySet,
+    outcome: &Outcome,
+    request: &Request,
+    snapshot: &Snapshot,
+) -> Vec<(&'s str, Explanation)> {
     let views = Views::default();
     let input = Input::new(request, snapshot, None, &views);
-    set.cel_policies.iter().flat_map(|policy| forms(policy, &input, outcome)).collect()
+    let form = |policy: &'s CelPolicy| forms(policy, &input, outcome).into_iter().map(|one| (policy.key.as_str(), one));
+    set.cel_policies.iter().flat_map(form).collect()
 }
 
 fn forms(policy: &CelPolicy, input: &Input<'_>, outcome: &Outcome) -> Vec<Explanation> {
@@ -35,6 +41,9 @@ fn forms(policy: &CelPolicy, input: &Input<'_>, outcome: &Outcome) -> Vec<Explan
                     holds: Some(matches!(held, Ok(true))),
                 });
             }
+            if matched {
+                work(&scope, &spec.rule, &mut clauses);
+            }
         }
         let rule = if number == 0 { String::new() } else { "autogen".to_owned() };
         let verdict = if matched { verdicts.next().cloned() } else { None };
@@ -42,4 +51,26 @@ fn forms(policy: &CelPolicy, input: &Input<'_>, outcome: &Outcome) -> Vec<Explan
         out.push(Explanation { policy: PolicyRef::clone(&policy.reference), rule, place, matched, clauses, verdict });
     }
     out
+}
+
+/// The variables and validations, each with its value.
+fn work<'a>(scope: &Scope<'a>, rule: &'a CelRule, out: &mut Vec<ClauseExplanation>) {
+    let show = |program: &'a cel::Program| match scope.evaluate(program) {
+        Ok(value) => {
+            let text = value.to_json().map_or_else(|_| value.type_name().to_owned(), |value| value.to_string());
+            (if text.chars().count() > 200 { text.chars().take(200).collect() } else { text }, value.as_bool())
+        }
+        Err(error) => (format!("({error})"), None),
+    };
+    for (name, program) in &rule.variables {
+        let (clause, wanted) = (format!("variables.{name}"), program.text().trim().to_owned());
+        out.push(ClauseExplanation { clause, wanted, found: show(program).0, holds: None });
+    }
+    if let CelBody::Validations(validations) = &rule.body {
+        for (index, validation) in validations.iter().enumerate() {
+            let (found, holds) = show(&validation.expression);
+            let wanted = validation.expression.text().trim().to_owned();
+            out.push(ClauseExplanation { clause: format!("validations[{index}]"), wanted, found, holds });
+        }
+    }
 }

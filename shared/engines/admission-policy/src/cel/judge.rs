@@ -9,7 +9,7 @@ use super::compile::strictest;
 use super::exception::CelException;
 use super::lookup;
 use super::mutate::{mutate, mutate_existing};
-use super::policy::{Binding, CelBody, CelKind, CelPolicy, CelRule, Validation};
+use super::policy::{Binding, CelBody, CelKind, CelPolicy, CelRule, EvaluationMode, Validation};
 use super::scope::{Given, Scope};
 use crate::context::is_plural_of;
 use crate::outcome::{Action, Status};
@@ -159,7 +159,7 @@ pub(crate) fn judge(
     let labels = input.snapshot.labels_of(&request.namespace);
     let mut answers = Vec::new();
     for spec in &policy.specs {
-        if !policy.any_json && !spec.matches.include(request, labels) {
+        if policy.mode == EvaluationMode::Kubernetes && !spec.matches.include(request, labels) {
             continue;
         }
         let bound: Vec<&Binding> =

@@ -11,7 +11,23 @@ use serde_json::{Value, json};
 type Outcome<'a> = Result<Val<'a>, EvalError>;
 
 /// Functions and methods that the libraries add, for the check of names.
-pub(super) const NAMES: [&str; 61] = [
+pub(super) const NAMES: [&str; 77] = [
+    "Allowed",
+    "Denied",
+    "Header",
+    "Response",
+    "Decode",
+    "decode",
+    "WithBody",
+    "WithHeader",
+    "WithoutHeader",
+    "WithResponseHeader",
+    "WithQueryParam",
+    "WithoutQueryParam",
+    "KeepEmptyValue",
+    "WithMessage",
+    "WithMetadata",
+    "QueryParam",
     "verifyImageSignatures",
     "verifyAttestationSignatures",
     "extractPayload",
@@ -77,8 +93,8 @@ pub(super) const NAMES: [&str; 61] = [
 
 /// The name of a library, from the list of libraries.
 pub(super) fn static_name(name: &str) -> &'static str {
-    const LIBRARIES: [&str; 8] =
-        ["resource", "http", "image", "globalContext", "generator", "json", "yaml", "authorizer"];
+    const LIBRARIES: [&str; 10] =
+        ["resource", "http", "image", "globalContext", "generator", "json", "yaml", "authorizer", "envoy", "jwt"];
     LIBRARIES.into_iter().find(|known| *known == name).unwrap_or_default()
 }
 
@@ -96,11 +112,25 @@ pub(super) fn call<'a>(name: &str, arguments: &[Val<'a>], now: Option<Timestamp>
         ("random" | "random.random", []) => Some(through("random(@)", &json!("[0-9a-z]{8}"), now)),
         ("random" | "random.random", [Val::Text(text)]) => Some(through("random(@)", &json!(text.as_str()), now)),
         ("x509.decode", [Val::Text(text)]) => Some(through("x509_decode(@)", &json!(text.as_str()), now)),
+        ("Header", [Val::Map(attributes), Val::Text(name)]) => {
+            Some(values_of(attributes.get_text("header"), name.as_str()))
+        }
+        ("QueryParam", [Val::Map(attributes), Val::Text(name)]) => {
+            Some(values_of(attributes.get_text("query"), name.as_str()))
+        }
         ("listObjToMap" | "transform.listObjToMap", [keys, values, Val::Text(key), Val::Text(value)]) => {
             Some(list_to_map(keys, values, key.as_str(), value.as_str()))
         }
         _ => None,
     }
+}
+
+/// The values of a header or query parameter of an HTTP request, whatever the case of its name.
+fn values_of<'a>(all: Option<Val<'a>>, name: &str) -> Outcome<'a> {
+    let Some(Val::Map(all)) = all else { return Ok(Val::list(Vec::new())) };
+    let is_it = |key: &Key<'a>| matches!(key, Key::Text(key) if key.as_str().eq_ignore_ascii_case(name));
+    let found = all.entries().into_iter().find(|(key, _)| is_it(key)).map(|(_, values)| values);
+    Ok(found.unwrap_or_else(|| Val::list(Vec::new())))
 }
 
 /// Runs a JMESPath function: both languages share these.

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use cel::{EvalError, Key, Map, Object, Text, Val};
 use serde_json::{Value, json};
 
+use super::authorize;
 use super::scope::Scope;
 use crate::context::answer;
 use crate::snapshot::MissingFact;
@@ -59,12 +60,15 @@ impl<'a> Object<'a> for Library<'a> {
                 [Val::Text(text)] => parse_yaml(text.as_str()),
                 _ => Err(wrong("yaml.parse")),
             }),
+            (library @ ("envoy" | "http" | "jwt"), function) => {
+                authorize::call((library, function), arguments, self.scope.given().now)
+            }
             _ => None,
         }
     }
 }
 
-fn wrong(function: &str) -> EvalError {
+pub(super) fn wrong(function: &str) -> EvalError {
     EvalError::NoSuchOverload(function.to_owned())
 }
 

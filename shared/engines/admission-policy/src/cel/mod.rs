@@ -9,6 +9,7 @@
 //! Expressions see a [`scope::Scope`]: the request and its objects, lazy variables, and Kyverno's libraries, whose answers
 //! are facts of the snapshot. A missing fact ends the expression in an error and is reported.
 
+mod authorize;
 mod autogen;
 mod compile;
 mod constraints;
@@ -24,8 +25,9 @@ mod mutate;
 mod policy;
 mod scope;
 
+pub use authorize::AuthorizationKind;
 pub(crate) use compile::{CelCompiler, compile_rule};
 pub(crate) use exception::CelException;
 pub(crate) use explain::explain;
 pub(crate) use judge::{Input, Views, judge, judge_rule};
-pub(crate) use policy::{Binding, CelKind, CelPolicy, CelRule};
+pub(crate) use policy::{Binding, CelKind, CelPolicy, CelRule, EvaluationMode};

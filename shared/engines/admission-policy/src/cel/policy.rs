@@ -20,6 +20,19 @@ pub(crate) enum CelKind {
     VerifyImages,
 }
 
+/// What a policy judges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EvaluationMode {
+    /// Kubernetes objects that its constraints match.
+    Kubernetes,
+    /// Any JSON as it is.
+    Json,
+    /// HTTP requests.
+    Http,
+    /// Envoy's check requests.
+    Envoy,
+}
+
 /// A compiled policy.
 #[derive(Debug)]
 pub(crate) struct CelPolicy {
@@ -33,8 +46,10 @@ pub(crate) struct CelPolicy {
     pub(crate) fails_closed: bool,
     pub(crate) background: bool,
     pub(crate) admission: bool,
-    /// The object is judged as it is, whatever its kind.
-    pub(crate) any_json: bool,
+    /// What is judged.
+    pub(crate) mode: EvaluationMode,
+    /// A violation is reported as a warning (`policies.kyverno.io/scored: "false"`).
+    pub(crate) unscored: bool,
     /// Existing objects that a mutation changes, instead of the one of the request.
     pub(crate) targets: Option<Targets>,
     /// File and line, for explanations.

@@ -189,9 +189,8 @@ impl<'a> Host<'a> for Scope<'a> {
                         .collect();
                 Val::from_owned_json(Value::Object(map))
             }
-            "resource" | "http" | "image" | "globalContext" | "generator" | "json" | "yaml" | "authorizer" => {
-                Val::object(lookup::Library { scope: self.clone(), name: library::static_name(name) })
-            }
+            "resource" | "http" | "image" | "globalContext" | "generator" | "json" | "yaml" | "authorizer"
+            | "envoy" | "jwt" => Val::object(lookup::Library { scope: self.clone(), name: library::static_name(name) }),
             _ => return None,
         }))
     }

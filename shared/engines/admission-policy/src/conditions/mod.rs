@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use serde_json::Value;
 
 use crate::context::{Context, EvaluationError, is_dynamic, only_variable};
+use crate::explain::ClauseExplanation;
 
 pub(crate) use operators::ConditionOperator;
 
@@ -93,6 +94,20 @@ impl Conditions {
     }
 }
 
+impl Conditions {
+    /// Every condition with the values it compares, as if each were judged alone.
+    pub(crate) fn explain(&self, place: &str, context: &mut Context<'_>) -> Vec<ClauseExplanation> {
+        let mut out = Vec::new();
+        for (number, block) in self.blocks.iter().enumerate() {
+            let place = if self.blocks.len() > 1 { format!("{place}[{number}]") } else { place.to_owned() };
+            let any = block.any.iter().flatten().enumerate().map(|(index, one)| (format!("{place}.any[{index}]"), one));
+            let all = block.all.iter().enumerate().map(|(index, one)| (format!("{place}.all[{index}]"), one));
+            out.extend(any.chain(all).map(|(clause, condition)| condition.explain(clause, context)));
+        }
+        out
+    }
+}
+
 impl Block {
     /// `None` when the block holds, else the message of what did not.
     fn evaluate(&self, context: &mut Context<'_>, held: &mut Vec<String>) -> Result<Option<String>, EvaluationError> {
@@ -136,6 +151,25 @@ impl Condition {
         match &self.operator {
             Ok(operator) => Ok(operator.holds(&key, &value)),
             Err(word) => Err(EvaluationError::new(format!("failed to create handler for condition operator: {word}"))),
+        }
+    }
+}
+
+impl Condition {
+    fn explain(&self, clause: String, context: &mut Context<'_>) -> ClauseExplanation {
+        let show = |side: &Operand, context: &mut Context<'_>| match side.resolve(context) {
+            Ok(value) => value.to_string(),
+            Err(error) => format!("({error})"),
+        };
+        let operator = match &self.operator {
+            Ok(operator) => format!("{operator:?}"),
+            Err(word) => word.clone(),
+        };
+        ClauseExplanation {
+            clause,
+            wanted: format!("{operator} {}", show(&self.value, context)),
+            found: show(&self.key, context),
+            holds: self.holds(context).ok(),
         }
     }
 }

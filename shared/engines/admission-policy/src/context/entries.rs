@@ -8,7 +8,7 @@ use crate::snapshot::MissingFact;
 /// A compiled context entry.
 #[derive(Clone, Debug)]
 pub(crate) struct ContextEntry {
-    name: String,
+    pub(crate) name: String,
     source: Source,
 }
 

@@ -114,6 +114,7 @@ impl Compiler<'_> {
             admission: spec.admission.unwrap_or(true),
             fails_closed: failure_policy.as_deref() != Some("Ignore"),
             emit_warning: spec.emit_warning.unwrap_or(false),
+            unscored: metadata.is_unscored(),
             action,
         })
     }
@@ -268,8 +269,8 @@ fn validate_rule(raw: schema::Validate, preconditions: Option<&[Value]>) -> Comp
         let attestors = manifests.get("attestors").and_then(Value::as_array).filter(|list| !list.is_empty());
         let none = || Wrong::invalid("`validate.manifests` has no attestors").cure("say who must have signed");
         Check::Manifests(attestors.ok_or_else(none)?.clone())
-    } else if raw.assert.is_some() {
-        return Err(Wrong::unsupported("`validate.assert`", "use a pattern or deny conditions"));
+    } else if let Some(tree) = raw.assert {
+        Check::Assert(tree)
     } else if let Some(security) = &raw.pod_security {
         Check::PodSecurity(PodSecurity::compile(security)?)
     } else {
@@ -419,10 +420,11 @@ fn change(
 
 fn generate_rule(raw: &Value) -> Compiled<Generate> {
     let item = |raw: &Value| {
-        let useful =
-            ["data", "clone", "cloneList"].iter().any(|key| raw.get(*key).is_some_and(|value| !value.is_null()));
+        let useful = ["data", "clone", "cloneList", "kind"]
+            .iter()
+            .any(|key| raw.get(*key).is_some_and(|value| !value.is_null()));
         if !useful {
-            return Err(Wrong::invalid("the generate rule has no source").cure("add data, clone or cloneList"));
+            return Err(Wrong::invalid("the generate rule makes nothing").cure("add data, clone, cloneList or a kind"));
         }
         Ok(GenerateItem {
             list: raw.get("list").and_then(Value::as_str).map(str::to_owned),

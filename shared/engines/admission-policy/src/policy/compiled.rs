@@ -30,6 +30,8 @@ pub(crate) struct Policy {
     pub(crate) fails_closed: bool,
     /// Violations of audited rules warn the client.
     pub(crate) emit_warning: bool,
+    /// A violation is reported as a warning (`policies.kyverno.io/scored: "false"`).
+    pub(crate) unscored: bool,
     pub(crate) action: ActionRule,
 }
 
@@ -89,6 +91,8 @@ pub(crate) enum Check {
     /// Attestor sets that must have signed the manifest.
     Manifests(Vec<Value>),
     Cel(Box<CelRule>),
+    /// An assertion tree on the request.
+    Assert(Value),
 }
 
 /// A pattern: compiled when it holds no variables.

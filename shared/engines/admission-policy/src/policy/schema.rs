@@ -14,6 +14,14 @@ pub(crate) struct Metadata {
     pub(crate) annotations: Option<BTreeMap<String, String>>,
 }
 
+impl Metadata {
+    /// Whether violations are to be reported as warnings.
+    pub(crate) fn is_unscored(&self) -> bool {
+        let scored = self.annotations.as_ref().and_then(|all| all.get("policies.kyverno.io/scored"));
+        scored.is_some_and(|scored| scored == "false")
+    }
+}
+
 /// A ClusterPolicy or Policy.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Policy {

@@ -1,5 +1,6 @@
 //! What rules do once they apply: one file per kind of rule.
 
+pub(crate) mod assertions;
 pub(crate) mod extractors;
 pub(crate) mod generate;
 pub(crate) mod manifests;

@@ -41,7 +41,7 @@ impl<'r> Validation<'r, '_> {
             Check::Pattern(template) => self.pattern(template, object?, context),
             Check::AnyPattern(templates) => self.any_pattern(templates, object?, context),
             Check::ForEach(items) => self.for_each(items, nesting, context),
-            Check::PodSecurity(_) | Check::Manifests(_) | Check::Cel(_) => None,
+            Check::PodSecurity(_) | Check::Manifests(_) | Check::Cel(_) | Check::Assert(_) => None,
         }
     }
 
@@ -258,7 +258,11 @@ pub(crate) fn add_foreach_values(context: &mut Context<'_>, policy: &str, rule: 
     }
 }
 
-fn resolve<'t>(template: &'t Template, context: &mut Context<'_>) -> Result<Cow<'t, Pattern>, EvaluationError> {
+/// The pattern with its variables replaced.
+pub(crate) fn resolve<'t>(
+    template: &'t Template,
+    context: &mut Context<'_>,
+) -> Result<Cow<'t, Pattern>, EvaluationError> {
     match &template.compiled {
         Some(pattern) => Ok(Cow::Borrowed(pattern)),
         None => Ok(Cow::Owned(pattern::compile(&context.substitute(&template.raw)?))),

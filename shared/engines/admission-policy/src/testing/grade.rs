@@ -18,6 +18,8 @@ pub(super) struct Response {
     /// The resource after the policy.
     pub(super) patched: Value,
     pub(super) verdicts: Vec<RuleVerdict>,
+    /// The policy has no named rules, so that a row is about all of it.
+    pub(super) ruleless: bool,
 }
 
 /// The expected objects of a row, by file.
@@ -61,7 +63,12 @@ fn check(row: &ResultRow, resource: &str, responses: &[&Response], expected: &Ex
     };
     let mine: Vec<&&Response> = responses.iter().filter(is_it).collect();
     let answers = mine.iter().flat_map(|response| {
-        response.verdicts.iter().filter(|verdict| is_rule(row, &verdict.rule)).map(move |verdict| (**response, verdict))
+        let ruleless = response.ruleless;
+        response
+            .verdicts
+            .iter()
+            .filter(move |verdict| ruleless || is_rule(row, &verdict.rule))
+            .map(move |verdict| (**response, verdict))
     });
     let mut best: Option<Check> = None;
     for (response, verdict) in answers {
@@ -111,7 +118,7 @@ fn judge(
 ) -> Check {
     let mut check = Check {
         resource: resource.to_owned(),
-        got: Some(verdict.status),
+        got: Some(verdict.reported()),
         message: verdict.message.clone(),
         verdict: CheckVerdict::Pass,
         reason: "ok".to_owned(),
@@ -121,10 +128,10 @@ fn judge(
         check.verdict = if reason == NOT_IN_FILE { CheckVerdict::Vacuous } else { CheckVerdict::Fail };
         check.reason = reason;
     };
-    if verdict.status != row.expected {
-        fail(format!("want {}, got {}", row.expected.as_str(), verdict.status.as_str()));
-    } else if let Some(reason) = objects_differ(response, verdict, expected) {
+    if let Some(reason) = objects_differ(response, verdict, expected) {
         fail(reason);
+    } else if verdict.reported() != row.expected {
+        fail(format!("want {}, got {}", row.expected.as_str(), verdict.reported().as_str()));
     }
     check
 }
@@ -137,8 +144,7 @@ fn objects_differ(response: &Response, verdict: &RuleVerdict, expected: &Expecte
         };
         return match expected_for(documents, &response.patched) {
             Some(wanted) => first_difference(&response.patched, wanted),
-            None if verdict.status == Status::Pass => Some(NOT_IN_FILE.to_owned()),
-            None => None,
+            None => Some(NOT_IN_FILE.to_owned()),
         };
     }
     if let (RuleKind::Generate, Some(documents)) = (verdict.kind, &expected.generated) {

@@ -3,8 +3,10 @@
 //!
 //! File access goes through [`Files`], so that the command line passes the real file system and tests pass texts.
 
+mod checks;
 mod compare;
 mod format;
+mod given;
 mod grade;
 mod run;
 mod values;
@@ -13,6 +15,7 @@ use model::Fault;
 
 use crate::outcome::Status;
 
+pub use given::{Answer, Explained, Given};
 pub use run::run;
 
 /// Where the files of a test come from. Paths are `/`-separated and normalized.

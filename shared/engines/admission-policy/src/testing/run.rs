@@ -7,7 +7,8 @@ use serde_json::Value;
 use super::format::{ResultRow, Test, field};
 use super::grade::{Expected, Response, grade};
 use super::values::{ValuesFile, apply_user, apply_variables, stand_ins};
-use super::{Files, TestReport};
+use super::{Files, TestReport, checks};
+use crate::cel::AuthorizationKind;
 use crate::evaluate::Stage;
 use crate::request::{Operation, Request};
 use crate::set::PolicySet;
@@ -37,21 +38,23 @@ pub fn run(path: &str, files: &dyn Files) -> Vec<TestReport> {
     yaml::documents(&text).into_iter().map(document).collect()
 }
 
-struct Runner<'a> {
-    folder: &'a str,
-    files: &'a dyn Files,
-    test: Test,
+pub(super) struct Runner<'a> {
+    pub(super) folder: &'a str,
+    pub(super) files: &'a dyn Files,
+    pub(super) test: Test,
 }
 
 /// Everything that a test loads before it evaluates.
-struct Loaded {
-    set: PolicySet,
-    resources: Vec<Value>,
+pub(super) struct Loaded {
+    pub(super) set: PolicySet,
+    /// The policies as written.
+    policies: Vec<Value>,
+    pub(super) resources: Vec<Value>,
     /// Resources that were judged already.
     done: Vec<Value>,
     values: ValuesFile,
     user: Option<Value>,
-    snapshot: Snapshot,
+    pub(super) snapshot: Snapshot,
 }
 
 impl Runner<'_> {
@@ -82,16 +85,51 @@ impl Runner<'_> {
             }
             std::mem::swap(&mut loaded.resources, &mut loaded.done);
         }
+        let every = responses.entry("").or_default();
+        if let Err(error) = self.authorize(&loaded, every) {
+            report.error = Some(error);
+            return report;
+        }
         let none = Vec::new();
         let grade_one =
             |row: &ResultRow| grade(row, responses.get(row.operation.as_str()).unwrap_or(&none), &self.expected(row));
         report.rows = self.test.results.iter().map(grade_one).collect();
+        let everything = responses.get("").unwrap_or(&none);
+        for check in &self.test.checks {
+            match checks::grade(check, everything, &loaded.policies) {
+                Ok(rows) => report.rows.extend(rows),
+                Err(error) => report.error = Some(error),
+            }
+        }
         report
     }
 
-    fn load(&self, report: &mut TestReport) -> Result<Loaded, String> {
+    /// Requests of other protocols, each by the policies of its mode.
+    pub(super) fn authorize(&self, loaded: &Loaded, responses: &mut Vec<Response>) -> Result<(), String> {
+        let kinds = [
+            (AuthorizationKind::Http, &self.test.http_payloads),
+            (AuthorizationKind::Envoy, &self.test.envoy_payloads),
+        ];
+        for (kind, files) in kinds {
+            for payload in self.objects(files)? {
+                for verdict in loaded.set.authorize(kind, &payload, &loaded.snapshot) {
+                    responses.push(Response {
+                        policy: verdict.policy.name.clone(),
+                        resource: Value::Null,
+                        patched: Value::Null,
+                        verdicts: vec![verdict],
+                        ruleless: true,
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn load(&self, report: &mut TestReport) -> Result<Loaded, String> {
         let mut texts = self.texts(&self.test.policies)?;
         texts.extend(self.texts(&self.test.exceptions)?);
+        let policies = if self.test.checks.is_empty() { Vec::new() } else { self.objects(&self.test.policies)? };
         let (set, faults) = PolicySet::load(texts);
         report.faults = faults;
         let mut resources = self.objects(&self.test.resources)?;
@@ -103,14 +141,19 @@ impl Runner<'_> {
             seen.push(resource.clone());
             new
         });
-        let values = match (&self.test.values, self.test.variables.as_str()) {
+        let values = self.values()?;
+        let user = if self.test.user_info.is_empty() { None } else { Some(self.first(&self.test.user_info)?) };
+        let snapshot = self.snapshot(&values, &resources)?;
+        Ok(Loaded { set, policies, resources, done: Vec::new(), values, user, snapshot })
+    }
+
+    /// The values given in the test, or in the file it names.
+    pub(super) fn values(&self) -> Result<ValuesFile, String> {
+        Ok(match (&self.test.values, self.test.variables.as_str()) {
             (Some(values), _) => ValuesFile::new(values.clone()),
             (None, "") => ValuesFile::default(),
             (None, file) => ValuesFile::new(self.first(file)?),
-        };
-        let user = if self.test.user_info.is_empty() { None } else { Some(self.first(&self.test.user_info)?) };
-        let snapshot = self.snapshot(&values, &resources)?;
-        Ok(Loaded { set, resources, done: Vec::new(), values, user, snapshot })
+        })
     }
 
     fn snapshot(&self, values: &ValuesFile, resources: &[Value]) -> Result<Snapshot, String> {
@@ -164,7 +207,12 @@ impl Runner<'_> {
     }
 
     /// Every policy on one resource, stage by stage, each on what the one before left.
-    fn resource(&self, loaded: &mut Loaded, resource: &Value, (operation, responses): (&str, &mut Vec<Response>)) {
+    pub(super) fn resource(
+        &self,
+        loaded: &mut Loaded,
+        resource: &Value,
+        (operation, responses): (&str, &mut Vec<Response>),
+    ) {
         let mut current = resource.clone();
         for stage in Stage::ALL {
             for policy in loaded.set.acting_in(stage) {
@@ -173,22 +221,23 @@ impl Runner<'_> {
                 if let Some(patched) = outcome.patched {
                     current = patched;
                 }
+                let ruleless = loaded.set.is_ruleless(&policy);
                 let name = policy.rsplit('/').next().unwrap_or(&policy).to_owned();
                 for verdict in &outcome.verdicts {
                     for target in &verdict.targets {
                         let verdicts = vec![verdict.clone()];
                         let (resource, patched) = (target.clone(), target.clone());
-                        responses.push(Response { policy: name.clone(), resource, patched, verdicts });
+                        responses.push(Response { policy: name.clone(), resource, patched, verdicts, ruleless });
                     }
                 }
                 let (resource, patched) = (resource.clone(), current.clone());
-                responses.push(Response { policy: name, resource, patched, verdicts: outcome.verdicts });
+                responses.push(Response { policy: name, resource, patched, verdicts: outcome.verdicts, ruleless });
             }
         }
     }
 
     /// The request for one policy and object; variables of the values file go into the snapshot.
-    fn request(&self, loaded: &mut Loaded, (policy, operation): (&str, &str), object: &Value) -> Request {
+    pub(super) fn request(&self, loaded: &mut Loaded, (policy, operation): (&str, &str), object: &Value) -> Request {
         let mut request = Request::create(object.clone());
         if let Some((kind, subresource)) = loaded.values.subresource(&request.kind) {
             (request.kind, request.subresource) = (kind, subresource);

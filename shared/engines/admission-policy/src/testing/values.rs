@@ -19,6 +19,25 @@ impl ValuesFile {
         Self { raw }
     }
 
+    /// Adds variables for every policy.
+    pub(super) fn add_globals(&mut self, variables: Map<String, Value>) {
+        if !self.raw.is_object() {
+            self.raw = Value::Object(Map::new());
+        }
+        let Some(fields) = self.raw.as_object_mut() else { return };
+        let known = fields.keys().find(|key| key.eq_ignore_ascii_case("globalvalues")).cloned();
+        let globals = fields.entry(known.unwrap_or_else(|| "globalValues".to_owned())).or_insert(Value::Null);
+        match globals {
+            Value::Object(globals) => globals.extend(variables),
+            other => *other = Value::Object(variables),
+        }
+    }
+
+    /// The document itself.
+    pub(super) fn into_raw(self) -> Value {
+        self.raw
+    }
+
     fn list(&self, name: &str) -> &[Value] {
         field(&self.raw, name).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
     }
@@ -122,14 +141,31 @@ pub(super) fn apply_variables(variables: Map<String, Value>, request: &mut Reque
 
 fn inject(object: &mut Value, path: &str, value: Value) {
     let mut place = object;
-    for part in path.split('.') {
+    for part in segments(path) {
         if !place.is_object() {
             *place = Value::Object(Map::new());
         }
         let Some(fields) = place.as_object_mut() else { return };
-        place = fields.entry(part.to_owned()).or_insert(Value::Null);
+        place = fields.entry(part).or_insert(Value::Null);
     }
     *place = value;
+}
+
+/// The parts of a dotted path; one in quotes may hold dots.
+fn segments(path: &str) -> Vec<String> {
+    let (mut parts, mut quoted) = (vec![String::new()], false);
+    for letter in path.chars() {
+        match letter {
+            '"' => quoted = !quoted,
+            '.' if !quoted => parts.push(String::new()),
+            letter => {
+                if let Some(last) = parts.last_mut() {
+                    last.push(letter);
+                }
+            }
+        }
+    }
+    parts
 }
 
 /// Stand-ins without any value yet.

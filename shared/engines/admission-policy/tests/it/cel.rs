@@ -1,8 +1,8 @@
 //! Policies written in CEL.
 
 use admission_policy::{
-    Action, Attestation, ImageTrust, MissingFact, Outcome, PolicyRef, PolicySet, Request, Snapshot, Status,
-    attestor_key,
+    Action, Attestation, AuthorizationKind, ImageTrust, MissingFact, Outcome, PolicyRef, PolicySet, Request, Snapshot,
+    Status, attestor_key,
 };
 use model::{FaultKind, Timestamp};
 use proptest::prelude::*;
@@ -461,7 +461,7 @@ spec:
 
 #[test]
 fn other_evaluation_modes_are_set_aside_with_a_remedy() {
-    let text = NO_LATEST.replace("  validationActions: [Deny]", "  evaluation: {mode: Envoy}");
+    let text = NO_LATEST.replace("  validationActions: [Deny]", "  evaluation: {mode: Telnet}");
     let (set, faults) = PolicySet::load([("p.yaml", text.as_str())]);
     assert!(set.is_empty());
     assert_eq!((faults[0].kind, faults[0].line), (FaultKind::Unsupported, 6), "{}", faults[0]);
@@ -509,5 +509,53 @@ proptest! {
             (outcome.allowed, verdicts)
         };
         prop_assert_eq!(run(&format!("{NO_LATEST}---{other}")), run(&format!("{other}---{NO_LATEST}")));
+    }
+}
+
+#[test]
+fn requests_of_other_protocols_are_authorized() {
+    let envoy = "apiVersion: policies.kyverno.io/v1
+kind: ValidatingPolicy
+metadata: {name: admins}
+spec:
+  evaluation: {mode: Envoy}
+  matchConditions: [{name: api, expression: \"object.attributes.request.http.path.startsWith('/api')\"}]
+  variables:
+  - {name: token, expression: \"jwt.Decode(object.attributes.request.http.headers[?'authorization'].orValue('a.b.c'), 'k')\"}
+  validations:
+  - {expression: \"!variables.token.Valid ? envoy.Denied(401).WithBody('who?').WithHeader('a', 'b').Response() : null\"}
+  - {expression: \"variables.token.Claims.?role.orValue('') != 'admin' ? envoy.Denied(403).Response() : null\"}
+  - {expression: \"envoy.Allowed().Response()\"}
+";
+    let http = "apiVersion: policies.kyverno.io/v1
+kind: ValidatingPolicy
+metadata: {name: keys}
+spec:
+  evaluation: {mode: HTTP}
+  validations:
+  - {expression: \"object.attributes.Header('X-Key').exists(key, key == 'k') ? http.Allowed().Response() : http.Denied('no key').Response()\"}
+";
+    let (set, faults) = PolicySet::load([("envoy.yaml", envoy), ("http.yaml", http)]);
+    assert!(faults.is_empty(), "{faults:?}");
+    // HS256 with the key `k` over {"role":"admin"}, and over {"role":"guest"}.
+    let admin = "eyJhbGciOiJIUzI1NiJ9.eyJyb2xlIjoiYWRtaW4ifQ.nTTGO8HSc2D0b2N3lYm-N1W6l-scfjfwa7qPvEcR6Uo";
+    let guest = "eyJhbGciOiJIUzI1NiJ9.eyJyb2xlIjoiZ3Vlc3QifQ.ckbS72ZEuj-l-VGxRwvEkqLFLnIZ1RuCV1FRG6JhgAk";
+    let ask = |path: &str, token: &str| json!({"attributes": {"request": {"http": {"path": path, "headers": {"authorization": token}}}}});
+    for (payload, status, message) in [
+        (ask("/api/x", admin), Status::Pass, "request allowed"),
+        (ask("/api/x", guest), Status::Fail, "request denied with status code 403"),
+        (ask("/api/x", &admin.replace("nTTG", "nTTH")), Status::Fail, "request denied with status code 401"),
+        (ask("/open", guest), Status::Skip, "request does not match"),
+        (json!({}), Status::Skip, "request does not match"),
+    ] {
+        let verdicts = set.authorize(AuthorizationKind::Envoy, &payload, &Snapshot::default());
+        assert_eq!((verdicts[0].status, verdicts[0].message.as_str()), (status, message), "{payload}");
+    }
+    for (payload, status) in [
+        (json!({"attributes": {"header": {"x-key": ["k"]}}}), Status::Pass),
+        (json!({"attributes": {"path": "/"}}), Status::Fail),
+    ] {
+        let verdicts = set.authorize(AuthorizationKind::Http, &payload, &Snapshot::default());
+        assert_eq!((verdicts.len(), verdicts[0].status), (1, status), "{payload}");
     }
 }

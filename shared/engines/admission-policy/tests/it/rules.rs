@@ -234,3 +234,79 @@ spec:
         ]
     );
 }
+
+#[test]
+fn assertion_trees_judge_the_request() {
+    let policy = "apiVersion: kyverno.io/v1
+kind: ClusterPolicy
+metadata: {name: names, annotations: {policies.kyverno.io/scored: 'false'}}
+spec:
+  rules:
+  - name: assert
+    match: {any: [{resources: {kinds: [Pod]}}]}
+    context: [{name: wanted, variable: {value: web}}]
+    validate:
+      assert:
+        object:
+          metadata: {name: ($wanted)}
+          spec:
+            ~.containers: {\"(contains(image, ':'))\": true}
+";
+    let (set, faults) = PolicySet::load([("p.yaml", policy)]);
+    assert!(faults.is_empty(), "{faults:?}");
+    for (name, image, status, message) in [
+        ("web", "nginx:1", Status::Pass, "Validation rule 'assert' passed."),
+        ("db", "nginx:1", Status::Fail, "object.metadata.name: Invalid value: \"db\": Expected value: \"web\""),
+        (
+            "web",
+            "nginx",
+            Status::Fail,
+            "object.spec.~.containers[0].(contains(image, ':')): Invalid value: false: Expected value: true",
+        ),
+    ] {
+        let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name},
+            "spec": {"containers": [{"name": "c", "image": image}]}});
+        let outcome = set.evaluate(&Request::create(pod), &Snapshot::default());
+        let verdict = &outcome.verdicts[0];
+        assert_eq!((verdict.status, verdict.message.as_str()), (status, message));
+        assert_eq!(verdict.reported() == Status::Warn, status == Status::Fail);
+    }
+}
+
+#[test]
+fn an_explanation_shows_the_values_of_every_part() {
+    let policy = "apiVersion: kyverno.io/v1
+kind: ClusterPolicy
+metadata: {name: p}
+spec:
+  rules:
+  - name: deny
+    match: {any: [{resources: {kinds: [Pod]}}]}
+    preconditions: {all: [{key: '{{ request.object.metadata.name }}', operator: Equals, value: web}]}
+    validate:
+      foreach:
+      - list: request.object.spec.containers
+        deny: {conditions: {any: [{key: '{{ element.image }}', operator: Equals, value: 'nginx*'}]}}
+  - name: pattern
+    match: {any: [{resources: {kinds: [Pod]}}]}
+    validate: {pattern: {spec: {containers: [{image: 'busybox*'}]}}}
+";
+    let (set, _) = PolicySet::load([("p.yaml", policy)]);
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web"},
+        "spec": {"containers": [{"name": "c", "image": "nginx:1"}]}});
+    let explained = set.explain(&Request::create(pod), &Snapshot::default());
+    let clause = |rule: &str, clause: &str| {
+        let rule = explained.iter().find(|one| one.rule == rule).unwrap();
+        let found = rule.clauses.iter().find(|one| one.clause == clause);
+        let found = found.unwrap_or_else(|| panic!("{:#?}", rule.clauses));
+        (found.wanted.clone(), found.found.clone(), found.holds)
+    };
+    let text = |text: &str| text.to_owned();
+    assert_eq!(clause("deny", "preconditions.all[0]"), (text("Equals \"web\""), text("\"web\""), Some(true)));
+    assert_eq!(
+        clause("deny", "validate.foreach[0][0].deny.any[0]"),
+        (text("Equals \"nginx*\""), text("\"nginx:1\""), Some(true))
+    );
+    let (_, found, holds) = clause("pattern", "validate.pattern at /spec/containers/0/image");
+    assert_eq!((found.as_str(), holds), ("\"nginx:1\"", Some(false)));
+}

@@ -1,0 +1,132 @@
+//! Policies on resources without a cluster: what `apply` and `explain` of the command line do. Everything that a test file
+//! may name, given directly.
+
+use model::Fault;
+use serde_json::{Map, Value, json};
+
+use super::Files;
+use super::TestReport;
+use super::format::Test;
+use super::run::Runner;
+use crate::explain::Explanation;
+use crate::outcome::RuleVerdict;
+
+/// Policies, resources and the world around them, as paths of files and folders.
+#[derive(Clone, Debug, Default)]
+pub struct Given {
+    /// Policies; exceptions among them count.
+    pub policies: Vec<String>,
+    /// Resources to judge.
+    pub resources: Vec<String>,
+    /// PolicyExceptions.
+    pub exceptions: Vec<String>,
+    /// Existing objects that mutations may change and policies may look up.
+    pub targets: Vec<String>,
+    /// Parameters of admission policies.
+    pub parameters: Vec<String>,
+    /// JSON payloads.
+    pub json: Vec<String>,
+    /// HTTP requests to authorize.
+    pub http: Vec<String>,
+    /// Envoy's check requests to authorize.
+    pub envoy: Vec<String>,
+    /// A `kind: Values` file; empty for none.
+    pub values_file: String,
+    /// Variables for every policy.
+    pub variables: Vec<(String, Value)>,
+    /// A `kind: UserInfo` file; empty for none.
+    pub user_info: String,
+    /// A `kind: Context` file; empty for none.
+    pub context: String,
+    /// The operation asked for; empty for CREATE or what the values say.
+    pub operation: String,
+}
+
+/// What one policy answered about one resource.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The policy's name.
+    pub policy: String,
+    /// The resource; null for a request of another protocol.
+    pub resource: Value,
+    /// The resource after the policy.
+    pub patched: Value,
+    /// One verdict for each rule that applied.
+    pub verdicts: Vec<RuleVerdict>,
+}
+
+/// Why the rules of the policies are about one resource, or not.
+#[derive(Clone, Debug)]
+pub struct Explained {
+    /// The resource.
+    pub resource: Value,
+    /// One explanation for each rule.
+    pub rules: Vec<Explanation>,
+}
+
+impl Given {
+    /// Judges every resource by every policy, as `test` would, in the order of the stages.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn apply(&self, files: &dyn Files) -> Result<(Vec<Answer>, Vec<Fault>), String> {
+        let runner = self.runner(files)?;
+        let mut report = report();
+        let mut loaded = runner.load(&mut report)?;
+        let mut responses = Vec::new();
+        for resource in std::mem::take(&mut loaded.resources) {
+            runner.resource(&mut loaded, &resource, (&self.operation, &mut responses));
+        }
+        runner.authorize(&loaded, &mut responses)?;
+        let answer = |response: super::grade::Response| Answer {
+            policy: response.policy,
+            resource: response.resource,
+            patched: response.patched,
+            verdicts: response.verdicts,
+        };
+        Ok((responses.into_iter().map(answer).collect(), report.faults))
+    }
+
+    /// Explains every rule for every resource.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn explain(&self, files: &dyn Files) -> Result<(Vec<Explained>, Vec<Fault>), String> {
+        let runner = self.runner(files)?;
+        let mut report = report();
+        let mut loaded = runner.load(&mut report)?;
+        let keys: Vec<String> = loaded.set.summaries().into_iter().map(|policy| policy.name).collect();
+        let mut out = Vec::new();
+        for resource in std::mem::take(&mut loaded.resources) {
+            let mut rules = Vec::new();
+            for key in &keys {
+                let request = runner.request(&mut loaded, (key, &self.operation), &resource);
+                rules.extend(loaded.set.explain_policy(Some(key), &request, &loaded.snapshot));
+            }
+            out.push(Explained { resource, rules });
+        }
+        Ok((out, report.faults))
+    }
+
+    fn runner<'f>(&self, files: &'f dyn Files) -> Result<Runner<'f>, String> {
+        let mut test = Test::parse(&json!({
+            "policies": self.policies, "resources": self.resources, "exceptions": self.exceptions,
+            "targetResources": self.targets, "paramResources": self.parameters, "jsonPayloads": self.json,
+            "httpPayloads": self.http, "envoyPayloads": self.envoy, "variables": self.values_file,
+            "userInfo": self.user_info, "context": self.context,
+        }))?;
+        if !self.variables.is_empty() {
+            let mut runner = Runner { folder: "", files, test };
+            let mut values = runner.values()?;
+            let globals: Map<String, Value> = self.variables.iter().cloned().collect();
+            values.add_globals(globals);
+            runner.test.values = Some(values.into_raw());
+            test = runner.test;
+        }
+        Ok(Runner { folder: "", files, test })
+    }
+}
+
+fn report() -> TestReport {
+    TestReport { path: String::new(), name: String::new(), error: None, faults: Vec::new(), rows: Vec::new() }
+}
