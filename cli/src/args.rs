@@ -54,6 +54,11 @@ pub(crate) enum Command {
     Demo(Demo),
     /// Scans an image, without a running platform.
     Scan(Scan),
+    /// Fetches and shows the vulnerability database.
+    Db {
+        #[command(subcommand)]
+        command: Database,
+    },
     /// Shows incidents of a running platform.
     Incidents {
         #[command(subcommand)]
@@ -135,7 +140,7 @@ pub(crate) struct Demo {
 pub(crate) struct Scan {
     /// Image reference, OCI layout folder, or archive.
     pub(crate) target: String,
-    /// Folder of advisories (OSV JSON).
+    /// Folder of advisories: OSV JSON files, Trivy's database, or both.
     #[arg(long, value_name = "FOLDER", env = "BIOTOPE_ADVISORIES", default_value = "advisories")]
     pub(crate) advisories: PathBuf,
     /// Platform, as os/arch[/variant].
@@ -153,6 +158,40 @@ pub(crate) struct Scan {
     /// Lists all packages too.
     #[arg(long)]
     pub(crate) list_all_pkgs: bool,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum Database {
+    /// Pulls Trivy's database from a registry, unless the one that is there is still the newest.
+    Update {
+        /// Where the database is, as an image reference with its tag (Trivy's documentation names the public ones); several are tried
+        /// in turn.
+        #[arg(long, value_name = "REFERENCE", required = true, value_delimiter = ',', env = "BIOTOPE_DB_SOURCES")]
+        source: Vec<String>,
+        /// Folder of advisories to put it into.
+        #[arg(long, value_name = "FOLDER", env = "BIOTOPE_ADVISORIES", default_value = "advisories")]
+        advisories: PathBuf,
+        /// Registries, host:port, that speak plain HTTP.
+        #[arg(long, value_name = "HOST", value_delimiter = ',')]
+        plain_http: Vec<String>,
+        /// Fetches it although there is no newer one to be expected.
+        #[arg(long)]
+        force: bool,
+    },
+    /// Takes the database from a file: trivy.db, Trivy's cache folder, or the archive of the artifact.
+    Import {
+        /// The file or folder.
+        from: PathBuf,
+        /// Folder of advisories to put it into.
+        #[arg(long, value_name = "FOLDER", env = "BIOTOPE_ADVISORIES", default_value = "advisories")]
+        advisories: PathBuf,
+    },
+    /// Says what is there and how old it is.
+    Status {
+        /// Folder of advisories.
+        #[arg(long, value_name = "FOLDER", env = "BIOTOPE_ADVISORIES", default_value = "advisories")]
+        advisories: PathBuf,
+    },
 }
 
 #[derive(Clone, Debug, Subcommand)]

@@ -4,6 +4,7 @@
 //! 2 wrong usage.
 
 mod args;
+mod database;
 mod demo;
 mod doctor;
 mod events;
@@ -45,6 +46,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Up(up) => up::up(&up).await,
         Command::Demo(demo) => demo::demo(&demo).await,
         Command::Scan(scan) => scan::scan(&scan, output).await,
+        Command::Db { command } => database::database(&command, output).await,
         Command::Incidents { command, connection } => incidents::incidents(&command, &connection, output).await,
         Command::Events { connection, seconds } => events::tail(&connection, seconds, output).await,
         Command::Policy { command } => policy::policy(&command, format),

@@ -21,6 +21,7 @@ debian llvm-strip-19 llvm-19
 debian runc runc
 debian docker-registry docker-registry
 debian busybox busybox-static
+debian go golang-go
 [ -e /usr/include/bpf/bpf_helpers.h ] || missing="$missing libbpf-dev"
 command -v python3 >/dev/null 2>&1 || missing="$missing python3"
 python3 -m pip --version >/dev/null 2>&1 || missing="$missing python3-pip"

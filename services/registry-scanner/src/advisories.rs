@@ -1,4 +1,4 @@
-//! The advisory database in force: a folder of OSV JSON files, read again when it changes.
+//! The advisories in force: a folder of OSV JSON files, and of Trivy's database; read again when it changes.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,10 +9,13 @@ use model::{Fault, FaultKind};
 use schemas::build::v1::Finding;
 use vulnerability_matching::{AdvisoryIndex, OperatingSystem};
 
+use crate::trivy::{Metadata, TrivyDatabase};
+
 /// Advisories that packages are matched with. Immutable; a changed folder gives a new one.
 #[derive(Debug, Default)]
 pub struct Advisories {
     index: AdvisoryIndex,
+    trivy: Option<TrivyDatabase>,
     name: String,
 }
 
@@ -21,13 +24,15 @@ pub struct Advisories {
 pub struct Fingerprint(BTreeMap<PathBuf, (u64, Option<SystemTime>)>);
 
 impl Advisories {
-    /// Reads every `*.json` below `folder`. Files that cannot be used are faults, and the rest goes on.
+    /// Reads every `*.json` below `folder`, and opens the first `trivy.db` there is. Files that cannot be used are faults, and the
+    /// rest goes on.
     #[must_use]
     pub fn load(folder: &Path, fingerprint: &Fingerprint) -> (Self, Vec<Fault>) {
         let mut faults = Vec::new();
         let mut texts: Vec<(String, Vec<u8>)> = Vec::new();
         let mut hash = ring::digest::Context::new(&ring::digest::SHA256);
-        for path in fingerprint.0.keys() {
+        let trivy = open_trivy(fingerprint, &mut faults);
+        for path in fingerprint.0.keys().filter(|path| !is_trivy(path) && !is_metadata(path)) {
             let shown = path.display().to_string();
             match std::fs::read(path) {
                 Ok(text) => {
@@ -40,16 +45,22 @@ impl Advisories {
                 }
             }
         }
-        if texts.is_empty() {
+        if texts.is_empty() && trivy.is_none() {
             let fault =
                 Fault::new(FaultKind::Warning, &folder.display().to_string(), "no advisories: nothing can be found");
-            faults.push(fault.cure("put OSV JSON files into the folder"));
+            faults.push(fault.cure("put OSV JSON files or a trivy.db into the folder (`biotope db update`)"));
         }
         let (index, refused) = AdvisoryIndex::build(texts.iter().map(|(path, text)| (path.as_str(), text.as_slice())));
         faults.extend(refused);
         let digest = hash.finish();
         let short: String = digest.as_ref().iter().take(6).map(|byte| format!("{byte:02x}")).collect();
-        (Self { name: format!("osv:{} advisories:{short}", index.len()), index }, faults)
+        let osv = format!("osv:{} advisories:{short}", index.len());
+        let name = match &trivy {
+            Some(trivy) if index.is_empty() => trivy.name(),
+            Some(trivy) => format!("{} {osv}", trivy.name()),
+            None => osv,
+        };
+        (Self { index, trivy, name }, faults)
     }
 
     /// Name of the database: how many advisories, and a hash of their bytes.
@@ -58,9 +69,38 @@ impl Advisories {
         &self.name
     }
 
-    /// Matches everything in an image. Worst first.
+    /// What is known of the making of Trivy's database, where there is one.
     #[must_use]
-    pub fn findings(&self, image: &ImageInventory) -> Vec<Finding> {
+    pub fn metadata(&self) -> Option<&Metadata> {
+        self.trivy.as_ref().map(TrivyDatabase::metadata)
+    }
+
+    /// Whether nothing can be found with them.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.index.is_empty() && self.trivy.is_none()
+    }
+
+    /// Matches everything in an image, worst first, and says what of the database could not be read. Where both sources know a
+    /// vulnerability of a package, Trivy's word counts.
+    #[must_use]
+    pub fn findings(&self, image: &ImageInventory) -> (Vec<Finding>, Vec<Fault>) {
+        let (mut findings, faults) = self.trivy.as_ref().map(|trivy| trivy.findings(image)).unwrap_or_default();
+        let is_known = |new: &Finding, known: &[Finding]| {
+            known.iter().any(|old| {
+                (&old.package, &old.path, &old.installed_version) == (&new.package, &new.path, &new.installed_version)
+                    && (old.id == new.id || new.aliases.contains(&old.id) || old.aliases.contains(&new.id))
+            })
+        };
+        let more: Vec<Finding> = self.osv_findings(image).into_iter().filter(|new| !is_known(new, &findings)).collect();
+        findings.extend(more);
+        findings.sort_by(|a, b| {
+            b.severity.cmp(&a.severity).then_with(|| (&a.package, &a.path, &a.id).cmp(&(&b.package, &b.path, &b.id)))
+        });
+        (findings, faults)
+    }
+
+    fn osv_findings(&self, image: &ImageInventory) -> Vec<Finding> {
         let installed: Vec<(&Package, &str)> = image
             .packages
             .iter()
@@ -97,12 +137,33 @@ impl Fingerprint {
                 let (path, Ok(meta)) = (entry.path(), entry.metadata()) else { continue };
                 if meta.is_dir() && depth < 8 {
                     pending.push((path, depth.saturating_add(1)));
-                } else if path.extension().is_some_and(|extension| extension == "json") {
+                } else if is_trivy(&path) || path.extension().is_some_and(|extension| extension == "json") {
                     files.insert(path, (meta.len(), meta.modified().ok()));
                 }
             }
         }
         Self(files)
+    }
+}
+
+fn is_trivy(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name == "trivy.db")
+}
+
+/// What stands beside a database is no advisory.
+fn is_metadata(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name == "metadata.json") && path.with_file_name("trivy.db").is_file()
+}
+
+fn open_trivy(fingerprint: &Fingerprint, faults: &mut Vec<Fault>) -> Option<TrivyDatabase> {
+    let path = fingerprint.0.keys().find(|path| is_trivy(path))?;
+    match TrivyDatabase::open(path) {
+        Ok(database) => Some(database),
+        Err(error) => {
+            let fault = Fault::new(FaultKind::Invalid, &path.display().to_string(), error.to_string());
+            faults.push(fault.cure("fetch it again with `biotope db update`, or remove it"));
+            None
+        }
     }
 }
 

@@ -13,6 +13,7 @@
 mod advisories;
 mod auth;
 mod config;
+mod database;
 mod error;
 mod layer;
 mod limits;
@@ -24,6 +25,7 @@ mod scan;
 mod source;
 mod store;
 mod tar;
+mod trivy;
 mod watch;
 mod wire;
 
@@ -35,12 +37,14 @@ use tokio::sync::Semaphore;
 
 pub use advisories::{Advisories, Fingerprint};
 pub use config::{Config, Pull};
+pub use database::{UpdateError, import_database, update_database};
 pub use error::ScanError;
 pub use limits::Limits;
 pub use manifest::Platform;
 pub use rematch::{Rematched, rematch};
 pub use scan::{Options, Report, scan_once};
 pub use store::{KnownImage, Store};
+pub use trivy::{DatabaseFileError, Metadata, TrivyDatabase};
 
 /// Name of the service.
 pub const NAME: &str = "registry-scanner";

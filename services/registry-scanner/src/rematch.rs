@@ -23,7 +23,7 @@ pub fn rematch(
         if image.database == advisories.name() {
             continue;
         }
-        let findings = advisories.findings(&image.inventory);
+        let (findings, _faults) = advisories.findings(&image.inventory);
         let change = change(&image, &findings, advisories.name());
         if let Some(change) = change {
             rematched.changed = rematched.changed.saturating_add(1);

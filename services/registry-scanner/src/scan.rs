@@ -78,7 +78,8 @@ pub async fn scan_once(target: &str, options: &Options) -> Result<Report, ScanEr
     let layers = inventories(&source, &image, options).await?;
     let mut inventory =
         merge(image.layers.iter().map(|layer| &layer.diff_id).zip(layers.iter().map(|one| &*one.inventory)));
-    let findings = options.advisories.findings(&inventory);
+    let (findings, faults) = options.advisories.findings(&inventory);
+    inventory.faults.extend(faults);
     let report = Report {
         image: target.to_owned(),
         digest: image.digest,

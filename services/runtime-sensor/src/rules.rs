@@ -181,13 +181,13 @@ mod tests {
         let file = folder.path().join("a.yaml");
         fs::write(
             &file,
-            rule("dns", "evt.type = connect and proc.nthreads = 1") + &rule("brk", "evt.type = signaldeliver"),
+            rule("dns", "evt.type = connect and fd.sip.name = x") + &rule("brk", "evt.type = signaldeliver"),
         )
         .unwrap();
         let told: Vec<_> =
             load(&[file]).faults.iter().map(|fault| (fault.kind, fault.line, fault.what.clone())).collect();
         let expected = [
-            (FaultKind::Warning, 1, "the sensor has no value for proc.nthreads".to_owned()),
+            (FaultKind::Warning, 1, "the sensor has no value for fd.sip.name".to_owned()),
             (FaultKind::Unsupported, 6, "events of type signaldeliver".to_owned()),
         ];
         assert_eq!(told, expected);

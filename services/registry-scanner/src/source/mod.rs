@@ -2,7 +2,7 @@
 
 mod archive;
 mod layout;
-mod registry;
+pub(crate) mod registry;
 
 use std::io::Read;
 use std::path::Path;

@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use crate::auth;
 use crate::config::Pull;
 use crate::error::ScanError;
-use crate::layer::Layer;
+use crate::layer::{Layer, Place};
 use crate::limits::Limits;
 use crate::manifest::{Document, Platform, choose, diff_ids, layers, parse};
 use crate::source::Image;
@@ -65,6 +65,19 @@ impl Registry {
         let diff_ids = diff_ids(&subject, &config_bytes)?;
         let layers = layers(&subject, &described, &diff_ids, &self.limits)?;
         Ok(Image { digest, index_digest, layers })
+    }
+
+    /// The one layer of an artifact that has a media type.
+    pub(crate) async fn artifact(&self, media_type: &str) -> Result<Layer, ScanError> {
+        let subject = self.image.to_string();
+        let (bytes, _) = self.manifest(self.image.digest()).await?;
+        let found = match parse(&subject, &bytes)? {
+            Document::Manifest { layers, .. } => layers.into_iter().find(|layer| layer.media_type == media_type),
+            Document::Index(_) => None,
+        };
+        let what = || format!("it has no layer of the type {media_type}");
+        let Some(layer) = found else { return Err(ScanError::Manifest { subject, what: what() }) };
+        Ok(Layer { diff_id: layer.digest.clone(), digest: Some(layer.digest), size: layer.size, place: Place::Digest })
     }
 
     pub(crate) async fn open(&self, layer: &Layer) -> Result<Box<dyn Read + Send>, ScanError> {

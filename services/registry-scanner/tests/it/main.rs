@@ -7,6 +7,7 @@
     reason = "tests fail by panicking"
 )]
 
+mod database;
 mod files;
 mod hostile;
 mod images;

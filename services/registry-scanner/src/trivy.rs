@@ -1,0 +1,267 @@
+//! Trivy's own database, `trivy.db` (schema 2), read where it lies.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use image_inventory::{Application, ImageInventory, Package};
+use model::{Fault, FaultKind};
+use schemas::build::v1::Finding;
+use serde::Deserialize;
+use vulnerability_matching::assess::assess;
+use vulnerability_matching::bolt::{Bolt, BoltError, Pages};
+use vulnerability_matching::database::{VulnerabilityDetail, detail};
+use vulnerability_matching::detect::{
+    BuildOrigin, Detection, LanguagePackage, SystemPackage, Target, Version, detect, detect_language, is_supported,
+};
+
+/// An open database.
+#[derive(Debug)]
+pub struct TrivyDatabase {
+    bolt: Bolt<FilePages>,
+    path: PathBuf,
+    metadata: Metadata,
+}
+
+/// `metadata.json` beside the database.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub struct Metadata {
+    /// Version of the schema: 2.
+    pub version: u64,
+    /// When it was built, RFC 3339.
+    pub updated_at: String,
+    /// When a newer one is expected, RFC 3339.
+    pub next_update: String,
+    /// When it was fetched, RFC 3339.
+    pub downloaded_at: String,
+}
+
+/// The file, read page by page: the operating system keeps what is hot.
+#[derive(Debug)]
+struct FilePages {
+    file: File,
+    size: u64,
+}
+
+impl Pages for FilePages {
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn read(&self, offset: u64, length: usize) -> Option<Vec<u8>> {
+        // The reader asks for no more than the file has, so that a broken size cannot ask for memory.
+        if offset.checked_add(length as u64)? > self.size {
+            return None;
+        }
+        let mut bytes = vec![0; length];
+        self.file.read_exact_at(&mut bytes, offset).ok()?;
+        Some(bytes)
+    }
+}
+
+impl TrivyDatabase {
+    /// Opens `trivy.db` at `path`, with the `metadata.json` beside it where there is one.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is no database, or is of a schema that this version does not know.
+    pub fn open(path: &Path) -> Result<Self, DatabaseFileError> {
+        let unreadable = |source| DatabaseFileError::Read { path: path.to_owned(), source };
+        let file = File::open(path).map_err(unreadable)?;
+        let size = file.metadata().map_err(unreadable)?.len();
+        let bolt = Bolt::open(FilePages { file, size });
+        let bolt = bolt.map_err(|source| DatabaseFileError::Format { path: path.to_owned(), source })?;
+        let metadata = read_metadata(&path.with_file_name("metadata.json"))?;
+        if !matches!(metadata.version, 0 | 2) {
+            return Err(DatabaseFileError::Schema { path: path.to_owned(), version: metadata.version });
+        }
+        Ok(Self { bolt, path: path.to_owned(), metadata })
+    }
+
+    /// What is known of its making.
+    #[must_use]
+    pub fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
+    /// Name for reports: when it was built.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let built = if self.metadata.updated_at.is_empty() { "of unknown age" } else { &self.metadata.updated_at };
+        format!("trivy-db:{built}")
+    }
+
+    /// Everything that the database says of an image, in no order, and what of it could not be read.
+    #[must_use]
+    pub fn findings(&self, image: &ImageInventory) -> (Vec<Finding>, Vec<Fault>) {
+        let mut all = All { database: self, findings: Vec::new(), faults: Vec::new() };
+        all.system(image);
+        for application in &image.applications {
+            all.application(application);
+        }
+        (all.findings, all.faults)
+    }
+}
+
+struct All<'d> {
+    database: &'d TrivyDatabase,
+    findings: Vec<Finding>,
+    faults: Vec<Fault>,
+}
+
+impl All<'_> {
+    fn system(&mut self, image: &ImageInventory) {
+        let Some(system) = &image.operating_system else { return };
+        let release = if system.extended { format!("{}-ESM", system.release) } else { system.release.clone() };
+        let repository = image.repository.as_ref().filter(|repository| repository.family == system.family);
+        let today = today();
+        let target = Target {
+            family: &system.family,
+            release: &release,
+            repository_release: repository.map(|repository| repository.release.as_str()),
+            today,
+        };
+        if !is_supported(&system.family, &release, today) {
+            let what = format!("{} {release} is no longer supported by its makers", system.family);
+            let fault = Fault::new(FaultKind::Warning, &format!("{} {release}", system.family), what);
+            self.faults.push(fault.cure("newer vulnerabilities may be missing: move to a supported release"));
+        }
+        let packages: Vec<SystemPackage> =
+            image.packages.iter().map(|package| system_package(package, image)).collect();
+        match detect(&self.database.bolt, &target, &packages) {
+            Ok(found) => {
+                for detection in found {
+                    let Some(package) = image.packages.get(detection.package) else { continue };
+                    self.add(&detection, package, &package.file_path);
+                }
+            }
+            Err(error) => self.unreadable(&error),
+        }
+    }
+
+    fn application(&mut self, application: &Application) {
+        for package in &application.packages {
+            let version = package.full_version();
+            let asked = LanguagePackage { kind: application.kind.as_str(), name: &package.name, version: &version };
+            let own = package.file_path.as_str();
+            let path = if own.is_empty() { application.file_path.as_str() } else { own };
+            match detect_language(&self.database.bolt, &asked) {
+                Ok(found) => found.iter().for_each(|detection| self.add(detection, package, path)),
+                Err(error) => self.unreadable(&error),
+            }
+        }
+    }
+
+    fn add(&mut self, detection: &Detection, package: &Package, path: &str) {
+        let detail = match detail(&self.database.bolt, &detection.id) {
+            Ok(detail) => detail,
+            Err(error) => {
+                self.unreadable(&error);
+                None
+            }
+        };
+        let assessed = assess(detection, detail.as_ref(), &["auto"]);
+        let detail = detail.unwrap_or_default();
+        self.findings.push(Finding {
+            id: detection.id.clone(),
+            aliases: detection.vendor_ids.clone(),
+            package: package.name.clone(),
+            purl: package.purl.clone(),
+            installed_version: detection.installed_version.clone(),
+            fixed_version: detection.fixed_version.clone(),
+            severity: assessed.severity,
+            title: title(&detail),
+            published: detail.published.as_deref().and_then(|time| time.parse().ok()),
+            layer: package.layer.clone(),
+            path: path.to_owned(),
+        });
+    }
+
+    fn unreadable(&mut self, error: &dyn std::error::Error) {
+        // One broken database says the same for every package: a few lines tell it.
+        if self.faults.len() < MOST_FAULTS {
+            let fault = Fault::new(FaultKind::Invalid, &self.database.path.display().to_string(), error.to_string());
+            self.faults.push(fault.cure("fetch the database again: `biotope db update`"));
+        }
+    }
+}
+
+fn system_package(package: &Package, image: &ImageInventory) -> SystemPackage {
+    let (nvr, arch) = image.build.clone().unwrap_or_default();
+    let is_built = image.build.is_some() || !image.content_sets.is_empty();
+    SystemPackage {
+        id: package.id.clone(),
+        name: package.name.clone(),
+        version: version(package.epoch, &package.version, &package.release),
+        arch: package.arch.clone(),
+        source_name: package.source_name.clone(),
+        source_version: version(package.source_epoch, &package.source_version, &package.source_release),
+        modularity_label: package.modularity.clone(),
+        build: is_built.then(|| BuildOrigin { content_sets: image.content_sets.clone(), nvr, arch }),
+        is_third_party: package.third_party == Some(true),
+    }
+}
+
+fn version(epoch: u32, version: &str, release: &str) -> Version {
+    Version { epoch: u64::from(epoch), version: version.to_owned(), release: release.to_owned() }
+}
+
+fn title(detail: &VulnerabilityDetail) -> String {
+    let text = if detail.title.is_empty() { &detail.description } else { &detail.title };
+    text.lines().next().unwrap_or_default().chars().take(200).collect()
+}
+
+fn today() -> i64 {
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    i64::try_from(seconds / 86_400).unwrap_or(0)
+}
+
+fn read_metadata(path: &Path) -> Result<Metadata, DatabaseFileError> {
+    match std::fs::read(path) {
+        Ok(text) => serde_json::from_slice(&text)
+            .map_err(|source| DatabaseFileError::Metadata { path: path.to_owned(), source }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Metadata::default()),
+        Err(source) => Err(DatabaseFileError::Read { path: path.to_owned(), source }),
+    }
+}
+
+/// A database file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DatabaseFileError {
+    /// It cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why; part of the line, for only it tells.
+        source: io::Error,
+    },
+    /// It is no database.
+    #[error("{}: {source}", path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// Why; part of the line.
+        source: BoltError,
+    },
+    /// What stands beside it cannot be read.
+    #[error("{}: {source}", path.display())]
+    Metadata {
+        /// The file.
+        path: PathBuf,
+        /// Why; part of the line.
+        source: serde_json::Error,
+    },
+    /// It is of another schema.
+    #[error("{}: schema {version} is not known, only 2 is", path.display())]
+    Schema {
+        /// The file.
+        path: PathBuf,
+        /// Its schema.
+        version: u64,
+    },
+}
+
+const MOST_FAULTS: usize = 5;
