@@ -255,7 +255,10 @@ impl Pipeline {
         let Some(container) = self.cgroups.container(raw.cgroup, raw.tgid) else { return };
         let Some(process) = self.processes.get(raw.tgid) else { return };
         // Set-up of the runtime runs under the same cgroup.
-        if process.comm.starts_with("runc") || self.started.contains_key(container.id.as_str()) {
+        if process.is_set_up(raw.time_ns)
+            || process.comm.starts_with("runc")
+            || self.started.contains_key(container.id.as_str())
+        {
             return;
         }
         if self.started.len() >= MAX_CONTAINERS {

@@ -125,16 +125,24 @@ impl Processes {
 
     /// A process runs another program. `live` asks /proc for what an event of an older layout does not carry.
     pub(crate) fn exec(&mut self, event: &RawEvent<'_>, live: bool) {
-        let mut process = self.by_pid.remove(&event.tgid).unwrap_or_default();
+        let before = self.by_pid.remove(&event.tgid);
+        let is_it = |process: &Process| process.start_ns / TICK_NS == event.start_ns / TICK_NS;
+        let mut process = before.filter(is_it).unwrap_or_default();
         apply(&mut process, event);
-        (process.ppid, process.exec_cgroup, process.exited) = (event.ppid, event.cgroup, false);
+        let argv = split(event.argv.unwrap_or_default());
+        // A runtime's child runs a copy of its own program once more, before or after it joined the container's cgroup: that is set-up.
+        let is_again = process.exec_cgroup != 0 && !argv.is_empty() && process.program.argv == argv;
+        if !is_again {
+            process.exec_cgroup = event.cgroup;
+        }
+        (process.ppid, process.exited) = (event.ppid, false);
         if let Some(cwd) = event.cwd.and_then(facts::path) {
             process.cwd = cwd.into();
         }
         let facts = event.exec.and_then(ExecFacts::parse);
         let mut program = Program {
             exe_path: event.exe.and_then(facts::path).unwrap_or_default(),
-            argv: split(event.argv.unwrap_or_default()),
+            argv,
             environment: event.environment.filter(|_| self.keeps_environment).unwrap_or_default().into(),
             ..Program::default()
         };
@@ -159,7 +167,8 @@ impl Processes {
 
     /// A process ended. It stays for a while, for events that are still on their way.
     pub(crate) fn exit(&mut self, event: &RawEvent<'_>) {
-        if let Some(process) = self.by_pid.get_mut(&event.tgid) {
+        let process = self.by_pid.get_mut(&event.tgid);
+        if let Some(process) = process.filter(|process| process.start_ns / TICK_NS == event.start_ns / TICK_NS) {
             process.exited = true;
             self.leaving.push_back((event.time_ns, event.tgid, process.start_ns));
         }
@@ -408,6 +417,34 @@ mod tests {
         table.touch(&RawEvent { tgid: 8, tid: 8, cgroup: 3, ..sample() }, false);
         table.fork(&RawEvent { tgid: 9, tid: 9, cgroup: 3, args: [8, 0, 0, 0, 0, 0], ..sample() });
         assert!(!table.get(9).unwrap().is_set_up(0));
+    }
+
+    #[test]
+    fn a_program_that_runs_itself_again_is_still_setting_up() {
+        let mut table = Processes::empty(10);
+        let init = RawEvent { tgid: 6, tid: 6, cgroup: 1, argv: Some(b"runc\0init\0"), ..sample() };
+        table.exec(&init, false);
+        let moved = RawEvent { cgroup: 2, time_ns: 1_000, ..init };
+        table.exec(&moved, false);
+        assert!(table.get(6).unwrap().is_set_up(2_000));
+        table.exec(&RawEvent { argv: Some(b"sh\0"), ..moved }, false);
+        assert!(!table.get(6).unwrap().is_set_up(2_000));
+    }
+
+    #[test]
+    fn a_pid_that_is_given_out_anew_is_another_process() {
+        let mut table = Processes::empty(10);
+        let first = RawEvent { tgid: 7, tid: 7, start_ns: TICK_NS, argv: Some(b"first\0"), cgroup: 5, ..sample() };
+        table.exec(&first, false);
+        // Its end was lost; the next one with its number makes a call, and is told of later.
+        let second = RawEvent { start_ns: 9 * TICK_NS, argv: None, comm: b"second", uid: 3, ..first.clone() };
+        table.touch(&second, false);
+        let process = table.get(7).unwrap();
+        assert_eq!((&*process.comm, process.uid, process.program.argv.len()), ("second", 3, 0));
+        // The end of the first one, which comes late, does not end the second.
+        table.exit(&RawEvent { time_ns: 1, ..first });
+        table.exit(&RawEvent { tgid: 99, time_ns: LINGER_NS * 2, ..sample() });
+        assert!(table.get(7).is_some());
     }
 
     #[test]
