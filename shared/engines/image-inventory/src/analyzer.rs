@@ -21,6 +21,7 @@ pub(crate) struct File<'a> {
 pub(crate) struct Files<'a> {
     pub(crate) own: &'a Kept,
     pub(crate) outside: &'a dyn Outside,
+    pub(crate) checksums: bool,
 }
 
 /// Bytes that several analyzers may hold.
@@ -114,7 +115,7 @@ pub fn analyze_with<'a>(
             }
             Run::Together(run) => {
                 let own = files.iter().map(|(path, bytes)| ((*path).to_owned(), Arc::from(*bytes))).collect();
-                run(&Files { own: &own, outside }, &mut found);
+                run(&Files { own: &own, outside, checksums }, &mut found);
             }
         }
     }

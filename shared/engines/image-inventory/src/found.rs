@@ -88,6 +88,9 @@ pub struct Found {
     /// Name-version-release and architecture of a Red Hat image, from its Dockerfile.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub build: Option<(String, String)>,
+    /// Supplier that made the image from packages of its own, when a file of the image says so: `rapidfort`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub supplier: String,
     /// What was set aside.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<Fault>,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use model::{Digest, Fault};
 use serde::{Deserialize, Serialize};
 
-use crate::found::{Application, LicenseFile, PackageList};
+use crate::found::{Application, LicenseFile, PackageList, UnidentifiedArchive};
 use crate::layer::LayerInventory;
 use crate::os::{OperatingSystem, Repository};
 use crate::package::{ApplicationKind, Package};
@@ -27,6 +27,10 @@ pub struct ImageInventory {
     pub content_sets: Vec<String>,
     /// Name-version-release and architecture of a Red Hat image.
     pub build: Option<(String, String)>,
+    /// Supplier that made the image from packages of its own: `rapidfort`. Empty for all others.
+    pub supplier: String,
+    /// Java archives that do not say what they are.
+    pub unidentified: Vec<UnidentifiedArchive>,
     /// What was set aside in any layer.
     pub faults: Vec<Fault>,
     /// Whether something could not be read.
@@ -59,6 +63,7 @@ struct Merge {
     lists: BTreeMap<String, Vec<Package>>,
     applications: BTreeMap<(String, ApplicationKind), Vec<Package>>,
     licenses: BTreeMap<String, LicenseFile>,
+    unidentified: BTreeMap<String, UnidentifiedArchive>,
     system_files: HashSet<String>,
 }
 
@@ -76,6 +81,7 @@ impl Merge {
             layer.found.applications.iter().any(again) || !is_hidden(path)
         });
         self.licenses.retain(|path, _| !is_hidden(path));
+        self.unidentified.retain(|path, _| !is_hidden(path));
     }
 
     fn add(&mut self, layer: &Digest, inventory: &LayerInventory) {
@@ -105,7 +111,12 @@ impl Merge {
         for file in &found.license_files {
             self.licenses.insert(file.file_path.clone(), file.clone());
         }
+        let archives = found.unidentified.iter().map(|one| (one.file_path.clone(), one.clone()));
+        self.unidentified.extend(archives);
         self.system_files.extend(found.system_files.iter().cloned());
+        if !found.supplier.is_empty() {
+            self.image.supplier.clone_from(&found.supplier);
+        }
         self.image.faults.extend(found.faults.iter().cloned());
         self.image.partial |= inventory.partial;
     }
@@ -113,13 +124,19 @@ impl Merge {
     fn finish(self) -> ImageInventory {
         let mut image = self.image;
         image.operating_system = image.operating_system.or(self.os_release);
+        image.unidentified = self.unidentified.into_values().collect();
         let mut licenses: HashMap<String, BTreeSet<String>> = HashMap::new();
         for file in self.licenses.into_values() {
             licenses.entry(file.package).or_default().extend(file.licenses);
         }
-        for package in self.lists.into_values().flatten() {
-            image.packages.push(package);
-        }
+        // What a bill of material lists of the operating system gives way to the package database.
+        let (bills, databases): (Vec<_>, Vec<_>) =
+            self.lists.into_iter().partition(|(path, _)| crate::sbom::wants(path, 0));
+        image.packages.extend(databases.into_iter().flat_map(|(_, packages)| packages));
+        let known: HashSet<(String, String)> =
+            image.packages.iter().map(|one| (one.name.clone(), one.full_version())).collect();
+        let more = bills.into_iter().flat_map(|(_, packages)| packages);
+        image.packages.extend(more.filter(|one| !known.contains(&(one.name.clone(), one.full_version()))));
         for package in &mut image.packages {
             if let Some(names) = licenses.get(&package.name).filter(|_| package.licenses.is_empty()) {
                 package.licenses = names.iter().cloned().collect();

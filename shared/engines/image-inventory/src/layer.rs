@@ -129,7 +129,7 @@ impl LayerReader {
     pub fn finish_with(mut self, outside: &dyn Outside) -> LayerInventory {
         for analyzer in table_of(self.scope) {
             if let (Run::Together(run), Some(files)) = (&analyzer.run, self.kept.get(analyzer.name)) {
-                run(&Files { own: files, outside }, &mut self.inventory.found);
+                run(&Files { own: files, outside, checksums: self.checksums }, &mut self.inventory.found);
             }
         }
         let found = &mut self.inventory.found;

@@ -25,6 +25,7 @@
 mod analyzer;
 mod entry;
 mod found;
+mod hash;
 mod image;
 mod language;
 mod layer;
@@ -35,6 +36,7 @@ mod outside;
 mod package;
 mod purl;
 pub mod rules;
+pub mod sbom;
 mod system;
 mod text;
 mod tree;

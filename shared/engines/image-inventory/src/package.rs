@@ -193,6 +193,51 @@ pub enum ApplicationKind {
 }
 
 impl ApplicationKind {
+    const ALL: &[Self] = &[
+        Self::Bitnami,
+        Self::Bun,
+        Self::Bundler,
+        Self::Cargo,
+        Self::Cocoapods,
+        Self::Composer,
+        Self::ComposerVendor,
+        Self::Conan,
+        Self::CondaEnvironment,
+        Self::CondaPkg,
+        Self::DotnetCore,
+        Self::GemSpec,
+        Self::GoBinary,
+        Self::GoModule,
+        Self::Gradle,
+        Self::Hex,
+        Self::Jar,
+        Self::Julia,
+        Self::NodePkg,
+        Self::Npm,
+        Self::Nuget,
+        Self::PackagesProps,
+        Self::Pip,
+        Self::Pipenv,
+        Self::Pnpm,
+        Self::Poetry,
+        Self::Pom,
+        Self::Pub,
+        Self::Pylock,
+        Self::PythonPkg,
+        Self::RustBinary,
+        Self::Sbt,
+        Self::Swift,
+        Self::Uv,
+        Self::Wordpress,
+        Self::Yarn,
+    ];
+
+    /// The kind of a name in reports.
+    #[must_use]
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|kind| kind.as_str() == name)
+    }
+
     /// The name in reports.
     #[must_use]
     pub fn as_str(self) -> &'static str {

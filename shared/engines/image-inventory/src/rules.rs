@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use crate::analyzer::Files;
 use crate::language::java::{gradle, jar, manifest, pom, project};
-use crate::language::{graph, javascript, other, program, python};
+use crate::language::{graph, javascript, other, program, python, rust};
 use crate::outside::Outside;
 use crate::package::Package;
 use crate::system::{dpkg, red_hat};
@@ -194,6 +195,37 @@ pub fn gradle_project(path: &str, bytes: &[u8]) -> Result<(Package, Vec<Package>
 #[must_use]
 pub fn dpkg_is_third_party(maintainer: &str) -> bool {
     dpkg::is_third_party(maintainer)
+}
+
+/// Value of an attribute in a line of a recipe of Conan; empty when the line is another.
+#[must_use]
+pub fn conan_attribute<'a>(name: &str, line: &'a str) -> &'a str {
+    other::beside::recipe_attribute(name, line)
+}
+
+/// Whether a version meets a requirement in `Cargo.toml`.
+#[must_use]
+pub fn cargo_matches(version: &str, requirement: &str) -> bool {
+    rust::matches(version, requirement)
+}
+
+/// The file that the licence field of a `package.json` points to.
+#[must_use]
+pub fn npm_license_file(licenses: &[String]) -> Option<&str> {
+    javascript::licenses::file_of(licenses)
+}
+
+/// Licences of the npm packages below `node_modules` folders, by id.
+#[must_use]
+pub fn npm_installed_licenses(files: &BTreeMap<String, Vec<u8>>) -> BTreeMap<String, Vec<String>> {
+    let own = files.iter().map(|(path, bytes)| (path.clone(), std::sync::Arc::from(bytes.as_slice()))).collect();
+    javascript::licenses::installed(&Files { own: &own, outside: &crate::outside::Nothing, checksums: false })
+}
+
+/// Version of a Go program's main module in a variable of its symbol table; empty when it is not an ELF program or has none.
+#[must_use]
+pub fn go_symbol_version(program: &[u8], module: &str) -> String {
+    program::symbol_version(program, module)
 }
 
 /// Name, version and release of the file name of a source rpm.

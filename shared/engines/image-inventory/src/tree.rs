@@ -362,6 +362,9 @@ pub(crate) fn sections(content: &str) -> Vec<(String, LineRange)> {
         if trimmed.starts_with('[') && trimmed.ends_with(']') && !line.starts_with([' ', '\t']) {
             let name = trimmed.trim_matches(['[', ']']).trim().to_owned();
             sections.push((name, LineRange { start: number, end: number }));
+        } else if is_table_header(trimmed) {
+            // A table within the section is not part of its lines.
+            sections.push((String::new(), LineRange { start: number, end: number }));
         } else if !trimmed.is_empty()
             && !trimmed.starts_with('#')
             && let Some((_, lines)) = sections.last_mut()
@@ -370,6 +373,12 @@ pub(crate) fn sections(content: &str) -> Vec<(String, LineRange)> {
         }
     }
     sections
+}
+
+/// `[a.b]` of bare keys; an item of a list has quotes, commas or no dot.
+fn is_table_header(line: &str) -> bool {
+    let inner = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or_default();
+    inner.contains('.') && inner.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'))
 }
 
 const MAX_DEPTH: usize = 100;

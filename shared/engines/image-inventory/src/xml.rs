@@ -38,7 +38,6 @@ impl Element {
         self.child(name).text.trim()
     }
 
-    #[cfg(test)]
     pub(crate) fn attribute(&self, name: &str) -> &str {
         self.attributes.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
     }

@@ -4,7 +4,7 @@ use crate::analyzer::{Analyzer, File, Files, Run};
 use crate::found::Found;
 use crate::language::formats::parse;
 use crate::language::java::{gradle, jar, project};
-use crate::language::{javascript, program, python};
+use crate::language::{javascript, other, program, python, rust};
 use crate::package::{ApplicationKind as Kind, Package, Relationship};
 use crate::text::{ParseError, beside, file_name, folder};
 use crate::tree::json;
@@ -50,6 +50,7 @@ pub(crate) static INSTALLED: &[Analyzer] = &[
         wants: |path, _| file_name(path) == "installed.json",
         run: Run::Each(|file, found| list(file, found, Kind::ComposerVendor, "composer")),
     },
+    Analyzer { name: "sbom", wants: crate::sbom::wants, run: Run::Each(crate::sbom::analyze) },
     Analyzer {
         name: "wordpress",
         wants: |path, _| path.ends_with("wp-includes/version.php"),
@@ -69,11 +70,7 @@ pub(crate) static DECLARED: &[Analyzer] = &[
         wants: |path, _| is(path, "Gemfile.lock"),
         run: Run::Each(|file, found| list(file, found, Kind::Bundler, "bundler")),
     },
-    Analyzer {
-        name: "cargo",
-        wants: |path, _| is(path, "Cargo.lock"),
-        run: Run::Each(|file, found| list(file, found, Kind::Cargo, "cargo")),
-    },
+    Analyzer { name: "cargo", wants: rust::wants, run: Run::Together(rust::analyze) },
     Analyzer {
         name: "cocoapods",
         wants: |path, _| is(path, "Podfile.lock"),
@@ -84,11 +81,7 @@ pub(crate) static DECLARED: &[Analyzer] = &[
         wants: |path, _| is(path, "composer.lock") || is(path, "composer.json"),
         run: Run::Together(composer),
     },
-    Analyzer {
-        name: "conan",
-        wants: |path, _| is(path, "conan.lock"),
-        run: Run::Each(|file, found| list(file, found, Kind::Conan, "conan")),
-    },
+    Analyzer { name: "conan", wants: |path, _| is(path, "conan.lock"), run: Run::Together(other::beside::conan) },
     Analyzer {
         name: "conda-environment",
         wants: |path, _| is(path, "environment.yaml") || is(path, "environment.yml"),
@@ -96,10 +89,11 @@ pub(crate) static DECLARED: &[Analyzer] = &[
     },
     Analyzer {
         name: "gomod",
-        wants: |path, _| is(path, "go.mod") || is(path, "go.sum"),
-        run: Run::Each(
-            |file, found| if is(file.path, "go.mod") { list(file, found, Kind::GoModule, "gomod") } else { Ok(()) },
-        ),
+        wants: |path, _| {
+            let is_vendored = format!("/{path}").contains("/vendor/");
+            is(path, "go.mod") || is(path, "go.sum") || (is_vendored && other::beside::is_go_license(path))
+        },
+        run: Run::Together(other::beside::go),
     },
     Analyzer { name: "gradle", wants: gradle::wants, run: Run::Together(gradle::analyze) },
     Analyzer { name: "pom", wants: |path, _| is(path, "pom.xml"), run: Run::Together(maven) },
@@ -110,31 +104,31 @@ pub(crate) static DECLARED: &[Analyzer] = &[
     },
     Analyzer {
         name: "julia",
-        wants: |path, _| is(path, "Manifest.toml"),
-        run: Run::Each(|file, found| list(file, found, Kind::Julia, "julia")),
+        wants: |path, _| is(path, "Manifest.toml") || is(path, "Project.toml"),
+        run: Run::Together(other::beside::julia),
     },
     Analyzer {
         name: "npm",
-        wants: |path, _| is(path, if path.contains("node_modules/") { "package.json" } else { "package-lock.json" }),
+        wants: |path, _| {
+            if path.contains("node_modules/") {
+                javascript::licenses::wants(path)
+            } else {
+                is(path, "package-lock.json")
+            }
+        },
         run: Run::Together(javascript::project::npm),
     },
     Analyzer {
         name: "nuget",
         wants: |path, _| is(path, "packages.lock.json") || is(path, "packages.config"),
-        run: Run::Each(|file, found| {
-            list(file, found, Kind::Nuget, if is(file.path, "packages.config") { "nuget-config" } else { "nuget" })
-        }),
+        run: Run::Together(other::beside::nuget),
     },
     Analyzer {
         name: "packages-props",
         wants: |path, _| file_name(path).to_ascii_lowercase().ends_with("packages.props"),
         run: Run::Each(|file, found| list(file, found, Kind::PackagesProps, "packages-props")),
     },
-    Analyzer {
-        name: "pip",
-        wants: |path, _| is(path, "requirements.txt"),
-        run: Run::Each(|file, found| list(file, found, Kind::Pip, "pip")),
-    },
+    Analyzer { name: "pip", wants: |path, _| is(path, "requirements.txt"), run: Run::Together(other::beside::pip) },
     Analyzer {
         name: "pipenv",
         wants: |path, _| is(path, "Pipfile.lock"),
@@ -142,7 +136,9 @@ pub(crate) static DECLARED: &[Analyzer] = &[
     },
     Analyzer {
         name: "pnpm",
-        wants: |path, _| is(path, if path.contains("node_modules/") { "package.json" } else { "pnpm-lock.yaml" }),
+        wants: |path, _| {
+            if path.contains("node_modules/") { javascript::licenses::wants(path) } else { is(path, "pnpm-lock.yaml") }
+        },
         run: Run::Together(javascript::project::pnpm),
     },
     Analyzer {
@@ -150,11 +146,7 @@ pub(crate) static DECLARED: &[Analyzer] = &[
         wants: |path, _| is(path, "poetry.lock") || is(path, "pyproject.toml"),
         run: Run::Together(python::project::poetry),
     },
-    Analyzer {
-        name: "pub",
-        wants: |path, _| is(path, "pubspec.lock"),
-        run: Run::Each(|file, found| list(file, found, Kind::Pub, "pub")),
-    },
+    Analyzer { name: "pub", wants: |path, _| is(path, "pubspec.lock"), run: Run::Together(other::beside::pub_lock) },
     Analyzer {
         name: "pylock",
         wants: |path, _| is_pylock(file_name(path)),
@@ -179,9 +171,9 @@ pub(crate) static DECLARED: &[Analyzer] = &[
         name: "yarn",
         wants: |path, _| {
             if path.contains("node_modules/") {
-                is(path, "package.json") || file_name(path).to_ascii_lowercase().contains("license")
+                javascript::licenses::wants(path)
             } else {
-                is(path, "yarn.lock") || is(path, "package.json")
+                is(path, "yarn.lock") || is(path, "package.json") || javascript::licenses::is_archive(path)
             }
         },
         run: Run::Together(javascript::project::yarn),

@@ -8,6 +8,7 @@ pub(crate) mod javascript;
 pub(crate) mod other;
 pub(crate) mod program;
 pub(crate) mod python;
+pub(crate) mod rust;
 mod zip;
 
 pub(crate) use files::{DECLARED, INSTALLED};

@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use object::{Object as _, ObjectSection as _, ObjectSegment as _};
+use object::{Object as _, ObjectSection as _, ObjectSegment as _, ObjectSymbol as _};
 
 use crate::analyzer::File;
 use crate::found::Found;
@@ -19,7 +19,7 @@ pub(crate) fn wants(_path: &str, mode: u32) -> bool {
 pub(crate) fn analyze_go(file: File<'_>, found: &mut Found) -> Result<(), ParseError> {
     // A program that is not of Go, or is broken, is nothing to report.
     if let Some(info) = build_info(file.bytes) {
-        found.application(ApplicationKind::GoBinary, file.path, go_packages(&info));
+        found.application(ApplicationKind::GoBinary, file.path, go_packages(&info, file.bytes));
     }
     Ok(())
 }
@@ -34,7 +34,7 @@ pub(crate) fn analyze_rust(file: File<'_>, found: &mut Found) -> Result<(), Pars
 /// Packages of a Go program.
 pub(crate) fn parse_go(bytes: &[u8]) -> Result<Vec<Package>, ParseError> {
     object::File::parse(bytes).map_err(|_| ParseError::new("unrecognized executable format"))?;
-    Ok(build_info(bytes).map(|info| go_packages(&info)).unwrap_or_default())
+    Ok(build_info(bytes).map(|info| go_packages(&info, bytes)).unwrap_or_default())
 }
 
 /// Packages of a Rust program.
@@ -125,7 +125,7 @@ fn lossy(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-fn go_packages(info: &BuildInfo) -> Vec<Package> {
+fn go_packages(info: &BuildInfo, bytes: &[u8]) -> Vec<Package> {
     let mut root: Option<(String, String)> = None;
     let mut modules: Vec<(String, String)> = Vec::new();
     let mut flags = String::new();
@@ -159,7 +159,7 @@ fn go_packages(info: &BuildInfo) -> Vec<Package> {
     }
     if let Some((name, version)) = root.filter(|(name, _)| !name.is_empty()) {
         let flags: Vec<String> = flags.split_whitespace().map(str::to_owned).collect();
-        let version = main_version(&version, &version_of_flags(&name, &flags), "");
+        let version = main_version(&version, &version_of_flags(&name, &flags), &symbol_version(bytes, &name));
         let mut needs: Vec<String> = packages.iter().map(|one| one.id.clone()).collect();
         needs.sort();
         packages.push(Package { relationship: Relationship::Root, depends_on: needs, ..package(&name, &version) });
@@ -243,6 +243,43 @@ fn is_semantic(version: &str) -> bool {
     core.split('.').count() == 3
         && core.split('.').all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()))
 }
+
+/// The version in a variable that the linker set, by the symbol table of an ELF program that has not been stripped: the same names count
+/// as on its command line.
+pub(crate) fn symbol_version(bytes: &[u8], module: &str) -> String {
+    if !bytes.starts_with(b"\x7fELF") {
+        return String::new();
+    }
+    let Ok(program) = object::File::parse(bytes) else { return String::new() };
+    let pointer: u64 = if program.is_64() { 8 } else { 4 };
+    let big = !program.is_little_endian();
+    let mut flags = Vec::new();
+    for symbol in program.symbols() {
+        let Some(name) = symbol.name().ok().filter(|name| is_version_variable(name, module)) else { continue };
+        // A Go string is a pointer and a length.
+        let header = at_address(&program, symbol.address(), pointer.saturating_mul(2));
+        let value = header.and_then(|header| {
+            let (start, length) = header.split_at_checked(usize::try_from(pointer).ok()?)?;
+            at_address(
+                &program,
+                number(start, big)?,
+                number(length, big).filter(|length| *length <= MAX_VERSION_BYTES)?,
+            )
+        });
+        if let Some(value) = value.and_then(|value| std::str::from_utf8(value).ok()) {
+            flags.extend(["-X".to_owned(), format!("{name}={value}")]);
+        }
+    }
+    version_of_flags(module, &flags)
+}
+
+fn is_version_variable(symbol: &str, module: &str) -> bool {
+    let Some((home, variable)) = symbol.rsplit_once('.') else { return false };
+    let is_near = home == "main" || home == module || home.starts_with(&format!("{module}/"));
+    is_near && matches!(variable.to_ascii_lowercase().as_str(), "version" | "ver")
+}
+
+const MAX_VERSION_BYTES: u64 = 256;
 
 /// The section of `cargo auditable`, inflated under a bound.
 fn rust_section(bytes: &[u8]) -> Option<Vec<u8>> {

@@ -143,6 +143,14 @@ const TEXTS: &[(&str, &[&str])] = &[
             "cnri license agreement for python 1 6 1",
         ],
     ),
+    ("BeOpen", &["beopen python open source license agreement version 1"]),
+    ("CNRI-Python-GPL-Compatible", &["cnri license agreement for python 1 6 1"]),
+    (
+        "LicenseRef-MIT-Lucent",
+        &[
+            "permission to use copy modify and distribute this software and its documentation for any purpose and without fee is hereby granted provided that the above copyright notice appear in all copies",
+        ],
+    ),
     ("OFL-1.1", &["sil open font license version 1 1"]),
     ("UPL-1.0", &["the universal permissive license upl version 1 0"]),
     ("BlueOak-1.0.0", &["blue oak model license"]),

@@ -90,6 +90,14 @@ pub(crate) static ANALYZERS: &[Analyzer] = &[
     Analyzer { name: "rocky", wants: |path, _| path == "etc/rocky-release", run: Run::Each(release::rocky) },
     Analyzer { name: "redhat", wants: |path, _| path == "etc/redhat-release", run: Run::Each(release::redhat) },
     Analyzer {
+        name: "rapidfort",
+        wants: |path, _| path == "usr/share/rapidfort/curated.json",
+        run: Run::Each(|_, found| {
+            "rapidfort".clone_into(&mut found.supplier);
+            Ok(())
+        }),
+    },
+    Analyzer {
         name: "apk-repo",
         wants: |path, _| path == "etc/apk/repositories",
         run: Run::Each(release::apk_repositories),

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::outside::Given;
-use image_inventory::{Found, Package, Relationship, analyze, parse, wants};
+use image_inventory::{Found, Package, Relationship, analyze, analyze_with, parse, wants};
 use serde_json::{Map, Value, json};
 use testkit::corpus::{Corpus, Verdict};
 
@@ -183,6 +183,7 @@ const ANALYZERS: &[(&str, &str)] = &[
     ("language/java/sbt", "sbt"),
     ("language/julia/pkg", "julia"),
     ("language/nodejs/bun", "bun"),
+    ("language/nodejs/license", "node-pkg"),
     ("language/nodejs/npm", "npm"),
     ("language/nodejs/pkg", "node-pkg"),
     ("language/nodejs/pnpm", "pnpm"),
@@ -221,6 +222,7 @@ const ANALYZERS: &[(&str, &str)] = &[
     ("pkg/rpm/rpmqa", "rpmqa"),
     ("pkg/rpm/rpm", "rpm"),
     ("repo/apk", "apk-repo"),
+    ("rapidfort", "rapidfort"),
     ("sbom", "sbom"),
 ];
 
@@ -251,7 +253,9 @@ fn analyzer_case(folder: &Path, line: &Value) -> Option<(Value, Value)> {
         return crate::helpers::helper_case(folder, source, function, case);
     }
     let files = files_of(folder, source, case, name)?;
-    let found = analyze(name, files.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice())));
+    let outside = outside_of(folder, source, case);
+    let files = files.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice()));
+    let found = analyze_with(name, files, &outside, case["includeChecksum"] == json!(true));
     if must_fail(case) {
         return Some((json!("error"), json!(if found.faults.is_empty() { "success" } else { "error" })));
     }
@@ -263,6 +267,43 @@ fn analyzer_case(folder: &Path, line: &Value) -> Option<(Value, Value)> {
     Some((result(&wanted), result(&result_of(&found))))
 }
 
+/// Caches that a case brings.
+fn outside_of(folder: &Path, source: &str, case: &Value) -> Given {
+    let mut given = Given::default();
+    let mut give = |name: &str, path: &Value, below: &str| {
+        let path = path.as_str().map(|path| input(folder, source, path).join(below));
+        given.folders.extend(path.map(|path| (name.to_owned(), path)));
+    };
+    give("pub", &case["pubCacheEnv"], "");
+    give("nuget", &case["env"]["HOME"], ".nuget/packages");
+    give("conan", &case["cacheDir"]["v1"], ".conan/data");
+    give("conan", &case["cacheDir"]["v2"], "p");
+    for version in 6..14 {
+        give("python", &case["venv"], &format!("lib/python3.{version}/site-packages"));
+    }
+    if case["gopath"] == json!(true) {
+        give("go", &json!("testdata"), "pkg/mod");
+    }
+    given
+}
+
+/// All files of a folder, by their path in it.
+pub(crate) fn all_files(root: &Path) -> std::collections::BTreeMap<String, Vec<u8>> {
+    let mut files = std::collections::BTreeMap::new();
+    let mut pending = vec![root.to_owned()];
+    while let Some(one) = pending.pop() {
+        for entry in std::fs::read_dir(one).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                pending.push(path);
+            } else if let (Ok(shown), Ok(bytes)) = (path.strip_prefix(root), std::fs::read(&path)) {
+                files.insert(shown.to_string_lossy().into_owned(), bytes);
+            }
+        }
+    }
+    files
+}
+
 /// The files of a case: a text, a file, a folder, or a txtar archive.
 fn files_of(folder: &Path, source: &str, case: &Value, name: &str) -> Option<Vec<(String, Vec<u8>)>> {
     if let Some(text) = case["input"]["Content"].as_str() {
@@ -272,7 +313,7 @@ fn files_of(folder: &Path, source: &str, case: &Value, name: &str) -> Option<Vec
     if let Some(text) = case["content"].as_str() {
         return Some(vec![("x".to_owned(), text.as_bytes().to_vec())]);
     }
-    let keys = ["txtar", "testFile", "inputFile", "file", "input", "dir", "path"];
+    let keys = ["txtar", "testFile", "inputFile", "file", "input", "dir", "inputDir", "path"];
     let given = keys.iter().find_map(|key| case[*key].as_str())?;
     let path = input(folder, source, given);
     if path.is_dir() {

@@ -97,6 +97,25 @@ pub(crate) fn helper_case(
             let needs: Vec<Value> = needs.iter().map(|one| json!([one.name, one.version])).collect();
             (expected, json!([[got.name, got.version], got.licenses, needs]))
         }
+        "Test_detectAttribute" => (json!(text("want")), json!(rules::conan_attribute(text("attrName"), text("line")))),
+        "TestMatchVersion" => {
+            let got = rules::cargo_matches(text("version"), text("constraint"));
+            (json!(case["want"] == json!(true)), json!(got))
+        }
+        "Test_IsLicenseRefToFile" => {
+            let licenses: Vec<String> = serde_json::from_value(case["input"].clone()).ok()?;
+            let expected = (case["wantOk"] == json!(true)).then(|| text("wantFileName"));
+            (json!(expected), json!(rules::npm_license_file(&licenses)))
+        }
+        "Test_ParseLicenses" => {
+            let files = crate::corpora::all_files(&crate::corpora::input(folder, source, text("dir")));
+            let wanted = case["want"].as_object().cloned().unwrap_or_default();
+            (json!(wanted), json!(rules::npm_installed_licenses(&files)))
+        }
+        "TestParser_ELFSymbolVersion" => {
+            let bytes = std::fs::read(crate::corpora::input(folder, source, text("inputFile"))).ok()?;
+            (json!(text("want")), json!(rules::go_symbol_version(&bytes, text("moduleName"))))
+        }
         "TestParseManifestFolding" => {
             // The case names the end of lines only: a folded name and a folded licence must come out whole.
             let lines = [

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
+use crate::hash;
 use crate::language::java::pom::{Dependency, Parent, Pom, RemoteRepository, evaluate, is_property};
 use crate::outside::{Cache, Outside};
 use crate::package::{LineRange, Package, Relationship};
@@ -493,19 +494,9 @@ fn listed(settled: &BTreeMap<String, Settled>, root: &str, modules: &BTreeSet<St
 /// `group:artifact:version::hash`; the hash is of the coordinates and the path of the project, in the form that upstream's reports have.
 pub(crate) fn id(name: &str, version: &str, path: &str) -> String {
     let coordinates = if version.is_empty() { name.to_owned() } else { format!("{name}:{version}") };
-    let of = |bytes: &[u8]| {
-        bytes
-            .iter()
-            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| hash.wrapping_mul(0x0000_0100_0000_01b3) ^ u64::from(*byte))
-    };
-    let pair = |key: &str, value: &str| {
-        if value.is_empty() {
-            return 0;
-        }
-        of(&[of(key.as_bytes()).to_le_bytes(), of(value.as_bytes()).to_le_bytes()].concat())
-    };
+    let pair = |key: &str, value: &str| hash::ordered(hash::fnv(key.as_bytes()), hash::fnv(value.as_bytes()));
     let sum = pair("gav", &coordinates) ^ pair("path", path);
-    let hash = format!("{:x}", of(&sum.to_le_bytes()));
+    let hash = format!("{:x}", hash::closed(sum));
     format!("{coordinates}::{}", hash.get(..8).unwrap_or(&hash))
 }
 

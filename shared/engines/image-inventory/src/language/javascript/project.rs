@@ -8,14 +8,14 @@ use crate::language::files::sort;
 use crate::language::formats::parse;
 use crate::language::graph::id;
 use crate::language::javascript::bun::reach;
-use crate::language::javascript::package_json;
 use crate::language::javascript::yarn::parse_with_patterns;
+use crate::language::javascript::{licenses, package_json, range};
 use crate::package::{ApplicationKind, Package, Relationship};
 use crate::text::{beside, file_name, folder, join};
 use crate::tree::{Node, json};
 
 pub(crate) fn yarn(files: &Files<'_>, found: &mut Found) {
-    let licenses = licenses(files);
+    let licenses = licenses::installed(files);
     for (path, bytes) in files.iter().filter(|(path, _)| file_name(path) == "yarn.lock") {
         let (mut packages, patterns) = match parse_with_patterns(bytes) {
             Ok(parsed) => parsed,
@@ -48,7 +48,7 @@ pub(crate) fn pnpm(files: &Files<'_>, found: &mut Found) {
 }
 
 fn with_licenses(files: &Files<'_>, found: &mut Found, (lock, format): (&str, &str), kind: ApplicationKind) {
-    let licenses = licenses(files);
+    let licenses = licenses::installed(files);
     for (path, bytes) in files.iter().filter(|(path, _)| file_name(path) == lock) {
         match parse(format, bytes) {
             Ok(mut packages) => {
@@ -62,17 +62,6 @@ fn with_licenses(files: &Files<'_>, found: &mut Found, (lock, format): (&str, &s
             Err(error) => found.set_aside(path, format, &error),
         }
     }
-}
-
-/// Licences of installed packages, by id.
-fn licenses(files: &Files<'_>) -> BTreeMap<String, Vec<String>> {
-    let installed =
-        files.iter().filter(|(path, _)| path.contains("node_modules/") && file_name(path) == "package.json");
-    let one = |(_, bytes): (&String, &std::sync::Arc<[u8]>)| {
-        let package = package_json::parse(bytes).ok()?;
-        (!package.licenses.is_empty()).then_some((package.id, package.licenses))
-    };
-    installed.filter_map(one).collect()
 }
 
 /// Projects of the workspace.
@@ -96,7 +85,12 @@ fn relate(packages: &mut Vec<Package>, patterns: &BTreeMap<String, String>, proj
     let wishes = |one: &Node, group: &str| -> Vec<String> {
         let found = one.get(group).entries().filter_map(|(name, range)| {
             let range = range.text().strip_prefix("npm:").unwrap_or(range.text());
-            patterns.get(&format!("{name}@{range}")).cloned()
+            let pinned = patterns.get(&format!("{name}@{range}")).cloned();
+            // A lock file that pins a resolution has no pattern of that range.
+            pinned.or_else(|| {
+                let fits = |one: &&Package| one.name == name && range::matches(&one.version, range);
+                packages.iter().find(fits).map(|one| one.id.clone())
+            })
         });
         found.collect()
     };

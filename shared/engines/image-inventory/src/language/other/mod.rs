@@ -1,5 +1,6 @@
 //! Lock files and manifests of the other languages.
 
+pub(crate) mod beside;
 pub(crate) mod dotnet;
 pub(crate) mod golang;
 pub(crate) mod lines;

@@ -1,14 +1,20 @@
 //! Installed distributions: `METADATA` of wheels, `PKG-INFO` of eggs (Python core metadata).
 
-use crate::analyzer::{Analyzer, File, Run};
-use crate::found::Found;
-use crate::license;
-use crate::package::{ApplicationKind, Package};
-use crate::text::{Fields, ParseError, file_name, folder, text};
+use sha1::{Digest as _, Sha1};
 
-pub(crate) const ANALYZER: Analyzer = Analyzer { name: "python-pkg", wants, run: Run::Each(analyze) };
+use crate::analyzer::{Analyzer, File, Files, Run};
+use crate::found::Found;
+use crate::license::{self, classify};
+use crate::package::{ApplicationKind, Package};
+use crate::text::{Fields, ParseError, beside, file_name, folder, hex, text};
+
+pub(crate) const ANALYZER: Analyzer = Analyzer { name: "python-pkg", wants, run: Run::Together(analyze) };
 
 fn wants(path: &str, _mode: u32) -> bool {
+    is_metadata(path) || is_license(path)
+}
+
+fn is_metadata(path: &str) -> bool {
     let folder = folder(path);
     match file_name(path) {
         "METADATA" => folder.ends_with(".dist-info") || folder.ends_with(".egg-info"),
@@ -17,11 +23,48 @@ fn wants(path: &str, _mode: u32) -> bool {
     }
 }
 
-fn analyze(file: File<'_>, found: &mut Found) -> Result<(), ParseError> {
-    let mut package = parse(file.bytes)?;
-    file.path.clone_into(&mut package.file_path);
-    found.application(ApplicationKind::PythonPkg, file.path, vec![package]);
-    Ok(())
+/// Files that `License-File` may point to: beside the metadata, or in `licenses` (PEP 639).
+fn is_license(path: &str) -> bool {
+    let home = folder(path).trim_end_matches("/licenses");
+    let name = file_name(path).to_ascii_lowercase();
+    let known = ["license", "licence", "copying", "notice", "authors"].iter().any(|known| name.contains(known));
+    known && (home.ends_with(".dist-info") || home.ends_with(".egg-info"))
+}
+
+fn analyze(files: &Files<'_>, found: &mut Found) {
+    for (path, bytes) in files.iter().filter(|(path, _)| !is_license(path) || is_metadata(path)) {
+        let mut package = match parse(bytes) {
+            Ok(package) => package,
+            Err(error) => {
+                found.set_aside(path, "python-pkg", &error);
+                continue;
+            }
+        };
+        let read = |name: &str| {
+            let places = [beside(path, name), beside(path, &format!("licenses/{name}"))];
+            places.iter().find_map(|place| files.get(place)).map(|bytes| bytes.to_vec())
+        };
+        resolve_licenses(&mut package, &read);
+        path.clone_into(&mut package.file_path);
+        if files.checksums {
+            package.digest = format!("sha1:{}", hex(&Sha1::digest(bytes)));
+        }
+        found.application(ApplicationKind::PythonPkg, path, vec![package]);
+    }
+}
+
+/// Puts what a licence file says in the place of its name.
+fn resolve_licenses(package: &mut Package, read: &dyn Fn(&str) -> Option<Vec<u8>>) {
+    let mut licenses = Vec::new();
+    for license in std::mem::take(&mut package.licenses) {
+        match license.strip_prefix("file://") {
+            Some(file) => {
+                licenses.extend(read(file_name(file)).map(|text| classify::classify(&text)).unwrap_or_default())
+            }
+            None => licenses.push(license),
+        }
+    }
+    package.licenses = licenses;
 }
 
 /// An egg is a zip with the metadata inside, or a folder, whose files are found by themselves.
@@ -31,8 +74,14 @@ pub(crate) fn analyze_egg(file: File<'_>, found: &mut Found) -> Result<(), Parse
     }
     let zip = crate::language::zip::Zip::open(file.bytes)?;
     let Some(member) = zip.find("EGG-INFO/PKG-INFO") else { return Ok(()) };
-    let mut package = parse(&zip.read(member, MAX_METADATA_BYTES)?)?;
+    let metadata = zip.read(member, MAX_METADATA_BYTES)?;
+    let mut package = parse(&metadata)?;
+    let read = |name: &str| zip.read(zip.find(&format!("EGG-INFO/{name}"))?, MAX_METADATA_BYTES).ok();
+    resolve_licenses(&mut package, &read);
     file.path.clone_into(&mut package.file_path);
+    if file.checksums {
+        package.digest = format!("sha1:{}", hex(&Sha1::digest(&metadata)));
+    }
     found.application(ApplicationKind::PythonPkg, file.path, vec![package]);
     Ok(())
 }
