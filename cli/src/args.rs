@@ -152,6 +152,9 @@ pub(crate) struct Scan {
     /// Leaves out what has no fix.
     #[arg(long)]
     pub(crate) ignore_unfixed: bool,
+    /// File of what to ignore: lines, or YAML. Default: .trivyignore or .trivyignore.yaml, where there is one.
+    #[arg(long, value_name = "FILE", env = "TRIVY_IGNOREFILE")]
+    pub(crate) ignorefile: Option<PathBuf>,
     /// Exit code when there are findings.
     #[arg(long, default_value_t = 0)]
     pub(crate) exit_code: u8,

@@ -49,6 +49,20 @@ impl PackageUrl {
     }
 }
 
+impl PackageUrl {
+    /// Whether `other` is of what this one names: each part and qualifier that this one has is the same there; a version that this one
+    /// leaves out may be any.
+    #[must_use]
+    pub fn matches(&self, other: &Self) -> bool {
+        let is_version = self.version.is_empty() || self.version == other.version;
+        let is_qualified = self.qualifiers.iter().all(|(key, value)| other.qualifiers.get(key) == Some(value));
+        (&self.kind, &self.namespace, &self.name, &self.subpath)
+            == (&other.kind, &other.namespace, &other.name, &other.subpath)
+            && is_version
+            && is_qualified
+    }
+}
+
 impl fmt::Display for PackageUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "pkg:{}/", self.kind)?;

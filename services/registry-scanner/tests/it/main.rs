@@ -11,5 +11,6 @@ mod database;
 mod files;
 mod hostile;
 mod images;
+mod misc;
 mod registry;
 mod service;

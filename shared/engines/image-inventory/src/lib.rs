@@ -34,7 +34,7 @@ mod limits;
 mod os;
 mod outside;
 mod package;
-mod purl;
+pub mod purl;
 pub mod rules;
 pub mod sbom;
 mod system;

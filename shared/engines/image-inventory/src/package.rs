@@ -86,6 +86,12 @@ impl Package {
         full_version(self.epoch, &self.version, &self.release)
     }
 
+    /// The version with its release only, as package URLs have it.
+    #[must_use]
+    pub(crate) fn full_version_without_epoch(&self) -> String {
+        full_version(0, &self.version, &self.release)
+    }
+
     /// The version of the source package with epoch and release.
     #[must_use]
     pub fn full_source_version(&self) -> String {

@@ -5,10 +5,17 @@ use model::PackageUrl;
 use crate::os::OperatingSystem;
 use crate::package::{ApplicationKind, Package, full_version};
 
-/// The URL of a package of the operating system.
-pub(crate) fn system(package: &Package, system: Option<&OperatingSystem>) -> Option<PackageUrl> {
+/// The URL of a package of the operating system; `None` without a system.
+#[must_use]
+pub fn system(package: &Package, system: Option<&OperatingSystem>) -> Option<PackageUrl> {
     let system = system?;
     let family = system.family.as_str();
+    if family == "bottlerocket" {
+        let url = PackageUrl::new("bottlerocket", "", &package.name, &package.full_version_without_epoch());
+        let epoch = if package.epoch > 0 { package.epoch.to_string() } else { String::new() };
+        let distro = format!("bottlerocket-{}", system.release);
+        return Some(url.with("arch", &package.arch).with("epoch", &epoch).with("distro", &distro));
+    }
     let distro = format!("{family}-{}", system.release);
     let (kind, namespace) = match family {
         "debian" | "ubuntu" | "echo" => ("deb", family),
@@ -28,8 +35,9 @@ pub(crate) fn system(package: &Package, system: Option<&OperatingSystem>) -> Opt
     Some(if system.release.is_empty() { url } else { url.with("distro", &distro) })
 }
 
-/// The URL of a package of an application.
-pub(crate) fn language(package: &Package, kind: ApplicationKind) -> Option<PackageUrl> {
+/// The URL of a package of an application; `None` for kinds without a type, and for folders that stand for packages.
+#[must_use]
+pub fn language(package: &Package, kind: ApplicationKind) -> Option<PackageUrl> {
     use ApplicationKind as K;
     let (name, version) = (package.name.as_str(), package.version.as_str());
     let url = match kind {
@@ -43,6 +51,8 @@ pub(crate) fn language(package: &Package, kind: ApplicationKind) -> Option<Packa
         K::Jar | K::Pom | K::Gradle | K::Sbt => {
             split(name, ':', |namespace, name| PackageUrl::new("maven", namespace, name, version))
         }
+        // A module that is replaced by a folder has no address of its own.
+        K::GoBinary | K::GoModule if name.starts_with(['.', '/']) => return None,
         K::GoBinary | K::GoModule => {
             let lower = name.to_ascii_lowercase();
             split(&lower, '/', |namespace, name| PackageUrl::new("golang", namespace, name, version))
@@ -67,6 +77,42 @@ pub(crate) fn language(package: &Package, kind: ApplicationKind) -> Option<Packa
         K::Wordpress => return None,
     };
     (!name.is_empty()).then_some(url)
+}
+
+/// The package that a URL names, and the kind of application whose packages have such URLs; `None` for URLs of system packages and of
+/// types that are not known.
+#[must_use]
+pub fn package_of(url: &PackageUrl) -> Option<(ApplicationKind, Package)> {
+    use ApplicationKind as K;
+    let (kind, separator) = match url.kind.as_str() {
+        "composer" => (K::Composer, '/'),
+        "maven" => (K::Jar, ':'),
+        "gem" => (K::GemSpec, '/'),
+        "conda" => (K::CondaPkg, '/'),
+        "pypi" => (K::PythonPkg, '/'),
+        "golang" => (K::GoBinary, '/'),
+        "npm" => (K::NodePkg, '/'),
+        "cargo" => (K::Cargo, '/'),
+        "nuget" => (K::Nuget, '/'),
+        "swift" => (K::Swift, '/'),
+        "cocoapods" => (K::Cocoapods, '/'),
+        "hex" => (K::Hex, '/'),
+        "conan" => (K::Conan, '/'),
+        "pub" => (K::Pub, '/'),
+        "bitnami" => (K::Bitnami, '/'),
+        "julia" => (K::Julia, '/'),
+        _ => return None,
+    };
+    let mut name = url.name.clone();
+    if !url.namespace.is_empty() {
+        name = format!("{}{separator}{name}", url.namespace);
+    }
+    if !url.subpath.is_empty() && kind == K::Cocoapods {
+        name = format!("{name}/{}", url.subpath);
+    }
+    let id = if separator == ':' { format!("{name}:{}", url.version) } else { format!("{name}@{}", url.version) };
+    let package = Package { id, name, version: url.version.clone(), purl: Some(url.clone()), ..Package::default() };
+    Some((kind, package))
 }
 
 /// Splits at the last separator into namespace and name.
