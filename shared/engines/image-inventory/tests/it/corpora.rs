@@ -313,6 +313,10 @@ fn files_of(folder: &Path, source: &str, case: &Value, name: &str) -> Option<Vec
     if let Some(text) = case["content"].as_str() {
         return Some(vec![("x".to_owned(), text.as_bytes().to_vec())]);
     }
+    if let (Some(dir), Some(file)) = (case["inputDir"].as_str(), case["inputFile"].as_str()) {
+        let bytes = std::fs::read(input(folder, source, dir).join(file)).ok()?;
+        return Some(vec![(file.to_owned(), bytes)]);
+    }
     let keys = ["txtar", "testFile", "inputFile", "file", "input", "dir", "inputDir", "path"];
     let given = keys.iter().find_map(|key| case[*key].as_str())?;
     let path = input(folder, source, given);

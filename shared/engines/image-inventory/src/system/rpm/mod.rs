@@ -1,12 +1,12 @@
-//! rpm: the package database of Red Hat, SUSE and their relatives. Since rpm 4.16 it is an SQLite file; the older forms are said to be
-//! unsupported.
+//! rpm: the package database of Red Hat, SUSE and their relatives, in its three forms: SQLite since rpm 4.16, ndb on SUSE, BerkeleyDB
+//! before.
 
+mod berkeley;
 mod header;
+mod ndb;
 mod sqlite;
 
 use std::collections::{BTreeSet, HashMap};
-
-use model::{Fault, FaultKind};
 
 use crate::analyzer::File;
 use crate::found::Found;
@@ -21,14 +21,20 @@ pub(crate) fn wants(path: &str, _mode: u32) -> bool {
 }
 
 pub(crate) fn analyze(file: File<'_>, found: &mut Found) -> Result<(), ParseError> {
-    if !file.bytes.starts_with(b"SQLite format 3\0") {
-        let form = if file_name(file.path) == "Packages.db" { "ndb" } else { "BerkeleyDB" };
-        let fault = Fault::new(FaultKind::Unsupported, file.path, format!("rpm databases in the form {form}"));
-        found.faults.push(fault.about("rpm").cure("packages of this distribution are missing from the result"));
+    let blobs = if file.bytes.starts_with(b"SQLite format 3\0") {
+        sqlite::blobs(file.bytes, "Packages")?
+    } else if ndb::is_one(file.bytes) {
+        ndb::blobs(file.bytes)?
+    } else if berkeley::is_one(file.bytes) {
+        berkeley::blobs(file.bytes)?
+    } else if file.bytes.is_empty() {
+        // rpm makes the file before it installs the first package.
         return Ok(());
-    }
+    } else {
+        return Err(ParseError::new("it is no package database of rpm: neither SQLite, ndb nor a BerkeleyDB hash"));
+    };
     let mut packages = Vec::new();
-    for blob in sqlite::blobs(file.bytes, "Packages")? {
+    for blob in blobs {
         let header = Header::parse(&blob)?;
         packages.extend(package(&header).map(|package| (package, header)));
     }
