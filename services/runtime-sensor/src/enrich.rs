@@ -29,6 +29,7 @@ pub(crate) struct Enriched<'a> {
     pub(crate) container: Option<&'a Container>,
     pub(crate) pod: Option<&'a Pod>,
     pub(crate) directory: &'a crate::host::Directory,
+    pub(crate) addresses: &'a crate::addresses::Addresses,
     pub(crate) hostname: &'a str,
     pub(crate) number: u64,
     /// The address that the call names, for events about sockets.

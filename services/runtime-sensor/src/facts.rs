@@ -14,7 +14,8 @@ pub(crate) struct FileFacts {
     pub(crate) mode: u32,
     pub(crate) uid: u32,
     pub(crate) gid: u32,
-    layer: u32,
+    /// `LAYER_*`, `FROM_MEMORY`, `READ_ONLY`.
+    pub(crate) layer: u32,
 }
 
 /// The file behind a descriptor.

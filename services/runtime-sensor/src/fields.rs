@@ -133,10 +133,6 @@ pub(crate) fn is_captured(field: FieldId) -> bool {
                     | FieldId::FdSproto
                     | FieldId::FdLproto
                     | FieldId::FdRproto
-                    | FieldId::FdCipName
-                    | FieldId::FdSipName
-                    | FieldId::FdLipName
-                    | FieldId::FdRipName
             ),
             Family::User => true,
             Family::Container => container::is_captured(field),

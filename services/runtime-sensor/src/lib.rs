@@ -7,6 +7,7 @@
 //! recorded file --replay--> decode -> ... (the same path, without a kernel)
 //! ```
 
+mod addresses;
 mod arguments;
 mod config;
 mod container;

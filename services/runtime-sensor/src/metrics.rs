@@ -26,79 +26,60 @@ pub(crate) struct Metrics {
     pub(crate) failed: Counter,
     pub(crate) processes: Gauge,
     pub(crate) evicted: Gauge,
+    pub(crate) sockets_evicted: Gauge,
 }
 
 impl Metrics {
     pub(crate) fn register(context: &Context) -> Self {
         let metrics = Self::default();
         context.metrics.register(|registry| {
-            let mut put = |name: &str, help: &str, metric: Counter| registry.register(name, help, metric);
-            put("runtime_sensor_events_received", "Events taken from the ring", metrics.received.clone());
-            put(
-                "runtime_sensor_events_missed",
-                "Runs of a program that the kernel left out because it was at work already",
-                metrics.missed.clone(),
-            );
-            put(
-                "runtime_sensor_foreign_calls",
-                "System calls by the 32-bit tables, which are not judged",
-                metrics.foreign.clone(),
-            );
-            put(
-                "runtime_sensor_io_uring_rings",
-                "io_uring instances that processes made: what they do through them makes no system calls",
-                metrics.rings.clone(),
-            );
-            put(
-                "runtime_sensor_events_truncated",
-                "Events with a path or argument that was cut",
-                metrics.truncated.clone(),
-            );
-            let mut put =
-                |name: &str, help: &str, metric: Family<Label, Counter>| registry.register(name, help, metric);
-            put(
-                "runtime_sensor_events_sent",
-                "Events that the kernel put into the ring, by class",
-                metrics.sent.clone(),
-            );
-            put(
-                "runtime_sensor_events_dropped",
-                "Events that the ring could not take, by class",
-                metrics.dropped.clone(),
-            );
-            put(
-                "runtime_sensor_ring_bytes",
-                "Bytes that the kernel put into the ring, by class",
-                metrics.bytes.clone(),
-            );
-            registry.register(
-                "runtime_sensor_feature",
-                "1 for the state of each thing that the sensor needs of the machine",
-                metrics.features.clone(),
-            );
-            registry.register(
-                "runtime_sensor_events_undecodable",
-                "Events that could not be decoded",
-                metrics.undecodable.clone(),
-            );
-            registry.register("runtime_sensor_rules_matched", "Events that matched a rule", metrics.matched.clone());
-            registry.register(
-                "runtime_sensor_alerts_limited",
-                "Alerts left out because their rule fires too often",
-                metrics.limited.clone(),
-            );
-            registry.register(
-                "runtime_sensor_events_failed",
-                "Events that could not be published",
-                metrics.failed.clone(),
-            );
-            registry.register("runtime_sensor_processes", "Processes in the table", metrics.processes.clone());
-            registry.register(
-                "runtime_sensor_processes_evicted",
-                "Processes dropped from the full table",
-                metrics.evicted.clone(),
-            );
+            for (name, help, counter) in metrics.counters() {
+                registry.register(name, help, counter.clone());
+            }
+            for (name, help, family) in [
+                ("events_sent", "Events that the kernel put into the ring, by class", &metrics.sent),
+                ("events_dropped", "Events that the ring could not take, by class", &metrics.dropped),
+                ("ring_bytes", "Bytes that the kernel put into the ring, by class", &metrics.bytes),
+            ] {
+                registry.register(format!("runtime_sensor_{name}"), help, family.clone());
+            }
+            for (name, help, gauge) in [
+                ("processes", "Processes in the table", &metrics.processes),
+                ("processes_evicted", "Processes dropped from the full table", &metrics.evicted),
+                (
+                    "sockets_evicted",
+                    "Sockets forgotten for want of room: whom they talked to counts as new",
+                    &metrics.sockets_evicted,
+                ),
+            ] {
+                registry.register(format!("runtime_sensor_{name}"), help, gauge.clone());
+            }
+            let help = "1 for the state of each thing that the sensor needs of the machine";
+            registry.register("runtime_sensor_feature", help, metrics.features.clone());
         });
         metrics
+    }
+
+    /// Name, help and counter.
+    fn counters(&self) -> [(&'static str, &'static str, &Counter); 9] {
+        [
+            ("runtime_sensor_events_received", "Events taken from the ring", &self.received),
+            (
+                "runtime_sensor_events_missed",
+                "Runs of a program that the kernel left out because it was at work already",
+                &self.missed,
+            ),
+            ("runtime_sensor_foreign_calls", "System calls by the 32-bit tables, which are not judged", &self.foreign),
+            (
+                "runtime_sensor_io_uring_rings",
+                "io_uring instances that processes made: what they do through them makes no system calls",
+                &self.rings,
+            ),
+            ("runtime_sensor_events_truncated", "Events with a path or argument that was cut", &self.truncated),
+            ("runtime_sensor_events_undecodable", "Events that could not be decoded", &self.undecodable),
+            ("runtime_sensor_rules_matched", "Events that matched a rule", &self.matched),
+            ("runtime_sensor_alerts_limited", "Alerts left out because their rule fires too often", &self.limited),
+            ("runtime_sensor_events_failed", "Events that could not be published", &self.failed),
+        ]
     }
 }

@@ -10,6 +10,7 @@ use schemas::Token;
 use schemas::run::v1::{ContainerExited, ContainerStarted, EventsLost};
 use service::ReadyHandle;
 
+use crate::addresses::Addresses;
 use crate::config::Config;
 use crate::container::Cgroups;
 use crate::decode::{Class, Kind, RawEvent, decode};
@@ -52,6 +53,9 @@ pub(crate) struct Pipeline {
     cgroups: Cgroups,
     sockets: Sockets,
     directory: Directory,
+    addresses: Addresses,
+    /// Whether any rule compares with names of addresses.
+    has_names: bool,
     hostname: String,
     boot: Timestamp,
     live: bool,
@@ -79,6 +83,8 @@ impl Pipeline {
             cgroups: Cgroups::new(),
             sockets: Sockets::default(),
             directory: Directory::read(),
+            addresses: Addresses::default(),
+            has_names: false,
             hostname: String::new(),
             boot: Timestamp::default(),
             live: false,
@@ -111,7 +117,7 @@ impl Pipeline {
             tracing::info!(%feature, "feature");
             self.metrics.features.get_or_create(&[("name", feature.name), ("state", feature.state())]).set(1);
         }
-        self.take_rules();
+        self.take_rules()?;
         ready.ready();
         let mut looked = Instant::now();
         while !(shutdown.is_cancelled() || self.ends_with_recording && source.is_over()) {
@@ -147,6 +153,9 @@ impl Pipeline {
             Kind::Exec => {
                 self.processes.exec(&event, self.live);
                 self.learn_cgroup(&event);
+                if self.has_names && self.cgroups.container(event.cgroup, event.tgid).is_some() {
+                    self.addresses.learn(event.environment.unwrap_or_default());
+                }
                 self.announce(&event, sink);
                 self.judge(&event, None, sink);
             }
@@ -224,6 +233,7 @@ impl Pipeline {
             container,
             pod: pod.as_deref(),
             directory: &self.directory,
+            addresses: &self.addresses,
             hostname: &self.hostname,
             number: self.number,
             address,
@@ -301,11 +311,12 @@ impl Pipeline {
             // The kernel sends what the new rules want before they judge, so that they miss nothing.
             source.want(&rules)?;
             self.set = rules;
-            self.take_rules();
+            self.take_rules()?;
         }
         self.limits.retain(|_, (since, _)| since.elapsed() < Duration::from_secs(2));
         self.metrics.processes.set(i64::try_from(self.processes.len()).unwrap_or(i64::MAX));
         self.metrics.evicted.set(i64::try_from(self.processes.evicted).unwrap_or(i64::MAX));
+        self.metrics.sockets_evicted.set(i64::try_from(self.sockets.evicted).unwrap_or(i64::MAX));
         self.metrics.truncated.inc_by(std::mem::take(&mut self.truncated));
         self.metrics.received.inc_by(self.number.saturating_sub(std::mem::replace(&mut self.taken, self.number)));
         if let Some(lost) = self.count(source.counted()) {
@@ -347,9 +358,14 @@ impl Pipeline {
         (!lost.is_empty()).then(|| EventsLost { at: "kernel-ring".to_owned(), lost, kept, remedy })
     }
 
-    /// What follows from the rules in force: whether environments are kept.
-    fn take_rules(&mut self) {
+    /// What follows from the rules in force: which names are looked up, whether environments are kept.
+    fn take_rules(&mut self) -> anyhow::Result<()> {
+        let had_names = std::mem::replace(&mut self.has_names, self.addresses.want(&self.set));
+        if self.live && self.has_names && !had_names {
+            self.addresses.follow()?;
+        }
         self.processes.keeps_environment = self.set.fields().iter().any(|field| fields::needs_environment(field.id));
+        Ok(())
     }
 }
 

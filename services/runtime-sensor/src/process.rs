@@ -1,5 +1,7 @@
 //! The process table: who runs, and who started whom.
 
+mod proc;
+
 use std::collections::{HashMap, VecDeque};
 use std::fs;
 use std::sync::Arc;
@@ -82,7 +84,7 @@ impl Processes {
     pub(crate) fn scan(max: usize) -> Self {
         let mut table = Self::empty(max);
         for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-            if let Some(process) = entry.file_name().to_str().and_then(|name| name.parse().ok()).and_then(read) {
+            if let Some(process) = entry.file_name().to_str().and_then(|name| name.parse().ok()).and_then(proc::read) {
                 table.insert(process);
             }
         }
@@ -158,7 +160,7 @@ impl Processes {
             program.is_from_memory = event.args.first() == Some(&0);
         }
         if program.exe_path.is_empty() {
-            let of_proc = live.then(|| link(event.tgid, "exe")).filter(|path| !path.is_empty());
+            let of_proc = live.then(|| proc::link(event.tgid, "exe")).filter(|path| !path.is_empty());
             program.exe_path = of_proc.unwrap_or_else(|| resolve(&process.cwd, &text(event.path0.unwrap_or_default())));
         }
         process.program = Arc::new(program);
@@ -192,7 +194,7 @@ impl Processes {
             }
             return;
         }
-        let mut process = if live { read(event.tgid) } else { None }.unwrap_or_default();
+        let mut process = if live { proc::read(event.tgid) } else { None }.unwrap_or_default();
         process.ppid = event.ppid;
         apply(&mut process, event);
         self.insert(process);
@@ -254,63 +256,6 @@ fn apply(process: &mut Process, event: &RawEvent<'_>) {
     }
 }
 
-fn link(pid: u32, name: &str) -> String {
-    let path = fs::read_link(format!("/proc/{pid}/{name}")).map(|path| path.display().to_string()).unwrap_or_default();
-    path.strip_suffix(" (deleted)").map_or_else(|| path.clone(), str::to_owned)
-}
-
-/// Reads a process from /proc (proc_pid_stat(5), proc_pid_status(5)).
-fn read(pid: u32) -> Option<Process> {
-    let (comm, fields) = stat(pid)?;
-    let number = |place: usize| fields.get(place).and_then(|field| field.parse::<i64>().ok()).unwrap_or(0);
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = |key: &str| status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
-    let set = |key: &str| line(key).and_then(|text| u64::from_str_radix(text.trim(), 16).ok()).unwrap_or(0);
-    let pids = line("NSpid").unwrap_or_default();
-    let groups = line("NSpgid").unwrap_or_default();
-    let small = |place: usize| u32::try_from(number(place)).unwrap_or(0);
-    let exe_path = link(pid, "exe");
-    let program = Program {
-        is_from_memory: exe_path.starts_with("/memfd:"),
-        exe_path,
-        argv: split(&fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default()),
-        ..Program::default()
-    };
-    Some(Process {
-        pid,
-        ppid: small(1),
-        vpid: pids.split_whitespace().last().and_then(|pid| pid.parse().ok()).unwrap_or(pid),
-        start_ns: u64::try_from(number(19)).unwrap_or(0).saturating_mul(TICK_NS),
-        comm: comm.into(),
-        program: Arc::new(program),
-        cwd: link(pid, "cwd").into(),
-        uid: line("Uid").and_then(|text| text.split_whitespace().next()?.parse().ok()).unwrap_or(0),
-        login_uid: login_uid(pid),
-        tty: small(4),
-        sid: small(3),
-        pgid: small(2),
-        vpgid: groups.split_whitespace().last().and_then(|group| group.parse().ok()).unwrap_or(0),
-        cap_effective: set("CapEff"),
-        cap_permitted: set("CapPrm"),
-        cap_inheritable: set("CapInh"),
-        ..Process::default()
-    })
-}
-
-/// The name, and the fields behind it; the name may hold blanks and parentheses.
-fn stat(pid: u32) -> Option<(String, Vec<String>)> {
-    let bytes = fs::read(format!("/proc/{pid}/stat")).ok()?;
-    let text = String::from_utf8_lossy(&bytes);
-    let (front, rest) = text.rsplit_once(')')?;
-    let (_, comm) = front.split_once('(')?;
-    Some((comm.to_owned(), rest.split_whitespace().map(str::to_owned).collect()))
-}
-
-fn login_uid(pid: u32) -> Option<u32> {
-    let text = fs::read_to_string(format!("/proc/{pid}/loginuid")).ok()?;
-    text.trim().parse().ok().filter(|uid| *uid != u32::MAX)
-}
-
 fn split(argv: &[u8]) -> Vec<String> {
     let argv = argv.strip_suffix(b"\0").unwrap_or(argv);
     if argv.is_empty() { Vec::new() } else { argv.split(|byte| *byte == 0).take(512).map(text).collect() }
@@ -347,131 +292,4 @@ const MAX_ANCESTORS: usize = 32;
 const TICK_NS: u64 = 10_000_000;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::decode::tests::sample;
-
-    #[test]
-    fn paths_are_resolved_by_letters() {
-        assert_eq!(resolve("/var/log", "../lib/./x"), "/var/lib/x");
-        assert_eq!(resolve("/a", "/etc//shadow"), "/etc/shadow");
-        assert_eq!(resolve("/", "../../.."), "/");
-    }
-
-    #[test]
-    fn the_table_is_bounded_and_counts() {
-        let mut table = Processes::empty(3);
-        for pid in 1..=5 {
-            table.touch(&RawEvent { tgid: pid, tid: pid, ..sample() }, false);
-        }
-        assert_eq!((table.len(), table.evicted), (3, 2));
-    }
-
-    #[test]
-    fn a_loop_of_parents_ends() {
-        let mut table = Processes::empty(10);
-        table.touch(&RawEvent { tgid: 1, ppid: 2, ..sample() }, false);
-        table.touch(&RawEvent { tgid: 2, ppid: 1, ..sample() }, false);
-        let process = table.get(1).unwrap();
-        assert_eq!(table.ancestors(process).count(), MAX_ANCESTORS);
-    }
-
-    #[test]
-    fn a_younger_process_is_no_parent() {
-        let mut table = Processes::empty(10);
-        table.touch(&RawEvent { tgid: 7, ppid: 9, start_ns: 5 * TICK_NS, ..sample() }, false);
-        table.touch(&RawEvent { tgid: 9, ppid: 0, start_ns: 6 * TICK_NS, ..sample() }, false);
-        assert_eq!(table.ancestors(table.get(7).unwrap()).count(), 0);
-    }
-
-    #[test]
-    fn who_outlives_the_parent_is_taken_over() {
-        let mut table = Processes::empty(10);
-        let parent = RawEvent { tgid: 5, tid: 5, ppid: 1, ..sample() };
-        let child = RawEvent { tgid: 6, tid: 6, ppid: 5, ..sample() };
-        table.touch(&parent, false);
-        table.touch(&child, false);
-        table.exit(&parent);
-        table.touch(&RawEvent { ppid: 1, ..child.clone() }, false);
-        assert_eq!(table.get(6).unwrap().ppid, 5, "the one that ended is still known");
-        table.exit(&RawEvent { tgid: 99, time_ns: LINGER_NS * 2, ..sample() });
-        table.touch(&RawEvent { ppid: 1, ..child }, false);
-        assert_eq!(table.get(6).unwrap().ppid, 1);
-    }
-
-    #[test]
-    fn set_up_ends_with_the_first_program_or_with_time() {
-        let mut table = Processes::empty(10);
-        let runtime = RawEvent { tgid: 5, tid: 5, cgroup: 1, ..sample() };
-        table.exec(&runtime, false);
-        table.fork(&RawEvent { tgid: 6, tid: 6, cgroup: 1, args: [5, 0, 0, 0, 0, 0], ..sample() });
-        let is_set_up = |table: &Processes, now_ns| table.get(6).unwrap().is_set_up(now_ns);
-        assert!(!is_set_up(&table, 0));
-        let moved = RawEvent { tgid: 6, tid: 6, cgroup: 2, time_ns: 1_000, ..sample() };
-        table.touch(&moved, false);
-        assert!(is_set_up(&table, 2_000));
-        assert!(!is_set_up(&table, 1_000 + SET_UP_NS));
-        table.exec(&moved, false);
-        assert!(!is_set_up(&table, 3_000));
-        // A worker of a process that ran before the sensor did is no set-up.
-        table.touch(&RawEvent { tgid: 8, tid: 8, cgroup: 3, ..sample() }, false);
-        table.fork(&RawEvent { tgid: 9, tid: 9, cgroup: 3, args: [8, 0, 0, 0, 0, 0], ..sample() });
-        assert!(!table.get(9).unwrap().is_set_up(0));
-    }
-
-    #[test]
-    fn a_program_that_runs_itself_again_is_still_setting_up() {
-        let mut table = Processes::empty(10);
-        let init = RawEvent { tgid: 6, tid: 6, cgroup: 1, argv: Some(b"runc\0init\0"), ..sample() };
-        table.exec(&init, false);
-        let moved = RawEvent { cgroup: 2, time_ns: 1_000, ..init };
-        table.exec(&moved, false);
-        assert!(table.get(6).unwrap().is_set_up(2_000));
-        table.exec(&RawEvent { argv: Some(b"sh\0"), ..moved }, false);
-        assert!(!table.get(6).unwrap().is_set_up(2_000));
-    }
-
-    #[test]
-    fn a_pid_that_is_given_out_anew_is_another_process() {
-        let mut table = Processes::empty(10);
-        let first = RawEvent { tgid: 7, tid: 7, start_ns: TICK_NS, argv: Some(b"first\0"), cgroup: 5, ..sample() };
-        table.exec(&first, false);
-        // Its end was lost; the next one with its number makes a call, and is told of later.
-        let second = RawEvent { start_ns: 9 * TICK_NS, argv: None, comm: b"second", uid: 3, ..first.clone() };
-        table.touch(&second, false);
-        let process = table.get(7).unwrap();
-        assert_eq!((&*process.comm, process.uid, process.program.argv.len()), ("second", 3, 0));
-        // The end of the first one, which comes late, does not end the second.
-        table.exit(&RawEvent { time_ns: 1, ..first });
-        table.exit(&RawEvent { tgid: 99, time_ns: LINGER_NS * 2, ..sample() });
-        assert!(table.get(7).is_some());
-    }
-
-    #[test]
-    fn a_program_is_known_from_the_event_alone() {
-        let mut table = Processes::empty(10);
-        let mut facts = vec![0; 104];
-        facts[32..36].copy_from_slice(&0o100_755_u32.to_le_bytes());
-        facts[52] = 1; // upper layer
-        facts[72..76].copy_from_slice(&0x8801_u32.to_le_bytes());
-        facts[76..80].copy_from_slice(&4_u32.to_le_bytes());
-        facts[88..92].copy_from_slice(&u32::MAX.to_le_bytes());
-        table.exec(
-            &RawEvent {
-                argv: Some(b"/bin/x\0-a\0"),
-                environment: Some(b"A=1\0"),
-                exec: Some(&facts),
-                exe: Some(b"\0x\0bin\0usr\0"),
-                cwd: Some(b"\0tmp\0"),
-                ..sample()
-            },
-            false,
-        );
-        let process = table.get(42).unwrap();
-        assert_eq!((process.cmdline().as_str(), &*process.cwd), ("cat -a", "/tmp"));
-        assert_eq!((process.tty, process.sid, process.login_uid), (0x8801, 4, None));
-        let program = &process.program;
-        assert_eq!((program.exe_path.as_str(), &*program.environment), ("/usr/bin/x", b"A=1\0".as_slice()));
-        assert!(program.file.is_upper() && program.is_writable);
-    }
-}
+mod tests;

@@ -98,6 +98,12 @@ fn blind_spots(rules: &RuleSet) -> Vec<Fault> {
             let fault = at(FaultKind::Warning, format!("the sensor has no value for {field}"));
             faults.push(fault.cure("a comparison with it is false, also with !="));
         }
+        if rule.types.is_broad() {
+            let fault = at(FaultKind::Warning, "the rule names no event types".to_owned());
+            faults.push(
+                fault.cure("it is judged for calls about files, sockets and processes, not for each read and write"),
+            );
+        }
         let types = meaning.event_types.unwrap_or_default();
         if !types.is_empty() && !types.iter().any(|name| syscalls::is_watched(name)) {
             let fault = at(FaultKind::Unsupported, format!("events of type {}", types.join(", ")));
@@ -181,14 +187,19 @@ mod tests {
         let file = folder.path().join("a.yaml");
         fs::write(
             &file,
-            rule("dns", "evt.type = connect and fd.sip.name = x") + &rule("brk", "evt.type = signaldeliver"),
+            rule("dns", "evt.type = connect and proc.nthreads = 1")
+                + &rule("brk", "evt.type = signaldeliver")
+                + &rule("any", "proc.name = x"),
         )
         .unwrap();
         let told: Vec<_> =
             load(&[file]).faults.iter().map(|fault| (fault.kind, fault.line, fault.what.clone())).collect();
+        let costly = "Rule matches too many evt.type values. This has a significant performance penalty.";
         let expected = [
-            (FaultKind::Warning, 1, "the sensor has no value for fd.sip.name".to_owned()),
+            (FaultKind::Warning, 11, costly.to_owned()),
+            (FaultKind::Warning, 1, "the sensor has no value for proc.nthreads".to_owned()),
             (FaultKind::Unsupported, 6, "events of type signaldeliver".to_owned()),
+            (FaultKind::Warning, 11, "the rule names no event types".to_owned()),
         ];
         assert_eq!(told, expected);
         assert_eq!(load(&[]).faults, [], "the built-in rules have none");

@@ -11,6 +11,8 @@ use crate::hash::ByNumber;
 #[derive(Debug, Default)]
 pub(crate) struct Sockets {
     by_inode: HashMap<u64, Socket, ByNumber>,
+    /// Sockets that were forgotten for want of room.
+    pub(crate) evicted: u64,
 }
 
 #[derive(Debug, Default)]
@@ -30,6 +32,7 @@ impl Sockets {
     /// Takes in an event about a socket.
     pub(crate) fn see(&mut self, call: &str, facts: &SocketFacts, address: Option<&Address>) -> Seen {
         if self.by_inode.len() >= MAX && !self.by_inode.contains_key(&facts.inode) {
+            self.evicted = self.evicted.saturating_add(self.by_inode.len() as u64);
             self.by_inode.clear();
         }
         let socket = self.by_inode.entry(facts.inode).or_default();
@@ -93,6 +96,6 @@ mod tests {
         for inode in 0..=MAX as u64 {
             sockets.see("sendto", &udp(inode), None);
         }
-        assert!(sockets.by_inode.len() <= MAX);
+        assert_eq!((sockets.by_inode.len(), sockets.evicted), (1, MAX as u64));
     }
 }

@@ -85,11 +85,25 @@ impl Enriched<'_> {
             FieldId::FdSip | FieldId::FdSnet => address(self.server()),
             FieldId::FdLip | FieldId::FdLnet => address(self.local()),
             FieldId::FdRip | FieldId::FdRnet => address(self.remote()),
+            FieldId::FdCipName => self.names(self.client()?),
+            FieldId::FdSipName => self.names(self.server()?),
+            FieldId::FdLipName => self.names(self.local()?),
+            FieldId::FdRipName => self.names(self.remote()?),
             FieldId::FdCport => port(self.client()),
             FieldId::FdSport => port(self.server()),
             FieldId::FdLport => port(self.local()),
             FieldId::FdRport => port(self.remote()),
             _ => self.of_socket(field),
+        }
+    }
+
+    /// The names of an address, of those that rules ask for.
+    fn names(&self, (address, _): End) -> Option<Value<'_>> {
+        let mut names = self.addresses.names(address);
+        match names.len() {
+            0 => None,
+            1 => names.pop().map(Value::owned),
+            _ => Some(Value::Any(names.into_iter().map(Value::owned).collect())),
         }
     }
 

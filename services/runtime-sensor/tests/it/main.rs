@@ -8,6 +8,7 @@
 )]
 
 mod calls;
+mod programs;
 
 use std::fs;
 use std::path::Path;
@@ -109,7 +110,7 @@ fn a_container_is_known_by_its_cgroup_and_its_set_up_is_silent() {
         + &rule(
             "shadow",
             "container.id != host and evt.type in (open, openat) and fd.name = /etc/shadow",
-            "%proc.name %proc.pname %proc.vpid %container.full_id %k8s.pod.uid",
+            "%proc.name %proc.pname %proc.vpid %container.full_id %k8s.pod.uid %user.name",
         );
     let (Ok(runc), Ok(busybox)) = (parts::find(Tool::Runc), parts::find(Tool::Busybox)) else {
         require::skip("runc", "runc or busybox is not installed");
@@ -128,6 +129,7 @@ fn a_container_is_known_by_its_cgroup_and_its_set_up_is_silent() {
     let fields = &seen[0]["output_fields"];
     assert_eq!((&fields["proc.name"], &fields["proc.pname"]), (&json!("cat"), &json!("sh")));
     assert_eq!((&fields["container.full_id"], &fields["k8s.pod.uid"]), (&json!(id), &json!(POD)));
+    assert_eq!(fields["user.name"], json!("keeper"), "as the container names its users");
     assert!(!text.contains("mounted"), "the runtime's set-up of the container is no event of the container: {text}");
 }
 
@@ -137,13 +139,14 @@ fn container(folder: &Path, runc: &Path, busybox: &Path, id: &str) -> Output {
         fs::create_dir_all(root.join(name)).unwrap();
     }
     fs::copy(busybox, root.join("bin/busybox")).unwrap();
-    for applet in ["sh", "cat"] {
+    for applet in ["sh", "cat", "sleep"] {
         std::os::unix::fs::symlink("busybox", root.join("bin").join(applet)).unwrap();
     }
     fs::write(root.join("etc/shadow"), "").unwrap();
+    fs::write(root.join("etc/passwd"), "keeper:x:0:0::/:/bin/sh\n").unwrap();
     let config = json!({
         "ociVersion": "1.0.2",
-        "process": { "user": { "uid": 0, "gid": 0 }, "cwd": "/", "env": ["PATH=/bin"], "args": ["/bin/sh", "-c", "cat /etc/shadow; true"] },
+        "process": { "user": { "uid": 0, "gid": 0 }, "cwd": "/", "env": ["PATH=/bin"], "args": ["/bin/sh", "-c", "cat /etc/shadow; sleep 1"] },
         "root": { "path": "rootfs" },
         "mounts": [{ "destination": "/proc", "type": "proc", "source": "proc" }],
         "linux": { "cgroupsPath": format!("/kubepods/burstable/pod{POD}/{id}"), "namespaces": [{ "type": "pid" }, { "type": "mount" }] },
