@@ -22,6 +22,7 @@
     )
 )]
 
+pub mod api;
 mod assemble;
 mod decode;
 mod keys;
