@@ -14,7 +14,7 @@ use crate::error::ScanError;
 use crate::layer::{self, Layer};
 use crate::limits::Limits;
 use crate::manifest::Platform;
-use crate::source::{Image, Source};
+use crate::source::{Image, Source, folder};
 use crate::store::{KnownImage, Store};
 
 /// How to scan.
@@ -37,7 +37,7 @@ pub struct Options {
 pub struct Report {
     /// What was asked for.
     pub image: String,
-    /// Manifest digest of what was scanned.
+    /// Manifest digest of what was scanned; of a folder, the digest of its list of packages.
     pub digest: Digest,
     /// Digest of the index that it was chosen from.
     pub index_digest: Option<Digest>,
@@ -73,6 +73,10 @@ impl Report {
 /// When there is no image to scan. A layer that cannot be read makes the report partial instead.
 pub async fn scan_once(target: &str, options: &Options) -> Result<Report, ScanError> {
     let started = Instant::now();
+    let path = std::path::PathBuf::from(target);
+    if folder::is_plain(&path) {
+        return scan_folder(target, path, options, started).await;
+    }
     let source = Arc::new(open(target, options).await?);
     let image = source.resolve(&options.platform).await?;
     let layers = inventories(&source, &image, options).await?;
@@ -95,6 +99,34 @@ pub async fn scan_once(target: &str, options: &Options) -> Result<Report, ScanEr
     };
     keep(&report, options).await?;
     Ok(report)
+}
+
+/// Scans a folder as it is: a project, or the root of a system. It has no identity, so nothing of it is kept.
+async fn scan_folder(
+    target: &str,
+    path: std::path::PathBuf,
+    options: &Options,
+    started: Instant,
+) -> Result<Report, ScanError> {
+    let limits = options.limits.clone();
+    let mut inventory = blocking(target, move || folder::read(&path, &limits)).await??;
+    let (findings, faults) = options.advisories.findings(&inventory);
+    inventory.faults.extend(faults);
+    let listed: Vec<String> =
+        inventory.all_packages().map(|one| format!("{}@{}", one.name, one.full_version())).collect();
+    Ok(Report {
+        image: target.to_owned(),
+        digest: crate::source::hash(listed.join("\n").as_bytes()),
+        index_digest: None,
+        findings,
+        database: options.advisories.name().to_owned(),
+        partial: inventory.partial,
+        faults: std::mem::take(&mut inventory.faults),
+        layers: 0,
+        layers_known: 0,
+        inventory,
+        duration: started.elapsed(),
+    })
 }
 
 struct Taken {

@@ -1,6 +1,8 @@
-//! Where images come from: a registry, an OCI layout folder, an OCI or `docker save` archive.
+//! Where images come from: a registry, an OCI layout folder, an OCI or `docker save` archive. A folder that is no layout is no image, but
+//! can be scanned as it is.
 
 mod archive;
+pub(crate) mod folder;
 mod layout;
 pub(crate) mod registry;
 

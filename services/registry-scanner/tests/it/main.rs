@@ -9,6 +9,7 @@
 
 mod database;
 mod files;
+mod folders;
 mod hostile;
 mod images;
 mod misc;

@@ -118,6 +118,11 @@ impl LayerReader {
         self.refuse(&name, what, remedy);
     }
 
+    /// Notes a file that could not be read.
+    pub fn set_aside(&mut self, path: &str, what: &str, remedy: &str) {
+        self.refuse(path, what, remedy);
+    }
+
     /// Runs the analyzers that wait for the whole layer, and gives the inventory.
     #[must_use]
     pub fn finish(self) -> LayerInventory {

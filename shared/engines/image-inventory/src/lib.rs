@@ -3,7 +3,13 @@
 //! ```text
 //! tar entries of one layer -> LayerReader::offer -> analyzers -> LayerInventory   (kept by diff id)
 //! LayerInventory of each layer, lowest first -> merge (whiteouts, opaque folders) -> ImageInventory
+//! files of a folder -> FolderReader::offer -> the same analyzers -> ImageInventory
+//! bill of material  -> sbom::read
 //! ```
+//!
+//! A folder of sources is read with [`Scope::Sources`]: its lock files and manifests count. Walk the folder without following links, give
+//! each regular file to [`FolderReader::offer`] (or all of them to [`read_folder`]) and finish with an [`Outside`] that reads the caches
+//! of package managers, or [`Nothing`].
 //!
 //! The crate reads what it is handed and nothing else. An analyzer decides by path, mode and size whether it wants the bytes of an
 //! entry, so a walk skips what nobody wants; what is read is bounded by [`Limits`]. Input that breaks its format is set aside as a
@@ -24,6 +30,7 @@
 
 mod analyzer;
 mod entry;
+mod folder;
 mod found;
 mod hash;
 mod image;
@@ -44,6 +51,7 @@ mod xml;
 
 pub use analyzer::{Scope, analyze, analyze_with, analyzers, wants};
 pub use entry::{Entry, EntryKind, PathFault, normal_path};
+pub use folder::{FolderReader, read_folder};
 pub use found::{Application, Found, PackageList, UnidentifiedArchive};
 pub use image::{ImageInventory, merge};
 pub use language::parse;

@@ -1,0 +1,148 @@
+//! A folder that is no image: a project with its lock files, or the root of a system. Links are not followed, and other file systems
+//! that a running system mounts are left out.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use image_inventory::{Cache, FolderReader, ImageInventory, Outside, Scope};
+
+use crate::error::ScanError;
+use crate::limits::Limits;
+
+/// Whether a path is a folder with something in it, and no OCI layout.
+pub(crate) fn is_plain(path: &Path) -> bool {
+    fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some())
+        && !path.join("index.json").is_file()
+        && !path.join("oci-layout").is_file()
+}
+
+/// Takes the inventory of a folder.
+///
+/// # Errors
+/// When the folder itself cannot be read, or holds more files than allowed.
+pub(crate) fn read(root: &Path, limits: &Limits) -> Result<ImageInventory, ScanError> {
+    let unreadable = |source: io::Error| ScanError::File { path: root.to_owned(), source };
+    fs::read_dir(root).map_err(unreadable)?;
+    let is_system = root.join("etc/os-release").exists() || root.join("var/lib/dpkg").exists();
+    let bounds = image_inventory::Limits {
+        max_entries: limits.max_entries,
+        max_file_bytes: limits.max_file_bytes,
+        ..image_inventory::Limits::default()
+    };
+    let scope = if is_system { Scope::Image } else { Scope::Sources };
+    let mut reader = FolderReader::new(&root.display().to_string(), scope, bounds);
+    let mut pending = vec![(root.to_owned(), 0_usize)];
+    while let Some((folder, depth)) = pending.pop() {
+        let entries = match fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) => {
+                reader.set_aside(&shown(root, &folder), &error.to_string(), "let this user read the folder");
+                continue;
+            }
+        };
+        for entry in entries.filter_map(Result::ok) {
+            let path = entry.path();
+            // `DirEntry::metadata` does not follow links.
+            let Ok(metadata) = entry.metadata() else { continue };
+            if metadata.is_dir() {
+                if depth >= MAX_DEPTH {
+                    reader.set_aside(&shown(root, &path), "it lies too deep", "scan the folder by itself");
+                } else if !is_left_out(root, &path) {
+                    pending.push((path, depth.saturating_add(1)));
+                }
+            } else if metadata.is_file() {
+                let below = path.strip_prefix(root).unwrap_or(&path).as_os_str().as_bytes().to_owned();
+                let mut content = Lazy { path: &path, file: None };
+                let mode = metadata.permissions().mode() & 0o7777;
+                let offered = reader.offer(&below, metadata.len(), mode, &mut content);
+                offered.map_err(|error| unreadable(io::Error::new(io::ErrorKind::FileTooLarge, error.to_string())))?;
+            }
+        }
+    }
+    Ok(reader.finish(&Home::of_this_user()))
+}
+
+fn shown(root: &Path, path: &Path) -> String {
+    path.strip_prefix(root).unwrap_or(path).display().to_string()
+}
+
+/// Histories of version control, and what a running system mounts.
+fn is_left_out(root: &Path, path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default();
+    name == ".git" || (path.parent() == Some(root) && (name == "proc" || name == "sys" || name == "dev"))
+}
+
+/// Opens the file at the first read.
+struct Lazy<'a> {
+    path: &'a Path,
+    file: Option<File>,
+}
+
+impl Read for Lazy<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let file = match self.file.take() {
+            Some(file) => file,
+            None => File::open(self.path)?,
+        };
+        self.file.insert(file).read(buffer)
+    }
+}
+
+/// Package caches in the home of the user who scans. Nothing is fetched.
+struct Home {
+    home: Option<PathBuf>,
+}
+
+impl Home {
+    fn of_this_user() -> Self {
+        Self { home: std::env::home_dir() }
+    }
+
+    fn root(&self, cache: Cache<'_>) -> Option<PathBuf> {
+        let below = match cache {
+            Cache::MavenLocal => ".m2/repository",
+            Cache::Gradle => ".gradle/caches/modules-2/files-2.1",
+            Cache::GoModules => "go/pkg/mod",
+            Cache::NuGet => ".nuget/packages",
+            Cache::Pub => ".pub-cache",
+            Cache::Conan => ".conan2/p",
+            Cache::MavenRemote(_) | Cache::Python => return None,
+        };
+        Some(self.home.as_ref()?.join(below))
+    }
+}
+
+impl Outside for Home {
+    fn read(&self, cache: Cache<'_>, path: &str) -> Option<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let file = File::open(self.root(cache)?.join(path)).ok()?;
+        file.take(MAX_CACHED_BYTES).read_to_end(&mut bytes).ok()?;
+        Some(bytes)
+    }
+
+    fn list(&self, cache: Cache<'_>, folder: &str) -> Vec<String> {
+        let Some(root) = self.root(cache) else { return Vec::new() };
+        let mut found = Vec::new();
+        let mut pending = vec![(root.join(folder), 0_usize)];
+        while let Some((one, depth)) = pending.pop() {
+            for entry in fs::read_dir(one).into_iter().flatten().filter_map(Result::ok) {
+                let Ok(kind) = entry.file_type() else { continue };
+                let path = entry.path();
+                if kind.is_dir() && depth < MAX_DEPTH {
+                    pending.push((path, depth.saturating_add(1)));
+                } else if kind.is_file() && found.len() < MAX_LISTED {
+                    found.extend(path.strip_prefix(&root).ok().and_then(Path::to_str).map(str::to_owned));
+                }
+            }
+        }
+        found.sort();
+        found
+    }
+}
+
+const MAX_DEPTH: usize = 128;
+const MAX_LISTED: usize = 200_000;
+const MAX_CACHED_BYTES: u64 = 8 << 20;
