@@ -1,4 +1,5 @@
-//! What the other phases know, kept in memory: scan results by digest, open incidents, and what manifests say of the cluster.
+//! What the other phases know, kept in memory: scan results by digest, open incidents, where secrets come from, and what
+//! manifests say of the cluster.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,7 +7,7 @@ use std::time::Duration;
 
 use admission_policy::Snapshot;
 use arc_swap::ArcSwap;
-use bus::{Bus, From, Stored};
+use bus::{Bus, Cursor, From, Stored};
 use model::{Digest, ImageReference};
 use schemas::incident::v1::{Incident, Status};
 use schemas::{AnyEvent, EventType, Phase};
@@ -26,6 +27,7 @@ struct Known {
     images: BTreeMap<String, Value>,
     digests: BTreeMap<String, Digest>,
     incidents: BTreeMap<String, (String, Value)>,
+    secrets: BTreeMap<String, Value>,
     namespaces: BTreeMap<String, BTreeMap<String, String>>,
     config_maps: BTreeMap<String, Value>,
 }
@@ -34,10 +36,20 @@ impl Facts {
     /// Reads build and incident events from the last of each subject on, for as long as the service lives.
     pub(crate) fn follow(context: &Context, bus: &Bus) -> Self {
         let facts = Self { snapshot: Arc::default(), known: Arc::default() };
-        for (stream, part) in [("BIOTOPE_BUILD", "scan facts"), ("BIOTOPE_INCIDENTS", "incident facts")] {
-            let from = if stream == "BIOTOPE_BUILD" { From::LastPerSubject } else { From::Beginning };
-            let reader = facts.clone().read(context.clone(), bus.clone(), (stream, from), context.readiness.part(part));
-            context.spawn_vital(part, reader);
+        let secret = |event: EventType| format!("biotope.v1.{}.{}.*.*", bus.origin().cluster, event.path());
+        let sources = [
+            ("scan facts", "BIOTOPE_BUILD", From::LastPerSubject, Vec::new()),
+            ("incident facts", "BIOTOPE_INCIDENTS", From::Beginning, Vec::new()),
+            (
+                "secret facts",
+                "BIOTOPE_EVENTS",
+                From::Beginning,
+                vec![secret(EventType::SecretSynced), secret(EventType::SecretRotated)],
+            ),
+        ];
+        for (part, stream, from, filters) in sources {
+            let cursor = bus.cursor(stream, from, filters);
+            context.spawn_vital(part, facts.clone().read(context.clone(), cursor, context.readiness.part(part)));
         }
         facts
     }
@@ -72,14 +84,7 @@ impl Facts {
         self.snapshot.store(Arc::new(known.snapshot()));
     }
 
-    async fn read(
-        self,
-        context: Context,
-        bus: Bus,
-        (stream, from): (&'static str, From),
-        ready: ReadyHandle,
-    ) -> anyhow::Result<()> {
-        let mut cursor = bus.cursor(stream, from, Vec::new());
+    async fn read(self, context: Context, mut cursor: Cursor, ready: ReadyHandle) -> anyhow::Result<()> {
         let mut is_caught_up = false;
         while !context.shutdown.is_cancelled() {
             let batch = tokio::select! {
@@ -131,10 +136,11 @@ impl Known {
             }
             Some(EventType::FindingsChanged) => {
                 let digest = event.data.get("digest").and_then(Value::as_str).unwrap_or_default();
-                if let (Some(image), Some(counts)) = (self.images.get_mut(digest), event.data.get("counts")) {
-                    image["counts"] = counts.clone();
+                if let Some(image) = self.images.get_mut(digest) {
+                    change_findings(image, &event.data);
                 }
             }
+            Some(EventType::SecretSynced | EventType::SecretRotated) => self.fold_secret(event),
             Some(event_type) if event_type.phase() == Phase::Incident => self.fold_incident(event),
             _ => {}
         }
@@ -150,6 +156,14 @@ impl Known {
             }
             _ => drop(self.incidents.remove(incident.id.as_str())),
         }
+    }
+
+    fn fold_secret(&mut self, event: &AnyEvent) {
+        let of = |key: &str| event.data.get(key).cloned().unwrap_or_default();
+        let text = |key: &str| event.data.get(key).and_then(Value::as_str).unwrap_or_default();
+        let name = format!("{}/{}", text("namespace"), text("target"));
+        let fact = json!({ "manifest": of("manifest"), "sources": of("sources"), "synced": event.time });
+        self.secrets.insert(name, fact);
     }
 
     /// As policies see it: `biotope.images."<digest or reference>"`, `biotope.incidents."<digest>"`.
@@ -168,9 +182,22 @@ impl Known {
         Snapshot {
             namespace_labels: self.namespaces.clone(),
             config_maps: self.config_maps.clone(),
-            biotope: json!({ "images": images, "incidents": incidents, "secrets": {} }),
+            biotope: json!({ "images": images, "incidents": incidents, "secrets": self.secrets }),
             ..Snapshot::default()
         }
+    }
+}
+
+/// A new advisory database found more, or less, in an image that was scanned before.
+fn change_findings(image: &mut Value, change: &Value) {
+    let list = |key: &str| change.get(key).and_then(Value::as_array).cloned().unwrap_or_default();
+    if let Some(counts) = change.get("counts") {
+        image["counts"] = counts.clone();
+    }
+    let removed = list("removed");
+    if let Some(findings) = image.get_mut("findings").and_then(Value::as_array_mut) {
+        findings.retain(|finding| finding.get("id").is_none_or(|id| !removed.contains(id)));
+        findings.extend(list("added"));
     }
 }
 
@@ -184,6 +211,7 @@ fn scan_facts(event: &AnyEvent) -> Value {
         "packages": of("packages"),
         "counts": of("counts"),
         "findings": of("findings"),
+        "findings_omitted": of("findings_omitted"),
         "database": of("database"),
     })
 }

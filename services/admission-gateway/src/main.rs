@@ -9,3 +9,7 @@ fn main() -> ExitCode {
         admission_gateway::start,
     )
 }
+
+// A review is thousands of small allocations, most of them copies of parts of its object.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

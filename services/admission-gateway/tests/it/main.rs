@@ -7,6 +7,9 @@
     reason = "tests fail by panicking"
 )]
 
+mod facts;
+mod hostile;
+
 use std::fs;
 use std::path::Path;
 use std::process::Command;

@@ -16,6 +16,10 @@ use admission_policy::{PolicySet, Request, Snapshot};
 use criterion::{Criterion, criterion_group, criterion_main};
 use serde_json::{Value, json};
 
+// As in the gateway.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn corpora() -> PathBuf {
     let given = std::env::var("BIOTOPE_CORPORA").ok().filter(|folder| !folder.is_empty());
     given.map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../../shared/corpora"), PathBuf::from)

@@ -48,20 +48,19 @@
 //! * [`Limits`] bound lists, texts and queries of one evaluation; hostile policies and objects end in errors.
 //!
 //! # Facts of the platform
-//! Policies see [`Snapshot::biotope`] as the variable `biotope`: `biotope.images."<digest or reference>"` (scan facts),
-//! `biotope.incidents."<digest>"` (open incidents), `biotope.secrets."<namespace/name>"` (provenance). An image that nobody
-//! scanned is no key of `biotope.images`: a rule that asks for it without `||` or a default ends in an error, so it fails
-//! closed. A rule that refuses images under an open incident:
+//! Policies ask [`Snapshot::biotope`] by functions, the same in JMESPath and CEL: `biotope.image(reference)` (scan facts),
+//! `biotope.incidents(reference)` (open incidents of the image), `biotope.secret("namespace/name")` (provenance). The answer
+//! for an image that nobody scanned has `known: false` and nothing else: a rule that asks it for findings ends in an error,
+//! so it fails closed. The facts are also there whole, as `biotope.images`, `biotope.incidents` and `biotope.secrets`; a
+//! JMESPath query on those copies them, so the functions are the quick way. A rule that refuses images under an open
+//! incident:
 //!
 //! ```yaml
 //! foreach:
 //! - list: request.object.spec.containers
-//!   context:
-//!   - name: digest
-//!     variable: {jmesPath: 'biotope.images."{{ element.image }}".digest'}
 //!   deny:
 //!     conditions:
-//!       all: [{key: "{{ digest }}", operator: AnyIn, value: "{{ biotope.incidents.keys(@) }}"}]
+//!       all: [{key: "{{ biotope.incidents('{{ element.image }}') | length(@) }}", operator: GreaterThan, value: 0}]
 //! ```
 //!
 //! # Traps
@@ -93,6 +92,7 @@ mod limits;
 mod outcome;
 mod patch;
 mod pattern;
+mod platform;
 mod policy;
 mod request;
 mod rules;

@@ -11,7 +11,9 @@ use serde_json::{Value, json};
 type Outcome<'a> = Result<Val<'a>, EvalError>;
 
 /// Functions and methods that the libraries add, for the check of names.
-pub(super) const NAMES: [&str; 77] = [
+pub(super) const NAMES: [&str; 79] = [
+    "incidents",
+    "secret",
     "Allowed",
     "Denied",
     "Header",

@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use super::judge::Views;
 use super::policy::CelRule;
 use super::{images, library, lookup};
+use crate::platform::Platform;
 use crate::request::Request;
 use crate::snapshot::{MissingFact, Snapshot};
 
@@ -174,7 +175,7 @@ impl<'a> Host<'a> for Scope<'a> {
             "request" => Val::from_json(given.views.request(given.request)),
             "namespaceObject" => Val::from_json(given.views.namespace(given.request, given.snapshot)),
             "params" => Val::from_json(given.params),
-            "biotope" => Val::from_json(&given.snapshot.biotope),
+            "biotope" => Val::object(Platform(&given.snapshot.biotope)),
             "variables" => Val::object(Variables(self.clone())),
             "attestors" => Val::from_json(&self.0.rule.verification.as_ref()?.attestors),
             "attestations" => Val::from_json(&self.0.rule.verification.as_ref()?.attestations),

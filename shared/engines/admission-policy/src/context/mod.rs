@@ -10,6 +10,7 @@ mod substitute;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -47,7 +48,7 @@ impl EvaluationError {
 /// The state of the variables.
 pub(crate) struct Context<'a> {
     root: Map<String, Value>,
-    journal: Vec<(String, Option<Value>)>,
+    journal: Vec<(Cow<'static, str>, Option<Value>)>,
     deferred: Vec<Deferred<'a>>,
     /// While an entry loads, only entries before it can be asked for.
     horizon: usize,
@@ -59,7 +60,11 @@ pub(crate) struct Context<'a> {
     kind: String,
     /// `images` belongs to the object as it is now.
     images_known: bool,
-    language: jmespath::Context<'static>,
+    /// `biotope` holds the facts.
+    platform_known: bool,
+    /// Elements are also known by the number of their nesting (`element0`).
+    numbered: bool,
+    language: jmespath::Context<'a>,
     limits: Limits,
     missing: Vec<MissingFact>,
 }
@@ -95,7 +100,8 @@ impl<'a> Context<'a> {
             root.insert("serviceAccountNamespace".to_owned(), Value::from(namespace));
         }
         if !snapshot.biotope.is_null() {
-            root.insert("biotope".to_owned(), snapshot.biotope.clone());
+            // Its functions need no more; the facts themselves are copied when a query asks for them.
+            root.insert("biotope".to_owned(), Value::Object(Map::new()));
         }
         let mut context = Self {
             root,
@@ -109,7 +115,9 @@ impl<'a> Context<'a> {
             deleting: request.operation == Operation::Delete,
             kind: request.kind.kind.clone(),
             images_known: false,
-            language: query::language(request.received_at, &request.uid, limits),
+            language: query::language(snapshot, (request.received_at, &request.uid), limits),
+            platform_known: false,
+            numbered: true,
             limits,
             missing: Vec::new(),
         };
@@ -135,8 +143,11 @@ impl<'a> Context<'a> {
         }
         while self.journal.len() > mark.journal {
             match self.journal.pop() {
-                Some((key, Some(value))) => drop(self.root.insert(key, value)),
-                Some((key, None)) => drop(self.root.shift_remove(&key)),
+                Some((key, Some(value))) => match self.root.get_mut(key.as_ref()) {
+                    Some(place) => *place = value,
+                    None => drop(self.root.insert(key.into_owned(), value)),
+                },
+                Some((key, None)) => drop(self.root.shift_remove(key.as_ref())),
                 None => break,
             }
         }
@@ -144,8 +155,16 @@ impl<'a> Context<'a> {
 
     /// Sets a top-level variable.
     pub(crate) fn set(&mut self, key: &str, value: Value) {
-        let old = self.root.insert(key.to_owned(), value);
-        self.journal.push((key.to_owned(), old));
+        self.put(Cow::Owned(key.to_owned()), value);
+    }
+
+    /// As [`set`](Self::set), for names that are known at compile time.
+    fn put(&mut self, key: Cow<'static, str>, value: Value) {
+        let old = match self.root.get_mut(key.as_ref()) {
+            Some(place) => Some(std::mem::replace(place, value)),
+            None => self.root.insert(key.clone().into_owned(), value),
+        };
+        self.journal.push((key, old));
     }
 
     /// Sets variables by their dotted names.
@@ -189,6 +208,18 @@ impl<'a> Context<'a> {
         self.images_known = false;
     }
 
+    /// Copies the platform's facts into `biotope`, which few policies need.
+    fn load_platform(&mut self) {
+        if !std::mem::replace(&mut self.platform_known, true) && !self.snapshot.biotope.is_null() {
+            self.root.insert("biotope".to_owned(), self.snapshot.biotope.clone());
+        }
+    }
+
+    /// Says whether what follows knows elements by the number of their nesting too.
+    pub(crate) fn number_elements(&mut self, numbered: bool) {
+        self.numbered = numbered;
+    }
+
     /// Computes `images`, which few policies ask for.
     fn load_images(&mut self) {
         if std::mem::replace(&mut self.images_known, true) {
@@ -207,10 +238,12 @@ impl<'a> Context<'a> {
 
     /// Sets `element` and `elementIndex`, and their numbered twins.
     pub(crate) fn set_element(&mut self, element: &Value, index: usize, nesting: usize) {
-        self.set("element", element.clone());
-        self.set(&format!("element{nesting}"), element.clone());
-        self.set("elementIndex", Value::from(index));
-        self.set(&format!("elementIndex{nesting}"), Value::from(index));
+        self.put(Cow::Borrowed("element"), element.clone());
+        self.put(Cow::Borrowed("elementIndex"), Value::from(index));
+        if self.numbered {
+            self.set(&format!("element{nesting}"), element.clone());
+            self.set(&format!("elementIndex{nesting}"), Value::from(index));
+        }
     }
 
     /// Declares context entries; they load when asked for. Entries that a value stands for are left out.

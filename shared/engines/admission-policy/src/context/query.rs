@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use super::{Context, EvaluationError};
 use crate::limits::Limits;
-use crate::yaml;
+use crate::platform;
+use crate::snapshot::Snapshot;
 
 /// A compiled query.
 pub(crate) type Expression = jmespath::Expression;
@@ -36,13 +37,17 @@ impl ExpressionCache {
 const MAX_LOAD_DEPTH: usize = 32;
 
 /// The language's context for one request: its time, and a random source seeded by the request.
-pub(super) fn language(now: Option<model::Timestamp>, seed: &str, limits: Limits) -> jmespath::Context<'static> {
+pub(super) fn language<'s>(
+    snapshot: &'s Snapshot,
+    (now, seed): (Option<model::Timestamp>, &str),
+    limits: Limits,
+) -> jmespath::Context<'s> {
     let limits = jmespath::Limits { max_steps: limits.max_query_steps, ..jmespath::Limits::default() };
     let bytes = seed
         .bytes()
         .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
     jmespath::Context::new(now.unwrap_or(model::Timestamp::from_nanos(0)))
-        .with_environment(&Lent)
+        .with_environment(snapshot)
         .with_random_seed(bytes)
         .with_limits(limits)
 }
@@ -52,8 +57,11 @@ impl Context<'_> {
     pub(crate) fn query(&mut self, text: &str) -> Result<Value, EvaluationError> {
         let text = text.trim();
         self.load_matching(text);
-        if mentions(text, "images") {
+        if text.contains("images") && mentions(text, "images") {
             self.load_images();
+        }
+        if text.contains("biotope") && platform::wants_everything(text) {
+            self.load_platform();
         }
         let expression = self.expression(text)?;
         let root = Value::Object(std::mem::take(&mut self.root));
@@ -119,20 +127,6 @@ impl Context<'_> {
     fn load_failure(&self, text: &str) -> Option<String> {
         let failed = |entry: &&super::Deferred<'_>| entry.failure.is_some() && mentions(text, entry.entry.name());
         self.deferred.iter().rev().find(failed)?.failure.as_ref().map(|failure| failure.message.clone())
-    }
-}
-
-/// What functions of the language may ask of the engine.
-struct Lent;
-
-impl jmespath::Environment for Lent {
-    fn parse_yaml(&self, text: &str) -> Option<Result<Value, String>> {
-        let mut documents = yaml::documents(text).into_iter();
-        Some(match documents.next() {
-            None => Ok(Value::Null),
-            Some(Ok(document)) => Ok(document.value),
-            Some(Err(error)) => Err(error.to_string()),
-        })
     }
 }
 

@@ -26,6 +26,15 @@ impl Unmet {
     }
 }
 
+/// Whether `patch` has something to resolve: an anchor, or a list that must meet a list.
+pub(crate) fn has_any(patch: &Value) -> bool {
+    match patch {
+        Value::Object(fields) => fields.iter().any(|(key, value)| anchor::parse(key).is_some() || has_any(value)),
+        Value::Array(items) => items.first().is_some_and(Value::is_object) || items.iter().any(has_any),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    }
+}
+
 /// Resolves the anchors of `patch` for `object`; the result has none left.
 pub(crate) fn resolve(patch: &Value, object: &Value) -> Result<Value, Unmet> {
     let mut patch = patch.clone();

@@ -121,7 +121,9 @@ impl Compiler<'_> {
 
     fn fault(&mut self, wrong: Wrong, pointer: &str, subject: &str) {
         let line = self.document.line_of(pointer);
-        let fault = Fault::new(wrong.kind, self.file, wrong.what).at(line, 0).about(subject).cure(wrong.remedy);
+        let unsaid = "correct this part of the policy; it is not applied until then";
+        let remedy = if wrong.remedy.is_empty() { unsaid.to_owned() } else { wrong.remedy };
+        let fault = Fault::new(wrong.kind, self.file, wrong.what).at(line, 0).about(subject).cure(remedy);
         self.faults.push(fault);
     }
 
@@ -156,8 +158,8 @@ impl Compiler<'_> {
         };
         let line = self.document.line_of(&pointer);
         match compile_rule(rule, (self.file.to_owned(), line)) {
-            Ok(rule) => {
-                self.remember_expressions(raw, &pointer, &subject());
+            Ok(mut rule) => {
+                rule.numbered = self.remember_expressions(raw, &pointer, &subject());
                 Some(rule)
             }
             Err(wrong) => {
@@ -167,10 +169,13 @@ impl Compiler<'_> {
         }
     }
 
-    /// Compiles the queries of a rule beforehand; a broken one is a warning, for it may lie on a path never taken.
-    fn remember_expressions(&mut self, raw: &Value, pointer: &str, subject: &str) {
+    /// Compiles the queries of a rule beforehand; a broken one is a warning, for it may lie on a path never taken. Whether
+    /// the rule names elements by number.
+    fn remember_expressions(&mut self, raw: &Value, pointer: &str, subject: &str) -> bool {
         let mut broken = Vec::new();
+        let mut numbered = false;
         collect(raw, None, &mut |text, is_query| {
+            numbered |= names_numbered_element(text);
             let known = variables_in(text).into_iter().chain((is_query && !text.contains("{{")).then_some(text.trim()));
             for expression in known.filter(|expression| !expression.contains("{{")) {
                 if let Err(what) = self.expressions.add(expression) {
@@ -186,7 +191,17 @@ impl Compiler<'_> {
                 subject,
             );
         }
+        numbered
     }
+}
+
+/// Whether `element` or `elementIndex` stands before a digit, or before a variable that may become one.
+fn names_numbered_element(text: &str) -> bool {
+    text.match_indices("element").any(|(at, word)| {
+        let rest = text.get(at + word.len()..).unwrap_or_default();
+        let rest = rest.strip_prefix("Index").unwrap_or(rest);
+        rest.starts_with(|letter: char| letter.is_ascii_digit() || letter == '{')
+    })
 }
 
 /// Calls `found` with every text below `value`, and whether its key says that it is a query.
@@ -251,6 +266,7 @@ fn compile_rule(raw: schema::Rule, place: (String, u32)) -> Compiled<Rule> {
         context: entries(raw.context.as_deref())?,
         preconditions: conditions(raw.preconditions.as_ref())?,
         body,
+        numbered: true,
     })
 }
 

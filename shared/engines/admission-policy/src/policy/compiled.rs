@@ -60,6 +60,8 @@ pub(crate) struct Rule {
     pub(crate) context: Vec<ContextEntry>,
     pub(crate) preconditions: Option<Conditions>,
     pub(crate) body: Body,
+    /// Some text of the rule names an element by the number of its nesting (`element0`).
+    pub(crate) numbered: bool,
 }
 
 /// What a rule does.

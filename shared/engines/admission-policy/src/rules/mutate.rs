@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::Judgement;
 use super::validate::{add_foreach_values, check_length, elements};
-use crate::context::{Context, EvaluationError};
+use crate::context::{Context, EvaluationError, is_dynamic};
 use crate::outcome::Status;
 use crate::patch::{anchors, json_patch, strategic};
 use crate::policy::compiled::{Change, ForEachMutation, Mutate, Target};
@@ -22,8 +22,8 @@ pub(crate) struct Mutation<'r> {
 }
 
 /// What a change did: it is repeated on `request.object`.
-enum Edit {
-    Merge(Value),
+enum Edit<'r> {
+    Merge(Cow<'r, Value>),
     Replace(Value),
 }
 
@@ -102,10 +102,17 @@ impl<'r> Mutation<'r> {
         object: &mut Value,
         nesting: usize,
         context: &mut Context<'r>,
-    ) -> Result<Vec<Edit>, EvaluationError> {
+    ) -> Result<Vec<Edit<'r>>, EvaluationError> {
         let substituted = |error: EvaluationError| error.within("variable substitution failed");
         let operations = match change {
-            Change::StrategicMerge(patch) => return merge(object, &context.substitute(patch).map_err(substituted)?),
+            Change::StrategicMerge(patch) => {
+                let patch = if is_dynamic(patch) {
+                    Cow::Owned(context.substitute(patch).map_err(substituted)?)
+                } else {
+                    Cow::Borrowed(patch)
+                };
+                return merge(object, patch);
+            }
             Change::ForEach(items) => return self.for_each(items, object, nesting, context),
             Change::JsonPatch { parsed: Some(operations), .. } => Cow::Borrowed(operations),
             Change::JsonPatch { text, parsed: None } => {
@@ -152,7 +159,7 @@ impl<'r> Mutation<'r> {
         object: &mut Value,
         nesting: usize,
         context: &mut Context<'r>,
-    ) -> Result<Vec<Edit>, EvaluationError> {
+    ) -> Result<Vec<Edit<'r>>, EvaluationError> {
         let mut edits = Vec::new();
         for item in items {
             let list = elements(&item.list, context)
@@ -173,7 +180,7 @@ impl<'r> Mutation<'r> {
         list: &[Value],
         object: &mut Value,
         (nesting, context): (usize, &mut Context<'r>),
-    ) -> Result<Vec<Edit>, EvaluationError> {
+    ) -> Result<Vec<Edit<'r>>, EvaluationError> {
         let mut order: Vec<(usize, &Value)> = list.iter().enumerate().collect();
         if item.descending {
             order.reverse();
@@ -200,7 +207,7 @@ impl<'r> Mutation<'r> {
     }
 }
 
-fn repeat(edits: &[Edit], object: &mut Value) {
+fn repeat(edits: &[Edit<'_>], object: &mut Value) {
     // A replacement makes what came before it moot.
     let last = edits.iter().rposition(|edit| matches!(edit, Edit::Replace(_))).unwrap_or(0);
     for edit in edits.iter().skip(last) {
@@ -213,8 +220,9 @@ fn repeat(edits: &[Edit], object: &mut Value) {
     }
 }
 
-fn merge(object: &mut Value, patch: &Value) -> Result<Vec<Edit>, EvaluationError> {
-    match anchors::resolve(patch, object) {
+fn merge<'r>(object: &mut Value, patch: Cow<'r, Value>) -> Result<Vec<Edit<'r>>, EvaluationError> {
+    let resolved = if anchors::has_any(&patch) { anchors::resolve(&patch, object).map(Cow::Owned) } else { Ok(patch) };
+    match resolved {
         Ok(patch) if strategic::merge_into(object, &patch) => Ok(vec![Edit::Merge(patch)]),
         Ok(_) | Err(anchors::Unmet::Condition(_) | anchors::Unmet::Global(_)) => Ok(Vec::new()),
         Err(broken @ anchors::Unmet::Broken(_)) => {

@@ -9,6 +9,7 @@
 
 mod cel;
 mod corpus;
+mod hostile;
 mod laws;
 mod loading;
 mod platform;

@@ -4,62 +4,32 @@ use admission_policy::{PolicySet, Request, Snapshot};
 use model::Timestamp;
 use serde_json::json;
 
-const POLICIES: &str = r#"
-apiVersion: kyverno.io/v1
-kind: ClusterPolicy
-metadata: {name: stale-critical-findings}
-spec:
-  validationFailureAction: Enforce
-  rules:
-  - name: fixable-for-a-week
-    match: {any: [{resources: {kinds: [Pod]}}]}
-    validate:
-      message: "{{ element.image }} has critical findings that could have been fixed for a week"
-      foreach:
-      - list: request.object.spec.containers
-        deny:
-          conditions:
-            all:
-            - key: "{{ biotope.images.\"{{ element.image }}\".findings[?severity == 'critical' && fixed_version && time_after('{{ time_now_utc() }}', time_add(found_at, '168h'))] | length(@) }}"
-              operator: GreaterThan
-              value: 0
----
-apiVersion: kyverno.io/v1
-kind: ClusterPolicy
-metadata: {name: open-incidents}
-spec:
-  validationFailureAction: Enforce
-  rules:
-  - name: no-open-incident
-    match: {any: [{resources: {kinds: [Pod]}}]}
-    validate:
-      message: "{{ element.image }} is under an open incident"
-      foreach:
-      - list: request.object.spec.containers
-        context:
-        - name: digest
-          variable: {jmesPath: "biotope.images.\"{{ element.image }}\".digest", default: ""}
-        deny:
-          conditions:
-            all:
-            - {key: "{{ digest }}", operator: AnyIn, value: "{{ biotope.incidents.keys(@) }}"}
-"#;
+const DIGEST: &str = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+
+/// The examples of the documentation, word for word.
+fn documented() -> Vec<(String, String)> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../docs/policies.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let blocks = text.split("```yaml\n").skip(1).filter_map(|rest| rest.split("\n```").next());
+    blocks.enumerate().map(|(number, block)| (format!("docs-{number}.yaml"), block.to_owned())).collect()
+}
 
 #[test]
 fn scan_results_and_incidents_decide() {
-    let (set, faults) = PolicySet::load([("platform.yaml", POLICIES)]);
+    let (set, faults) = PolicySet::load(documented());
     assert!(faults.is_empty(), "{faults:#?}");
-    let finding = |found_at: &str, fixed: Option<&str>| json!({"severity": "critical", "found_at": found_at, "fixed_version": fixed});
-    let image = |finding| json!({"digest": "sha256:aa", "findings": [finding]});
+    assert_eq!(set.len(), 5);
+    let finding = |published: &str, fixed: &str| json!({"id": "CVE-1", "severity": "CRITICAL", "published": published, "fixed_version": fixed});
+    let image = |finding| json!({"digest": DIGEST, "findings": [finding]});
     let cases = [
-        (image(finding("2026-01-01T00:00:00Z", Some("2"))), json!({}), false),
-        (image(finding("2026-01-01T00:00:00Z", None)), json!({}), true),
-        (image(finding("2026-01-09T00:00:00Z", Some("2"))), json!({}), true),
-        (image(finding("2026-01-09T00:00:00Z", None)), json!({"sha256:aa": [{"id": "i-1"}]}), false),
+        (image(finding("2026-01-01T00:00:00Z", "2")), json!({}), false),
+        (image(finding("2026-01-01T00:00:00Z", "")), json!({}), true),
+        (image(finding("2026-01-09T00:00:00Z", "2")), json!({}), true),
+        (image(finding("2026-01-09T00:00:00Z", "")), json!({DIGEST: [{"id": "i-1"}]}), false),
         (json!(null), json!({}), false),
     ];
     for (facts, incidents, allowed) in cases {
-        let biotope = json!({"images": {"app:1": facts}, "incidents": incidents});
+        let biotope = json!({"images": {"docker.io/library/app:1": facts}, "incidents": incidents, "secrets": {}});
         let snapshot = Snapshot { biotope: biotope.clone(), ..Snapshot::default() };
         let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"},
             "spec": {"containers": [{"name": "c", "image": "app:1"}]}});
@@ -68,5 +38,24 @@ fn scan_results_and_incidents_decide() {
         let outcome = set.evaluate(&request, &snapshot);
         let told: Vec<_> = outcome.verdicts.iter().map(|verdict| (verdict.status, &verdict.message)).collect();
         assert_eq!(outcome.allowed, allowed, "{biotope}: {told:?}");
+    }
+}
+
+#[test]
+fn a_secret_must_come_from_where_it_should() {
+    let (set, _) = PolicySet::load(documented());
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "shop"},
+        "spec": {"containers": [{"name": "c", "image": "app:1", "envFrom": [{"secretRef": {"name": "db"}}]}]}});
+    let source = |store: &str| json!({"shop/db": {"sources": [{"store": store, "path": "db", "version": "3"}]}});
+    for (secrets, allowed) in
+        [(source("SecretStore shop/vault"), true), (source("SecretStore shop/other"), false), (json!({}), false)]
+    {
+        let images = json!({"docker.io/library/app:1": {"digest": DIGEST, "findings": []}});
+        let biotope = json!({"images": images, "incidents": {}, "secrets": secrets});
+        let snapshot = Snapshot { biotope: biotope.clone(), ..Snapshot::default() };
+        let mut request = Request::create(pod.clone());
+        request.received_at = Some(Timestamp::from_millis(1_768_003_200_000));
+        let outcome = set.evaluate(&request, &snapshot);
+        assert_eq!(outcome.allowed, allowed, "{biotope}: {:#?}", outcome.message);
     }
 }
