@@ -105,8 +105,9 @@ async fn what_is_no_image_is_said() {
         let options = options.clone();
         async move { scan_once(&target, &options).await.unwrap_err().to_string() }
     };
-    let here = folder.path().to_str().unwrap().to_owned();
-    assert!(said(here).await.ends_with("is no image: it has no index.json"));
+    let empty = folder.path().join("empty");
+    std::fs::create_dir(&empty).unwrap();
+    assert!(said(empty.to_str().unwrap().to_owned()).await.ends_with("is no image: it has no index.json"));
     assert!(said("./nowhere.tar".to_owned()).await.contains("no such file"));
     assert!(said("UPPER CASE".to_owned()).await.contains("neither an image reference"));
     let other = layer(&[("a", b"b")], Packing::Plain);
