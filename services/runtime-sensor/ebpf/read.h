@@ -163,14 +163,54 @@ static __always_inline void put_short_name(struct scratch *out, u8 *place, const
 #define SHORT_AT bpf_core_field_offset(struct dentry, d_shortname)
 #define SHORT 40
 
-/* From where to where to walk. It is in the scratch, for what is read from there is a number, which the verifier lets into any call. */
+/*
+ * From where to where to walk. It is in the scratch, for what is read from there is a number, which the verifier lets into any call, and
+ * which it does not follow through each way that a walk may take.
+ */
 struct walk {
 	u64 dentry, mount, root_dentry, root_mount;
+	/* The root of the mount; 0 below the root of the process in its own mount, for that one is met first. */
+	u64 top;
 };
 
 static __always_inline struct walk *walk_of(struct scratch *out)
 {
 	return (struct walk *)(out->bytes + WALK);
+}
+
+static __always_inline void enter_mount(struct walk *walk, u64 mount)
+{
+	walk->mount = mount;
+	walk->top = mount == walk->root_mount ? 0 : (u64)BPF_CORE_READ((struct vfsmount *)mount, mnt_root);
+}
+
+/* Goes from the root of a mount to where it is mounted. Says whether there is such a place. */
+static __always_inline bool leave_mount(struct scratch *out, struct walk *walk)
+{
+	struct mount *outer = (struct mount *)((u8 *)walk->mount - bpf_core_field_offset(struct mount, mnt));
+	u8 *copy = copy_of(out, outer);
+	struct mount *parent = IN_COPY(copy, outer, struct mount, mnt_parent);
+	if (parent == outer || !parent)
+		return false;
+	walk->dentry = (u64)IN_COPY(copy, outer, struct mount, mnt_mountpoint);
+	enter_mount(walk, (u64)parent + bpf_core_field_offset(struct mount, mnt));
+	return true;
+}
+
+/* Puts the name of an entry and goes to its parent. Says whether there is one. */
+static __always_inline bool leave_entry(struct scratch *out, struct walk *walk, u8 *place)
+{
+	struct dentry *dentry = (struct dentry *)walk->dentry;
+	u8 *copy = copy_of(out, dentry);
+	const unsigned char *name = IN_COPY(copy, dentry, struct dentry, d_name.name);
+	u32 length = IN_COPY(copy, dentry, struct dentry, d_name.len);
+	u64 parent = (u64)IN_COPY(copy, dentry, struct dentry, d_parent), entry = walk->dentry;
+	walk->dentry = parent;
+	if (HAS_SHORT_NAMES && (u64)name == entry + SHORT_AT && SHORT_AT + SHORT <= COPIED && length < SHORT)
+		put_short_name(out, place, (u64 *)(copy + SHORT_AT), length);
+	else
+		put_name(out, place, name);
+	return parent && parent != entry;
 }
 
 /* The names of a path, from the last one up to the root that the process sees. Verified once, whoever calls it. */
@@ -181,49 +221,27 @@ __noinline u32 put_names(u64 stand)
 	if (!out || end > END)
 		return end;
 	struct walk *walk = walk_of(out);
-	struct dentry *dentry = (struct dentry *)walk->dentry;
-	struct vfsmount *mount = (struct vfsmount *)walk->mount;
-	u64 root_dentry = walk->root_dentry, root_mount = walk->root_mount;
-	/* Below the root of the process, in its mount: the root is met first. */
-	bool is_inside = (u64)mount == root_mount;
-	struct dentry *top = is_inside ? 0 : BPF_CORE_READ(mount, mnt_root);
 	u8 *place = place_of(out, end);
 	u8 status = NAMES_CUT;
+	enter_mount(walk, walk->mount);
 	for (int i = 0; i < DEPTH; i++) {
-		if ((u64)dentry == root_dentry && (u64)mount == root_mount) {
+		if (walk->dentry == walk->root_dentry && walk->mount == walk->root_mount) {
 			status = NAMES_COMPLETE;
 			break;
 		}
-		if (dentry == top) {
-			struct mount *outer = (struct mount *)((u8 *)mount - bpf_core_field_offset(struct mount, mnt));
-			u8 *copy = copy_of(out, outer);
-			struct mount *parent = IN_COPY(copy, outer, struct mount, mnt_parent);
-			if (parent == outer || !parent) {
-				status = NAMES_COMPLETE;
-				break;
-			}
-			dentry = IN_COPY(copy, outer, struct mount, mnt_mountpoint);
-			mount = (struct vfsmount *)((u8 *)parent + bpf_core_field_offset(struct mount, mnt));
-			is_inside = (u64)mount == root_mount;
-			top = is_inside ? 0 : BPF_CORE_READ(mount, mnt_root);
-			continue;
+		if (walk->dentry == walk->top) {
+			if (leave_mount(out, walk))
+				continue;
+			status = NAMES_COMPLETE;
+			break;
 		}
 		if (*used_of(out) > PART - NAME - 8)
 			break;
-		u8 *copy = copy_of(out, dentry);
-		struct dentry *parent = IN_COPY(copy, dentry, struct dentry, d_parent);
-		const unsigned char *name = IN_COPY(copy, dentry, struct dentry, d_name.name);
-		u32 length = IN_COPY(copy, dentry, struct dentry, d_name.len);
-		if (HAS_SHORT_NAMES && name == (u8 *)dentry + SHORT_AT && SHORT_AT + SHORT <= COPIED && length < SHORT)
-			put_short_name(out, place, (u64 *)(copy + SHORT_AT), length);
-		else
-			put_name(out, place, name);
-		if (parent == dentry || !parent) {
-			/* Or it is not met at all: the process was shut in after it had opened the file. */
-			status = is_inside ? NAMES_COMPLETE : NAMES_DETACHED;
+		if (!leave_entry(out, walk, place)) {
+			/* In the mount of the root it is not met when the process was shut in after it had opened the file. */
+			status = walk->top ? NAMES_DETACHED : NAMES_COMPLETE;
 			break;
 		}
-		dentry = parent;
 	}
 	place[4] = status;
 	return close_part(place, end, part, *used_of(out) & MASK);

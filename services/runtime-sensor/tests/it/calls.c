@@ -3,6 +3,7 @@
  *
  *   calls FOLDER          all of them, in FOLDER; prints the port of its server
  *   calls 32-bit COUNT    getpid by the table of i386, COUNT times
+ *   calls chroot COUNT    chroot to where nothing is, COUNT times
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -238,6 +239,11 @@ int main(int count, char **arguments)
 {
 	if (count == 3 && !strcmp(arguments[1], "32-bit")) {
 		as_32_bit(atoi(arguments[2]));
+		return 0;
+	}
+	if (count == 3 && !strcmp(arguments[1], "chroot")) {
+		for (int i = 0; i < atoi(arguments[2]); i++)
+			syscall(SYS_chroot, "/nowhere-at-all");
 		return 0;
 	}
 	if (count != 2 || chdir(arguments[1]))

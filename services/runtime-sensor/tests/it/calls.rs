@@ -201,3 +201,29 @@ fn each_kind_of_call_is_told_with_its_arguments() {
     let longest = lines.iter().filter(|line| line.starts_with("execve")).map(String::len).max().unwrap();
     assert!((4_000..8_192).contains(&longest), "a command line of 2 MB is cut: {longest}");
 }
+
+#[test]
+fn what_a_stalled_sensor_loses_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(program) = program(folder.path()) else { return };
+    let rules = rule("ready", "evt.type in (open, openat) and fd.name contains marker-ready", "%fd.name")
+        + &rule("tried", "evt.type = chroot and proc.name = bt-calls", "%evt.args");
+    let Some(sensor) = watch(folder.path(), &rules) else { return };
+    let signal = |name: &str| {
+        let status = Command::new("kill").args([name, &sensor.id().to_string()]).status().unwrap();
+        assert!(status.success());
+    };
+    signal("-STOP");
+    // More than the ring holds.
+    let made = Command::new(&program).args(["chroot", "200000"]).status().unwrap();
+    signal("-CONT");
+    assert!(made.success());
+    let lost = wait_until(Duration::from_secs(10), || {
+        let text = fs::read_to_string(folder.path().join("out")).ok()?;
+        alerts(&text).into_iter().find(|alert| alert["rule"] == "Falco internal: syscall event drop")
+    });
+    let fields = lost.expect("losses are told")["output_fields"].clone();
+    let number = |name: &str| fields[name].as_str().and_then(|text| text.parse::<u64>().ok()).or(fields[name].as_u64());
+    let dropped = number("n_drops").unwrap_or_else(|| panic!("{fields}"));
+    assert!((1..=200_000).contains(&dropped), "{fields}");
+}
