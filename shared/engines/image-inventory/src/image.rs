@@ -74,12 +74,11 @@ impl Merge {
         }
         let is_hidden = |path: &str| hides(layer, path);
         // What this layer lists again is kept for the question which layer brought each package.
-        let again = |path: &str| layer.found.package_lists.iter().any(|list| list.file_path == path);
-        self.lists.retain(|path, _| again(path) || !is_hidden(path));
-        self.applications.retain(|(path, kind), _| {
-            let again = |one: &Application| one.file_path == *path && one.kind == *kind;
-            layer.found.applications.iter().any(again) || !is_hidden(path)
-        });
+        let again: HashSet<&str> = layer.found.package_lists.iter().map(|list| list.file_path.as_str()).collect();
+        self.lists.retain(|path, _| again.contains(path.as_str()) || !is_hidden(path));
+        let again: HashSet<(&str, ApplicationKind)> =
+            layer.found.applications.iter().map(|one| (one.file_path.as_str(), one.kind)).collect();
+        self.applications.retain(|(path, kind), _| again.contains(&(path.as_str(), *kind)) || !is_hidden(path));
         self.licenses.retain(|path, _| !is_hidden(path));
         self.unidentified.retain(|path, _| !is_hidden(path));
     }

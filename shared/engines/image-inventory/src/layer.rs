@@ -188,8 +188,13 @@ impl LayerReader {
             self.refuse(path, &what, "raise the limit if the file is genuine");
             return Ok(());
         }
-        let rest = limit.saturating_sub(bytes.len() as u64);
+        let rest = limit.saturating_sub(bytes.len() as u64).saturating_add(1);
         read_up_to(content, rest, &mut bytes).map_err(|source| self.unreadable(path, source))?;
+        if bytes.len() as u64 > limit {
+            let what = format!("it has more than the limit of {limit} bytes, though it is said to have {}", entry.size);
+            self.refuse(path, &what, "raise the limit if the file is genuine");
+            return Ok(());
+        }
         self.hand_out(path, bytes, &wanting);
         Ok(())
     }

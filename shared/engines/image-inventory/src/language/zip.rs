@@ -63,9 +63,12 @@ impl<'a> Zip<'a> {
         match member.method {
             0 => Ok(packed.to_vec()),
             8 => {
+                // One byte more than is said shows a member that lies about its size.
+                let bound = (member.size as u64).saturating_add(1);
                 let mut content = Vec::new();
-                let inflated = flate2::read::DeflateDecoder::new(packed).take(limit as u64).read_to_end(&mut content);
-                inflated.map(|_| content).map_err(|_| broken())
+                let inflated = flate2::read::DeflateDecoder::new(packed).take(bound).read_to_end(&mut content);
+                inflated.map_err(|_| broken())?;
+                if content.len() == member.size { Ok(content) } else { Err(broken()) }
             }
             method => Err(ParseError::new(format!("`{}` is packed by method {method}", member.name))),
         }

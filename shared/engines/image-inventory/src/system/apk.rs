@@ -23,10 +23,11 @@ pub(crate) fn analyze(file: File<'_>, found: &mut Found) -> Result<(), ParseErro
 fn parse(content: &str) -> Vec<Package> {
     let mut packages: Vec<Package> = Vec::new();
     let mut needs: Vec<Vec<String>> = Vec::new();
+    let mut known: BTreeSet<String> = BTreeSet::new();
     let mut providers: HashMap<String, String> = HashMap::new();
     for paragraph in paragraphs(content) {
         let Some((package, depends, provides)) = package(paragraph) else { continue };
-        if packages.iter().any(|known| known.id == package.id) {
+        if !known.insert(package.id.clone()) {
             continue;
         }
         providers.insert(package.name.clone(), package.id.clone());

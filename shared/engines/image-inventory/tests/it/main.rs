@@ -9,8 +9,10 @@
 
 mod corpora;
 mod helpers;
+mod hostile;
 mod layers;
 mod maven;
+mod mutated;
 mod outside;
 mod real;
 mod rpm;

@@ -505,5 +505,5 @@ const CENTRAL: &str = "central";
 const MAX_PARENTS: usize = 32;
 const MAX_IMPORT_DEPTH: usize = 16;
 const MAX_MODULE_DEPTH: usize = 32;
-const MAX_PROJECTS: usize = 20_000;
+const MAX_PROJECTS: usize = 8_000;
 const MAX_ARTIFACTS: usize = 100_000;

@@ -1,6 +1,6 @@
 //! `package-lock.json`, versions 1 to 3.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use crate::language::graph::{id, unique};
 use crate::language::javascript::package_json::licenses;
@@ -18,31 +18,29 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Vec<Package>, ParseError> {
     Ok(unique(packages))
 }
 
-/// Version 1: dependencies within dependencies.
+/// Version 1: dependencies within dependencies. What one requires is looked for among its own, then on each level above.
 fn nested(lock: &Node) -> Vec<Package> {
     let mut packages = Vec::new();
-    // Each level sees the versions of the levels above.
-    let mut pending: Vec<(&Node, BTreeMap<String, String>)> = vec![(lock, BTreeMap::new())];
-    while let Some((level, above)) = pending.pop() {
-        let mut versions = above;
-        let own = level.get("dependencies");
-        versions.extend(own.entries().map(|(name, one)| (name.to_owned(), one.get("version").text().to_owned())));
-        for (name, one) in own.entries() {
-            let version = one.get("version").text();
-            let mut visible = versions.clone();
+    let mut pending: Vec<Vec<&Node>> = vec![vec![lock.get("dependencies")]];
+    while let Some(levels) = pending.pop() {
+        for (name, one) in levels.last().into_iter().flat_map(|level| level.entries()) {
             let inner = one.get("dependencies");
-            visible.extend(inner.entries().map(|(name, one)| (name.to_owned(), one.get("version").text().to_owned())));
+            let version_of = |need: &str| {
+                let level =
+                    std::iter::once(&inner).chain(levels.iter().rev()).find(|level| !level.get(need).is_null())?;
+                Some(level.get(need).get("version").text())
+            };
             let needs = one.get("requires").entries();
-            let needs = needs.filter_map(|(need, _)| Some(id(need, visible.get(need)?))).collect();
+            let needs = needs.filter_map(|(need, _)| Some(id(need, version_of(need)?))).collect();
             packages.push(Package {
                 development: one.get("dev").is_true(),
                 depends_on: needs,
                 references: reference(one.get("resolved").text()),
                 locations: vec![one.lines],
-                ..crate::language::graph::package(name, version)
+                ..crate::language::graph::package(name, one.get("version").text())
             });
             if inner.is_map() {
-                pending.push((one, versions.clone()));
+                pending.push(levels.iter().copied().chain([inner]).collect());
             }
         }
     }
