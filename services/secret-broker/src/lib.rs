@@ -18,6 +18,7 @@ mod pipeline;
 mod provider;
 mod rotate;
 mod target;
+mod template;
 mod wire;
 
 use anyhow::Context as _;

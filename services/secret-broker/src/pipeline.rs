@@ -57,6 +57,7 @@ impl Pipeline {
             check_interval: Duration::from_millis(config.check_interval_ms),
             stale_after: Duration::from_secs(config.stale_after_s),
             back_off: BACK_OFF,
+            render: crate::template::render,
         };
         let stores = context.readiness.part("stores");
         stores.waiting("no store has answered yet");

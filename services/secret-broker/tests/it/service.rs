@@ -145,3 +145,40 @@ async fn sealed_and_healed(world: &mut World) {
     assert_eq!(versions(&world.event("rotated").await.data), ["3", "1"]);
     assert_eq!(read(world, "shop/db-credentials/password"), "canary-three");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_template_makes_the_content() {
+    let prepare = |bao: &testkit::parts::Part<testkit::parts::OpenBao>| {
+        bao.command(&["kv", "put", "-mount=secret", "shop/db", "password=canary-one", "user=ada"]).unwrap();
+    };
+    let Some(mut world) = World::start(prepare).await else { return };
+    let token = world.bao.token.clone();
+    world.manifest("store.yaml", &STORE.replace("TOKEN", &token));
+    let template = |url: &str| {
+        format!(
+            "apiVersion: external-secrets.io/v1\nkind: ExternalSecret\nmetadata: {{ name: url, namespace: shop }}\nspec:\n  secretStoreRef: {{ name: vault }}\n  \
+             refreshInterval: 1h\n  target:\n    name: url\n    template:\n      engineVersion: v2\n      data:\n        url: '{url}'\n  dataFrom:\n  - extract: {{ key: shop/db }}\n"
+        )
+    };
+    world.manifest("url.yaml", &template("postgres://{{ .user }}:{{ .password | upper }}@db/shop"));
+    let synced = world.event("synced").await;
+    assert_eq!(synced.data["target"], "url");
+    assert_eq!(read(&world, "shop/url/url"), "postgres://ada:CANARY-ONE@db/shop");
+    assert!(!world.target("shop/url/password").exists(), "only what the template names is written");
+
+    world.bao.command(&["kv", "put", "-mount=secret", "shop/db", "password=canary-two", "user=ada"]).unwrap();
+    world.event("rotated").await;
+    assert_eq!(read(&world, "shop/url/url"), "postgres://ada:CANARY-TWO@db/shop");
+
+    // A template that fails says where, keeps the last good content, and shows no value.
+    world.manifest("url.yaml", &template("{{ .user }}{{ fail .password }}"));
+    let failed = world.event("sync-failed").await;
+    let reason = failed.data["reason"].as_str().unwrap();
+    assert!(reason.starts_with("template of `url`: template: url:1:"), "{reason}");
+    assert_eq!(read(&world, "shop/url/url"), "postgres://ada:CANARY-TWO@db/shop");
+    world.manifest("url.yaml", &template("{{ .user | nonsense }}"));
+    let failed = world.event("sync-failed").await;
+    assert!(failed.data["reason"].as_str().unwrap().contains("function \"nonsense\" not defined"), "{}", failed.data);
+    let said = format!("{}{}", world.log(), String::from_utf8_lossy(&world.seen)).to_lowercase();
+    assert!(!said.contains("canary"), "no value is told");
+}

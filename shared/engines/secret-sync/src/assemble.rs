@@ -120,6 +120,12 @@ pub fn assemble(
     if content.is_empty() && is_missing && external.target.deletion == DeletionPolicy::Delete {
         return Ok(Assembled::Gone);
     }
+    // What a template makes of it is what has to be valid.
+    if external.target.template.is_some() { Ok(Assembled::Content(content)) } else { check(content) }
+}
+
+/// Whether Kubernetes takes the content.
+pub(crate) fn check(content: Keys) -> Result<Assembled, AssembleError> {
     check_keys(&content)?;
     let size = content.iter().map(|(key, value)| key.len().saturating_add(value.expose().len())).sum();
     match size > MAX_SECRET_BYTES {

@@ -36,11 +36,13 @@ mod value;
 pub use assemble::{AssembleError, Assembled, assemble};
 pub use decode::{DecodeError, DecodingStrategy, decode};
 pub use keys::{ConversionStrategy, KeyError, Rewrite, check_keys, convert_keys, rewrite_keys};
-pub use machine::{Event, FetchKey, FetchProblem, Machine, Output, Report, ReportKind, Settings, WriteOrder};
+pub use machine::{
+    Event, FetchKey, FetchProblem, Machine, Output, RenderProblem, Renderer, Report, ReportKind, Settings, WriteOrder,
+};
 pub use manifest::{
     CreationPolicy, DataItem, DeletionPolicy, Documents, ExternalSecret, Extract, FakeValue, KvVersion, NamespaceRule,
     Place, Provider, RefreshPolicy, RemoteRef, RoleId, SecretKeySelector, Store, StoreKind, StoreRef, TargetRef,
-    VaultAuth, VaultStore, parse,
+    TargetTemplate, VaultAuth, VaultStore, parse,
 };
 pub use property::find as find_property;
 pub use set::{Credentials, ManifestSet, Resolved};

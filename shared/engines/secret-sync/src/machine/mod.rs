@@ -15,7 +15,7 @@ use std::time::Duration;
 use model::{SecretRef, Timestamp};
 use zeroize::Zeroizing;
 
-use crate::manifest::{ExternalSecret, RemoteRef, Store, StoreRef};
+use crate::manifest::{ExternalSecret, RemoteRef, Store, StoreRef, TargetTemplate};
 use crate::set::ManifestSet;
 use crate::value::{Reading, SecretBytes};
 use state::{Source, Sync};
@@ -49,6 +49,21 @@ pub struct Settings {
     pub stale_after: Duration,
     /// First and longest wait after failures.
     pub back_off: (Duration, Duration),
+    /// What renders templates.
+    pub render: Renderer,
+}
+
+/// Renders a target's templates with the data that was fetched: pure, and bounded.
+pub type Renderer =
+    fn(&TargetTemplate, &BTreeMap<String, SecretBytes>) -> Result<BTreeMap<String, SecretBytes>, RenderProblem>;
+
+/// Templates cannot be rendered. Never holds a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RenderProblem {
+    /// What went wrong, in one line.
+    pub what: String,
+    /// What can be done about it.
+    pub remedy: String,
 }
 
 impl fmt::Debug for Settings {

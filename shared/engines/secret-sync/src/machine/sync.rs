@@ -7,8 +7,9 @@ use std::time::Duration;
 use model::{SecretRef, Timestamp};
 
 use super::state::{Gather, Source, Sync, Written, digest};
-use super::{FetchKey, FetchProblem, Machine, Output, Report, ReportKind, WriteOrder};
-use crate::assemble::{Assembled, assemble};
+use super::{FetchKey, FetchProblem, Machine, Output, Renderer, Report, ReportKind, WriteOrder};
+use crate::assemble::{Assembled, assemble, check};
+use crate::manifest::ExternalSecret;
 use crate::schedule::back_off;
 use crate::value::Reading;
 
@@ -174,16 +175,14 @@ impl Machine {
         let Some(sync) = self.syncs.get_mut(subject) else { return };
         let Some(gather) = sync.gather.take() else { return };
         sync.seen = gather.readings.iter().map(|(key, reading)| (key.clone(), revision(reading))).collect();
-        let assembled = match assemble(&sync.external, &gather.readings) {
+        let assembled = assemble(&sync.external, &gather.readings)
+            .map_err(|error| (error.to_string(), error.remedy().to_owned()))
+            .and_then(|assembled| rendered(self.settings.render, &sync.external, assembled));
+        let assembled = match assembled {
             Ok(assembled) => assembled,
-            Err(error) => {
-                let problem = FetchProblem {
-                    what: error.to_string(),
-                    remedy: error.remedy().to_owned(),
-                    is_check_refused: false,
-                };
+            Err((what, remedy)) => {
                 let attempts = self.retry(subject, now);
-                return self.failed(subject, problem, attempts);
+                return self.failed(subject, FetchProblem { what, remedy, is_check_refused: false }, attempts);
             }
         };
         let (content, digests) = match assembled {
@@ -296,6 +295,17 @@ impl Machine {
             sync.is_stale = true;
             self.report(&subject, ReportKind::Stale { age: now.since(oldest) });
         }
+    }
+}
+
+/// The content as the target's template makes it.
+fn rendered(render: Renderer, external: &ExternalSecret, assembled: Assembled) -> Result<Assembled, (String, String)> {
+    match (&external.target.template, assembled) {
+        (Some(template), Assembled::Content(data)) => {
+            let content = render(template, &data).map_err(|problem| (problem.what, problem.remedy))?;
+            check(content).map_err(|error| (error.to_string(), error.remedy().to_owned()))
+        }
+        (_, assembled) => Ok(assembled),
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::fields::{Fields, Source};
 use super::{
     CreationPolicy, DataItem, DeletionPolicy, ExternalSecret, Extract, RefreshPolicy, RemoteRef, StoreKind, StoreRef,
-    TargetRef,
+    TargetRef, template,
 };
 use crate::decode::DecodingStrategy;
 use crate::keys::{ConversionStrategy, Rewrite};
@@ -74,9 +74,9 @@ fn target(spec: &mut Fields<'_>, default_name: &str, warnings: &mut Vec<Fault>) 
         deletion: DeletionPolicy::Retain,
         immutable: false,
         secret_type: "Opaque".to_owned(),
+        template: None,
     };
     let Some(mut fields) = spec.object("target")? else { return Ok(target) };
-    fields.refuse(&["template"], "remove it: values are written as they are fetched")?;
     fields.refuse(&["manifest"], "remove it: the target is a Secret")?;
     target.name = fields.text("name")?.filter(|name| !name.is_empty()).unwrap_or(target.name);
     let is_good = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || matches!(letter, '-' | '.');
@@ -94,6 +94,10 @@ fn target(spec: &mut Fields<'_>, default_name: &str, warnings: &mut Vec<Fault>) 
         "Merge" => DeletionPolicy::Merge,
         _ => DeletionPolicy::Retain,
     };
+    target.template = template::read(&mut fields, warnings)?;
+    if let Some(secret_type) = target.template.as_mut().and_then(|template| template.secret_type.take()) {
+        target.secret_type = secret_type;
+    }
     target.immutable = fields.take("immutable") == Some(Value::Bool(true));
     fields.finish(warnings);
     Ok(target)

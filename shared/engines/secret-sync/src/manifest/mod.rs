@@ -5,6 +5,7 @@ mod external_secret;
 mod fields;
 mod secret;
 mod store;
+mod template;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -262,6 +263,21 @@ pub struct TargetRef {
     pub immutable: bool,
     /// Type of the Secret.
     pub secret_type: String,
+    /// What its content looks like; as it was fetched when `None`.
+    pub template: Option<TargetTemplate>,
+}
+
+/// The template of a target.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TargetTemplate {
+    /// A template for each key.
+    pub data: BTreeMap<String, String>,
+    /// Templates that make keys and values, as YAML.
+    pub literals: Vec<String>,
+    /// Whether what was fetched stays beside what templates make.
+    pub merge: bool,
+    /// Type of the Secret.
+    pub secret_type: Option<String>,
 }
 
 /// Who makes the target.

@@ -27,6 +27,7 @@ impl World {
             check_interval: Duration::from_secs(1),
             stale_after: Duration::from_secs(30),
             back_off: (Duration::from_secs(1), Duration::from_secs(8)),
+            render: |_, data| Ok(data.clone()),
         };
         let mut world = Self {
             machine: Machine::new(settings),

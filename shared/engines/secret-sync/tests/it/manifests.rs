@@ -65,8 +65,11 @@ fn faults_name_place_and_cure() {
             "unsupported: `spec.dataFrom[0].find` at a.yaml:7 (ExternalSecret shop/a): name each secret with `extract`",
         ),
         (
-            external("a", &format!("  target:\n    template: {{ data: {{}} }}\n{data}")),
-            "unsupported: `spec.target.template` at a.yaml:7 (ExternalSecret shop/a): remove it: values are written as they are fetched",
+            external(
+                "a",
+                &format!("  target:\n    template: {{ templateFrom: [{{ configMap: {{ name: x }} }}] }}\n{data}"),
+            ),
+            "unsupported: `spec.target.template.templateFrom.configMap` at a.yaml:7 (ExternalSecret shop/a): write the template itself under `literal`",
         ),
         (
             external("a", &format!("  refreshInterval: soon\n{data}")),

@@ -1,0 +1,138 @@
+//! Rendering a target's templates. What a template says of its own failure may hold a secret, so only what cannot is passed on.
+
+use std::collections::BTreeMap;
+
+use secret_sync::{RenderProblem, SecretBytes, TargetTemplate};
+use secret_templating::{Limits, Template, TemplateError, Text, Value};
+
+/// Renders the templates of a target with the assembled data as dot.
+pub(crate) fn render(
+    template: &TargetTemplate,
+    data: &BTreeMap<String, SecretBytes>,
+) -> Result<BTreeMap<String, SecretBytes>, RenderProblem> {
+    let pairs = data.iter().map(|(key, value)| (key.clone(), Text::new(value.expose().to_vec())));
+    let dot = Value::strings(pairs);
+    let is_empty = template.data.is_empty() && template.literals.is_empty();
+    let mut content = if template.merge || is_empty { data.clone() } else { BTreeMap::new() };
+    for text in &template.literals {
+        let rendered = one("literal", text, &dot)?;
+        content.extend(keys_and_values(&rendered)?);
+    }
+    for (key, text) in &template.data {
+        let rendered = one(key, text, &dot)?;
+        content.insert(key.clone(), SecretBytes::new(rendered.expose().to_vec()));
+    }
+    Ok(content)
+}
+
+fn one(key: &str, text: &str, dot: &Value) -> Result<Text, RenderProblem> {
+    let problem = |what: String| RenderProblem {
+        what: format!("template of `{key}`: {what}"),
+        remedy: "correct `spec.target.template`".to_owned(),
+    };
+    // A template that cannot be parsed has met no value yet.
+    let template = Template::parse(key, text).map_err(|error| problem(error.to_string()))?;
+    template.render(dot, Limits::default()).map_err(|error| problem(without_values(&error)))
+}
+
+/// The rendered text of a literal is YAML: texts by key.
+fn keys_and_values(rendered: &Text) -> Result<BTreeMap<String, SecretBytes>, RenderProblem> {
+    let map: Result<BTreeMap<String, String>, _> = serde_saphyr::from_str(&rendered.expose_str());
+    let pairs = map.map_err(|_| RenderProblem {
+        what: "template of `literal`: what it makes is no map of texts".to_owned(),
+        remedy: "let it make a line `key: value` for each key, with quotation marks around what is no text".to_owned(),
+    })?;
+    Ok(pairs.into_iter().map(|(key, text)| (key, SecretBytes::from(text.as_str()))).collect())
+}
+
+/// Place and kind of a failure. `executing "x" at <.y>` quotes the template; what follows may quote data, so only the beginnings that
+/// are known to hold none are kept.
+fn without_values(error: &TemplateError) -> String {
+    let text = error.to_string();
+    let Some((place, said)) = text.split_once(">: ") else {
+        // Limits, named by us.
+        return if SAFE.iter().any(|start| text.contains(start)) { text } else { "it cannot be rendered".to_owned() };
+    };
+    let kind = SAFE.iter().find(|start| said.starts_with(**start));
+    let detail = match kind {
+        Some(&"error calling ") => said.split(':').next().unwrap_or_default().to_owned(),
+        Some(&"map has no entry for key ") => said.lines().next().unwrap_or_default().to_owned(),
+        Some(start) => start.trim_end().to_owned(),
+        None => "it cannot be rendered".to_owned(),
+    };
+    format!("{place}>: {detail}")
+}
+
+/// How messages begin that hold no data behind it, or whose data is cut off.
+const SAFE: [&str; 8] = [
+    "map has no entry for key ",
+    "error calling ",
+    "wrong number of args",
+    "wrong type for value",
+    "nil data",
+    "exceeded maximum",
+    "output is longer",
+    "too many steps",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn template(data: &[(&str, &str)], literals: &[&str], merge: bool) -> TargetTemplate {
+        let data = data.iter().map(|(key, text)| ((*key).to_owned(), (*text).to_owned())).collect();
+        let literals = literals.iter().map(|text| (*text).to_owned()).collect();
+        TargetTemplate { data, literals, merge, secret_type: None }
+    }
+
+    fn rendered(template: &TargetTemplate) -> Result<Vec<(String, String)>, String> {
+        let data = BTreeMap::from([
+            ("user".to_owned(), SecretBytes::from("ada")),
+            ("password".to_owned(), SecretBytes::from("s3cret-canary")),
+        ]);
+        let content = render(template, &data).map_err(|problem| problem.what)?;
+        Ok(content.into_iter().map(|(key, value)| (key, value.expose_str().unwrap().to_owned())).collect())
+    }
+
+    fn pairs(expected: &[(&str, &str)]) -> Result<Vec<(String, String)>, String> {
+        Ok(expected.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect())
+    }
+
+    #[test]
+    fn templates_replace_or_join_the_data() {
+        let url = [("url", "db://{{ .user }}:{{ .password | b64enc }}@host")];
+        let whole = "db://ada:czNjcmV0LWNhbmFyeQ==@host";
+        assert_eq!(rendered(&template(&url, &[], false)), pairs(&[("url", whole)]));
+        let joined = [("password", "s3cret-canary"), ("url", whole), ("user", "ada")];
+        assert_eq!(rendered(&template(&url, &[], true)), pairs(&joined));
+        assert_eq!(rendered(&template(&[], &[], false)), pairs(&[("password", "s3cret-canary"), ("user", "ada")]));
+        let literal = "{{ range $key, $value := . }}x-{{ $key }}: {{ $value | quote }}\n{{ end }}";
+        assert_eq!(
+            rendered(&template(&[], &[literal], false)),
+            pairs(&[("x-password", "s3cret-canary"), ("x-user", "ada")])
+        );
+    }
+
+    #[test]
+    fn no_message_holds_a_value() {
+        for text in [
+            "{{ fail .password }}",
+            "{{ .password | fromJson | toJson }}{{ index .password 99 }}",
+            "{{ .missing }}",
+            "{{ template .password }}",
+            "{{ .password.x }}",
+            "{{ printf .password | required .password | mustFromJson }}",
+            "{{ nonsense .password }}",
+            "{{ required .password \"\" }}",
+        ] {
+            if let Err(what) = rendered(&template(&[("key", text)], &[], false)) {
+                assert!(!what.contains("canary"), "{text}: {what}");
+                assert!(what.starts_with("template of `key`: "), "{what}");
+            }
+        }
+        let what = rendered(&template(&[("key", "{{ .missing }}")], &[], false)).unwrap_err();
+        assert!(what.contains("map has no entry for key \"missing\""), "{what}");
+        let what = rendered(&template(&[], &["{{ .password }}"], false)).unwrap_err();
+        assert!(!what.contains("canary"), "{what}");
+    }
+}
