@@ -156,7 +156,8 @@ impl FromStr for Subject {
             }
             [phase, noun, participle, key] => Ok(Self::Event(event(phase, noun, participle, key)?)),
             [phase, noun, participle, number, key] => {
-                let number = number.parse().ok().filter(|number| *number < PARTITIONS).ok_or_else(fault)?;
+                // As it is printed: `007` or `+7` would be a second name of one subject.
+                let number = (0..PARTITIONS).find(|one| one.to_string() == *number).ok_or_else(fault)?;
                 Ok(Self::Stored(event(phase, noun, participle, key)?, number))
             }
             _ => Err(fault()),
