@@ -251,6 +251,10 @@ struct unix_sock {
 	struct sock *peer;
 };
 
+struct io_kiocb {
+	u8 opcode;
+};
+
 struct task_struct {
 	struct thread_info thread_info;
 	int pid, tgid;

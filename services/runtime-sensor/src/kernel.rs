@@ -18,6 +18,7 @@ pub(crate) struct Kernel {
     interest: Array<MapData, u64>,
     counters: PerCpuArray<MapData, [u64; 3]>,
     foreign: PerCpuArray<MapData, u64>,
+    uring: PerCpuArray<MapData, u64>,
     // Holds the programs and their links.
     programs: Ebpf,
     /// What this kernel has and has not.
@@ -39,6 +40,8 @@ pub(crate) struct Counts {
     pub(crate) classes: [Counted; 8],
     /// Calls by the 32-bit tables, which are not read.
     pub(crate) foreign: u64,
+    /// Operations through io_uring, in the order of [`URING_KINDS`].
+    pub(crate) uring: [u64; 3],
     /// Runs that the kernel left out because the same program was at work on that processor.
     pub(crate) missed: u64,
 }
@@ -71,6 +74,7 @@ impl Kernel {
         };
         features.push(Feature::there("ring buffer"));
         features.extend(PROGRAMS.map(|(_, tracepoint)| Feature::there(tracepoint)));
+        features.append(&mut kernel.features);
         kernel.features = features;
         kernel.want(rules)?;
         Ok(kernel)
@@ -91,7 +95,8 @@ impl Kernel {
         let interest = Array::try_from(map(&mut programs, "interest")?).map_err(wrong("interest"))?;
         let counters = PerCpuArray::try_from(map(&mut programs, "counters")?).map_err(wrong("counters"))?;
         let foreign = PerCpuArray::try_from(map(&mut programs, "foreign")?).map_err(wrong("foreign"))?;
-        let mut kernel = Self { events, interest, counters, foreign, programs, features: Vec::new() };
+        let uring = PerCpuArray::try_from(map(&mut programs, "uring")?).map_err(wrong("uring"))?;
+        let mut kernel = Self { events, interest, counters, foreign, uring, programs, features: Vec::new() };
         // All are verified before the first one runs, so that they begin together.
         for (name, tracepoint) in PROGRAMS {
             kernel.with(name, |program| program.load(tracepoint, btf))?;
@@ -99,6 +104,16 @@ impl Kernel {
         for (name, _) in PROGRAMS {
             kernel.with(name, |program| program.attach().map(drop))?;
         }
+        let counts_uring = kernel
+            .with("on_uring", |program| program.load("io_uring_submit_req", btf))
+            .and_then(|()| kernel.with("on_uring", |program| program.attach().map(drop)));
+        kernel.features.push(match counts_uring {
+            Ok(()) => Feature::there("io_uring_submit_req"),
+            Err(_) => Feature::degraded(
+                "io_uring_submit_req",
+                "operations through io_uring are not counted before kernel 6.4",
+            ),
+        });
         Ok(kernel)
     }
 
@@ -149,6 +164,11 @@ impl Kernel {
             }
         }
         counts.foreign = self.foreign.get(&0, 0).map_or(0, |values| values.iter().sum());
+        for opcode in 0..self.uring.len() {
+            let count: u64 = self.uring.get(&opcode, 0).map_or(0, |values| values.iter().sum());
+            let kind = counts.uring.get_mut(usize::from(uring_kind(opcode)));
+            kind.into_iter().for_each(|sum| *sum = sum.saturating_add(count));
+        }
         counts.missed = PROGRAMS.iter().filter_map(|(name, _)| self.missed(name)).sum();
         counts
     }
@@ -204,6 +224,20 @@ impl Class {
             Self::File => "dir_file",
             Self::Other => "other_interest",
         }
+    }
+}
+
+/// What operations through io_uring are about.
+pub(crate) const URING_KINDS: [&str; 3] = ["other", "files", "network"];
+
+/// The place in [`URING_KINDS`] of an operation (enum io_uring_op).
+fn uring_kind(opcode: u32) -> u8 {
+    match opcode {
+        // openat, openat2, renameat to linkat, extended attributes, ftruncate.
+        18 | 28 | 35..=39 | 41 | 42 | 55 => 1,
+        // sendmsg, recvmsg, accept, connect, send, recv, shutdown, socket, without copies, bind, listen.
+        9 | 10 | 13 | 16 | 26 | 27 | 34 | 45 | 47 | 48 | 56 | 57 => 2,
+        _ => 0,
     }
 }
 

@@ -18,6 +18,7 @@ pub(crate) struct Metrics {
     pub(crate) missed: Counter,
     pub(crate) foreign: Counter,
     pub(crate) rings: Counter,
+    pub(crate) uring: Family<Label, Counter>,
     pub(crate) truncated: Counter,
     pub(crate) features: Family<FeatureLabel, Gauge>,
     pub(crate) undecodable: Counter,
@@ -39,6 +40,11 @@ impl Metrics {
             for (name, help, family) in [
                 ("events_sent", "Events that the kernel put into the ring, by class", &metrics.sent),
                 ("events_dropped", "Events that the ring could not take, by class", &metrics.dropped),
+                (
+                    "io_uring_operations",
+                    "What processes did through io_uring, which is not judged, by kind",
+                    &metrics.uring,
+                ),
                 ("ring_bytes", "Bytes that the kernel put into the ring, by class", &metrics.bytes),
             ] {
                 registry.register(format!("runtime_sensor_{name}"), help, family.clone());

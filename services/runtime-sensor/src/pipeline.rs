@@ -18,7 +18,7 @@ use crate::enrich::{Address, Enriched, Paths};
 use crate::facts::{self, SocketFacts};
 use crate::fields;
 use crate::host::Directory;
-use crate::kernel::Counts;
+use crate::kernel::{Counts, URING_KINDS};
 use crate::metrics::Metrics;
 use crate::pods::Pods;
 use crate::process::Processes;
@@ -345,6 +345,9 @@ impl Pipeline {
         let missed = now.missed.saturating_sub(before.missed);
         self.metrics.missed.inc_by(missed);
         self.metrics.foreign.inc_by(now.foreign.saturating_sub(before.foreign));
+        for ((kind, now), before) in URING_KINDS.iter().zip(now.uring).zip(before.uring) {
+            self.metrics.uring.get_or_create(&[("kind", *kind)]).inc_by(now.saturating_sub(before));
+        }
         if before.foreign == 0 && now.foreign > 0 {
             tracing::warn!(
                 calls = now.foreign,

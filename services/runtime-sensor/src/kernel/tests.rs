@@ -86,21 +86,41 @@ fn a_stalled_reader_loses_exactly_what_is_counted_at_every_rate() {
     assert_eq!(other(&kernel).1, before);
 }
 
+/// The program that makes calls, built from source; `None`, loudly, without a compiler.
+fn calls(folder: &std::path::Path) -> Option<std::path::PathBuf> {
+    let (source, program) = (concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/calls.c"), folder.join("calls"));
+    let built = Command::new("cc").arg("-o").arg(&program).arg(source).status();
+    if !built.is_ok_and(|status| status.success()) {
+        require::skip("cc", "no C compiler");
+        return None;
+    }
+    Some(program)
+}
+
 #[test]
 fn calls_by_the_32_bit_table_are_counted() {
     let Some(kernel) = kernel(262_144, true, &["getpid", "mkdir"]) else { return };
     let folder = tempfile::tempdir().unwrap();
-    let program = folder.path().join("calls");
-    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/calls.c");
-    let built = Command::new("cc").arg("-o").arg(&program).arg(source).status();
-    if !built.is_ok_and(|status| status.success()) {
-        require::skip("cc", "no C compiler");
-        return;
-    }
+    let Some(program) = calls(folder.path()) else { return };
     let before = kernel.counted().foreign;
     assert!(Command::new(&program).args(["32-bit", "1000"]).status().unwrap().success());
     let calls = kernel.counted().foreign - before;
     assert!(calls >= 1_000, "{calls}");
+}
+
+#[test]
+fn files_opened_through_io_uring_are_counted() {
+    let Some(kernel) = kernel(262_144, true, &[]) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let Some(program) = calls(folder.path()) else { return };
+    let before = kernel.counted().uring;
+    let status = Command::new(&program).arg("io-uring").arg(&program).status().unwrap();
+    if !status.success() {
+        require::skip("io_uring", "this kernel does not let io_uring be used");
+        return;
+    }
+    let files = kernel.counted().uring[1] - before[1];
+    assert!(files >= 1, "{:?}", kernel.features);
 }
 
 #[test]

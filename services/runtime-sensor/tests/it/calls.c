@@ -3,12 +3,14 @@
  *
  *   calls FOLDER          all of them, in FOLDER; prints the port of its server
  *   calls 32-bit COUNT    getpid by the table of i386, COUNT times
+ *   calls io-uring PATH   opens PATH through io_uring; ends with 0 when that was done
  *   calls chroot COUNT    chroot to where nothing is, COUNT times
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <linux/bpf.h>
+#include <linux/io_uring.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -235,12 +237,32 @@ static void as_32_bit(int count)
 	}
 }
 
+static int through_io_uring(const char *path)
+{
+	struct io_uring_params parameters = {};
+	int ring = syscall(SYS_io_uring_setup, 4, &parameters);
+	if (ring < 0)
+		return 2;
+	size_t size = parameters.sq_off.array + parameters.sq_entries * sizeof(unsigned int);
+	char *queue = mmap(0, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, ring, IORING_OFF_SQ_RING);
+	struct io_uring_sqe *entries = mmap(0, parameters.sq_entries * sizeof(*entries), PROT_READ | PROT_WRITE,
+					    MAP_SHARED | MAP_POPULATE, ring, IORING_OFF_SQES);
+	if (queue == MAP_FAILED || entries == MAP_FAILED)
+		return 2;
+	entries[0] = (struct io_uring_sqe){ .opcode = IORING_OP_OPENAT, .fd = AT_FDCWD, .addr = (unsigned long)path };
+	((unsigned int *)(queue + parameters.sq_off.array))[0] = 0;
+	__atomic_store_n((unsigned int *)(queue + parameters.sq_off.tail), 1, __ATOMIC_RELEASE);
+	return syscall(SYS_io_uring_enter, ring, 1, 1, IORING_ENTER_GETEVENTS, 0, 0) == 1 ? 0 : 2;
+}
+
 int main(int count, char **arguments)
 {
 	if (count == 3 && !strcmp(arguments[1], "32-bit")) {
 		as_32_bit(atoi(arguments[2]));
 		return 0;
 	}
+	if (count == 3 && !strcmp(arguments[1], "io-uring"))
+		return through_io_uring(arguments[2]);
 	if (count == 3 && !strcmp(arguments[1], "chroot")) {
 		for (int i = 0; i < atoi(arguments[2]); i++)
 			syscall(SYS_chroot, "/nowhere-at-all");
