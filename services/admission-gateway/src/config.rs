@@ -23,6 +23,13 @@ pub struct Config {
     pub manifests: Option<PathBuf>,
     /// What a fault of the gateway itself leads to: `fail` refuses, `ignore` lets in. Default `fail`.
     pub on_fault: OnFault,
+    /// Public keys (PEM files) of the transparency logs whose entries count where a policy asks for one and names none.
+    pub transparency_log_keys: Vec<PathBuf>,
+    /// Registries (`host` or `host:port`) that are read without TLS. Default: none.
+    pub insecure_registries: Vec<String>,
+    /// How long a review waits for facts that are not in memory, in milliseconds; then the policy's `failurePolicy` decides.
+    /// Default 3000.
+    pub gather_within_ms: u64,
     /// Whether an image that was never scanned is handed to the scanner. Default true.
     pub scan_unknown: bool,
 }
@@ -48,6 +55,9 @@ impl Default for Config {
             policies: "policies".into(),
             manifests: None,
             on_fault: OnFault::Fail,
+            transparency_log_keys: Vec::new(),
+            insecure_registries: Vec::new(),
+            gather_within_ms: 3_000,
             scan_unknown: true,
         }
     }

@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use admission_policy::Snapshot;
+use admission_policy::{Attestation, ImageTrust, Snapshot};
 use arc_swap::ArcSwap;
 use bus::{Bus, Cursor, From, Stored};
 use model::{Digest, ImageReference};
@@ -21,6 +21,25 @@ pub(crate) struct Facts {
     known: Arc<Mutex<Known>>,
 }
 
+/// What is known of attestations now, with what was found out of the same ones before for other attestors.
+fn merged(before: Option<Vec<Attestation>>, now: Option<Vec<Attestation>>) -> Option<Vec<Attestation>> {
+    let Some(mut now) = now else { return before };
+    for one in &mut now {
+        let same = |old: &&Attestation| old.predicate_type == one.predicate_type && old.predicate == one.predicate;
+        if let Some(old) = before.iter().flatten().find(same) {
+            let signatures = old.signatures.clone();
+            let newer = std::mem::replace(&mut one.signatures, signatures);
+            one.signatures.extend(newer);
+        }
+    }
+    Some(now)
+}
+
+/// How long it is believed who signed an image; a tag may be moved, and a signature be added.
+const TRUST_HOLDS: Duration = Duration::from_secs(300);
+/// More images than this are not remembered at once.
+const MOST_TRUST: usize = 10_000;
+
 /// What the snapshot is built from.
 #[derive(Debug, Default)]
 struct Known {
@@ -28,6 +47,8 @@ struct Known {
     digests: BTreeMap<String, Digest>,
     incidents: BTreeMap<String, (String, Value)>,
     secrets: BTreeMap<String, Value>,
+    /// Who signed images, and when that was looked at.
+    trust: BTreeMap<String, (Instant, ImageTrust)>,
     namespaces: BTreeMap<String, BTreeMap<String, String>>,
     config_maps: BTreeMap<String, Value>,
 }
@@ -51,6 +72,7 @@ impl Facts {
             let cursor = bus.cursor(stream, from, filters);
             context.spawn_vital(part, facts.clone().read(context.clone(), cursor, context.readiness.part(part)));
         }
+        context.spawn_vital("trust", facts.clone().forget(context.clone()));
         facts
     }
 
@@ -82,6 +104,40 @@ impl Facts {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         (known.namespaces, known.config_maps) = (namespaces, config_maps);
         self.snapshot.store(Arc::new(known.snapshot()));
+    }
+
+    /// Remembers who signed an image, for [`TRUST_HOLDS`]; what was known of other attestors stays.
+    pub(crate) fn learn_trust(&self, image: &str, trust: ImageTrust) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        known.trust.retain(|_, (since, _)| now.duration_since(*since) < TRUST_HOLDS);
+        if known.trust.len() >= MOST_TRUST {
+            known.trust.clear();
+        }
+        match known.trust.get_mut(image) {
+            Some((_, before)) if before.digest == trust.digest => {
+                before.signatures.extend(trust.signatures);
+                before.attestations = merged(before.attestations.take(), trust.attestations);
+            }
+            _ => drop(known.trust.insert(image.to_owned(), (now, trust))),
+        }
+        self.snapshot.store(Arc::new(known.snapshot()));
+    }
+
+    /// Forgets who signed what once that was looked at too long ago.
+    async fn forget(self, context: Context) -> anyhow::Result<()> {
+        loop {
+            tokio::select! {
+                () = context.shutdown.cancelled() => return Ok(()),
+                () = tokio::time::sleep(TRUST_HOLDS / 10) => {}
+            }
+            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            let (now, before) = (Instant::now(), known.trust.len());
+            known.trust.retain(|_, (since, _)| now.duration_since(*since) < TRUST_HOLDS);
+            if known.trust.len() != before {
+                self.snapshot.store(Arc::new(known.snapshot()));
+            }
+        }
     }
 
     async fn read(self, context: Context, mut cursor: Cursor, ready: ReadyHandle) -> anyhow::Result<()> {
@@ -183,6 +239,7 @@ impl Known {
             namespace_labels: self.namespaces.clone(),
             config_maps: self.config_maps.clone(),
             biotope: json!({ "images": images, "incidents": incidents, "secrets": self.secrets }),
+            image_trust: self.trust.iter().map(|(image, (_, trust))| (image.clone(), trust.clone())).collect(),
             ..Snapshot::default()
         }
     }

@@ -3,6 +3,7 @@
 //! ```text
 //! AdmissionReview --webhook--> review: decode -> gather (memory only) -> decide (engine) -> answer + deploy.admission.reviewed
 //! policies/  --folder--> PolicySet, swapped whole, deploy.policy.changed
+//! registries --signatures--> who signed an image, verified within a deadline and kept
 //! manifests/ --folder--> deploy.pod.created
 //! BIOTOPE_BUILD, BIOTOPE_INCIDENTS --facts--> snapshot in memory
 //! ```
@@ -14,6 +15,7 @@ mod manifests;
 mod metrics;
 mod policies;
 mod review;
+mod signatures;
 mod tls;
 mod webhook;
 
@@ -27,6 +29,7 @@ use crate::manifests::Manifests;
 use crate::metrics::Metrics;
 use crate::policies::Policies;
 use crate::review::Reviewer;
+use crate::signatures::Signatures;
 
 /// Starts the gateway: ready once the bus is reached, the facts are read up to now, the policies are loaded and the webhook listens.
 ///
@@ -40,6 +43,7 @@ pub async fn start(context: Context, config: Config) -> anyhow::Result<()> {
     let facts = Facts::follow(&context, &bus);
     let policies = Policies::watch(&context, &config.policies, publisher.clone());
     let manifests = Manifests::watch(&context, config.manifests.as_deref(), facts.clone(), publisher.clone());
-    let reviewer = Reviewer { policies, facts, manifests, publisher, metrics, bus, config: config.clone() };
+    let signatures = Signatures::new(&config).context("cannot prepare the verification of signatures")?;
+    let reviewer = Reviewer { signatures, policies, facts, manifests, publisher, metrics, bus, config: config.clone() };
     webhook::serve(&context, &config, certificates, reviewer).await
 }

@@ -1,4 +1,5 @@
-//! One review: decode -> gather -> decide -> answer and publish. Nothing here waits on I/O.
+//! One review: decode -> decide -> answer and publish. Only where a policy asks who signed an image and memory does not know,
+//! the registry is asked within a deadline, and the review decided again.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
@@ -18,12 +19,14 @@ use crate::facts::Facts;
 use crate::manifests::Manifests;
 use crate::metrics::Metrics;
 use crate::policies::Policies;
+use crate::signatures::Signatures;
 
 /// Everything that a review needs, all of it in memory.
 #[derive(Clone, Debug)]
 pub(crate) struct Reviewer {
     pub(crate) policies: Policies,
     pub(crate) facts: Facts,
+    pub(crate) signatures: Signatures,
     #[expect(dead_code, reason = "held for as long as reviews are answered")]
     pub(crate) manifests: Manifests,
     pub(crate) publisher: Publisher,
@@ -41,7 +44,7 @@ pub(crate) enum Phase {
 
 impl Reviewer {
     /// Answers one AdmissionReview.
-    pub(crate) fn review(&self, phase: Phase, body: &[u8]) -> Result<Value, Malformed> {
+    pub(crate) async fn review(&self, phase: Phase, body: &[u8]) -> Result<Value, Malformed> {
         self.metrics.received.inc();
         let started = Instant::now();
         let review: Value = serde_json::from_slice(body).map_err(Malformed::NotJson)?;
@@ -58,10 +61,19 @@ impl Reviewer {
         let annotations = review.pointer("/request/object/metadata/annotations");
         let parent = annotations.and_then(|annotations| annotations.get(kubernetes::keys::TRACEPARENT));
         bus::adopt_traceparent(&span, parent.and_then(Value::as_str));
+        let policies = self.policies.now();
+        let decide = || {
+            let facts = self.facts.now();
+            let _entered = span.enter();
+            catch_unwind(AssertUnwindSafe(|| policies.evaluate(&request, &facts))).ok()
+        };
+        let Some(mut outcome) = decide() else { return Ok(self.fault(&request)) };
+        let missing = outcome.missing_facts();
+        if !missing.is_empty() && self.signatures.gather(&missing, &self.facts).await {
+            let Some(again) = decide() else { return Ok(self.fault(&request)) };
+            outcome = again;
+        }
         let _entered = span.enter();
-        let (policies, facts) = (self.policies.now(), self.facts.now());
-        let decided = catch_unwind(AssertUnwindSafe(|| policies.evaluate(&request, &facts)));
-        let Ok(outcome) = decided else { return Ok(self.fault(&request)) };
         let response = match phase {
             Phase::Mutate => mutation(&request, &outcome),
             Phase::Validate => verdict(&request, &outcome),
@@ -154,7 +166,10 @@ impl Reviewer {
 
 /// The answer of `/mutate`: the patch of the policies, and the annotations by which a pod is found again.
 fn mutation(request: &Request, outcome: &Outcome) -> Value {
-    let refusal = outcome.verdicts.iter().find(|verdict| verdict.kind == RuleKind::Mutate && verdict.denies());
+    let refusal = outcome
+        .verdicts
+        .iter()
+        .find(|verdict| matches!(verdict.kind, RuleKind::Mutate | RuleKind::VerifyImages) && verdict.denies());
     if let Some(refusal) = refusal {
         return json!({ "uid": request.uid, "allowed": false, "status": { "code": 400, "message": refusal.message } });
     }

@@ -55,15 +55,15 @@ pub(crate) async fn serve(
 }
 
 async fn validate(State(reviewer): State<Reviewer>, body: axum::body::Bytes) -> Response {
-    answer(&reviewer, Phase::Validate, &body)
+    answer(&reviewer, Phase::Validate, &body).await
 }
 
 async fn mutate(State(reviewer): State<Reviewer>, body: axum::body::Bytes) -> Response {
-    answer(&reviewer, Phase::Mutate, &body)
+    answer(&reviewer, Phase::Mutate, &body).await
 }
 
-fn answer(reviewer: &Reviewer, phase: Phase, body: &[u8]) -> Response {
-    match reviewer.review(phase, body) {
+async fn answer(reviewer: &Reviewer, phase: Phase, body: &[u8]) -> Response {
+    match reviewer.review(phase, body).await {
         Ok(review) => Json(review).into_response(),
         Err(error) => (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response(),
     }

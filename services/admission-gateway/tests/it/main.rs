@@ -9,6 +9,7 @@
 
 mod facts;
 mod hostile;
+mod signatures;
 
 use std::fs;
 use std::path::Path;
@@ -40,10 +41,15 @@ spec:
 ";
 
 fn start(nats: &Part<Nats>) -> Gateway {
+    start_with(nats, &json!({}))
+}
+
+/// A gateway with more settings than the usual ones.
+fn start_with(nats: &Part<Nats>, more: &Value) -> Gateway {
     service::install_crypto();
     let folder = nats.folder();
     fs::create_dir_all(folder.join("policies")).unwrap();
-    let config = json!({
+    let mut config = json!({
         "bus": { "servers": [nats.url()] },
         "admin": { "address_file": folder.join("admin") },
         "service": {
@@ -51,6 +57,9 @@ fn start(nats: &Part<Nats>) -> Gateway {
             "address_file": folder.join("address"), "scan_unknown": false,
         },
     });
+    for (name, value) in more.as_object().unwrap() {
+        config["service"][name] = value.clone();
+    }
     fs::write(folder.join("gateway.yaml"), config.to_string()).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_admission-gateway"));
     command.arg("--config").arg(folder.join("gateway.yaml"));

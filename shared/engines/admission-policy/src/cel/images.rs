@@ -210,6 +210,17 @@ fn entries(attestor: &Value) -> Vec<Value> {
             (None, None, Some(kms)) => json!({"kms": kms}),
             (None, None, None) => json!({}),
         };
+        let mut keys = keys;
+        if let (Some(keys), Some(log)) = (keys.as_object_mut(), at("/cosign/ctlog")) {
+            let mut rekor = Map::new();
+            let parts = [("insecureIgnoreTlog", "ignoreTlog"), ("rekorPubKey", "pubkey"), ("url", "url")];
+            for (name, field) in parts {
+                if let Some(value) = log.get(name).filter(|value| !value.is_null()) {
+                    rekor.insert(field.to_owned(), value.clone());
+                }
+            }
+            keys.insert("rekor".to_owned(), Value::Object(rekor));
+        }
         out.push(json!({"keys": keys}));
     }
     let identities = at("/cosign/keyless/identities");

@@ -187,7 +187,7 @@ impl ImageVerification {
         let refused = |what: String| (Status::Fail, format!("failed to verify image {reference}: {what}"));
         let unknown = |error: EvaluationError| (Status::Error, format!("failed to verify image {reference}: {error}"));
         let Some(trust) = context.snapshot().image_trust.get(&reference) else {
-            return Err(unknown(self.missing(&reference, &self.attestors, context)));
+            return Err(unknown(self.missing(&reference, context)));
         };
         for (index, set) in self.attestors.iter().enumerate() {
             let set = context.substitute(set).map_err(unknown)?;
@@ -197,7 +197,7 @@ impl ImageVerification {
                 Verified::Yes => {}
                 Verified::No(what) if self.required => return Err(refused(what)),
                 Verified::No(_) => return Ok((None, image.digest.clone())),
-                Verified::Unknown => return Err(unknown(self.missing(&reference, &self.attestors, context))),
+                Verified::Unknown => return Err(unknown(self.missing(&reference, context))),
             }
         }
         for (index, attestation) in self.attestations.iter().enumerate() {
@@ -219,7 +219,7 @@ impl ImageVerification {
         let (path, reference) = (format!(".attestations[{index}]"), image.reference());
         let failed = |status: Status, what: &str| (status, format!("{path}: {what}"));
         let Some(known) = &trust.attestations else {
-            let error = self.missing(&reference, &attestation.attestors, context);
+            let error = self.missing(&reference, context);
             return Err(failed(Status::Error, &error.message));
         };
         let wanted = known.iter().filter(|one| one.predicate_type == attestation.predicate_type);
@@ -230,8 +230,13 @@ impl ImageVerification {
                 let set = context.substitute(set).map_err(|error| failed(Status::Error, &error.message))?;
                 let verified =
                     attested(&set, &format!(".attestors[{number}]"), 0, &|key: &str| one.signatures.get(key).copied());
-                if let Verified::No(what) = &verified {
-                    reason.clone_from(what);
+                match &verified {
+                    Verified::Yes => {}
+                    Verified::No(what) => reason.clone_from(what),
+                    Verified::Unknown => {
+                        let error = self.missing(&reference, context);
+                        return Err(failed(Status::Error, &error.message));
+                    }
                 }
                 signed &= matches!(verified, Verified::Yes);
             }
@@ -259,9 +264,10 @@ impl ImageVerification {
     }
 
     /// Notes what has to be verified for the fact to be there.
-    fn missing(&self, image: &str, attestors: &[Value], context: &mut Context<'_>) -> EvaluationError {
+    fn missing(&self, image: &str, context: &mut Context<'_>) -> EvaluationError {
         let mut keys = Vec::new();
-        for set in attestors {
+        let inside = self.attestations.iter().flat_map(|attestation| &attestation.attestors);
+        for set in self.attestors.iter().chain(inside) {
             let set = context.substitute(set).unwrap_or_else(|_| set.clone());
             collect_keys(&set, 0, &mut keys);
         }
