@@ -32,6 +32,7 @@ mod property;
 mod schedule;
 mod set;
 mod value;
+mod window;
 
 pub use assemble::{AssembleError, Assembled, assemble};
 pub use decode::{DecodeError, DecodingStrategy, decode};
@@ -47,3 +48,4 @@ pub use manifest::{
 pub use property::find as find_property;
 pub use set::{Credentials, ManifestSet, Resolved};
 pub use value::{Reading, SecretBytes, SecretJson};
+pub use window::{Schedule, SyncWindows};

@@ -7,6 +7,7 @@
 mod external;
 mod push;
 mod store;
+pub mod validate;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};

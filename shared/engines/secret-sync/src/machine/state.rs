@@ -69,6 +69,8 @@ pub(super) struct Sync {
     pub(super) attempts: u32,
     pub(super) problem: Option<FetchProblem>,
     pub(super) is_stale: bool,
+    /// A change waits for a sync window.
+    pub(super) is_deferred: bool,
     pub(super) since: Timestamp,
 }
 
@@ -84,6 +86,7 @@ impl Sync {
             attempts: 0,
             problem: None,
             is_stale: false,
+            is_deferred: false,
             since: now,
         }
     }
@@ -96,6 +99,11 @@ impl Sync {
 
     pub(super) fn is_settled(&self) -> bool {
         self.gather.is_none() && self.writing.is_none()
+    }
+
+    /// Whether its sync windows let it be fetched again.
+    pub(super) fn may_refresh(&self, now: Timestamp) -> bool {
+        self.external.windows.as_ref().is_none_or(|windows| windows.allows(now))
     }
 
     /// How often it wants to know of changes; `None` when never by itself.

@@ -61,6 +61,13 @@ impl Machine {
 
     pub(super) fn due(&mut self, subject: &str, now: Timestamp) {
         let Some(sync) = self.syncs.get_mut(subject) else { return };
+        if sync.written.is_some() && !sync.may_refresh(now) {
+            sync.due = Some(now.plus(WINDOW_LOOK));
+            return;
+        }
+        if std::mem::take(&mut sync.is_deferred) {
+            return self.gather(subject);
+        }
         let is_watched = |key: FetchKey| {
             self.sources.get(&key).is_some_and(|source| source.interval.is_some() && source.is_checkable)
         };
@@ -108,6 +115,11 @@ impl Machine {
         for subject in users {
             let Some(sync) = self.syncs.get_mut(subject) else { continue };
             let is_same = sync.seen.get(key).is_some_and(|seen| seen == revision);
+            if !is_same && sync.written.is_some() && !sync.may_refresh(now) {
+                sync.is_deferred = true;
+                sync.due = Some(now.plus(WINDOW_LOOK));
+                continue;
+            }
             if !is_same && sync.interval().is_some() {
                 self.gather(subject);
             } else if is_same && sync.is_settled() && sync.due.is_none_or(|due| due > now) {
@@ -325,3 +337,6 @@ fn sources(sync: &Sync, readings: &BTreeMap<FetchKey, Option<Arc<Reading>>>) -> 
     };
     readings.iter().filter_map(source).collect()
 }
+
+/// How often a closed sync window is looked at.
+const WINDOW_LOOK: Duration = Duration::from_secs(30);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use model::Fault;
+use model::{Fault, FaultKind};
 use serde_json::Value;
 
 use super::fields::{Fields, Source};
@@ -12,6 +12,7 @@ use super::{
 };
 use crate::decode::DecodingStrategy;
 use crate::keys::{ConversionStrategy, Rewrite};
+use crate::window::SyncWindows;
 use crate::{property, schedule};
 
 type Read<T> = Result<T, Fault>;
@@ -25,7 +26,7 @@ pub(super) fn read(
     let spec = value.get_mut("spec").map(Value::take).unwrap_or_default();
     let fingerprint = spec.to_string();
     let mut spec = Fields::of(source, "spec", spec)?;
-    spec.refuse(&["syncWindows"], "remove it: secrets are synced at any time")?;
+    let windows = windows(&mut spec, warnings)?;
     let reader = Reader { source, namespace: &namespace };
     let store = reader.store(&mut spec, "secretStoreRef", warnings)?;
     let refresh = refresh(&mut spec)?;
@@ -50,7 +51,30 @@ pub(super) fn read(
         return Err(source.invalid("spec.data", what).cure("give every entry a key of its own"));
     }
     spec.finish(warnings);
-    Ok(ExternalSecret { namespace, name, refresh, data, extracts, target, fingerprint, place: source.place() })
+    let place = source.place();
+    Ok(ExternalSecret { namespace, name, refresh, windows, data, extracts, target, fingerprint, place })
+}
+
+/// Times of syncing; one that cannot be read is warned of, and is never active.
+fn windows(spec: &mut Fields<'_>, warnings: &mut Vec<Fault>) -> Read<Option<SyncWindows>> {
+    let Some(mut fields) = spec.object("syncWindows")? else { return Ok(None) };
+    let kind = fields.text("kind")?.unwrap_or_default();
+    let list = fields.list("windows")?;
+    let text = |window: &Value, key: &str| window.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let pairs: Vec<(String, String)> =
+        list.iter().map(|window| (text(window, "schedule"), text(window, "duration"))).collect();
+    let (windows, bad) =
+        SyncWindows::new(&kind, pairs.iter().map(|(schedule, duration)| (schedule.as_str(), duration.as_str())));
+    for place in bad {
+        let what =
+            format!("has an entry ({place}) without a schedule and duration that can be read: it is never active");
+        let mut fault =
+            fields.invalid("windows", what).cure("write a schedule as cron does, and a duration such as 2h");
+        fault.kind = FaultKind::Warning;
+        warnings.push(fault);
+    }
+    fields.finish(warnings);
+    Ok(Some(windows))
 }
 
 fn refresh(spec: &mut Fields<'_>) -> Read<RefreshPolicy> {

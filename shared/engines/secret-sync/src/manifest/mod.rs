@@ -16,6 +16,7 @@ use model::Fault;
 use crate::decode::DecodingStrategy;
 use crate::keys::{ConversionStrategy, Rewrite};
 use crate::value::{SecretBytes, SecretJson};
+use crate::window::SyncWindows;
 
 pub use document::parse;
 
@@ -214,6 +215,8 @@ pub struct ExternalSecret {
     pub name: String,
     /// When it is read again.
     pub refresh: RefreshPolicy,
+    /// When it may be fetched again; at any time when `None`.
+    pub windows: Option<SyncWindows>,
     /// Single keys.
     pub data: Vec<DataItem>,
     /// Whole secrets.

@@ -1,7 +1,10 @@
 //! Judgement by External Secrets' own cases.
 
-use secret_sync::api::Object;
-use secret_sync::{DecodingStrategy, SecretBytes, decode};
+use std::time::Duration;
+
+use model::Timestamp;
+use secret_sync::api::{Object, validate};
+use secret_sync::{DecodingStrategy, Schedule, SecretBytes, SyncWindows, decode};
 use serde_json::{Value, json};
 use testkit::corpus::Corpus;
 
@@ -65,4 +68,78 @@ fn corpus_eso_docs_manifests() {
 #[test]
 fn corpus_eso_crd_snapshots() {
     manifests("crd_snapshots", include_str!("../corpus/eso-crd_snapshots.exceptions"));
+}
+
+/// Judges each line of a file by `judge`, which gives what was expected and what came.
+fn each(name: &str, exceptions: &str, judge: impl Fn(&Value, &str) -> (Value, Value)) {
+    let Some(mut corpus) = Corpus::open(&format!("eso-{name}"), &format!("eso/{name}.jsonl")) else { return };
+    for line in corpus.lines("") {
+        let (expected, got) = judge(&line["case"], line["test"].as_str().unwrap_or_default());
+        corpus.compare(line["id"].as_str().unwrap_or_default(), expected, got);
+    }
+    corpus.finish(exceptions);
+}
+
+#[test]
+fn corpus_eso_es_validator() {
+    each("es_validator", include_str!("../corpus/eso-es_validator.exceptions"), |case, _| {
+        let spec = serde_json::from_value(case["obj"]["spec"].clone()).unwrap();
+        (json!(case["expectedErr"].as_str().unwrap_or_default()), json!(validate::external_secret(&spec).join("\n")))
+    });
+}
+
+#[test]
+fn corpus_eso_store_validator() {
+    each("store_validator", include_str!("../corpus/eso-store_validator.exceptions"), |case, _| {
+        let spec = serde_json::from_value(case["obj"]["spec"].clone()).unwrap();
+        let said = validate::secret_store("", &spec).join("\n");
+        let wanted = case["assertErr"]["$asserts"].as_array().into_iter().flatten();
+        let holds = |assertion: &Value| match assertion.as_object().and_then(|one| one.iter().next()) {
+            Some((name, list)) if name == "ErrorContains" => said.contains(list[1].as_str().unwrap()),
+            Some((name, list)) if name == "EqualError" => said == list[1].as_str().unwrap(),
+            Some((name, _)) if name == "NoError" => said.is_empty(),
+            Some((name, _)) if name == "Error" => !said.is_empty(),
+            _ => false,
+        };
+        let missed: Vec<&Value> = wanted.filter(|assertion| !holds(assertion)).collect();
+        (json!([]), if missed.is_empty() { json!([]) } else { json!([missed, said]) })
+    });
+}
+
+#[test]
+fn corpus_eso_store_refresh() {
+    each("store_refresh", include_str!("../corpus/eso-store_refresh.exceptions"), |case, _| {
+        let got = match validate::refresh_interval(&case["in"]) {
+            Ok(interval) => json!(u64::try_from(interval.as_nanos()).unwrap()),
+            Err(_) => json!("error"),
+        };
+        (if case["wantErr"] == json!(true) { json!("error") } else { case["want"].clone() }, got)
+    });
+}
+
+#[test]
+fn corpus_eso_es_values() {
+    each("es_values", include_str!("../corpus/eso-es_values.exceptions"), |case, _| {
+        let (policy, value) = (case["policy"].as_str().unwrap_or_default(), case["value"].as_str().unwrap_or_default());
+        let expected = !case["wantErr"].is_null() && case["wantErr"] != json!(false);
+        (json!(expected), json!(validate::is_refused_for_nul(policy, value.as_bytes())))
+    });
+}
+
+#[test]
+fn corpus_eso_syncwindow() {
+    each("syncwindow", include_str!("../corpus/eso-syncwindow.exceptions"), |case, test| {
+        let at: Timestamp = case["at"]["$time"].as_str().unwrap().parse().unwrap();
+        let text = |window: &Value, key: &str| window[key].as_str().unwrap_or_default().to_owned();
+        let got = if test == "TestIsWithinSyncWindow" {
+            // The table's own schedule stands outside of it: two hours from ten in the evening on.
+            Schedule::parse("0 22 * * *").unwrap().is_within(Duration::from_secs(7_200), at)
+        } else {
+            let windows = case["sw"]["windows"].as_array().into_iter().flatten();
+            let pairs: Vec<_> = windows.map(|window| (text(window, "schedule"), text(window, "duration"))).collect();
+            let pairs = pairs.iter().map(|(schedule, duration)| (schedule.as_str(), duration.as_str()));
+            SyncWindows::new(&text(&case["sw"], "kind"), pairs).0.allows(at)
+        };
+        (json!(case["want"].as_bool().unwrap_or(false)), json!(got))
+    });
 }

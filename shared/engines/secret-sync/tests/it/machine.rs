@@ -194,3 +194,17 @@ fn without_version_checks_the_interval_of_the_manifest_counts() {
     world.pass(700);
     assert_eq!(world.said(), ["rotated db 2"]);
 }
+
+#[test]
+fn a_closed_window_lets_a_change_wait() {
+    // The story begins at a quarter past midnight; nothing may change before half past.
+    let windows = "  syncWindows:\n    kind: deny\n    windows: [{ schedule: '0 0 * * *', duration: 30m }]\n";
+    let mut world =
+        World::new(&[("s.yaml", STORE.to_owned()), ("a.yaml", external("db", &format!("{windows}{DATA}")))]);
+    assert_eq!(world.said(), ["synced db 1"], "the first time does not wait");
+    world.version = 2;
+    world.pass(600);
+    assert_eq!(world.said(), Vec::<String>::new());
+    world.pass(600);
+    assert_eq!(world.said(), ["rotated db 2"]);
+}
