@@ -160,6 +160,57 @@ fn both_ways_to_read_a_task_give_the_same() {
     }
 }
 
+/// Files are found in tables of both sizes, by loads and by calls, on the root's mount and on others.
+#[test]
+fn every_way_to_a_file_gives_the_same() {
+    use std::os::unix::fs::MetadataExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let long = folder.path().join(format!("a-name-that-does-not-stand-in-its-entry-{}", "x".repeat(60)));
+    std::fs::create_dir(&long).unwrap();
+    let files = [folder.path().join("short"), long.join("below"), "/dev/null".into(), "/proc/version".into()];
+    for file in &files[..2] {
+        std::fs::write(file, "").unwrap();
+    }
+    for directly in [true, false] {
+        let Some(mut kernel) = kernel(1 << 22, directly, &["openat", "open"]) else { return };
+        // The second one has so many descriptors that its table had to grow.
+        for before in ["", "exec 9</dev/null; ulimit -n 512; "] {
+            let list: Vec<String> = files.iter().map(|file| format!("exec 3<{}", file.display())).collect();
+            let grow = if before.is_empty() { "" } else { "exec bash -c 'exec 300</dev/null; " };
+            let end = if grow.is_empty() { "" } else { "'" };
+            let script = format!("{before}{grow}{}{end}", list.join("; "));
+            let Ok(mut child) = Command::new("bash").args(["-c", &script]).spawn() else {
+                require::skip("bash", "bash is not installed");
+                return;
+            };
+            assert!(child.wait().unwrap().success());
+            let mut seen = std::collections::BTreeMap::new();
+            let mut look = |bytes: &[u8]| {
+                let event = decode(bytes).unwrap();
+                if event.tgid == child.id() && event.kind == Kind::Syscall && event.ret >= 0 {
+                    let asked = String::from_utf8_lossy(event.path0.unwrap()).into_owned();
+                    seen.insert(
+                        asked,
+                        (event.file_path.and_then(facts::path), event.file.and_then(facts::OpenedFacts::parse)),
+                    );
+                }
+            };
+            while kernel.poll(10_000, &mut look) > 0 {}
+            for file in &files {
+                let name = file.display().to_string();
+                let (path, opened) = seen.get(&name).unwrap_or_else(|| panic!("{name} {directly} {before}"));
+                assert_eq!(
+                    path.as_deref(),
+                    Some(file.canonicalize().unwrap().to_str().unwrap()),
+                    "{directly} {before}"
+                );
+                let meta = file.metadata().unwrap();
+                assert_eq!(opened.map(|opened| (opened.inode, opened.mode)), Some((meta.ino(), meta.mode())), "{name}");
+            }
+        }
+    }
+}
+
 fn calls_of(kernel: &Kernel) -> u64 {
     kernel.counted().classes.iter().map(|class| class.sent).sum()
 }
