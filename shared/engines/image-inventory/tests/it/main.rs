@@ -16,3 +16,4 @@ mod mutated;
 mod outside;
 mod real;
 mod rpm;
+mod syft;
