@@ -73,9 +73,11 @@ impl Enriched<'_> {
             FieldId::ProcSidExepath => Value::text(&leader(process.sid)?.program.exe_path),
             FieldId::ProcPgid => Value::Number(process.pgid.into()),
             FieldId::ProcVpgid => Value::Number(process.vpgid.into()),
-            FieldId::ProcVpgidName => Value::text(&leader(process.pgid)?.comm),
-            FieldId::ProcVpgidExe => Value::text(exe(leader(process.pgid)?)),
-            FieldId::ProcVpgidExepath => Value::text(&leader(process.pgid)?.program.exe_path),
+            FieldId::ProcVpgidName | FieldId::ProcPgidName => Value::text(&leader(process.pgid)?.comm),
+            FieldId::ProcVpgidExe | FieldId::ProcPgidExe => Value::text(exe(leader(process.pgid)?)),
+            FieldId::ProcVpgidExepath | FieldId::ProcPgidExepath => {
+                Value::text(&leader(process.pgid)?.program.exe_path)
+            }
             FieldId::ProcIsSidLeader => Value::Boolean(process.sid == process.pid),
             FieldId::ProcIsPgidLeader => Value::Boolean(process.pgid == process.pid),
             FieldId::ProcIsVpgidLeader => Value::Boolean(process.vpgid == process.vpid),

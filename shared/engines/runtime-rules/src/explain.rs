@@ -7,7 +7,8 @@ use crate::catalogue::{Bracket, FieldId, FieldType};
 use crate::event::Event;
 use crate::fields::Field;
 use crate::set::{Rule, RuleSet};
-use crate::typed::typed;
+use crate::source::field_value;
+use crate::typed::{Node, typed};
 
 /// A line of the catalogue of fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,12 +57,19 @@ pub struct Step {
     pub part: String,
     /// Whether it holds.
     pub holds: bool,
+    /// The fields that a comparison asks for, with what the event has for them; `None`: nothing, so the comparison is false.
+    pub values: Vec<(Field, Option<String>)>,
 }
 
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sign = if self.holds { "+" } else { "-" };
-        write!(f, "{:indent$}{sign} {}", "", self.part, indent = self.depth * 2)
+        write!(f, "{:indent$}{sign} {}", "", self.part, indent = self.depth * 2)?;
+        for (place, (field, value)) in self.values.iter().enumerate() {
+            let before = if place == 0 { "   [" } else { ", " };
+            write!(f, "{before}{field}: {}", value.as_deref().unwrap_or("<NA>"))?;
+        }
+        if self.values.is_empty() { Ok(()) } else { f.write_str("]") }
     }
 }
 
@@ -126,9 +134,21 @@ fn lines(condition: &Condition, depth: usize, out: &mut String, comparisons: &mu
     }
 }
 
+/// What an event has for the fields of a comparison, as outputs print it but without anything a terminal would obey.
+fn asked<E: Event + ?Sized>(node: &Node, event: &E) -> Vec<(Field, Option<String>)> {
+    let mut fields = Vec::new();
+    node.fields(&mut fields);
+    let shown = |field: &Field| {
+        let value = field_value(field, event)?;
+        Some(String::from_utf8_lossy(&value.as_bytes()).escape_debug().to_string())
+    };
+    distinct(fields).into_iter().map(|field| (field.clone(), shown(&field))).collect()
+}
+
 fn judge<E: Event + ?Sized>(condition: &Condition, event: &E, depth: usize, steps: &mut Vec<Step>) -> bool {
     let at = steps.len();
-    steps.push(Step { depth, part: String::new(), holds: false });
+    steps.push(Step { depth, part: String::new(), holds: false, values: Vec::new() });
+    let mut values = Vec::new();
     let (part, holds) = match condition {
         Condition::And(children) => {
             let truths: Vec<_> = children.iter().map(|child| judge(child, event, depth + 1, steps)).collect();
@@ -139,10 +159,14 @@ fn judge<E: Event + ?Sized>(condition: &Condition, event: &E, depth: usize, step
             ("or".to_owned(), truths.iter().any(|truth| *truth))
         }
         Condition::Not(child) => ("not".to_owned(), !judge(child, event, depth + 1, steps)),
-        leaf => (leaf.to_string(), typed(leaf).is_ok_and(|node| node.holds(event))),
+        leaf => {
+            let node = typed(leaf);
+            values = node.as_ref().map(|node| asked(node, event)).unwrap_or_default();
+            (leaf.to_string(), node.is_ok_and(|node| node.holds(event)))
+        }
     };
     if let Some(step) = steps.get_mut(at) {
-        (step.part, step.holds) = (part, holds);
+        (step.part, step.holds, step.values) = (part, holds, values);
     }
     holds
 }

@@ -4,18 +4,38 @@ use std::fmt;
 
 use crate::catalogue::{Bracket, FieldId};
 
+/// Fields whose argument may follow a dot instead of standing in brackets: `evt.arg.flags`, `k8s.pod.label.app`.
+const DOTTED: [FieldId; 11] = [
+    FieldId::EvtArg,
+    FieldId::EvtRawarg,
+    FieldId::EvtTypeIs,
+    FieldId::ThreadCgroup,
+    FieldId::ContainerLabel,
+    FieldId::K8sPodLabel,
+    FieldId::K8sNsLabel,
+    FieldId::K8sRcLabel,
+    FieldId::K8sSvcLabel,
+    FieldId::K8sRsLabel,
+    FieldId::K8sDeploymentLabel,
+];
+
 /// What stands in the brackets of a field, or behind `evt.arg.`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FieldArgument {
     text: Box<str>,
     index: Option<u32>,
+    is_dotted: bool,
 }
 
 impl FieldArgument {
-    /// An argument as written.
+    /// An argument as written in brackets.
     #[must_use]
     pub fn new(text: &str) -> Self {
-        Self { text: text.into(), index: text.parse().ok() }
+        Self { text: text.into(), index: text.parse().ok(), is_dotted: false }
+    }
+
+    fn dotted(text: &str) -> Self {
+        Self { is_dotted: true, ..Self::new(text) }
     }
 
     /// As written.
@@ -36,7 +56,7 @@ impl FieldArgument {
 pub struct Field {
     /// The field.
     pub id: FieldId,
-    /// The argument in brackets, or the last part of `evt.arg.<name>`.
+    /// The argument, in brackets or behind a dot.
     pub argument: Option<FieldArgument>,
 }
 
@@ -46,14 +66,13 @@ impl Field {
     /// # Errors
     /// What is wrong, in one line.
     pub fn resolve(name: &str, argument: Option<&str>) -> Result<Self, String> {
-        // `evt.arg.flags` is the field `evt.arg` with the argument `flags`.
-        for (prefix, id) in [("evt.arg.", FieldId::EvtArg), ("evt.rawarg.", FieldId::EvtRawarg)] {
-            if let (Some(last), None) = (name.strip_prefix(prefix), argument) {
-                return Ok(Self { id, argument: Some(FieldArgument::new(last)) });
+        for id in DOTTED {
+            let last = name.strip_prefix(id.name()).and_then(|rest| rest.strip_prefix('.'));
+            let Some(last) = last.filter(|last| !last.is_empty() && FieldId::named(name).is_none()) else { continue };
+            if argument.is_some() {
+                return Err(format!("filter error: field '{name}' forbids an argument"));
             }
-        }
-        if let Some(event_type) = name.strip_prefix("evt.type.is.") {
-            return Self::checked(FieldId::EvtTypeIs, name, Some(event_type));
+            return Ok(Self { id, argument: Some(FieldArgument::dotted(last)) });
         }
         let id = FieldId::named(name).ok_or_else(|| format!("filter_check called with nonexistent field {name}"))?;
         Self::checked(id, name, argument)
@@ -72,9 +91,7 @@ impl fmt::Display for Field {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.argument, self.id) {
             (None, id) => f.write_str(id.name()),
-            (Some(argument), FieldId::EvtArg | FieldId::EvtRawarg) => {
-                write!(f, "{}.{}", self.id.name(), argument.text())
-            }
+            (Some(argument), id) if argument.is_dotted => write!(f, "{}.{}", id.name(), argument.text()),
             (Some(argument), id) => write!(f, "{}[{}]", id.name(), argument.text()),
         }
     }

@@ -64,7 +64,7 @@ impl Source {
 }
 
 /// A field's value: from the engine what it knows, the rest from the event.
-fn field_value<'a, E: Event + ?Sized>(field: &'a Field, event: &'a E) -> Option<Value<'a>> {
+pub(crate) fn field_value<'a, E: Event + ?Sized>(field: &'a Field, event: &'a E) -> Option<Value<'a>> {
     let ns = || event.timestamp_ns();
     let whole = |number: u64| Some(Value::Unsigned(number));
     match field.id {

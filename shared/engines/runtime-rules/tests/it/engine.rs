@@ -129,3 +129,54 @@ fn outputs_show_what_is_missing_and_tame_control_characters() {
     let matches = loaded.rules.evaluate(&event, Matching::All, &mut Scratch::default());
     assert_eq!(matches[0].output.render(&event), "file=/a\\u{1b}[2J user=<NA> by x.");
 }
+
+#[test]
+fn arguments_stand_in_brackets_or_behind_a_dot() {
+    for (name, argument, shown) in [
+        ("evt.arg.flags", None, "evt.arg.flags"),
+        ("evt.arg", Some("0"), "evt.arg[0]"),
+        ("evt.rawarg.fd", None, "evt.rawarg.fd"),
+        ("evt.type.is.openat", None, "evt.type.is.openat"),
+        ("thread.cgroup.cpuacct", None, "thread.cgroup.cpuacct"),
+        ("thread.cgroup", Some("cpuacct"), "thread.cgroup[cpuacct]"),
+        ("k8s.pod.label.app.kubernetes.io/name", None, "k8s.pod.label.app.kubernetes.io/name"),
+        ("k8s.ns.label", Some("team"), "k8s.ns.label[team]"),
+        ("container.label.maintainer", None, "container.label.maintainer"),
+        ("proc.pgid.exepath", None, "proc.pgid.exepath"),
+        ("thread.pfmajor", None, "thread.pfmajor"),
+        ("container.mount.dest", Some("/lib/*"), "container.mount.dest[/lib/*]"),
+    ] {
+        let field = Field::resolve(name, argument).unwrap();
+        assert_eq!(field.to_string(), shown);
+    }
+    for (name, argument) in [
+        ("evt.arg.flags", Some("1")),
+        ("evt.arg", None),
+        ("thread.cgroup", None),
+        ("thread.cgroup.", None),
+        ("proc.name.x", None),
+        ("k8s.pod.labels", Some("app")),
+    ] {
+        assert!(Field::resolve(name, argument).is_err(), "{name}");
+    }
+}
+
+#[test]
+fn every_part_of_a_condition_tells_what_it_saw() {
+    let loaded = load(
+        "- rule: r\n  desc: d\n  condition: evt.type = openat and (proc.name = sh or user.name = root)\n  output: o\n  priority: INFO\n",
+    );
+    let event = Sample("openat", BTreeMap::from([("proc.name", Value::text("c\u{1b}at"))]));
+    let steps = loaded.rules.rule("r").unwrap().steps(&event);
+    let lines: Vec<_> = steps.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        lines,
+        [
+            "- and",
+            "  + evt.type = openat   [evt.type: openat]",
+            "  - or",
+            "    - proc.name = sh   [proc.name: c\\u{1b}at]",
+            "    - user.name = root   [user.name: <NA>]",
+        ]
+    );
+}

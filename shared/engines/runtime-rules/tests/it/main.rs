@@ -13,3 +13,4 @@ mod corpus;
 mod engine;
 mod hostile;
 mod laws;
+mod recorded;
