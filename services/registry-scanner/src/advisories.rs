@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use image_inventory::{ImageInventory, Package};
 use model::{Fault, FaultKind};
 use schemas::build::v1::Finding;
+use vulnerability_matching::database::VulnerabilityDetail;
 use vulnerability_matching::{AdvisoryIndex, OperatingSystem};
 
 use crate::trivy::{Metadata, TrivyDatabase};
@@ -73,6 +74,12 @@ impl Advisories {
     #[must_use]
     pub fn metadata(&self) -> Option<&Metadata> {
         self.trivy.as_ref().map(TrivyDatabase::metadata)
+    }
+
+    /// What Trivy's database tells of a vulnerability; `None` when it tells nothing.
+    #[must_use]
+    pub fn detail(&self, id: &str) -> Option<VulnerabilityDetail> {
+        self.trivy.as_ref().and_then(|trivy| trivy.detail(id))
     }
 
     /// Whether nothing can be found with them.

@@ -12,6 +12,7 @@
 
 mod advisories;
 mod auth;
+mod bill;
 mod config;
 mod database;
 mod error;
@@ -21,6 +22,7 @@ mod manifest;
 mod metrics;
 mod pipeline;
 mod rematch;
+mod report;
 mod scan;
 mod source;
 mod store;
@@ -36,12 +38,14 @@ use arc_swap::ArcSwap;
 use tokio::sync::Semaphore;
 
 pub use advisories::{Advisories, Fingerprint};
+pub use bill::{BillForm, Wrapping, bill_form, read_bill};
 pub use config::{Config, Pull};
 pub use database::{UpdateError, import_database, update_database};
 pub use error::ScanError;
 pub use limits::Limits;
 pub use manifest::Platform;
 pub use rematch::{Rematched, rematch};
+pub use report::{Making, document};
 pub use scan::{Options, Report, scan_once};
 pub use store::{KnownImage, Store};
 pub use trivy::{DatabaseFileError, Metadata, TrivyDatabase};

@@ -93,6 +93,12 @@ impl TrivyDatabase {
         format!("trivy-db:{built}")
     }
 
+    /// What is known of a vulnerability; `None` also when that cannot be read.
+    #[must_use]
+    pub fn detail(&self, id: &str) -> Option<VulnerabilityDetail> {
+        detail(&self.bolt, id).ok().flatten()
+    }
+
     /// Everything that the database says of an image, in no order, and what of it could not be read.
     #[must_use]
     pub fn findings(&self, image: &ImageInventory) -> (Vec<Finding>, Vec<Fault>) {

@@ -8,7 +8,9 @@ use bytes::Bytes;
 use oci_client::Reference;
 use oci_client::client::{Client, ClientConfig, ClientProtocol};
 use oci_client::secrets::RegistryAuth;
-use registry_scanner::{Advisories, Fingerprint, Options, Pull, import_database, scan_once, update_database};
+use registry_scanner::{
+    Advisories, Fingerprint, Making, Options, Pull, document, import_database, read_bill, scan_once, update_database,
+};
 use serde_json::json;
 use testkit::bbolt;
 
@@ -127,4 +129,37 @@ async fn what_is_no_database_leaves_the_old_one_in_force() {
     assert_eq!(import_database(&at("cache"), &advisories).unwrap().updated_at, "");
     let (name, _) = findings(folder.path(), &advisories).await;
     assert_eq!(name, "trivy-db:of unknown age");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bill_of_material_that_is_written_and_read_gives_the_same_findings() {
+    let Some(database) = database() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let image = folder.path().join("image");
+    fs::create_dir(folder.path().join("db")).unwrap();
+    fs::write(folder.path().join("db/trivy.db"), &database).unwrap();
+    layout(&image, &story());
+    let advisories = Arc::new(Advisories::load(folder.path(), &Fingerprint::of(&folder.path().join("db"))).0);
+    let options = Options { advisories: advisories.clone(), ..options(folder.path()) };
+    let report = scan_once(&image.display().to_string(), &options).await.unwrap();
+    let making = Making {
+        kind: scan_report::ArtifactKind::ContainerImage,
+        created: "2026-11-23T10:00:00Z".parse().unwrap(),
+        uuid: "5f0c6f4e-8a53-4c7e-9d0c-0f5a4d1f2b3c".to_owned(),
+        version: "0".to_owned(),
+        architecture: "amd64".to_owned(),
+    };
+    let findings: Vec<_> = report.findings.iter().collect();
+    let document = document(&report, &findings, &advisories, making);
+    assert_eq!(document.lists.iter().map(|list| list.findings.len()).sum::<usize>(), 2);
+    let key = |one: &schemas::build::v1::Finding| {
+        (one.id.clone(), one.package.clone(), one.installed_version.clone(), one.path.clone(), one.severity)
+    };
+    let wanted: Vec<_> = report.findings.iter().map(key).collect();
+    for bill in [scan_report::cyclonedx::render(&document), scan_report::spdx::render(&document)] {
+        let (_, inventory) = read_bill(bill.to_string().as_bytes()).unwrap();
+        let (again, faults) = advisories.findings(&inventory);
+        assert_eq!(faults, []);
+        assert_eq!(again.iter().map(key).collect::<Vec<_>>(), wanted, "{bill:#}");
+    }
 }

@@ -13,7 +13,7 @@ use vulnerability_matching::detect::{Detection, Version};
 use vulnerability_matching::filter::{Filtered, unique};
 use vulnerability_matching::ignore::{Ignorable, IgnoreFile};
 
-fn text(value: &Value, key: &str) -> String {
+pub(crate) fn text(value: &Value, key: &str) -> String {
     value[key].as_str().unwrap_or_default().to_owned()
 }
 
@@ -35,7 +35,7 @@ impl Buckets for Details {
     }
 }
 
-fn without_empty(value: &Value) -> Value {
+pub(crate) fn without_empty(value: &Value) -> Value {
     match value {
         Value::Object(map) => {
             let kept = map.iter().map(|(key, value)| (key.clone(), without_empty(value)));
@@ -53,7 +53,7 @@ fn without_empty(value: &Value) -> Value {
 }
 
 /// A package URL as upstream's structure; its qualifiers sorted, for their order is that of printing.
-fn structure(url: &PackageUrl) -> Value {
+pub(crate) fn structure(url: &PackageUrl) -> Value {
     let qualifiers: Vec<Value> =
         url.qualifiers.iter().map(|(key, value)| json!({ "Key": key, "Value": value })).collect();
     without_empty(&json!({
@@ -62,7 +62,7 @@ fn structure(url: &PackageUrl) -> Value {
     }))
 }
 
-fn expected_structure(value: &Value) -> Value {
+pub(crate) fn expected_structure(value: &Value) -> Value {
     let mut value = without_empty(value);
     if let Some(list) = value["Qualifiers"].as_array_mut() {
         list.sort_by_key(|qualifier| text(qualifier, "Key"));
@@ -72,7 +72,7 @@ fn expected_structure(value: &Value) -> Value {
     value
 }
 
-fn url_of(value: &Value) -> PackageUrl {
+pub(crate) fn url_of(value: &Value) -> PackageUrl {
     let mut url =
         PackageUrl::new(&text(value, "Type"), &text(value, "Namespace"), &text(value, "Name"), &text(value, "Version"));
     url.subpath = text(value, "Subpath");
@@ -200,6 +200,10 @@ fn filter(case: &Value, corpus: &Corpus, source: &str) -> Option<(Value, Value)>
 }
 
 fn judge(line: &Value, corpus: &Corpus, files: &BTreeMap<String, Value>) -> Option<(Value, Value)> {
+    let elsewhere = crate::misc_sbom::judge(line, corpus).or_else(|| crate::misc_vex::judge(line, corpus));
+    if elsewhere.is_some() {
+        return elsewhere;
+    }
     let (case, source, func) = (&line["case"], text(line, "source"), text(line, "func"));
     match func.as_str() {
         "TestFromString" => {

@@ -1,0 +1,154 @@
+//! SPDX 2.3 (ISO/IEC 5962) in JSON: the bill of material.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::{ArtifactKind, Package, PackageList, Report, compact, image_purl};
+
+/// Renders the bill of material of a report; findings have no place in it.
+#[must_use]
+pub fn render(report: &Report) -> Value {
+    let mut bill = Bill::default();
+    let root = bill.root(report);
+    for list in &report.lists {
+        bill.list(report, list, &root);
+    }
+    json!({
+        "spdxVersion": "SPDX-2.3",
+        "dataLicense": "CC0-1.0",
+        "SPDXID": "SPDXRef-DOCUMENT",
+        "name": report.artifact,
+        "documentNamespace": format!("urn:uuid:{}", report.uuid),
+        "creationInfo": {
+            "creators": [format!("Tool: {}-{}", report.tool.0, report.tool.1)],
+            // Seconds only: the standard's form of a time has no fraction.
+            "created": format!("{}Z", report.created.to_string().get(..19).unwrap_or_default()),
+        },
+        "packages": bill.packages,
+        "relationships": bill.relationships,
+    })
+}
+
+#[derive(Default)]
+struct Bill {
+    packages: Vec<Value>,
+    relationships: Vec<Value>,
+}
+
+impl Bill {
+    fn root(&mut self, report: &Report) -> String {
+        let purl = image_purl(&report.repository_digests, &report.architecture).ok().flatten();
+        let is_image = report.kind == ArtifactKind::ContainerImage;
+        let id = if is_image { "SPDXRef-ContainerImage" } else { "SPDXRef-Source" }.to_owned();
+        let mut package = bare(&id, &report.artifact, if is_image { "CONTAINER" } else { "SOURCE" });
+        set(&mut package, "externalRefs", purl.map(|purl| json!([external(&purl.to_string())])));
+        self.packages.push(package);
+        self.relate("SPDXRef-DOCUMENT", "DESCRIBES", &id);
+        id
+    }
+
+    fn list(&mut self, report: &Report, list: &PackageList, root: &str) {
+        let home = self.home(report, list, root);
+        let mut ids: BTreeMap<&str, String> = BTreeMap::new();
+        let mut all: Vec<String> = Vec::with_capacity(list.packages.len());
+        for package in &list.packages {
+            let id = format!("SPDXRef-Package-{}", self.packages.len());
+            self.packages.push(library(package, list, &id));
+            self.relate(&home, "CONTAINS", &id);
+            ids.insert(&package.id, id.clone());
+            all.push(id);
+        }
+        for (package, id) in list.packages.iter().zip(&all) {
+            for needed in package.depends_on.iter().filter_map(|needed| ids.get(needed.as_str())) {
+                self.relate(id, "DEPENDS_ON", needed);
+            }
+        }
+    }
+
+    fn home(&mut self, report: &Report, list: &PackageList, root: &str) -> String {
+        let number = self.packages.len();
+        let (id, package) = match &report.operating_system {
+            Some((family, release)) if list.is_system => {
+                let id = format!("SPDXRef-OperatingSystem-{number}");
+                let mut package = bare(&id, family, "OPERATING-SYSTEM");
+                set(&mut package, "versionInfo", Some(json!(release)));
+                (id, package)
+            }
+            _ if list.path.is_empty() => return root.to_owned(),
+            _ => {
+                let id = format!("SPDXRef-Application-{number}");
+                let mut package = bare(&id, &list.path, "APPLICATION");
+                set(
+                    &mut package,
+                    "attributionTexts",
+                    Some(json!(["Class: lang-pkgs", format!("Type: {}", list.kind)])),
+                );
+                (id, package)
+            }
+        };
+        self.packages.push(package);
+        self.relate(root, "CONTAINS", &id);
+        id
+    }
+
+    fn relate(&mut self, from: &str, kind: &str, to: &str) {
+        self.relationships.push(json!({ "spdxElementId": from, "relationshipType": kind, "relatedSpdxElement": to }));
+    }
+}
+
+fn bare(id: &str, name: &str, purpose: &str) -> Value {
+    json!({
+        "SPDXID": id, "name": name, "downloadLocation": "NONE", "filesAnalyzed": false, "primaryPackagePurpose": purpose,
+        "licenseConcluded": "NOASSERTION", "licenseDeclared": "NOASSERTION", "copyrightText": "NOASSERTION",
+    })
+}
+
+fn library(package: &Package, list: &PackageList, id: &str) -> Value {
+    let source = &package.source;
+    let layer = package.layer.as_ref().map(ToString::to_string).unwrap_or_default();
+    let epoch = if source.epoch == 0 { String::new() } else { source.epoch.to_string() };
+    let facts: Vec<String> = [
+        ("FilePath", package.path.as_str()),
+        ("LayerDiffID", &layer),
+        ("Modularitylabel", &package.modularity),
+        ("PkgID", &package.id),
+        ("PkgType", &list.kind),
+        ("SrcEpoch", &epoch),
+        ("SrcName", &source.name),
+        ("SrcRelease", &source.release),
+        ("SrcVersion", &source.version),
+    ]
+    .into_iter()
+    .filter(|(_, value)| !value.is_empty())
+    .map(|(name, value)| format!("{name}: {value}"))
+    .collect();
+    let mut rendered = bare(id, &package.name, "LIBRARY");
+    set(&mut rendered, "versionInfo", Some(json!(package.version)));
+    set(&mut rendered, "attributionTexts", Some(json!(facts)));
+    set(&mut rendered, "externalRefs", package.purl.as_ref().map(|purl| json!([external(&purl.to_string())])));
+    set(&mut rendered, "checksums", checksum(&package.digest).map(|one| json!([one])));
+    if !source.name.is_empty() {
+        let text = format!("built package from: {} {}", source.name, source.full_version());
+        set(&mut rendered, "sourceInfo", Some(json!(text)));
+    }
+    // Licences as found are no licence expressions; they stand in the comment.
+    set(&mut rendered, "licenseComments", Some(json!(package.licenses.join("; "))));
+    compact(rendered)
+}
+
+fn external(purl: &str) -> Value {
+    json!({ "referenceCategory": "PACKAGE-MANAGER", "referenceType": "purl", "referenceLocator": purl })
+}
+
+fn checksum(digest: &str) -> Option<Value> {
+    let (algorithm, value) = digest.split_once(':')?;
+    let is_known = matches!(algorithm, "md5" | "sha1" | "sha256" | "sha512");
+    is_known.then(|| json!({ "algorithm": algorithm.to_uppercase(), "checksumValue": value }))
+}
+
+fn set(package: &mut Value, key: &str, value: Option<Value>) {
+    if let (Some(map), Some(value)) = (package.as_object_mut(), value) {
+        map.insert(key.to_owned(), value);
+    }
+}

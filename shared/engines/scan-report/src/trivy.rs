@@ -1,0 +1,98 @@
+//! Trivy's JSON, schema version 2.
+
+use serde_json::{Value, json};
+
+use crate::{ArtifactKind, Finding, Package, PackageList, Report, artifact_id, compact, severity_word};
+
+/// Renders a report; packages without findings are listed when `lists_packages`.
+#[must_use]
+pub fn render(report: &Report, lists_packages: bool) -> Value {
+    let digest = report.digest.as_ref().map(ToString::to_string).unwrap_or_default();
+    let system = report.operating_system.as_ref();
+    let is_image = report.kind == ArtifactKind::ContainerImage;
+    let metadata = compact(json!({
+        "OS": system.map(|(family, release)| json!({ "Family": family, "Name": release })),
+        "RepoTags": report.repository_tags,
+        "RepoDigests": report.repository_digests,
+        "ImageConfig": is_image.then(|| json!({ "architecture": report.architecture, "os": "linux" })),
+    }));
+    let results: Vec<Value> = report.lists.iter().map(|list| result(report, list, lists_packages)).collect();
+    let mut rendered = json!({
+        "SchemaVersion": 2,
+        "ReportID": report.uuid,
+        "CreatedAt": report.created.to_string(),
+        "ArtifactID": if is_image { artifact_id(&digest, &report.artifact) } else { String::new() },
+        "ArtifactName": report.artifact,
+        "ArtifactType": report.kind.as_str(),
+        "Metadata": metadata,
+    });
+    if let Some(map) = rendered.as_object_mut() {
+        map.retain(|_, value| value != "");
+        map.insert("Results".to_owned(), Value::Array(results));
+    }
+    rendered
+}
+
+fn result(report: &Report, list: &PackageList, lists_packages: bool) -> Value {
+    let packages: Vec<Value> = if lists_packages { list.packages.iter().map(package).collect() } else { Vec::new() };
+    compact(json!({
+        "Target": report.target(list),
+        "Class": if list.is_system { "os-pkgs" } else { "lang-pkgs" },
+        "Type": list.kind,
+        "Packages": packages,
+        "Vulnerabilities": list.findings.iter().map(|one| finding(one, list)).collect::<Vec<_>>(),
+    }))
+}
+
+fn package(package: &Package) -> Value {
+    compact(json!({
+        "ID": package.id,
+        "Name": package.name,
+        "Identifier": identifier(package),
+        "Version": package.version,
+        "Arch": package.arch,
+        "SrcName": package.source.name,
+        "SrcVersion": package.source.full_version(),
+        "Licenses": package.licenses,
+        "Modularitylabel": package.modularity,
+        "DependsOn": package.depends_on,
+        "Layer": layer(package),
+        "FilePath": package.path,
+        "Digest": package.digest,
+    }))
+}
+
+fn identifier(package: &Package) -> Value {
+    package.purl.as_ref().map_or(Value::Null, |purl| json!({ "PURL": purl.to_string() }))
+}
+
+fn layer(package: &Package) -> Value {
+    package.layer.as_ref().map_or(Value::Null, |layer| json!({ "DiffID": layer.to_string() }))
+}
+
+fn finding(finding: &Finding, list: &PackageList) -> Value {
+    let none = Package::default();
+    let package = list.packages.get(finding.package).unwrap_or(&none);
+    compact(json!({
+        "VulnerabilityID": finding.id,
+        "VendorIDs": finding.vendor_ids,
+        "PkgID": package.id,
+        "PkgName": package.name,
+        "PkgPath": package.path,
+        "PkgIdentifier": identifier(package),
+        "InstalledVersion": finding.installed_version,
+        "FixedVersion": finding.fixed_version,
+        "Status": finding.status,
+        "Layer": layer(package),
+        "PrimaryURL": finding.primary_url,
+        "Title": finding.title,
+        "Description": finding.description,
+        "Severity": severity_word(finding.severity),
+        "CweIDs": finding.cwe_ids,
+        "VendorSeverity": finding.vendor_severity,
+        "CVSS": finding.cvss,
+        "References": finding.references,
+        "PublishedDate": finding.published,
+        "LastModifiedDate": finding.last_modified,
+    }))
+}
