@@ -46,7 +46,13 @@ pub(crate) async fn scan(scan: &Scan, output: Output) -> anyhow::Result<ExitCode
             "database": report.database, "faults": report.faults, "findings": findings,
             "ignored": ignored_ids(&report, &ignored),
         }))?,
-        Output::Table => tables(scan, &report, &findings),
+        Output::Table => {
+            tables(scan, &report, &findings);
+            let ignored = ignored_ids(&report, &ignored).len();
+            if ignored > 0 {
+                print::line(format!("{ignored} ignored by the ignore file"));
+            }
+        }
     }
     Ok(if findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(scan.exit_code) })
 }
