@@ -4,7 +4,7 @@ CARGO ?= cargo
 SERVICES := correlator registry-scanner admission-gateway secret-broker runtime-sensor
 BINARIES := $(foreach crate,cli $(SERVICES),-p $(crate))
 
-.PHONY: demo test build tools fmt lint doc golden corpus bench fuzz up
+.PHONY: demo test build tools fmt lint doc golden corpus bench fuzz up demo-tools
 
 ## The main job on real input: one image, one pod, one secret, one intruder, one incident.
 demo: build
@@ -16,12 +16,15 @@ test: tools
 	$(CARGO) test --workspace
 
 ## The command and the five services.
-build: tools
+build: demo-tools
 	$(CARGO) build $(BINARIES)
 
-## Installs what is missing.
+## Installs what is missing: for everything, or for the programs and the demo only.
 tools:
 	@sh tests/tools/install.sh
+
+demo-tools:
+	@sh tests/tools/install.sh demo
 
 ## The platform on this machine, until Ctrl-C.
 up: build
@@ -30,10 +33,10 @@ up: build
 fmt:
 	$(CARGO) fmt --all --check
 
-lint: tools
+lint: demo-tools
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 
-doc: tools
+doc: demo-tools
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps
 
 ## Writes JSON Schemas, asyncapi.yaml and new golden bytes again; review the change.

