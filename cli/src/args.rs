@@ -343,6 +343,21 @@ pub(crate) enum Rules {
         #[arg(required = true)]
         files: Vec<PathBuf>,
     },
+    /// Says what rules mean, and why they match a recorded event or do not: every clause, with the value it saw.
+    Explain(RulesExplain),
     /// Lists the fields that conditions and outputs may name.
     Fields,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct RulesExplain {
+    /// Files, in order.
+    #[arg(required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    /// Only this rule. Without it: every rule that is judged for events of the type of `--event`.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) rule: Option<String>,
+    /// An alert as JSON, or an object of fields with `evt.type`.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) event: Option<PathBuf>,
 }

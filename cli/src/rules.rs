@@ -1,5 +1,7 @@
 //! `biotope rules`: Falco rules files.
 
+mod explain;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -11,11 +13,12 @@ use serde_json::json;
 use crate::args::{Output, Rules};
 use crate::print;
 
-/// Checks or lists.
+/// Checks, lists or explains.
 pub(crate) fn rules(command: &Rules, output: Output) -> anyhow::Result<ExitCode> {
     match command {
         Rules::Check { files } => check(&load(files)?, output),
         Rules::List { files } => list(&load(files)?, output),
+        Rules::Explain(command) => explain::explain(&load(&command.files)?, command, output),
         Rules::Fields => fields(output),
     }
 }
@@ -54,14 +57,19 @@ fn list(loaded: &Loaded, output: Output) -> anyhow::Result<ExitCode> {
             .rules
             .rules()
             .iter()
-            .map(|rule| json!({ "rule": rule.name, "priority": rule.priority.to_string(), "tags": rule.tags }))
+            .map(|rule| {
+                let (file, line) = &rule.place;
+                let priority = rule.priority.to_string();
+                json!({ "rule": rule.name, "priority": priority, "tags": rule.tags, "file": file, "line": line })
+            })
             .collect();
         print::json(&rules)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let mut table = print::table(&["Priority", "Rule", "Tags"]);
+    let mut table = print::table(&["Priority", "Rule", "Tags", "Place"]);
     for rule in loaded.rules.rules() {
-        table.add_row([rule.priority.to_string(), rule.name.clone(), rule.tags.join(" ")]);
+        let place = format!("{}:{}", rule.place.0, rule.place.1);
+        table.add_row([rule.priority.to_string(), rule.name.clone(), rule.tags.join(" "), place]);
     }
     print::line(table);
     Ok(ExitCode::SUCCESS)
