@@ -90,7 +90,7 @@ pub struct RawEvent<'a> {
     pub address: Option<&'a [u8]>,
     pub argv: Option<&'a [u8]>,
     pub environment: Option<&'a [u8]>,
-    /// Facts of the program, see [`crate::facts`].
+    /// Facts of the program, see `facts`.
     pub exec: Option<&'a [u8]>,
     /// Names of a path: a status, then the names from the last to the first.
     pub exe: Option<&'a [u8]>,

@@ -1,7 +1,7 @@
 //! The objects of External Secrets' API groups as they are written: every field of the versions `v1`, `v1beta1` and `v1alpha1`, typed, and
 //! whatever else an object has kept as it is, so that reading and writing an object loses nothing.
 //!
-//! [`crate::manifest`] says what these objects mean here; this module is for those who hold, change or write the objects themselves.
+//! `manifest` says what these objects mean here; this module is for those who hold, change or write the objects themselves.
 //! Sections of providers and generators are kept as they are: each provider reads its own.
 
 mod external;
