@@ -2,8 +2,10 @@
 
 use schemas::wire::{self, WireError};
 use schemas::{AnyEvent, Event};
-use serde::de::{DeserializeOwned, DeserializeSeed, IgnoredAny};
-use serde::{Deserialize as _, Serialize};
+use serde::Serialize;
+use serde::de::{DeserializeOwned, DeserializeSeed};
+
+use crate::skim::Skim;
 
 /// Encodes a value as a named map. Positional arrays never leave this process: they cannot grow.
 ///
@@ -23,8 +25,9 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, WireError> {
     rmp_serde::from_slice(bytes).map_err(|error| WireError::NotAnEvent { what: error.to_string() })
 }
 
-/// Reads from a message only what `seed` asks for, under the same limits as [`decode`]. It walks the bytes once: the decoder keeps the
-/// limits itself, and only a message that breaks one is checked again, for the name of what is wrong.
+/// Reads from a message only what `seed` asks for, under the same limits as [`decode`]. It walks the bytes once: the reader keeps the
+/// limits itself, and only a message that breaks one is checked again, for the name of what is wrong. Texts that the seed ignores are
+/// stepped over unread.
 ///
 /// # Errors
 /// A [`WireError`] that names what is wrong.
@@ -32,17 +35,11 @@ pub fn decode_seed<'de, S: DeserializeSeed<'de>>(bytes: &'de [u8], seed: S) -> R
     if bytes.len() > wire::MAX_BYTES {
         return Err(WireError::TooLarge { bytes: bytes.len() });
     }
-    let mut decoder = rmp_serde::Deserializer::from_read_ref(bytes);
-    decoder.set_max_depth(wire::MAX_DEPTH);
+    let mut skim = Skim::new(bytes);
     let named = |otherwise: WireError| wire::check(bytes).err().unwrap_or(otherwise);
-    // After an error the decoder is not touched again: its count of levels would be wrong.
     let value =
-        seed.deserialize(&mut decoder).map_err(|error| named(WireError::NotAnEvent { what: error.to_string() }))?;
-    // Nothing may follow: reading on must fail for want of a first byte.
-    match IgnoredAny::deserialize(&mut decoder) {
-        Err(rmp_serde::decode::Error::InvalidMarkerRead(_)) => Ok(value),
-        Ok(_) | Err(_) => Err(named(WireError::Truncated)),
-    }
+        seed.deserialize(&mut skim).map_err(|error| named(WireError::NotAnEvent { what: error.to_string() }))?;
+    if skim.is_at_end() { Ok(value) } else { Err(named(WireError::Truncated)) }
 }
 
 /// Decodes an event of any type, known or not.
@@ -77,6 +74,8 @@ pub struct StoredError(Box<dyn std::error::Error + Send + Sync>);
 #[cfg(test)]
 mod tests {
     use std::marker::PhantomData;
+
+    use serde::de::IgnoredAny;
 
     use super::*;
 

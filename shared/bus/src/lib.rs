@@ -18,6 +18,7 @@ mod cursor;
 mod lease;
 mod publish;
 mod queue;
+mod skim;
 mod spool;
 mod streams;
 mod trace;
