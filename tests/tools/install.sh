@@ -26,6 +26,11 @@ debian busybox busybox-static
 if [ "$purpose" = all ]; then # what tests compare with
     debian go golang-go
     debian npm npm
+    debian ip iproute2
+    debian nsenter util-linux
+    debian sysctl procps
+    debian iptables iptables
+    [ -x /usr/lib/cni/bridge ] || missing="$missing containernetworking-plugins"
     [ -d /usr/share/maven-repo/org ] || missing="$missing libmaven3-core-java"
 fi
 [ -e /usr/include/bpf/bpf_helpers.h ] || missing="$missing libbpf-dev"
@@ -96,4 +101,6 @@ if [ ! -x "$tools/python/bin/python3" ]; then
         say "python3-venv is missing: the example subscriber is not tested here"
     fi
 fi
+# A Kubernetes node, for the tests against real clusters.
+[ "$purpose" != all ] || sh "$(dirname "$0")/cluster.sh" || [ "${BIOTOPE_REQUIRE:-}" = "" ] || exit 1
 say "everything is there"

@@ -15,10 +15,28 @@ pub enum Tool {
     Runc,
     /// A static busybox.
     Busybox,
+    /// The store of a Kubernetes API server.
+    Etcd,
+    /// The Kubernetes API server.
+    KubeApiserver,
+    /// The command of Kubernetes.
+    Kubectl,
+    /// The node agent of Kubernetes.
+    Kubelet,
+    /// The controllers of Kubernetes.
+    KubeControllerManager,
+    /// The scheduler of Kubernetes.
+    KubeScheduler,
+    /// The services' network of Kubernetes.
+    KubeProxy,
+    /// The container runtime with the CRI interface.
+    Containerd,
+    /// Its bare command.
+    Ctr,
 }
 
 impl Tool {
-    /// Every tool.
+    /// What the demo starts.
     pub const ALL: [Self; 5] = [Self::NatsServer, Self::OpenBao, Self::Registry, Self::Runc, Self::Busybox];
 
     /// Name of the program.
@@ -30,6 +48,15 @@ impl Tool {
             Self::Registry => "docker-registry",
             Self::Runc => "runc",
             Self::Busybox => "busybox",
+            Self::Etcd => "etcd",
+            Self::KubeApiserver => "kube-apiserver",
+            Self::Kubectl => "kubectl",
+            Self::Kubelet => "kubelet",
+            Self::KubeControllerManager => "kube-controller-manager",
+            Self::KubeScheduler => "kube-scheduler",
+            Self::KubeProxy => "kube-proxy",
+            Self::Containerd => "containerd",
+            Self::Ctr => "ctr",
         }
     }
 
@@ -42,6 +69,15 @@ impl Tool {
             Self::Registry => "run `make tools`, or apt-get install docker-registry",
             Self::Runc => "run `make tools`, or apt-get install runc",
             Self::Busybox => "run `make tools`, or apt-get install busybox-static",
+            Self::Etcd
+            | Self::KubeApiserver
+            | Self::Kubectl
+            | Self::Kubelet
+            | Self::KubeControllerManager
+            | Self::KubeScheduler
+            | Self::KubeProxy
+            | Self::Containerd
+            | Self::Ctr => "run `make tools`, which builds it from its Go module",
         }
     }
 }

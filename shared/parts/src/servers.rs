@@ -174,7 +174,7 @@ impl Registry {
     }
 }
 
-fn await_port(process: &mut Process, port: u16) -> Result<(), StartError> {
+pub(crate) fn await_port(process: &mut Process, port: u16) -> Result<(), StartError> {
     let address = SocketAddr::from(([127, 0, 0, 1], port));
     let up = wait_until(Duration::from_secs(30), || {
         if process.ended().is_some() {
@@ -185,7 +185,7 @@ fn await_port(process: &mut Process, port: u16) -> Result<(), StartError> {
     if up == Some(true) { Ok(()) } else { Err(failed(process)) }
 }
 
-fn failed(process: &Process) -> StartError {
+pub(crate) fn failed(process: &Process) -> StartError {
     StartError::NotUp { name: process.name().to_owned(), log: process.last_lines(8) }
 }
 
@@ -201,6 +201,14 @@ pub enum StartError {
     /// A file or port of it.
     #[error("cannot prepare a server: {0}")]
     Io(#[from] std::io::Error),
+    /// A command of it said no.
+    #[error("{name} failed: {log}")]
+    Command {
+        /// The command.
+        name: String,
+        /// What it said.
+        log: String,
+    },
     /// It ended, or does not answer.
     #[error("{name} did not come up; its log ends with:\n{log}")]
     NotUp {

@@ -4,7 +4,10 @@ use std::fmt::Display;
 
 use tempfile::TempDir;
 
-pub use parts::{Nats, OpenBao, Process, Registry, Tool, find, free_port, wait_until};
+pub use parts::{
+    BUSYBOX_IMAGE, Cluster, ImageFile, KubeApiserver, Nats, OpenBao, Process, Registry, Tool, find, free_port,
+    wait_until,
+};
 
 use crate::require;
 
@@ -66,6 +69,18 @@ pub fn openbao() -> Option<Part<OpenBao>> {
 #[must_use]
 pub fn registry() -> Option<Part<Registry>> {
     start("registry", |folder| Registry::start(folder.path()))
+}
+
+/// A kube-apiserver without nodes, or a skip.
+#[must_use]
+pub fn kube_apiserver() -> Option<Part<KubeApiserver>> {
+    start("kubernetes", |folder| KubeApiserver::start(folder.path()))
+}
+
+/// A whole one-node cluster with real pods, or a skip. Waits while another test of this machine has one: share it within a process.
+#[must_use]
+pub fn cluster() -> Option<Part<Cluster>> {
+    start("cluster", |folder| Cluster::start(folder.path()))
 }
 
 #[expect(clippy::expect_used, reason = "a test without a temporary folder cannot run")]
