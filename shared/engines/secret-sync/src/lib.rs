@@ -29,6 +29,7 @@ mod keys;
 mod machine;
 mod manifest;
 mod property;
+pub mod provider;
 mod schedule;
 mod set;
 mod value;

@@ -1,69 +1,44 @@
-//! Picking a part of a secret by a path of names and indexes.
+//! Picking a part of a secret: a key of exactly that name, else a path in the syntax of gjson, as External Secrets has it
+//! (<https://github.com/tidwall/gjson/blob/master/SYNTAX.md>).
 
 use serde_json::Value;
+use zeroize::Zeroizing;
 
-/// Finds `property` in `content`: first a key of exactly that name, then a path (`a.b`, `list.0`, `list.#`, `list.#.name`), where a
-/// backslash takes the meaning from the next letter.
+use crate::value::SecretBytes;
+
+/// Finds `property` in `content`: first a key of exactly that name, then a path (`a.b`, `list.0`, `list.#`, `list.#.name`,
+/// `list.#(name=="x").value`, `*.name`, `{a,b}`, ...), where a backslash takes the meaning from the next letter.
 #[must_use]
 pub fn find(content: &Value, property: &str) -> Option<Value> {
     if let Some(value) = content.get(property) {
         return Some(value.clone());
     }
-    walk(content, &segments(property))
+    let text = Zeroizing::new(content.to_string());
+    let found = select(&text, property)?;
+    serde_json::from_str(found.json()).ok()
 }
 
-/// Whether `property` uses a part of the path language that is not built: queries, modifiers, wildcards, pipes.
+/// What a path finds in a JSON text: a text as it is, anything else as JSON.
 #[must_use]
-pub(crate) fn is_supported(property: &str) -> bool {
-    let mut is_escaped = false;
-    for letter in property.chars() {
-        if !is_escaped && matches!(letter, '*' | '?' | '|' | '@' | '!' | '{' | '[' | '(') {
-            return false;
-        }
-        is_escaped = letter == '\\' && !is_escaped;
-    }
-    true
+pub(crate) fn query(text: &str, path: &str) -> Option<SecretBytes> {
+    let found = select(text, path)?;
+    Some(match found.kind() {
+        gjson::Kind::Null => SecretBytes::new(Vec::new()),
+        gjson::Kind::String => SecretBytes::from(found.str()),
+        _ => SecretBytes::from(found.json()),
+    })
 }
 
-fn segments(property: &str) -> Vec<String> {
-    let mut segments = vec![String::new()];
-    let mut letters = property.chars();
-    while let Some(letter) = letters.next() {
-        match letter {
-            '.' => segments.push(String::new()),
-            '\\' => push(&mut segments, letters.next().unwrap_or('\\')),
-            other => push(&mut segments, other),
-        }
+fn select<'t>(text: &'t str, path: &'t str) -> Option<gjson::Value<'t>> {
+    if path.is_empty() || path.len() > MAX_PATH {
+        return None;
     }
-    segments
+    let found = gjson::get(text, path);
+    found.exists().then_some(found)
 }
 
-fn push(segments: &mut [String], letter: char) {
-    if let Some(last) = segments.last_mut() {
-        last.push(letter);
-    }
-}
-
-fn walk(start: &Value, segments: &[String]) -> Option<Value> {
-    let mut value = start;
-    for (index, segment) in segments.iter().enumerate() {
-        value = match value {
-            Value::Object(fields) => fields.get(segment)?,
-            Value::Array(items) if segment == "#" => {
-                let rest = segments.get(index.saturating_add(1)..).unwrap_or_default();
-                if rest.is_empty() {
-                    return Some(items.len().into());
-                }
-                // Only one `#` is followed: a second one inside would nest lists as deep as the manifest likes.
-                let is_flat = !rest.iter().any(|segment| segment == "#");
-                return is_flat.then(|| items.iter().filter_map(|item| walk(item, rest)).collect());
-            }
-            Value::Array(items) => items.get(segment.parse::<usize>().ok()?)?,
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => return None,
-        };
-    }
-    Some(value.clone())
-}
+/// Longest path: what is nested in one is bounded by it.
+const MAX_PATH: usize = 1_024;
 
 #[cfg(test)]
 mod tests {
@@ -79,6 +54,9 @@ mod tests {
             ("a.c.#", Some(json!(2))),
             ("a.c.#.n", Some(json!(["x", "y"]))),
             ("d\\.e.f", Some(json!(3))),
+            ("a.c.#(n==\"y\").n", Some(json!("y"))),
+            ("a.c.#.n|0", Some(json!("x"))),
+            ("d*.f", Some(json!(3))),
             ("a.x", None),
             ("a.b.c.d", None),
             ("", None),

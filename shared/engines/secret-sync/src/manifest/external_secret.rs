@@ -12,8 +12,8 @@ use super::{
 };
 use crate::decode::DecodingStrategy;
 use crate::keys::{ConversionStrategy, Rewrite};
+use crate::schedule;
 use crate::window::SyncWindows;
-use crate::{property, schedule};
 
 type Read<T> = Result<T, Fault>;
 
@@ -249,11 +249,6 @@ impl Reader<'_> {
             Some(_) => return Err(fields.unsupported("nullBytePolicy", "use Ignore")),
         }
         let property = fields.text("property")?.filter(|property| !property.is_empty());
-        if property.as_deref().is_some_and(|property| !property::is_supported(property)) {
-            return Err(
-                fields.unsupported("property", "use names and indexes joined by dots, without queries and modifiers")
-            );
-        }
         let decoding = fields.text("decodingStrategy")?.unwrap_or_default();
         let conversion = fields.text("conversionStrategy")?.unwrap_or_default();
         Ok(RemoteRef {

@@ -71,7 +71,7 @@ fn corpus_eso_crd_snapshots() {
 }
 
 /// Judges each line of a file by `judge`, which gives what was expected and what came.
-fn each(name: &str, exceptions: &str, judge: impl Fn(&Value, &str) -> (Value, Value)) {
+pub(crate) fn each(name: &str, exceptions: &str, judge: impl Fn(&Value, &str) -> (Value, Value)) {
     let Some(mut corpus) = Corpus::open(&format!("eso-{name}"), &format!("eso/{name}.jsonl")) else { return };
     for line in corpus.lines("") {
         let (expected, got) = judge(&line["case"], line["test"].as_str().unwrap_or_default());

@@ -10,3 +10,4 @@
 mod corpus;
 mod machine;
 mod manifests;
+mod providers;
