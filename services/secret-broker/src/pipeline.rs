@@ -58,6 +58,7 @@ impl Pipeline {
             stale_after: Duration::from_secs(config.stale_after_s),
             back_off: BACK_OFF,
             render: crate::template::render,
+            transform: crate::template::transform,
         };
         let stores = context.readiness.part("stores");
         stores.waiting("no store has answered yet");

@@ -25,6 +25,16 @@ pub(crate) fn render(
     Ok(content)
 }
 
+/// Renders the template of a `rewrite` step: `.value` is the key that it renames.
+pub(crate) fn transform(text: &str, key: &str) -> Result<String, String> {
+    let template = Template::parse("transform", text).map_err(|error| format!("failed to parse template: {error}"))?;
+    let dot = Value::strings([("value".to_owned(), Text::new(key.as_bytes().to_vec()))]);
+    let rendered = template.render(&dot, Limits::default());
+    rendered
+        .map(|text| text.expose_str().into_owned())
+        .map_err(|error| format!("failed to execute template: {}", without_values(&error)))
+}
+
 fn one(key: &str, text: &str, dot: &Value) -> Result<Text, RenderProblem> {
     let problem = |what: String| RenderProblem {
         what: format!("template of `{key}`: {what}"),

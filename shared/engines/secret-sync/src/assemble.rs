@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use crate::decode::{DecodeError, decode};
-use crate::keys::{KeyError, Keys, check_keys, convert_keys, rewrite_keys};
+use crate::keys::{KeyError, Keys, check_keys, convert_keys};
 use crate::machine::FetchKey;
 use crate::manifest::{DeletionPolicy, ExternalSecret, RemoteRef};
 use crate::property;
+use crate::rewrite::{RewriteError, Transformer, rewrite};
 use crate::value::{Reading, SecretBytes, SecretJson, to_bytes};
 
 /// What assembling a target led to.
@@ -49,6 +50,14 @@ pub enum AssembleError {
         /// Why; part of the line, since it is all there is to say.
         source: DecodeError,
     },
+    /// A step of `rewrite` cannot be done.
+    #[error("failed rewrite operation[{step}]: {source}")]
+    Rewrite {
+        /// Which step, from 0 on.
+        step: usize,
+        /// Why; part of the line, since it is all there is to say.
+        source: RewriteError,
+    },
     /// A key cannot be used.
     #[error("{0}")]
     Key(#[from] KeyError),
@@ -71,6 +80,7 @@ impl AssembleError {
             Self::NoProperty { .. } => "correct `remoteRef.property`, or add the key at the store",
             Self::NoMap { .. } => "use `data` with a `secretKey` for a single value",
             Self::Decode { .. } => "correct the value, or set `decodingStrategy` to None or Auto",
+            Self::Rewrite { .. } => "correct the step, or the values that it works on",
             Self::Key(KeyError::Collision(_)) => {
                 "rename one of the keys with `rewrite`, or use `conversionStrategy: Unicode`"
             }
@@ -87,6 +97,7 @@ impl AssembleError {
 pub fn assemble(
     external: &ExternalSecret,
     readings: &BTreeMap<FetchKey, Option<std::sync::Arc<Reading>>>,
+    transform: Transformer,
 ) -> Result<Assembled, AssembleError> {
     let mut content = Keys::new();
     let mut is_missing = false;
@@ -98,7 +109,8 @@ pub fn assemble(
         let keys = extract_keys(reading, &extract.remote)?;
         let keys = match extract.rewrites.is_empty() {
             true => convert_keys(extract.remote.conversion, keys)?,
-            false => rewrite_keys(&extract.rewrites, keys),
+            false => rewrite(&extract.rewrites, keys, transform)
+                .map_err(|(step, source)| AssembleError::Rewrite { step, source })?,
         };
         for (key, value) in keys {
             content.insert(key.clone(), decoded(&extract.remote, key, value)?);

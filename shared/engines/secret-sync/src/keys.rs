@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use regex::Regex;
-
 use crate::SecretBytes;
 
 /// How characters that Kubernetes does not allow in a key are replaced.
@@ -45,18 +43,6 @@ pub enum KeyError {
 /// A key map.
 pub(crate) type Keys = BTreeMap<String, SecretBytes>;
 
-/// One step that renames keys.
-#[derive(Clone, Debug)]
-pub enum Rewrite {
-    /// Replaces what `source` matches by `target`, where `$1` stands for a group.
-    Regexp {
-        /// What is looked for.
-        source: Regex,
-        /// What it becomes.
-        target: String,
-    },
-}
-
 /// Converts all keys.
 ///
 /// # Errors
@@ -86,16 +72,59 @@ fn convert(strategy: ConversionStrategy, key: &str) -> String {
     converted
 }
 
-/// Renames keys step by step; where two become one, the later in key order stays.
+/// A key of a Secret as a PushSecret writes it to a store: with the strategy `ReverseUnicode`, each `_U005b_` is the character that it
+/// stands for again; what is no such code stays.
 #[must_use]
-pub fn rewrite_keys(steps: &[Rewrite], keys: Keys) -> Keys {
-    let apply = |keys: Keys, step: &Rewrite| match step {
-        Rewrite::Regexp { source, target } => keys
-            .into_iter()
-            .map(|(key, value)| (source.replace_all(&key, target.as_str()).into_owned(), value))
-            .collect(),
-    };
-    steps.iter().fold(keys, apply)
+pub fn reverse_key(strategy: &str, key: &str) -> String {
+    if strategy != "ReverseUnicode" {
+        return key.to_owned();
+    }
+    let mut reversed = String::with_capacity(key.len());
+    let mut rest = key;
+    while let Some(start) = rest.find("_U") {
+        let (before, code) = rest.split_at(start);
+        reversed.push_str(before);
+        match coded(code) {
+            Some((letter, length)) => {
+                reversed.push(letter);
+                rest = code.get(length..).unwrap_or_default();
+            }
+            None => {
+                reversed.push('_');
+                rest = code.get(1..).unwrap_or_default();
+            }
+        }
+    }
+    reversed.push_str(rest);
+    reversed
+}
+
+/// The character of a code at the beginning of `text`, and how long the code is.
+fn coded(text: &str) -> Option<(char, usize)> {
+    let (hex, _) = text.strip_prefix("_U")?.split_once('_')?;
+    let is_code = matches!(hex.len(), 4 | 5) && hex.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let letter = char::from_u32(u32::from_str_radix(hex, 16).ok().filter(|_| is_code)?)?;
+    Some((letter, hex.len().saturating_add(3)))
+}
+
+/// The hash that External Secrets writes on a Secret (`reconcile.external-secrets.io/data-hash`): SHA3-224 of the data as Go prints a
+/// map of bytes.
+#[must_use]
+pub fn data_hash(keys: &Keys) -> String {
+    use sha3::{Digest as _, Sha3_224};
+    let mut hasher = Sha3_224::new();
+    hasher.update(b"map[");
+    for (at, (key, value)) in keys.iter().enumerate() {
+        hasher.update(if at == 0 { "" } else { " " });
+        hasher.update(key);
+        hasher.update(b":[");
+        for (at, byte) in value.expose().iter().enumerate() {
+            hasher.update(if at == 0 { byte.to_string() } else { format!(" {byte}") });
+        }
+        hasher.update(b"]");
+    }
+    hasher.update(b"]");
+    hex::encode(hasher.finalize())
 }
 
 /// Checks all keys by the rules of Kubernetes.

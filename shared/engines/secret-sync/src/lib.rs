@@ -30,6 +30,7 @@ mod machine;
 mod manifest;
 mod property;
 pub mod provider;
+mod rewrite;
 mod schedule;
 mod set;
 mod value;
@@ -37,7 +38,7 @@ mod window;
 
 pub use assemble::{AssembleError, Assembled, assemble};
 pub use decode::{DecodeError, DecodingStrategy, decode};
-pub use keys::{ConversionStrategy, KeyError, Rewrite, check_keys, convert_keys, rewrite_keys};
+pub use keys::{ConversionStrategy, KeyError, check_keys, convert_keys, data_hash, reverse_key};
 pub use machine::{
     Event, FetchKey, FetchProblem, Machine, Output, RenderProblem, Renderer, Report, ReportKind, Settings, WriteOrder,
 };
@@ -47,6 +48,7 @@ pub use manifest::{
     TargetTemplate, VaultAuth, VaultStore, parse,
 };
 pub use property::find as find_property;
+pub use rewrite::{Merge, Rewrite, RewriteError, Transformer, rewrite};
 pub use set::{Credentials, ManifestSet, Resolved};
 pub use value::{Reading, SecretBytes, SecretJson};
 pub use window::{Schedule, SyncWindows};

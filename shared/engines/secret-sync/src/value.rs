@@ -63,6 +63,15 @@ impl SecretJson {
     pub fn expose(&self) -> &Value {
         &self.0
     }
+
+    pub(crate) fn expose_mut(&mut self) -> &mut Value {
+        &mut self.0
+    }
+
+    /// The value, for who goes on wiping it.
+    pub(crate) fn into_inner(mut self) -> Value {
+        self.0.take()
+    }
 }
 
 impl Drop for SecretJson {

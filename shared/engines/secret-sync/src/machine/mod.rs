@@ -51,6 +51,8 @@ pub struct Settings {
     pub back_off: (Duration, Duration),
     /// What renders templates.
     pub render: Renderer,
+    /// What renders the template of a `rewrite` step.
+    pub transform: crate::Transformer,
 }
 
 /// Renders a target's templates with the data that was fetched: pure, and bounded.

@@ -187,7 +187,7 @@ impl Machine {
         let Some(sync) = self.syncs.get_mut(subject) else { return };
         let Some(gather) = sync.gather.take() else { return };
         sync.seen = gather.readings.iter().map(|(key, reading)| (key.clone(), revision(reading))).collect();
-        let assembled = assemble(&sync.external, &gather.readings)
+        let assembled = assemble(&sync.external, &gather.readings, self.settings.transform)
             .map_err(|error| (error.to_string(), error.remedy().to_owned()))
             .and_then(|assembled| rendered(self.settings.render, &sync.external, assembled));
         let assembled = match assembled {

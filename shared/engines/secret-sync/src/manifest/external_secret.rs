@@ -11,7 +11,8 @@ use super::{
     TargetRef, template,
 };
 use crate::decode::DecodingStrategy;
-use crate::keys::{ConversionStrategy, Rewrite};
+use crate::keys::ConversionStrategy;
+use crate::rewrite::{Merge, Rewrite};
 use crate::schedule;
 use crate::window::SyncWindows;
 
@@ -225,9 +226,16 @@ impl Reader<'_> {
         let mut steps = Vec::new();
         for step in fields.list("rewrite")? {
             let mut step = Fields::of(self.source, &path, step)?;
-            step.refuse(&["merge", "transform"], "use `regexp`")?;
+            if let Some(merge) = step.object("merge")? {
+                steps.push(Rewrite::Merge(merge_step(merge)?));
+                continue;
+            }
+            if let Some(mut transform) = step.object("transform")? {
+                steps.push(Rewrite::Transform { template: transform.text("template")?.unwrap_or_default() });
+                continue;
+            }
             let Some(mut regexp) = step.object("regexp")? else {
-                return Err(step.invalid("regexp", "is missing").cure("use `regexp` with `source` and `target`"));
+                return Err(step.invalid("regexp", "is missing").cure("use `regexp`, `transform` or `merge`"));
             };
             let source = regexp.text("source")?.unwrap_or_default();
             let fault = |_| regexp.invalid("source", "is no regular expression").cure("mend it");
@@ -263,4 +271,19 @@ impl Reader<'_> {
             })?,
         })
     }
+}
+
+fn merge_step(mut merge: Fields<'_>) -> Read<Merge> {
+    let is_json = merge.choice("strategy", &[("Extract", false), ("JSON", true)])?.unwrap_or(false);
+    let into = merge.text("into")?.filter(|into| !into.is_empty());
+    if is_json && into.is_none() {
+        return Err(merge.invalid("into", "is missing").cure("say which key gets the merged object"));
+    }
+    let names = merge.list("priority")?;
+    Ok(Merge {
+        into: into.filter(|_| is_json),
+        priority: names.iter().filter_map(|name| name.as_str().map(str::to_owned)).collect(),
+        may_miss: merge.choice("priorityPolicy", &[("Strict", false), ("IgnoreNotFound", true)])?.unwrap_or(false),
+        may_conflict: merge.choice("conflictPolicy", &[("Error", false), ("Ignore", true)])?.unwrap_or(false),
+    })
 }

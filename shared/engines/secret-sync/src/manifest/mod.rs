@@ -14,7 +14,8 @@ use std::time::Duration;
 use model::Fault;
 
 use crate::decode::DecodingStrategy;
-use crate::keys::{ConversionStrategy, Rewrite};
+use crate::keys::ConversionStrategy;
+use crate::rewrite::Rewrite;
 use crate::value::{SecretBytes, SecretJson};
 use crate::window::SyncWindows;
 

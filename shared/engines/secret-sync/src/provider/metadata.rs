@@ -40,6 +40,23 @@ pub fn spec(metadata: Option<&Value>) -> Result<Option<Map<String, Value>>, Prov
     }
 }
 
+/// One value of settings that are a plain object, as some providers have them: `None` when there are no settings or no such key.
+///
+/// # Errors
+/// When they are no object.
+pub fn value(metadata: Option<&Value>, key: &str) -> Result<Option<Value>, ProviderError> {
+    let Some(metadata) = metadata.filter(|metadata| !metadata.is_null()) else { return Ok(None) };
+    let wrong = || ProviderError::failed(format!("failed to parse JSON raw data: key {key:?} cannot be looked for"));
+    let parsed = match metadata.get("raw").unwrap_or(metadata) {
+        Value::String(text) => serde_json::from_str(text).map_err(|_| wrong())?,
+        other => other.clone(),
+    };
+    match parsed {
+        Value::Object(mut object) => Ok(object.remove(key)),
+        _ => Err(wrong()),
+    }
+}
+
 /// A field of `spec` that is a map of texts.
 pub(crate) fn texts(
     spec: Option<&Map<String, Value>>,

@@ -145,6 +145,12 @@ fn raw_bytes(value: &Value) -> SecretBytes {
     }
 }
 
+/// A value of a JSON object as bytes: texts as they are, numbers and truth values as text, nothing as nothing, everything else as JSON.
+#[must_use]
+pub fn value_bytes(value: &Value) -> SecretBytes {
+    vault::bytes(value)
+}
+
 /// A JSON object, if the text is one.
 pub(crate) fn object(text: &[u8]) -> Option<Map<String, Value>> {
     match serde_json::from_slice(text) {

@@ -69,6 +69,16 @@ fn check_tls(scope: &Scope<'_>, vault: &Value) -> Result<(), ProviderError> {
     scope.check(key, "invalid ClientTLS.SecretRef")
 }
 
+/// Checks the namespace of a reference from a store of `kind` in `namespace`. Where the reference may be left open for whoever uses the
+/// store (`is_referent`), a store of the cluster need not name one.
+///
+/// # Errors
+/// In the peer's words.
+pub fn check_reference(kind: &str, namespace: &str, reference: &Value, is_referent: bool) -> Result<(), ProviderError> {
+    let scope = Scope { is_cluster: kind == "ClusterSecretStore", namespace };
+    if is_referent { scope.check(reference, "") } else { scope.check_named(reference) }
+}
+
 /// Who may name which namespace: a store of a namespace only its own, a store of the cluster any or none.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scope<'n> {

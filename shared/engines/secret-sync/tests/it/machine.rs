@@ -28,6 +28,7 @@ impl World {
             stale_after: Duration::from_secs(30),
             back_off: (Duration::from_secs(1), Duration::from_secs(8)),
             render: |_, data| Ok(data.clone()),
+            transform: |_, key| Ok(key.to_uppercase()),
         };
         let mut world = Self {
             machine: Machine::new(settings),

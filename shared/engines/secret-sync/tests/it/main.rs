@@ -11,3 +11,4 @@ mod corpus;
 mod machine;
 mod manifests;
 mod providers;
+mod utilities;
