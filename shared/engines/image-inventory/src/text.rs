@@ -121,6 +121,35 @@ pub(crate) fn join(folder: &str, name: &str) -> String {
     if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
 }
 
+/// Whether a name matches a pattern with `*` and `?`.
+pub(crate) fn wildcard(pattern: &str, name: &str) -> bool {
+    let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
+    let (mut at, mut in_name) = (0_usize, 0_usize);
+    // Where the last star stands, and where in the name what follows it is tried next.
+    let mut star: Option<(usize, usize)> = None;
+    loop {
+        match (pattern.get(at), name.get(in_name)) {
+            (None, None) => return true,
+            (Some('*'), _) => {
+                star = Some((at, in_name));
+                at = at.saturating_add(1);
+            }
+            (Some(one), Some(other)) if one == other || *one == '?' => {
+                at = at.saturating_add(1);
+                in_name = in_name.saturating_add(1);
+            }
+            _ => match star {
+                Some((place, from)) if from < name.len() => {
+                    star = Some((place, from.saturating_add(1)));
+                    at = place.saturating_add(1);
+                    in_name = from.saturating_add(1);
+                }
+                _ => return false,
+            },
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -133,6 +162,16 @@ mod tests {
         assert_eq!(Fields::parse(all[0]).first("b"), "x\ny");
         assert_eq!(Fields::parse(all[1]).first("A"), "2");
         assert_eq!(Fields::parse(all[2]).first("C"), "3");
+    }
+
+    #[test]
+    fn wildcards() {
+        let check = |pattern, name, expected| assert_eq!(wildcard(pattern, name), expected, "{pattern} {name}");
+        check("*", "", true);
+        check("a*b?", "axxbc", true);
+        check("a*b", "axxbc", false);
+        check("*a*b", "xaxbab", true);
+        check("", "a", false);
     }
 
     #[test]

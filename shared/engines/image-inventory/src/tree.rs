@@ -246,19 +246,32 @@ impl Json<'_> {
     }
 }
 
-/// Parses the first document of a YAML text. Scalars stay as they are written; aliases read as null, for lock files have none.
+/// Parses the first document of a YAML text. Scalars stay as they are written.
 pub(crate) fn yaml(bytes: &[u8]) -> Result<Node, ParseError> {
+    let mut documents = documents(bytes, 1)?;
+    Ok(if documents.is_empty() { Node::default() } else { documents.swap_remove(0) })
+}
+
+/// Parses all documents of a YAML text.
+pub(crate) fn yaml_documents(bytes: &[u8]) -> Result<Vec<Node>, ParseError> {
+    documents(bytes, MAX_DOCUMENTS)
+}
+
+/// The first documents of a YAML text. Aliases read as null, for lock files have none.
+fn documents(bytes: &[u8], most: usize) -> Result<Vec<Node>, ParseError> {
     let content = text(bytes);
     let mut events = Parser::new_from_str(&content);
-    while let Some(event) = events.next() {
+    let mut documents = Vec::new();
+    while documents.len() < most {
+        let Some(event) = events.next() else { break };
         let (event, span) = event.map_err(|error| ParseError::at(error.info(), error.marker().line()))?;
         match event {
-            Event::StreamStart | Event::DocumentStart(..) | Event::Comment(..) => {}
-            Event::StreamEnd | Event::DocumentEnd => return Ok(Node::default()),
-            event => return yaml_node(&mut events, event, span.start.line(), 0),
+            Event::StreamStart | Event::DocumentStart(..) | Event::DocumentEnd | Event::Comment(..) => {}
+            Event::StreamEnd => break,
+            event => documents.push(yaml_node(&mut events, event, span.start.line(), 0)?),
         }
     }
-    Ok(Node::default())
+    Ok(documents)
 }
 
 type Events<'a> = Parser<'a, granit_parser::StrInput<'a>>;
@@ -307,7 +320,12 @@ fn yaml_node(events: &mut Events<'_>, event: Event<'_>, line: usize, depth: usiz
                 let (event, at) = next(events)?;
                 let node = yaml_node(events, event, at, deeper)?;
                 end = end.max(node.lines.end as usize);
-                map.insert(key.text().to_owned(), node);
+                if map.insert(key.text().to_owned(), node).is_some() {
+                    return Err(ParseError::at(
+                        format!("decode error: the key `{}` stands there twice", key.text()),
+                        at,
+                    ));
+                }
             }
             Value::Map(map)
         }
@@ -353,35 +371,42 @@ fn toml_node(value: toml::Value) -> Node {
     Node { value, lines: LineRange::default() }
 }
 
-/// Headers (`[[package]]`) of a TOML text with the lines of their sections, without trailing empty lines.
-pub(crate) fn sections(content: &str) -> Vec<(String, LineRange)> {
-    let mut sections: Vec<(String, LineRange)> = Vec::new();
+/// A table of a TOML text, by the lines that it stands on: up to the first empty one, or to the next table.
+#[derive(Debug, Default)]
+pub(crate) struct Table<'a> {
+    /// Values of the fields that are asked for, in that order; empty where a field is missing.
+    pub(crate) fields: Vec<&'a str>,
+    pub(crate) lines: LineRange,
+}
+
+/// The tables of a TOML text with their places and the values of some fields that hold texts.
+pub(crate) fn tables<'a>(content: &'a str, fields: &[&str]) -> Vec<Table<'a>> {
+    let mut tables: Vec<Table<'a>> = Vec::new();
+    let mut is_closed = false;
     for (index, line) in content.lines().enumerate() {
         let number = line_number(index.saturating_add(1));
         let trimmed = line.trim();
-        if trimmed.starts_with('[') && trimmed.ends_with(']') && !line.starts_with([' ', '\t']) {
-            let name = trimmed.trim_matches(['[', ']']).trim().to_owned();
-            sections.push((name, LineRange { start: number, end: number }));
-        } else if is_table_header(trimmed) {
-            // A table within the section is not part of its lines.
-            sections.push((String::new(), LineRange { start: number, end: number }));
-        } else if !trimmed.is_empty()
-            && !trimmed.starts_with('#')
-            && let Some((_, lines)) = sections.last_mut()
-        {
-            lines.end = number;
+        if trimmed.starts_with('[') {
+            let lines = LineRange { start: number, end: number };
+            tables.push(Table { fields: vec![""; fields.len()], lines });
+            is_closed = false;
+            continue;
+        }
+        let Some(table) = tables.last_mut() else { continue };
+        is_closed |= trimmed.is_empty();
+        if !is_closed {
+            table.lines.end = number;
+        }
+        let Some((key, value)) = trimmed.split_once(" =") else { continue };
+        for (slot, _) in table.fields.iter_mut().zip(fields).filter(|(_, field)| **field == key) {
+            *slot = if value.contains('=') { "" } else { value.trim_matches([' ', '"']) };
         }
     }
-    sections
-}
-
-/// `[a.b]` of bare keys; an item of a list has quotes, commas or no dot.
-fn is_table_header(line: &str) -> bool {
-    let inner = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or_default();
-    inner.contains('.') && inner.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'))
+    tables
 }
 
 const MAX_DEPTH: usize = 100;
+const MAX_DOCUMENTS: usize = 100;
 
 #[cfg(test)]
 mod tests {
@@ -395,7 +420,8 @@ mod tests {
         let node = yaml(b"a:\n  - b: 1\n    c: d\ne: ~\n").unwrap();
         assert_eq!(node.get("a").items()[0].lines, LineRange { start: 2, end: 3 });
         assert!(node.get("e").is_null());
-        assert_eq!(sections("[[package]]\na = 1\n\n[x]\n")[0].1, LineRange { start: 1, end: 2 });
+        let found = tables("[[package]]\na = \"1\"\n\nb = 2\n[x]\n", &["a", "b"]);
+        assert_eq!((found[0].lines, found[0].fields.as_slice()), (LineRange { start: 1, end: 2 }, &["1", "2"][..]));
     }
 
     #[test]

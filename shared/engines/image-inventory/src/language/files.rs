@@ -110,11 +110,8 @@ pub(crate) static DECLARED: &[Analyzer] = &[
     Analyzer {
         name: "npm",
         wants: |path, _| {
-            if path.contains("node_modules/") {
-                javascript::licenses::wants(path)
-            } else {
-                is(path, "package-lock.json")
-            }
+            let name = if javascript::licenses::is_below_modules(path) { "package.json" } else { "package-lock.json" };
+            is(path, name)
         },
         run: Run::Together(javascript::project::npm),
     },
@@ -137,7 +134,8 @@ pub(crate) static DECLARED: &[Analyzer] = &[
     Analyzer {
         name: "pnpm",
         wants: |path, _| {
-            if path.contains("node_modules/") { javascript::licenses::wants(path) } else { is(path, "pnpm-lock.yaml") }
+            let name = if javascript::licenses::is_below_modules(path) { "package.json" } else { "pnpm-lock.yaml" };
+            is(path, name)
         },
         run: Run::Together(javascript::project::pnpm),
     },
@@ -170,11 +168,10 @@ pub(crate) static DECLARED: &[Analyzer] = &[
     Analyzer {
         name: "yarn",
         wants: |path, _| {
-            if path.contains("node_modules/") {
-                javascript::licenses::wants(path)
-            } else {
-                is(path, "yarn.lock") || is(path, "package.json") || javascript::licenses::is_archive(path)
-            }
+            javascript::project::is_yarn_lock(path)
+                || is(path, "package.json")
+                || file_name(path).to_ascii_lowercase().starts_with("license")
+                || javascript::licenses::is_archive(path)
         },
         run: Run::Together(javascript::project::yarn),
     },

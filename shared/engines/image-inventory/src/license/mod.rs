@@ -9,6 +9,10 @@ pub(crate) fn split(text: &str) -> Vec<String> {
     if text.is_empty() {
         return licenses;
     }
+    let lower = text.to_lowercase();
+    if TEXT_WORDS.iter().any(|word| lower.contains(word)) {
+        return vec![format!("text://{text}")];
+    }
     for part in parts(text) {
         let first = part.split(' ').next().unwrap_or_default().to_ascii_lowercase();
         match (licenses.last_mut(), first.as_str()) {
@@ -16,15 +20,43 @@ pub(crate) fn split(text: &str) -> Vec<String> {
                 last.push_str(", ");
                 last.push_str(part);
             }
-            (Some(last), "later" | "lesser") => {
+            (Some(last), "later") => {
                 last.push_str(" or ");
                 last.push_str(part);
+            }
+            // Names with a conjunction inside; the rest of any other name that goes on so is dropped.
+            (Some(last), "lesser" | "distribution" | "disclaimer") => {
+                let whole = [" or ", " and "].map(|joiner| format!("{last}{joiner}{part}"));
+                if let Some(name) = whole.into_iter().find(|name| WITH_CONJUNCTION.contains(&name.as_str())) {
+                    *last = name;
+                }
             }
             _ => licenses.push(part.to_owned()),
         }
     }
     licenses
 }
+
+/// Words of a text of a licence; no name has them.
+const TEXT_WORDS: [&str; 11] = [
+    "http://",
+    "https://",
+    "(c)",
+    "as-is",
+    ";",
+    "hereby",
+    "permission to use",
+    "permission is",
+    "use in source",
+    "use, copy, modify",
+    "using",
+];
+
+const WITH_CONJUNCTION: [&str; 3] = [
+    "GNU Library or Lesser General Public License (LGPL)",
+    "Common Development and Distribution License 1.0 (CDDL-1.0)",
+    "Historical Permission Notice and Disclaimer (HPND)",
+];
 
 /// The pieces between `,? (or|and) ` and `, *`, where a blank may also be an underscore.
 fn parts(text: &str) -> Vec<&str> {

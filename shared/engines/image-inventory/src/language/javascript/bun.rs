@@ -25,16 +25,18 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Vec<Package>, ParseError> {
             if is_workspace { Relationship::Workspace } else { Relationship::direct(direct.contains(name)) };
         one.locations = vec![entry.lines];
         let meta = items.iter().find(|item| item.is_map());
-        let wanted = ["dependencies", "optionalDependencies", "peerDependencies"].iter().flat_map(|group| {
-            meta.into_iter().flat_map(move |meta| meta.get(group).entries().map(|(need, _)| need.to_owned()))
-        });
+        let wanted = meta.into_iter().flat_map(|meta| meta.get("dependencies").entries());
+        // What is installed below a package itself is nearer than what all share.
+        let wanted = wanted.flat_map(|(need, _)| [format!("{key}/{need}"), need.to_owned()]);
         needs.insert(one.id.clone(), wanted.collect());
         ids.insert(key.to_owned(), one.id.clone());
         packages.push(one);
     }
     for one in &mut packages {
-        let wanted = needs.get(&one.id).into_iter().flatten();
-        one.depends_on = wanted.filter_map(|need| ids.get(need).cloned()).collect();
+        let wanted = needs.get(&one.id).map(Vec::as_slice).unwrap_or_default();
+        let known = wanted.chunks(2).filter_map(|places| places.iter().find_map(|place| ids.get(place)));
+        one.depends_on = known.cloned().collect();
+        one.depends_on.sort();
     }
     let reached =
         reach(&packages, |one| one.relationship == Relationship::Workspace || production.contains(one.name.as_str()));

@@ -41,27 +41,24 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Package, ParseError> {
     })
 }
 
-/// `license` as text or object, `licenses` as a list of either.
+/// `license` as text, as an object, or as a list of objects; a list of texts has never been a form of it.
 pub(crate) fn licenses(node: &Node) -> Vec<String> {
-    let one = |node: &Node| {
-        let text = if node.is_map() { node.get("type").text() } else { node.text() };
-        (!text.is_empty()).then(|| text.to_owned())
-    };
     let license = node.get("license");
-    // A list under `license` counts when its items are objects; a list of texts has never been a form of it.
-    let objects = license.items().iter().filter(|item| item.is_map());
-    let stated: Vec<String> = one(license).into_iter().chain(objects.filter_map(one)).collect();
-    if !stated.is_empty() {
-        return stated;
-    }
-    let listed = node.get("licenses");
-    match &listed.value {
-        Value::List(items) => items.iter().filter_map(one).collect(),
-        _ => one(listed).into_iter().collect(),
+    let one = |node: &Node| Some(node.get("type").text()).filter(|text| !text.is_empty()).map(str::to_owned);
+    match &license.value {
+        Value::Text(text) if !text.is_empty() => vec![text.clone()],
+        Value::List(items) if items.iter().all(Node::is_map) => items.iter().filter_map(one).collect(),
+        _ => one(license).into_iter().collect(),
     }
 }
 
-/// Names that the registry of npm takes; an empty one is a private package.
+/// The patterns of `workspaces`, which is a list or an object with a list.
+pub(crate) fn workspaces(node: &Node) -> Vec<&str> {
+    let listed = if node.is_map() { node.get("packages") } else { node };
+    listed.items().iter().map(Node::text).collect()
+}
+
+/// Names that can stand in an address; an empty one is a private package.
 pub(crate) fn is_valid_name(name: &str) -> bool {
     if name.is_empty() {
         return true;
@@ -71,10 +68,7 @@ pub(crate) fn is_valid_name(name: &str) -> bool {
         None => (None, name),
     };
     let good = |part: &str| {
-        !part.is_empty()
-            && part
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | '~' | '!' | '*' | '\'' | '(' | ')'))
+        !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_'))
     };
     scope.is_none_or(good) && good(bare)
 }
@@ -84,8 +78,11 @@ pub(crate) fn is_package_root(path: &str) -> bool {
     if file_name(path) != "package.json" {
         return false;
     }
-    let folder = folder(path);
-    let Some((_, inside)) = folder.rsplit_once("node_modules/") else { return true };
-    let depth = inside.split('/').count();
-    if inside.starts_with('@') { depth == 2 } else { depth == 1 }
+    let folders: Vec<&str> = folder(path).split('/').collect();
+    let Some(anchor) = folders.iter().rposition(|one| *one == "node_modules") else { return true };
+    match folders.get(anchor.saturating_add(1)..).unwrap_or_default() {
+        [name] => !name.starts_with('@'),
+        [scope, _] => scope.starts_with('@'),
+        _ => false,
+    }
 }

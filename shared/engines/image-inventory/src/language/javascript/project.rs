@@ -7,15 +7,19 @@ use crate::found::Found;
 use crate::language::files::sort;
 use crate::language::formats::parse;
 use crate::language::graph::id;
-use crate::language::javascript::bun::reach;
-use crate::language::javascript::yarn::parse_with_patterns;
-use crate::language::javascript::{licenses, package_json, range};
+use crate::language::javascript::yarn::{Patterns, parse_with_patterns};
+use crate::language::javascript::{licenses, npm::matches, package_json, range};
 use crate::package::{ApplicationKind, Package, Relationship};
-use crate::text::{beside, file_name, folder, join};
+use crate::text::{ParseError, beside, file_name, folder, join};
 use crate::tree::{Node, json};
 
+/// Lock files of Yarn; those in its own folders are of no project.
+pub(crate) fn is_yarn_lock(path: &str) -> bool {
+    let is_own = folder(path).split('/').any(|one| matches!(one, "node_modules" | ".yarn"));
+    file_name(path) == "yarn.lock" && !is_own
+}
+
 pub(crate) fn yarn(files: &Files<'_>, found: &mut Found) {
-    let licenses = licenses::installed(files);
     for (path, bytes) in files.iter().filter(|(path, _)| file_name(path) == "yarn.lock") {
         let (mut packages, patterns) = match parse_with_patterns(bytes) {
             Ok(parsed) => parsed,
@@ -24,20 +28,26 @@ pub(crate) fn yarn(files: &Files<'_>, found: &mut Found) {
                 continue;
             }
         };
+        if packages.is_empty() {
+            continue;
+        }
+        match relate(files, path, &packages, &patterns) {
+            Ok(Some(related)) => packages = related,
+            Ok(None) => {}
+            Err(error) => found.set_aside(&beside(path, "package.json"), "yarn", &error),
+        }
+        let licenses = licenses::of_yarn(files, folder(path));
         for package in &mut packages {
             if let Some(known) = licenses.get(&package.id) {
                 package.licenses.clone_from(known);
             }
-        }
-        if let Some(Ok(project)) = files.get(&beside(path, "package.json")).map(|bytes| json(bytes, false)) {
-            relate(&mut packages, &patterns, &project, &members(files, path, &project));
         }
         sort(&mut packages);
         found.application(ApplicationKind::Yarn, path, packages);
     }
 }
 
-/// `package-lock.json`, with the licences of `node_modules`.
+/// `package-lock.json`, with the licences of `node_modules` where it names none.
 pub(crate) fn npm(files: &Files<'_>, found: &mut Found) {
     with_licenses(files, found, ("package-lock.json", "npm"), ApplicationKind::Npm);
 }
@@ -48,10 +58,10 @@ pub(crate) fn pnpm(files: &Files<'_>, found: &mut Found) {
 }
 
 fn with_licenses(files: &Files<'_>, found: &mut Found, (lock, format): (&str, &str), kind: ApplicationKind) {
-    let licenses = licenses::installed(files);
     for (path, bytes) in files.iter().filter(|(path, _)| file_name(path) == lock) {
         match parse(format, bytes) {
             Ok(mut packages) => {
+                let licenses = licenses::below(files, &beside(path, "node_modules"));
                 for package in packages.iter_mut().filter(|package| package.licenses.is_empty()) {
                     let known = licenses.get(&id(&package.name, &package.version));
                     package.licenses = known.cloned().unwrap_or_default();
@@ -64,71 +74,136 @@ fn with_licenses(files: &Files<'_>, found: &mut Found, (lock, format): (&str, &s
     }
 }
 
-/// Projects of the workspace.
-fn members(files: &Files<'_>, lock: &str, project: &Node) -> Vec<Node> {
-    let listed = project.get("workspaces");
-    let globs = if listed.is_map() { listed.get("packages").items() } else { listed.items() };
-    let matches = |path: &str| {
-        let home = folder(path);
-        globs.iter().any(|glob| {
-            let pattern = join(folder(lock), glob.text().trim_end_matches('/'));
-            pattern == home || pattern.strip_suffix("/*").is_some_and(|base| folder(home) == base)
-        })
-    };
-    let own = files.iter().filter(|(path, _)| file_name(path) == "package.json" && matches(path));
-    own.filter_map(|(_, bytes)| json(bytes, false).ok()).collect()
+/// A `package.json` of the project or of a member of its workspace.
+struct Project {
+    itself: Package,
+    wishes: BTreeMap<String, String>,
+    develop: BTreeMap<String, String>,
 }
 
-/// What projects ask for directly, and what of all that is for development only. Packages that nobody asks for are left out.
-fn relate(packages: &mut Vec<Package>, patterns: &BTreeMap<String, String>, project: &Node, members: &[Node]) {
-    let (mut production, mut direct) = (BTreeSet::new(), BTreeSet::new());
-    let wishes = |one: &Node, group: &str| -> Vec<String> {
-        let found = one.get(group).entries().filter_map(|(name, range)| {
-            let range = range.text().strip_prefix("npm:").unwrap_or(range.text());
-            let pinned = patterns.get(&format!("{name}@{range}")).cloned();
-            // A lock file that pins a resolution has no pattern of that range.
-            pinned.or_else(|| {
-                let fits = |one: &&Package| one.name == name && range::matches(&one.version, range);
-                packages.iter().find(fits).map(|one| one.id.clone())
-            })
-        });
-        found.collect()
+fn project(path: &str, node: &Node, bytes: &[u8]) -> Result<Project, ParseError> {
+    let mut itself = package_json::parse(bytes)?;
+    // A project without a name is called after its file.
+    if itself.id.is_empty() {
+        path.clone_into(&mut itself.id);
+    }
+    let group = |name: &str| node.get(name).entries().map(|(name, range)| (name.to_owned(), range.text().to_owned()));
+    let wishes = group("dependencies").chain(group("optionalDependencies")).collect();
+    Ok(Project { itself, wishes, develop: group("devDependencies").collect() })
+}
+
+/// The packages with what projects ask for directly, what of all that is for development only, and the projects themselves. `None`
+/// where no `package.json` stands beside the lock file.
+fn relate(
+    files: &Files<'_>,
+    lock: &str,
+    packages: &[Package],
+    patterns: &Patterns,
+) -> Result<Option<Vec<Package>>, ParseError> {
+    let home = beside(lock, "package.json");
+    let Some(bytes) = files.get(&home) else { return Ok(None) };
+    let node = json(bytes, false)?;
+    let mut root = project(&home, &node, bytes)?;
+    root.itself.relationship = Relationship::Root;
+    let mut members = members(files, folder(lock), &package_json::workspaces(node.get("workspaces")))?;
+    root.itself.depends_on = members.iter().map(|member| member.itself.id.clone()).collect();
+    let mut graph = Graph {
+        packages: packages.iter().map(|one| (one.id.clone(), one.clone())).collect(),
+        patterns,
+        projects: Vec::new(),
     };
-    let mut added = Vec::new();
-    for (index, one) in std::iter::once(project).chain(members).enumerate() {
-        let mut needs: Vec<String> = Vec::new();
-        for group in ["dependencies", "optionalDependencies", "devDependencies"] {
-            let ids = wishes(one, group);
-            if group != "devDependencies" {
-                production.extend(ids.iter().cloned());
+    graph.add(root)?;
+    for mut member in members.drain(..) {
+        member.itself.relationship = Relationship::Workspace;
+        graph.add(member)?;
+    }
+    let mut related = graph.packages;
+    related.extend(graph.projects.into_iter().map(|one| (one.id.clone(), one)));
+    Ok(Some(related.into_values().collect()))
+}
+
+/// Projects of the workspace: all in the folders that its patterns name.
+fn members(files: &Files<'_>, home: &str, workspaces: &[&str]) -> Result<Vec<Project>, ParseError> {
+    let mut found = Vec::new();
+    for workspace in workspaces {
+        let segments = workspace.split('/').filter(|one| !matches!(*one, "" | "."));
+        let pattern = join(home, &segments.collect::<Vec<_>>().join("/"));
+        let depth = pattern.split('/').count();
+        for (path, bytes) in files.iter().filter(|(path, _)| file_name(path) == "package.json") {
+            let folders: Vec<&str> = folder(path).split('/').collect();
+            if folders.get(..depth).is_some_and(|top| matches(&pattern, &top.join("/"))) {
+                found.push(project(path, &json(bytes, false)?, bytes)?);
             }
-            direct.extend(ids.iter().cloned());
-            needs.extend(ids);
         }
-        let (name, version) = (one.get("name").text(), one.get("version").text());
-        needs.sort();
-        added.push(Package {
-            relationship: if index == 0 { Relationship::Root } else { Relationship::Workspace },
-            licenses: package_json::licenses(one),
-            depends_on: needs,
-            // A project without a name is called after its file.
-            id: if name.is_empty() { "package.json".to_owned() } else { id(name, version) },
-            name: name.to_owned(),
-            version: version.to_owned(),
-            ..Package::default()
-        });
     }
-    let members: Vec<String> = added.iter().skip(1).map(|one| one.id.clone()).collect();
-    if let Some(root) = added.first_mut() {
-        root.depends_on.extend(members);
-        root.depends_on.sort();
+    Ok(found)
+}
+
+struct Graph<'a> {
+    packages: BTreeMap<String, Package>,
+    patterns: &'a Patterns,
+    projects: Vec<Package>,
+}
+
+impl Graph<'_> {
+    /// What is for development comes first, so that production has the last word.
+    fn add(&mut self, project: Project) -> Result<(), ParseError> {
+        let mut itself = project.itself;
+        itself.depends_on.extend(self.walk(&project.develop, true)?);
+        itself.depends_on.extend(self.walk(&project.wishes, false)?);
+        itself.depends_on.sort();
+        self.projects.push(itself);
+        Ok(())
     }
-    let known = reach(packages, |one| direct.contains(&one.id));
-    let used = reach(packages, |one| production.contains(&one.id));
-    packages.retain(|one| known.contains(&one.id));
-    for one in packages.iter_mut() {
-        one.relationship = Relationship::direct(direct.contains(&one.id));
-        one.development = !used.contains(&one.id);
+
+    /// Marks what is asked for and all that it needs; gives the ids of what is asked for.
+    fn walk(&mut self, wishes: &BTreeMap<String, String>, develop: bool) -> Result<Vec<String>, ParseError> {
+        let mut direct = Vec::new();
+        for one in self.packages.values() {
+            let Some(wish) = wishes.get(&one.name) else { continue };
+            let (name, range) = alias(wish).unwrap_or((&one.name, wish));
+            let known = self.patterns.get(&one.id).is_some_and(|known| known.contains(&id(name, range)));
+            if known || range::matches(&one.version, range)? {
+                direct.push((one.id.clone(), name.to_owned()));
+            }
+        }
+        let mut seen: BTreeSet<String> = direct.iter().map(|(id, _)| id.clone()).collect();
+        for (id, name) in &direct {
+            let Some(one) = self.packages.get_mut(id) else { continue };
+            if one.relationship == Relationship::Unknown || one.development {
+                one.development = develop;
+            }
+            one.relationship = Relationship::Direct;
+            one.name.clone_from(name);
+            self.spread(id, &mut seen);
+        }
+        Ok(direct.into_iter().map(|(id, _)| id).collect())
     }
-    packages.extend(added);
+
+    fn spread(&mut self, start: &str, seen: &mut BTreeSet<String>) {
+        let mut pending = vec![start.to_owned()];
+        while let Some(id) = pending.pop() {
+            let Some((develop, needs)) = self.packages.get(&id).map(|one| (one.development, one.depends_on.clone()))
+            else {
+                continue;
+            };
+            for need in needs {
+                let Some(one) = self.packages.get_mut(&need).filter(|_| seen.insert(need.clone())) else { continue };
+                if one.relationship == Relationship::Unknown || one.development {
+                    one.development = develop;
+                }
+                one.relationship = Relationship::Indirect;
+                pending.push(need);
+            }
+        }
+    }
+}
+
+/// Name and range of `npm:name@range`, which stands for another package than the key says.
+fn alias(wish: &str) -> Option<(&str, &str)> {
+    let (_, rest) = wish.split_once(':')?;
+    let at = rest.char_indices().skip(1).find(|(_, c)| *c == '@').map(|(at, _)| at);
+    let (name, range) = at.and_then(|at| rest.split_at_checked(at)).unwrap_or((rest, ""));
+    let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '@');
+    is_name.then(|| (name, range.strip_prefix('@').unwrap_or(range)))
 }

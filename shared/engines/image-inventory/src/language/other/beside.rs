@@ -179,8 +179,7 @@ pub(crate) fn go(files: &Files<'_>, found: &mut Found) {
                 let sum = files.get(&beside(path, "go.sum")).map(|bytes| golang::sum(bytes).unwrap_or_default());
                 for one in sum.unwrap_or_default() {
                     if !packages.iter().any(|known| known.name == one.name) {
-                        let id = crate::language::graph::id(&one.name, &one.version);
-                        packages.push(Package { id, relationship: Relationship::Indirect, ..one });
+                        packages.push(Package { relationship: Relationship::Indirect, ..one });
                     }
                 }
             }

@@ -21,53 +21,62 @@ pub(crate) fn module(bytes: &[u8], replace: bool, toolchain: bool) -> Result<Mod
     let mut replaced: Vec<[String; 4]> = Vec::new();
     for (directive, words, indirect) in statements(&content) {
         match (directive.as_str(), words.as_slice()) {
-            ("module", [name, ..]) => root.clone_from(name),
-            ("go", [version, ..]) => go.clone_from(version),
-            ("toolchain", [name, ..]) => chain.clone_from(name),
-            ("require", [name, version, ..]) => required.push((name.clone(), version.clone(), indirect)),
-            ("replace", words) => replaced.extend(replacement(words)),
-            _ => {}
+            ("module", [name]) if root.is_empty() => root.clone_from(name),
+            ("go", [version]) => go.clone_from(version),
+            ("toolchain", [name]) => chain.clone_from(name),
+            ("require", [name, version]) if is_version(version) => {
+                required.push((name.clone(), version.clone(), indirect));
+            }
+            ("replace", words) if replacement(words).is_some() => replaced.extend(replacement(words)),
+            ("exclude" | "retract" | "tool" | "godebug" | "ignore", _) => {}
+            _ => {
+                return Err(ParseError::new(format!(
+                    "go.mod parse error: no statement is `{directive} {}`",
+                    words.join(" ")
+                )));
+            }
         }
     }
-    if root.is_empty() && required.is_empty() && !content.trim().is_empty() {
-        return Err(ParseError::new("go.mod parse error: it names no module"));
-    }
-    let is_complete = at_least(&go, 17);
-    if !is_complete {
+    // Before Go 1.17 what is needed indirectly is not listed in full; a file without a version is as old.
+    if go.is_empty() || less_than(&go, 17) {
         required.retain(|(_, _, indirect)| !indirect);
     }
-    let mut packages = Vec::new();
-    for (mut name, mut version, indirect) in required {
-        if replace
-            && let Some(new) = replaced.iter().find(|one| one[0] == name && (one[1].is_empty() || one[1] == version))
-        {
-            // A folder in the place of a module is no package.
-            if new[3].is_empty() {
-                continue;
-            }
-            (name, version) = (new[2].clone(), new[3].clone());
-        }
-        let relationship = Relationship::direct(!indirect);
-        packages.push(Package { relationship, references: vcs(&name), ..package(&name, &version) });
-    }
+    let mut packages: BTreeMap<String, Package> = BTreeMap::new();
+    let one = |name: &str, version: &str, relationship| Package {
+        id: id(name, version),
+        references: vcs(name),
+        relationship,
+        ..package(name, version)
+    };
     let library = toolchain_version(&go, &chain);
     if toolchain && !library.is_empty() {
         let version = format!("v{library}");
-        packages.push(Package { relationship: Relationship::Direct, ..package("stdlib", &version) });
+        packages.insert("stdlib".to_owned(), one("stdlib", &version, Relationship::Direct));
+    }
+    for (name, version, indirect) in required {
+        packages.insert(name.clone(), one(&name, &version, Relationship::direct(!indirect)));
+    }
+    for [old, old_version, new, new_version] in replaced.iter().filter(|_| replace) {
+        let is_meant = packages.get(old).is_some_and(|one| old_version.is_empty() || one.version == *old_version);
+        let Some(known) = is_meant.then(|| packages.remove(old)).flatten() else { continue };
+        // A folder in the place of a module is no package.
+        if !new_version.is_empty() {
+            packages.insert(new.clone(), one(new, new_version, known.relationship));
+        }
     }
     if !root.is_empty() {
-        let mut needs: Vec<String> =
-            packages.iter().filter(|one| one.relationship == Relationship::Direct).map(|one| one.id.clone()).collect();
+        let direct = packages.values().filter(|one| one.relationship == Relationship::Direct);
+        let mut needs: Vec<String> = direct.map(|one| one.id.clone()).collect();
         needs.sort();
-        let references = vcs(&root);
-        packages.push(Package {
-            relationship: Relationship::Root,
-            depends_on: needs,
-            references,
-            ..package(&root, "")
-        });
+        packages.insert(root.clone(), Package { depends_on: needs, ..one(&root, "", Relationship::Root) });
     }
-    Ok(Module { packages })
+    Ok(Module { packages: packages.into_values().collect() })
+}
+
+/// Versions in the ids of modules begin with `v`.
+pub(crate) fn id(name: &str, version: &str) -> String {
+    let letter = if version.is_empty() || version.starts_with('v') { "" } else { "v" };
+    crate::language::graph::id(name, &format!("{letter}{version}"))
 }
 
 /// Statements with their directive, blocks in parentheses included, and whether `// indirect` follows.
@@ -77,7 +86,8 @@ fn statements(content: &str) -> Vec<(String, Vec<String>, bool)> {
         let (code, comment) = line.split_once("//").unwrap_or((line, ""));
         let mut words: Vec<String> =
             code.split_whitespace().map(|word| word.trim_matches(['"', '`']).to_owned()).collect();
-        let indirect = comment.trim().starts_with("indirect");
+        let remark: Vec<&str> = comment.split_whitespace().collect();
+        let indirect = matches!(remark[..], ["indirect"] | ["indirect;", _, ..]);
         match words.first().map(String::as_str) {
             None => continue,
             Some(")") => block.clear(),
@@ -94,17 +104,27 @@ fn statements(content: &str) -> Vec<(String, Vec<String>, bool)> {
 
 /// `old [version] => new [version]`.
 fn replacement(words: &[String]) -> Option<[String; 4]> {
-    let arrow = words.iter().position(|word| word == "=>")?;
+    let arrow = words.iter().position(|word| word == "=>").filter(|arrow| matches!(arrow, 1 | 2))?;
+    if !(arrow.saturating_add(2)..=arrow.saturating_add(3)).contains(&words.len()) {
+        return None;
+    }
     let word = |at: usize| words.get(at).cloned().unwrap_or_default();
     let old_version = if arrow > 1 { word(1) } else { String::new() };
     Some([word(0), old_version, word(arrow.saturating_add(1)), word(arrow.saturating_add(2))])
 }
 
-fn at_least(go: &str, minor: u32) -> bool {
-    let mut parts = go.split('.');
-    let major = parts.next().and_then(|part| part.parse::<u32>().ok()).unwrap_or(0);
-    let found: String = parts.next().unwrap_or_default().chars().take_while(char::is_ascii_digit).collect();
-    major > 1 || (major == 1 && found.parse::<u32>().is_ok_and(|found| found >= minor))
+/// `v` and three numbers.
+fn is_version(text: &str) -> bool {
+    let core = text.strip_prefix('v').map(|text| text.split(['-', '+']).next().unwrap_or_default());
+    core.is_some_and(|core| core.split('.').count() == 3 && core.split('.').all(|part| part.parse::<u64>().is_ok()))
+}
+
+/// Whether a version of the form `1.N` is below `1.minor`. Any other form came later.
+fn less_than(go: &str, minor: u32) -> bool {
+    let Some((Ok(major), Ok(found))) = go.split_once('.').map(|(a, b)| (a.parse::<u32>(), b.parse::<u32>())) else {
+        return false;
+    };
+    major <= 1 && found < minor
 }
 
 /// The version of the standard library: of the toolchain line, else of the go line since 1.21, when it began to name one.
@@ -113,29 +133,34 @@ pub(crate) fn toolchain_version(go: &str, toolchain: &str) -> String {
         let version = toolchain.trim_start_matches("go");
         return version.split('-').next().unwrap_or_default().to_owned();
     }
-    if !at_least(go, 21) {
-        return String::new();
-    }
-    let is_short = go.split('.').count() == 2 && go.chars().all(|c| c.is_ascii_digit() || c == '.');
-    if is_short { format!("{go}.0") } else { go.to_owned() }
+    let parts: Vec<&str> = go.split('.').collect();
+    let (short, full) = match (parts.as_slice(), go.split_once("rc")) {
+        ([major, minor, _, ..], _) => (format!("{major}.{minor}"), go.to_owned()),
+        (_, Some((before, _))) => (before.to_owned(), go.to_owned()),
+        _ => (go.to_owned(), format!("{go}.0")),
+    };
+    if go.is_empty() || less_than(&short, 21) { String::new() } else { full }
 }
 
-/// Modules of this host live where they are named, and gopkg.in names them in a way of its own.
+/// Modules of this host live where they are named, without their major version; gopkg.in names them in a way of its own.
 fn vcs(name: &str) -> Vec<Reference> {
-    let vanity = name.strip_prefix("gopkg.in/").and_then(|rest| {
-        let (path, _) = rest.rsplit_once(".v")?;
-        Some(if path.contains('/') { path.to_owned() } else { format!("go-{path}/{path}") })
-    });
-    if let Some(path) = vanity {
-        return vec![Reference { kind: "vcs".to_owned(), url: format!("https://github.com/{path}") }];
-    }
-    let mut parts = name.split('/');
-    match (parts.next(), parts.next(), parts.next()) {
-        (Some("github.com"), Some(owner), Some(repository)) => {
-            vec![Reference { kind: "vcs".to_owned(), url: format!("https://github.com/{owner}/{repository}") }]
-        }
-        _ => Vec::new(),
-    }
+    let path = match name.strip_prefix("gopkg.in/") {
+        Some(rest) => match rest.split_once('/') {
+            Some((user, package)) => package.split_once('.').map(|(package, _)| format!("{user}/{package}")),
+            None => rest.split_once('.').map(|(package, _)| format!("go-{package}/{package}")),
+        },
+        None => name.strip_prefix("github.com/").map(|path| without_major(path).to_owned()),
+    };
+    let reference = |path| Reference { kind: "vcs".to_owned(), url: format!("https://github.com/{path}") };
+    path.map(reference).into_iter().collect()
+}
+
+/// Without `/v2` at the end.
+fn without_major(path: &str) -> &str {
+    let is_major = |last: &str| {
+        last.strip_prefix('v').is_some_and(|digits| !digits.is_empty() && digits.chars().all(|c| c.is_ascii_digit()))
+    };
+    path.rsplit_once('/').filter(|(_, last)| is_major(last)).map_or(path, |(path, _)| path)
 }
 
 /// `go.sum`: the highest version of each module wins, for the file also lists versions that were only looked at.
@@ -145,8 +170,8 @@ pub(crate) fn sum(bytes: &[u8]) -> Result<Vec<Package>, ParseError> {
         let mut words = line.split_whitespace();
         let (Some(name), Some(version)) = (words.next(), words.next()) else { continue };
         // Lines are in ascending order of versions.
-        versions.insert(name.to_owned(), version.trim_end_matches("/go.mod").to_owned());
+        versions.insert(name.to_owned(), version.strip_suffix("/go.mod").unwrap_or(version).to_owned());
     }
-    let one = |(name, version): (String, String)| Package { id: String::new(), ..package(&name, &version) };
+    let one = |(name, version): (String, String)| Package { id: id(&name, &version), ..package(&name, &version) };
     Ok(versions.into_iter().map(one).collect())
 }

@@ -10,89 +10,108 @@ use crate::text::{ParseError, text};
 /// `Gemfile.lock`: gems stand four blanks deep, what they need six.
 pub(crate) fn bundler(bytes: &[u8]) -> Result<Vec<Package>, ParseError> {
     let content = text(bytes);
-    let mut found: Vec<(Package, Vec<&str>)> = Vec::new();
+    let mut found: BTreeMap<&str, Package> = BTreeMap::new();
+    let mut needs: Vec<(String, Vec<&str>)> = Vec::new();
     let mut direct: BTreeSet<&str> = BTreeSet::new();
-    let mut section = "";
+    let mut asks = false;
     for (index, line) in content.lines().enumerate() {
-        if !line.starts_with(' ') {
-            section = line.trim();
-            continue;
-        }
-        let depth = line.len().saturating_sub(line.trim_start().len());
-        let bare = line.trim();
-        let name = bare.split([' ', '!']).next().unwrap_or_default();
-        match (section, depth) {
-            ("DEPENDENCIES", 2) => drop(direct.insert(name)),
-            ("GEM" | "GIT" | "PATH", 4) => {
-                let Some((_, version)) = bare.split_once(" (") else { continue };
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let depth = line.len().saturating_sub(line.trim_start_matches(' ').len());
+        asks = match depth {
+            0 => line == "DEPENDENCIES",
+            2 => asks,
+            _ => false,
+        };
+        match (depth, words.as_slice()) {
+            (2, [name, ..]) if asks => drop(direct.insert(name)),
+            (4, [name, version]) => {
                 // The platform is a part of the version: `1.2.3-x86_64-linux`.
-                let version = version.trim_end_matches(')').split('-').next().unwrap_or_default();
-                let mut one = package(name, version);
-                one.locations = vec![line_at(index)];
-                found.push((one, Vec::new()));
+                let version = version.trim_matches(['(', ')']).split('-').next().unwrap_or_default();
+                let one = Package {
+                    relationship: Relationship::Indirect,
+                    locations: vec![line_at(index)],
+                    ..package(name, version)
+                };
+                needs.push((one.id.clone(), Vec::new()));
+                found.insert(name, one);
             }
-            ("GEM" | "GIT" | "PATH", 6) => {
-                if let Some((_, needs)) = found.last_mut() {
+            (6, [name, ..]) => {
+                if let Some((_, needs)) = needs.last_mut() {
                     needs.push(name);
                 }
             }
             _ => {}
         }
     }
-    let ids: BTreeMap<String, String> = found.iter().map(|(one, _)| (one.name.clone(), one.id.clone())).collect();
-    let resolve = |(mut one, needs): (Package, Vec<&str>)| {
-        one.relationship = Relationship::direct(direct.contains(one.name.as_str()));
-        one.depends_on = needs.iter().filter_map(|need| ids.get(*need).cloned()).collect();
+    for name in direct {
+        if let Some(one) = found.get_mut(name) {
+            one.relationship = Relationship::Direct;
+        }
+    }
+    let ids: BTreeMap<&str, String> = found.iter().map(|(name, one)| (*name, one.id.clone())).collect();
+    let mut graph: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (id, needs) in needs.into_iter().filter(|(_, needs)| !needs.is_empty()) {
+        graph.insert(id, needs.iter().filter_map(|need| ids.get(need).cloned()).collect());
+    }
+    let with_needs = |mut one: Package| {
+        one.depends_on = graph.remove(&one.id).unwrap_or_default();
         one.depends_on.sort();
         one
     };
-    Ok(crate::language::graph::unique(found.into_iter().map(resolve).collect()))
+    Ok(found.into_values().map(with_needs).collect())
 }
 
 /// A gem specification in Ruby: assignments to the variable of the block.
 pub(crate) fn gemspec(bytes: &[u8]) -> Result<Vec<Package>, ParseError> {
     let content = text(bytes);
-    let (mut variable, mut name, mut version, mut licenses) = ("", "", "", Vec::new());
+    let (mut variable, mut name, mut version, mut licenses) = ("", "", "", String::new());
     for line in content.lines().map(str::trim) {
-        if let Some((_, rest)) = line.split_once("Gem::Specification.new") {
-            variable = rest.split('|').nth(1).unwrap_or_default().trim();
+        if line.contains("Gem::Specification.new") {
+            variable = line.split_once('|').and_then(|(_, rest)| rest.rsplit_once('|')).map_or("", |(name, _)| name);
+        }
+        if variable.is_empty() {
             continue;
         }
-        let Some(field) =
-            line.strip_prefix(variable).and_then(|rest| rest.strip_prefix('.')).filter(|_| !variable.is_empty())
-        else {
-            continue;
-        };
-        let Some((key, value)) = field.split_once('=') else { continue };
-        match key.trim() {
-            "name" => name = literal(value),
-            "version" => version = literal(value),
-            "license" => licenses.push(literal(value).to_owned()),
-            "licenses" => licenses.extend(literals(value).map(str::to_owned)),
-            _ => {}
+        let Some(field) = line.strip_prefix(variable).and_then(|rest| rest.strip_prefix('.')) else { continue };
+        if field.starts_with("name") {
+            name = literal(assigned(line, ".name"));
+        } else if field.starts_with("version") {
+            version = literal(assigned(line, ".version"));
+        } else if field.starts_with("licenses") {
+            let list = in_brackets(line).split(',').map(literal);
+            licenses = list.collect::<Vec<_>>().join(", ");
+        } else if field.starts_with("license") {
+            literal(assigned(line, ".license")).clone_into(&mut licenses);
+        }
+        if !name.is_empty() && !version.is_empty() && !licenses.is_empty() {
+            break;
         }
     }
     if name.is_empty() || version.is_empty() {
         return Err(ParseError::new("failed to parse gemspec: it has no name or no version"));
     }
-    licenses.retain(|license| !license.is_empty());
+    let licenses = crate::license::split(&licenses);
     Ok(vec![Package { name: name.to_owned(), version: version.to_owned(), licenses, ..Package::default() }])
 }
 
-/// The first quoted text.
-fn literal(value: &str) -> &str {
-    let quoted = |quote| value.split_once(quote).and_then(|(_, rest)| rest.split_once(quote)).map(|(text, _)| text);
-    let (double, single) = (value.find('"'), value.find('\''));
-    match (double, single) {
-        (Some(double), Some(single)) if single < double => quoted('\''),
-        (Some(_), _) => quoted('"'),
-        (None, _) => quoted('\''),
-    }
-    .unwrap_or_default()
+/// The first word that is assigned to a field.
+fn assigned<'a>(line: &'a str, field: &str) -> &'a str {
+    line.match_indices(field)
+        .filter_map(|(at, _)| line.get(at.saturating_add(field.len())..))
+        .find_map(|rest| rest.trim_start().strip_prefix('='))
+        .and_then(|value| value.split_whitespace().next())
+        .unwrap_or_default()
 }
 
-/// Quoted texts of a list; a lone text is no list.
-fn literals(value: &str) -> impl Iterator<Item = &str> {
-    let list = value.split_once('[').and_then(|(_, rest)| rest.split_once(']')).map_or("", |(inner, _)| inner);
-    list.split(',').map(literal).filter(|text| !text.is_empty())
+/// `.licenses = [..]`
+fn in_brackets(line: &str) -> &str {
+    let value = line.split_once(".licenses").and_then(|(_, rest)| rest.trim_start().strip_prefix('='));
+    let list = value.and_then(|value| value.trim_start().strip_prefix('['));
+    list.and_then(|list| list.rsplit_once(']')).map_or("", |(inner, _)| inner)
+}
+
+/// Without quotes and `.freeze`.
+fn literal(value: &str) -> &str {
+    let value = value.trim();
+    value.strip_suffix(".freeze").unwrap_or(value).trim_matches(['\'', '"'])
 }

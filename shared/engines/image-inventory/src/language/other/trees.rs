@@ -2,32 +2,40 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use indexmap::IndexMap;
+
 use crate::language::graph::{id, package};
-use crate::package::{Package, Relationship};
+use crate::language::python::version::Version;
+use crate::package::{LineRange, Package, Relationship};
 use crate::text::{ParseError, text};
-use crate::tree::{Node, Value, json, sections, toml, yaml};
+use crate::tree::{Node, Value, json, tables, toml, yaml};
 
 /// `Cargo.lock`.
 pub(crate) fn cargo(bytes: &[u8]) -> Result<Vec<Package>, ParseError> {
     let lock = toml(bytes)?;
     let content = text(bytes);
-    let places = sections(&content).into_iter().filter(|(name, _)| name == "package").map(|(_, lines)| lines);
-    let nodes = lock.get("package").items();
-    let mut versions: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for node in nodes {
-        versions.entry(node.get("name").text()).or_default().push(node.get("version").text());
+    let mut places: BTreeMap<String, LineRange> = BTreeMap::new();
+    for table in tables(&content, &["name", "version"]) {
+        let [name, version] = table.fields[..] else { continue };
+        if !name.is_empty() {
+            places.insert(id(name, version), table.lines);
+        }
     }
+    let nodes = lock.get("package").items();
+    let versions: BTreeMap<&str, &str> =
+        nodes.iter().map(|node| (node.get("name").text(), node.get("version").text())).collect();
     let resolve = |need: &Node| {
         // `name`, `name version` or `name version (source)`, as short as it can be told apart.
-        let mut words = need.text().split(' ');
-        let name = words.next()?;
-        let version = words.next().or_else(|| versions.get(name)?.first().copied())?;
-        versions.get(name)?.contains(&version).then(|| id(name, version))
+        match need.text().split_whitespace().collect::<Vec<_>>()[..] {
+            [name] => versions.get(name).map(|version| id(name, version)),
+            [name, version] | [name, version, _] => Some(id(name, version)),
+            _ => None,
+        }
     };
     let mut packages = Vec::new();
-    for (node, lines) in nodes.iter().zip(places) {
+    for node in nodes {
         let mut one = package(node.get("name").text(), node.get("version").text());
-        one.locations = vec![lines];
+        one.locations = places.get(&one.id).copied().into_iter().collect();
         one.depends_on = node.get("dependencies").items().iter().filter_map(resolve).collect();
         one.depends_on.sort();
         packages.push(one);
@@ -39,29 +47,41 @@ pub(crate) fn cargo(bytes: &[u8]) -> Result<Vec<Package>, ParseError> {
 pub(crate) fn composer(bytes: &[u8]) -> Result<Vec<Package>, ParseError> {
     let lock =
         json(bytes, false).map_err(|error| ParseError { what: format!("decode error: {}", error.what), ..error })?;
-    let develop = lock.get("packages-dev").items();
     let listed = lock.get("packages").items();
-    let plain = if listed.is_empty() { lock.items() } else { listed };
-    let mut packages = Vec::new();
-    let ids: BTreeMap<&str, String> = plain
-        .iter()
-        .chain(develop)
-        .map(|node| (node.get("name").text(), id(node.get("name").text(), node.get("version").text())))
-        .collect();
-    for (node, development) in plain.iter().map(|node| (node, false)).chain(develop.iter().map(|node| (node, true))) {
-        let mut one = package(node.get("name").text(), node.get("version").text());
-        one.licenses = node.get("license").items().iter().map(|license| license.text().to_owned()).collect();
-        if one.licenses.is_empty() && !node.get("license").text().is_empty() {
-            one.licenses = vec![node.get("license").text().to_owned()];
+    let plain = if lock.get("packages").is_null() { lock.items() } else { listed };
+    let mut found: IndexMap<&str, (Package, &Node)> = IndexMap::new();
+    let develop = lock.get("packages-dev").items().iter().map(|node| (node, true));
+    for (node, development) in plain.iter().map(|node| (node, false)).chain(develop) {
+        let name = node.get("name").text();
+        // What is there for production is not there for development only.
+        if found.contains_key(name) {
+            continue;
         }
-        one.development = development;
-        one.locations = vec![node.lines];
-        // `php` and `ext-*` are the platform, no packages.
-        one.depends_on = node.get("require").entries().filter_map(|(need, _)| ids.get(need).cloned()).collect();
-        one.depends_on.sort();
-        packages.push(one);
+        let one = Package {
+            licenses: composer_licenses(node.get("license")),
+            development,
+            locations: vec![node.lines],
+            ..package(name, node.get("version").text())
+        };
+        found.insert(name, (one, node));
     }
-    Ok(packages)
+    let ids: BTreeMap<&str, String> = found.iter().map(|(name, (one, _))| (*name, one.id.clone())).collect();
+    let with_needs = |(mut one, node): (Package, &Node)| {
+        // `php` and `ext-*` are the platform, no packages.
+        let is_package = |(need, _): &(&str, &Node)| *need != "php" && !need.starts_with("ext");
+        let needs = node.get("require").entries().filter(is_package);
+        one.depends_on = needs.filter_map(|(need, _)| ids.get(need).cloned()).collect();
+        one.depends_on.sort();
+        one
+    };
+    Ok(found.into_values().map(with_needs).collect())
+}
+
+fn composer_licenses(node: &Node) -> Vec<String> {
+    match &node.value {
+        Value::List(items) => items.iter().map(Node::text).filter(|text| !text.is_empty()).map(str::to_owned).collect(),
+        _ => crate::license::split(node.text()),
+    }
 }
 
 /// `conan.lock`, versions 1 and 2.
@@ -76,7 +96,7 @@ pub(crate) fn conan(bytes: &[u8]) -> Result<Vec<Package>, ParseError> {
     let mut packages = Vec::new();
     for (key, node) in nodes.entries() {
         let Some(mut one) = named(key) else { continue };
-        one.relationship = Relationship::direct(direct.is_empty() || direct.contains(key));
+        one.relationship = Relationship::direct(direct.contains(key));
         let needs = node.get("requires").items().iter();
         one.depends_on = needs.filter_map(|need| named(need.text())).map(|need| need.id).collect();
         packages.push(one);
@@ -86,10 +106,10 @@ pub(crate) fn conan(bytes: &[u8]) -> Result<Vec<Package>, ParseError> {
 
 /// `name/version[@user/channel][#revision]`.
 fn conan_package(reference: &str, node: &Node) -> Option<Package> {
-    let plain = reference.split(['#', '@', '%', ':']).next()?;
-    let (name, version) = plain.split_once('/')?;
-    let good = !name.is_empty() && !version.is_empty() && !version.contains('/');
-    good.then(|| Package { id: format!("{name}/{version}"), locations: vec![node.lines], ..package(name, version) })
+    let plain = reference.split(['#', '@']).next()?;
+    let (name, version) = plain.split_once('/').filter(|(_, version)| !version.contains('/'))?;
+    let id = if version.is_empty() { name.to_owned() } else { plain.to_owned() };
+    Some(Package { id, locations: vec![node.lines], ..package(name, version) })
 }
 
 /// `environment.yaml` of Conda; `pip` packages within included.
@@ -127,23 +147,16 @@ pub(crate) fn conda_environment(bytes: &[u8]) -> Result<Vec<Package>, ParseError
     Ok(packages)
 }
 
-/// `name=version=build`; only an exact version counts.
+/// `channel::name=version=build`, `name ==version`, `name version build`; only an exact version counts.
 fn conda_package(text: &str, node: &Node) -> Option<Package> {
-    let text = text.rsplit_once("::").map_or(text, |(_, rest)| rest).trim();
-    let end = text.find([' ', '=', '<', '>', '!', '~', '[']).unwrap_or(text.len());
-    let (name, rest) = text.split_at_checked(end)?;
-    let rest = rest.trim_start();
-    let is_exact = rest.starts_with(|c: char| c.is_ascii_digit())
-        || rest
-            .strip_prefix("==")
-            .or_else(|| rest.strip_prefix('='))
-            .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
-    let version = rest.trim_start_matches('=').split(['=', ' ']).next().unwrap_or_default();
-    let exact =
-        is_exact && version.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '+' | '-' | '!'));
-    (!name.is_empty()).then(|| Package {
+    let text = text.rsplit_once("::").map_or(text, |(_, rest)| rest);
+    let spaced = text.replace('>', " >").replace('<', " <").replace('=', " ");
+    let mut words = spaced.split_whitespace();
+    let name = words.next()?;
+    let version = words.next().filter(|version| Version::parse(version).is_some()).unwrap_or_default();
+    Some(Package {
         name: name.to_owned(),
-        version: if exact { version.to_owned() } else { String::new() },
+        version: version.to_owned(),
         locations: vec![node.lines],
         ..Package::default()
     })
@@ -156,8 +169,7 @@ pub(crate) fn conda_package_file(bytes: &[u8]) -> Result<Vec<Package>, ParseErro
     if name.is_empty() || version.is_empty() {
         return Err(ParseError::new("unable to parse conda package: it has no name or no version"));
     }
-    let license = node.get("license").text();
-    let licenses = if license.is_empty() { Vec::new() } else { vec![license.to_owned()] };
+    let licenses = crate::license::split(node.get("license").text());
     Ok(vec![Package { name: name.to_owned(), version: version.to_owned(), licenses, ..Package::default() }])
 }
 
@@ -165,35 +177,42 @@ pub(crate) fn conda_package_file(bytes: &[u8]) -> Result<Vec<Package>, ParseErro
 pub(crate) fn pub_lock(bytes: &[u8], minimum: bool) -> Result<Vec<Package>, ParseError> {
     let lock = map(yaml(bytes)?)?;
     let one = |(name, node): (&str, &Node)| {
-        let mut version = node.get("version").text().to_owned();
-        let sdk = node.get("description").text();
-        if node.get("source").text() == "sdk" && version == "0.0.0" && minimum {
-            let range = lock.get("sdks").get(sdk).text();
-            let lowest = range.trim_start_matches(['^', '>', '=', ' ']).split([' ', '<']).next().unwrap_or_default();
-            if lowest.starts_with(|c: char| c.is_ascii_digit()) {
-                lowest.clone_into(&mut version);
-            }
-        }
-        let relationship = Relationship::direct(node.get("dependency").text() != "transitive");
-        Package { relationship, ..package(name, &version) }
+        let stated = node.get("version").text();
+        let range = lock.get("sdks").get(node.get("description").text()).text();
+        let is_bound = minimum && stated == "0.0.0" && node.get("source").text() == "sdk";
+        let version = Some(range).filter(|_| is_bound).and_then(lowest).unwrap_or(stated);
+        let relationship = match node.get("dependency").text() {
+            "direct main" | "direct dev" => Relationship::Direct,
+            "transitive" => Relationship::Indirect,
+            _ => Relationship::Unknown,
+        };
+        Package { relationship, ..package(name, version) }
     };
     Ok(lock.get("packages").entries().map(one).collect())
+}
+
+/// The lower bound that a range begins with.
+fn lowest(range: &str) -> Option<&str> {
+    let range = range.trim();
+    let bound = range.strip_prefix(">=").or_else(|| range.strip_prefix('^'))?;
+    let version = bound.trim_start().split([' ', ',', '<', '|']).next()?;
+    version.starts_with(|c: char| c.is_ascii_digit()).then_some(version)
 }
 
 /// `Package.resolved` of Swift, versions 1 to 3.
 pub(crate) fn swift(bytes: &[u8]) -> Result<Vec<Package>, ParseError> {
     let lock = json(bytes, false)?;
-    let is_first = lock.get("version").text() == "1";
+    let is_first = lock.get("version").text().parse::<u64>().unwrap_or(0) <= 1;
     let pins = if is_first { lock.get("object").get("pins") } else { lock.get("pins") };
     let one = |pin: &Node| {
         let place = pin.get(if is_first { "repositoryURL" } else { "location" }).text();
-        let name = place.trim_start_matches("https://").trim_start_matches("http://").trim_end_matches(".git");
+        let name = place.strip_prefix("https://").unwrap_or(place);
+        let name = name.strip_suffix(".git").unwrap_or(name);
         // A pin may follow a branch instead.
         let state = pin.get("state");
         let version =
             Some(state.get("version").text()).filter(|text| !text.is_empty()).unwrap_or(state.get("branch").text());
-        (!name.is_empty() && !version.is_empty())
-            .then(|| Package { locations: vec![pin.lines], ..package(name, version) })
+        (!version.is_empty()).then(|| Package { locations: vec![pin.lines], ..package(name, version) })
     };
     Ok(pins.items().iter().filter_map(one).collect())
 }
@@ -202,26 +221,32 @@ pub(crate) fn swift(bytes: &[u8]) -> Result<Vec<Package>, ParseError> {
 pub(crate) fn cocoapods(bytes: &[u8]) -> Result<Vec<Package>, ParseError> {
     let lock = yaml(bytes)?;
     let parse = |text: &str| {
-        let (name, version) = text.split_once(" (")?;
-        Some(package(name, version.trim_end_matches(')')))
+        let (name, version) = text.split_once(" (").filter(|(_, version)| !version.contains(" ("))?;
+        Some(package(name, version.trim().trim_matches(['(', ')'])))
     };
-    let mut found: Vec<(Package, Vec<String>)> = Vec::new();
+    let mut found: BTreeMap<String, Package> = BTreeMap::new();
+    let mut needs: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for pod in lock.get("PODS").items() {
-        if let Some(one) = parse(pod.text()) {
-            found.push((one, Vec::new()));
-        }
-        for (name, needs) in pod.entries() {
-            let bare = |need: &Node| need.text().split(' ').next().unwrap_or_default().to_owned();
-            found.extend(parse(name).map(|one| (one, needs.items().iter().map(bare).collect())));
+        found.extend(parse(pod.text()).map(|one| (one.name.clone(), one)));
+        for (name, wanted) in pod.entries() {
+            let Some(one) = parse(name) else { continue };
+            let Value::List(wanted) = &wanted.value else {
+                return Err(ParseError::at(format!("what `{name}` needs is no list"), wanted.lines.start as usize));
+            };
+            let bare = |need: &Node| need.text().split_whitespace().next().unwrap_or_default().to_owned();
+            needs.entry(one.name.clone()).or_default().extend(wanted.iter().map(bare));
+            found.insert(one.name.clone(), one);
         }
     }
-    let ids: BTreeMap<String, String> = found.iter().map(|(one, _)| (one.name.clone(), one.id.clone())).collect();
-    let resolve = |(mut one, needs): (Package, Vec<String>)| {
-        one.depends_on = needs.iter().filter_map(|need| ids.get(need).cloned()).collect();
-        one.depends_on.sort();
+    let versions: BTreeMap<String, String> =
+        found.iter().map(|(name, one)| (name.clone(), one.version.clone())).collect();
+    let with_needs = |(name, mut one): (String, Package)| {
+        let wanted = needs.remove(&name).unwrap_or_default();
+        let known = |need: &String| id(need, versions.get(need).map_or("", String::as_str));
+        one.depends_on = wanted.iter().filter(|need| !need.is_empty()).map(known).collect();
         one
     };
-    Ok(found.into_iter().map(resolve).collect())
+    Ok(found.into_iter().map(with_needs).collect())
 }
 
 /// `Manifest.toml` of Julia, versions 1 and 2. Packages are told apart by their UUID, for names may repeat.
@@ -230,24 +255,21 @@ pub(crate) fn julia(bytes: &[u8]) -> Result<Vec<Package>, ParseError> {
     let content = text(bytes);
     let is_new = !manifest.get("manifest_format").is_null();
     let listed = if is_new { manifest.get("deps") } else { &manifest };
-    let mut places: BTreeMap<String, Vec<crate::package::LineRange>> = BTreeMap::new();
-    for (name, lines) in sections(&content) {
-        places.entry(name).or_default().push(lines);
-    }
+    let places: BTreeMap<&str, LineRange> =
+        tables(&content, &["uuid"]).iter().filter_map(|table| Some((*table.fields.first()?, table.lines))).collect();
     // Packages of the standard library have the version of Julia itself.
     let julia = Some(manifest.get("julia_version").text()).filter(|version| !version.is_empty()).unwrap_or("unknown");
     let mut packages = Vec::new();
     for (name, nodes) in listed.entries() {
-        for (index, node) in nodes.items().iter().enumerate() {
+        for node in nodes.items() {
             let uuid = node.get("uuid").text();
             let version = Some(node.get("version").text()).filter(|text| !text.is_empty()).unwrap_or(julia);
-            let header = if is_new { format!("deps.{name}") } else { name.to_owned() };
             packages.push(Package {
                 id: uuid.to_owned(),
                 name: name.to_owned(),
                 version: version.to_owned(),
                 depends_on: julia_needs(node, listed)?,
-                locations: places.get(&header).and_then(|all| all.get(index)).copied().into_iter().collect(),
+                locations: places.get(uuid).filter(|_| !uuid.is_empty()).copied().into_iter().collect(),
                 ..Package::default()
             });
         }
@@ -259,9 +281,15 @@ fn julia_needs(node: &Node, listed: &Node) -> Result<Vec<String>, ParseError> {
     let deps = node.get("deps");
     let mut needs: Vec<String> = deps.entries().map(|(_, uuid)| uuid.text().to_owned()).collect();
     for need in deps.items() {
-        let found = listed.get(need.text()).items().first();
-        let uuid = found.map(|found| found.get("uuid").text().to_owned());
-        needs.push(uuid.ok_or_else(|| ParseError::new("manifest has invalid format (parsed no deps)"))?);
+        let count = match listed.get(need.text()).items() {
+            [one] => {
+                needs.push(one.get("uuid").text().to_owned());
+                continue;
+            }
+            [] => "no",
+            _ => "multiple",
+        };
+        return Err(ParseError::new(format!("`{}` has invalid format (parsed {count} deps)", need.text())));
     }
     needs.sort();
     Ok(needs)

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::language::graph::{id, package};
 use crate::language::javascript::bun::reach;
 use crate::language::python::normal_name;
+use crate::language::python::version::Version;
 use crate::package::{Package, Relationship};
 use crate::text::ParseError;
 use crate::tree::{Node, json, toml};
@@ -53,42 +54,12 @@ fn is_for_development(node: &Node) -> bool {
     !groups.iter().any(|group| group.text() == "main")
 }
 
-/// The id that a dependency names: the one version there is, or the first that the range allows.
+/// The id that a dependency names: the first version that the range allows.
 pub(crate) fn poetry_dependency(name: &str, range: &str, versions: &BTreeMap<String, Vec<&str>>) -> Option<String> {
     let name = normal_name(name, true);
-    let known = versions.get(&name)?;
-    let version = match known.as_slice() {
-        [one] => one,
-        many => many.iter().find(|version| within(version, range))?,
-    };
+    let meets = |version: &&&str| Version::parse(version).is_some_and(|version| version.meets(range));
+    let version = versions.get(&name)?.iter().find(meets)?;
     Some(id(&name, version))
-}
-
-/// Whether a version is in a range of simple clauses. Poetry has resolved already, so this only tells several versions apart.
-fn within(version: &str, range: &str) -> bool {
-    fn key(text: &str) -> Vec<u64> {
-        let number =
-            |part: &str| part.chars().take_while(char::is_ascii_digit).collect::<String>().parse().unwrap_or(0);
-        let mut key: Vec<u64> = text.trim().split('.').map(number).collect();
-        key.resize(6, 0);
-        key
-    }
-    range.split(',').map(str::trim).all(|clause| {
-        let version = key(version);
-        let ordered = [(">=", 0), ("<=", 1), ("!=", 2), ("==", 3), (">", 4), ("<", 5), ("^", 6), ("~", 7)];
-        let found = ordered.iter().find_map(|(operator, kind)| Some((*kind, key(clause.strip_prefix(operator)?))));
-        match found {
-            Some((0, bound)) => version >= bound,
-            Some((1, bound)) => version <= bound,
-            Some((2, bound)) => version != bound,
-            Some((3, bound)) => version == bound,
-            Some((4, bound)) => version > bound,
-            Some((5, bound)) => version < bound,
-            Some((6, bound)) => version >= bound && version.first() == bound.first(),
-            Some((_, bound)) => version >= bound && version.get(..2) == bound.get(..2),
-            None => clause == "*" || version == key(clause),
-        }
-    })
 }
 
 /// `uv.lock`. Exactly one package is the project.

@@ -91,7 +91,7 @@ const MAX_METADATA_BYTES: usize = 1 << 20;
 /// Parses core metadata.
 pub(crate) fn parse(bytes: &[u8]) -> Result<Package, ParseError> {
     let content = text(bytes);
-    let fields = Fields::parse(&content);
+    let fields = Fields::parse(header(&content));
     let (name, version) = (fields.first("Name"), fields.first("Version"));
     if name.is_empty() || version.is_empty() {
         return Err(ParseError::new("it has no name or no version"));
@@ -102,6 +102,20 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Package, ParseError> {
         licenses: license::split(&license_of(&fields)),
         ..Package::default()
     })
+}
+
+/// The lines up to the first that is no field: what follows is text.
+fn header(content: &str) -> &str {
+    let mut end = 0_usize;
+    for line in content.split_inclusive('\n') {
+        let name = line.split_once(':').map(|(name, _)| name);
+        let is_field = name.is_some_and(|name| !name.is_empty() && !name.contains([' ', '\t']));
+        if !is_field && !line.starts_with([' ', '\t']) {
+            break;
+        }
+        end = end.saturating_add(line.len());
+    }
+    content.get(..end).unwrap_or(content)
 }
 
 /// The expression of PEP 639, else the classifiers, else the free text, else the name of the licence file.

@@ -4,6 +4,7 @@ pub(crate) mod lock;
 pub(crate) mod metadata;
 pub(crate) mod project;
 pub(crate) mod requirements;
+pub(crate) mod version;
 
 /// A name as PEP 503 makes names equal: runs of `-`, `_` and `.` are one `-`; lower case if asked.
 pub(crate) fn normal_name(name: &str, lower: bool) -> String {

@@ -1,5 +1,6 @@
 //! `requirements.txt` (pip's requirements file format).
 
+use crate::language::python::version::Version;
 use crate::package::{LineRange, Package};
 use crate::text::{ParseError, line_number, text};
 
@@ -8,13 +9,10 @@ pub(crate) fn parse(bytes: &[u8], minimum: bool) -> Result<Vec<Package>, ParseEr
     let content = if bytes.starts_with(&[0xff, 0xfe]) { utf16(bytes) } else { text(bytes).into_owned() };
     let mut packages = Vec::new();
     for (index, line) in content.lines().enumerate() {
-        let line = line.split('#').next().unwrap_or_default();
-        let line = line.split(';').next().unwrap_or_default();
-        let line = line.split(" --").next().unwrap_or_default().trim().trim_end_matches('\\').trim();
         let Some((name, version)) = requirement(line, minimum) else { continue };
         let number = line_number(index.saturating_add(1));
         packages.push(Package {
-            name: name.to_owned(),
+            name,
             version,
             locations: vec![LineRange { start: number, end: number }],
             ..Package::default()
@@ -23,44 +21,30 @@ pub(crate) fn parse(bytes: &[u8], minimum: bool) -> Result<Vec<Package>, ParseEr
     Ok(packages)
 }
 
-fn requirement(line: &str, minimum: bool) -> Option<(&str, String)> {
-    let end = line.find(['=', '<', '>', '!', '~', '['])?;
-    let name = line.get(..end)?.trim();
-    let is_name = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
-    if !is_name {
-        return None;
-    }
-    let rest = line.get(end..)?;
-    let rest = if rest.starts_with('[') { rest.split_once(']')?.1 } else { rest };
-    let clauses: Vec<&str> = rest.split(',').map(str::trim).collect();
-    let exact = match clauses.as_slice() {
-        [one] => one.strip_prefix("==").map(|version| version.trim_start_matches('=').trim()),
-        _ => None,
+/// `name[extras] == version, ... ; marker --hash=... # comment`
+fn requirement(line: &str, minimum: bool) -> Option<(String, String)> {
+    let plain = without_extras(&line.replace([' ', '\\'], ""));
+    let plain = ["#", ";", "--"].iter().fold(plain.as_str(), |line, end| line.split(end).next().unwrap_or_default());
+    let end = plain.find(|c: char| !(c.is_alphanumeric() || matches!(c, '.' | '_' | '-')))?;
+    let (name, clauses) = plain.split_at_checked(end).filter(|(name, _)| !name.is_empty())?;
+    let operators: &[&str] = if minimum { &["~=", ">=", "=="] } else { &["=="] };
+    let stated = operators.iter().find_map(|operator| clauses.split(',').find_map(|one| one.strip_prefix(operator)))?;
+    let version = match stated.strip_suffix(".*").filter(|_| minimum) {
+        Some(stem) => format!("{stem}.0"),
+        None => stated.to_owned(),
     };
-    if let Some(version) = exact.filter(|version| is_version(version)) {
-        return Some((name, version.to_owned()));
-    }
-    if !minimum {
-        return None;
-    }
-    let lowest = |clause: &&str| {
-        let version = [">=", "~=", "=="].iter().find_map(|operator| clause.strip_prefix(operator))?.trim();
-        is_version(version).then(|| version.to_owned())
-    };
-    if let Some(version) = clauses.iter().find_map(lowest) {
-        return Some((name, version));
-    }
-    // `==2.0.*` begins at 2.0.0; more than one star is no version.
-    let stem = exact?.strip_suffix(".*")?;
-    let has_three = stem.split('.').count() >= 2;
-    (is_version(stem) && has_three).then(|| (name, format!("{stem}.0")))
+    Version::parse(&version).map(|_| (name.to_owned(), version))
 }
 
-/// Looks like a version of PEP 440.
-fn is_version(text: &str) -> bool {
-    let text = text.trim_start_matches('v');
-    text.starts_with(|c: char| c.is_ascii_digit())
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '+' | '-' | '_' | '!'))
+fn without_extras(line: &str) -> String {
+    let (start, end) = (line.find('['), line.find(']'));
+    match (start, end) {
+        (Some(start), Some(end)) if start < end => {
+            let tail = line.get(end.saturating_add(1)..).unwrap_or_default();
+            format!("{}{tail}", line.get(..start).unwrap_or_default())
+        }
+        _ => line.to_owned(),
+    }
 }
 
 fn utf16(bytes: &[u8]) -> String {
