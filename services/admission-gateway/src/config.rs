@@ -32,6 +32,73 @@ pub struct Config {
     pub gather_within_ms: u64,
     /// Whether an image that was never scanned is handed to the scanner. Default true.
     pub scan_unknown: bool,
+    /// The cluster to serve: its policies, its facts, its pods. Default: none; folders only.
+    pub kubernetes: Option<KubernetesConfig>,
+}
+
+/// A cluster to serve.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct KubernetesConfig {
+    /// Path of a kubeconfig. Default: the pod's service account, else the user's own kubeconfig.
+    pub kubeconfig: Option<PathBuf>,
+    /// How the API server is told about the webhooks. Default: not at all; somebody else does.
+    pub register: Option<Registration>,
+}
+
+/// How the API server is told about the webhooks.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Registration {
+    /// The service in front of the gateway. Default: none; the address that it listens on is registered.
+    pub service: Option<ServiceReference>,
+    /// Host that the API server reaches the gateway by, with the port that it listens on. Default: the address itself.
+    pub host: Option<String>,
+    /// What the API server does when it cannot reach the gateway: `fail` refuses, `ignore` lets in. Default `fail`.
+    pub failure_policy: OnFault,
+    /// Namespaces that are never asked about, besides `kube-system` and `kube-node-lease`. Name biotope's own here.
+    pub excluded_namespaces: Vec<String>,
+    /// How long the API server waits for a verdict, in seconds, 1 to 30. Default 10.
+    pub timeout_s: u8,
+}
+
+/// A service of the cluster.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServiceReference {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its port. Default 443.
+    #[serde(default = "https")]
+    pub port: u16,
+}
+
+fn https() -> u16 {
+    443
+}
+
+impl Default for Registration {
+    fn default() -> Self {
+        Self {
+            service: None,
+            host: None,
+            failure_policy: OnFault::Fail,
+            excluded_namespaces: Vec::new(),
+            timeout_s: 10,
+        }
+    }
+}
+
+impl Registration {
+    /// Host and port to register for a gateway that listens on `address`.
+    pub(crate) fn url_host(&self, address: &str) -> String {
+        match (&self.host, address.rsplit_once(':')) {
+            (Some(host), Some((_, port))) => format!("{host}:{port}"),
+            _ => address.to_owned(),
+        }
+    }
 }
 
 /// What a fault of the gateway itself leads to.
@@ -59,6 +126,7 @@ impl Default for Config {
             insecure_registries: Vec::new(),
             gather_within_ms: 3_000,
             scan_unknown: true,
+            kubernetes: None,
         }
     }
 }
@@ -69,6 +137,13 @@ impl Configuration for Config {
         if !is_folder(&self.policies) {
             let what = format!("`{}` is not a folder: make it, and put policies into it", self.policies.display());
             return Err(ConfigFault { field: "service.policies", what });
+        }
+        let register = self.kubernetes.as_ref().and_then(|kubernetes| kubernetes.register.as_ref());
+        if register.is_some_and(|register| !(1..=30).contains(&register.timeout_s)) {
+            return Err(ConfigFault {
+                field: "service.kubernetes.register.timeout_s",
+                what: "must be from 1 to 30".to_owned(),
+            });
         }
         match &self.manifests {
             Some(folder) if !is_folder(folder) => {

@@ -51,6 +51,7 @@ struct Known {
     trust: BTreeMap<String, (Instant, ImageTrust)>,
     namespaces: BTreeMap<String, BTreeMap<String, String>>,
     config_maps: BTreeMap<String, Value>,
+    global_context: BTreeMap<String, Value>,
 }
 
 impl Facts {
@@ -103,6 +104,20 @@ impl Facts {
     ) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         (known.namespaces, known.config_maps) = (namespaces, config_maps);
+        self.snapshot.store(Arc::new(known.snapshot()));
+    }
+
+    /// Replaces what the cluster says of its namespaces.
+    pub(crate) fn set_namespaces(&self, namespaces: BTreeMap<String, BTreeMap<String, String>>) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.namespaces = namespaces;
+        self.snapshot.store(Arc::new(known.snapshot()));
+    }
+
+    /// Replaces the entries of the global context.
+    pub(crate) fn set_global_context(&self, entries: BTreeMap<String, Value>) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.global_context = entries;
         self.snapshot.store(Arc::new(known.snapshot()));
     }
 
@@ -238,6 +253,7 @@ impl Known {
         Snapshot {
             namespace_labels: self.namespaces.clone(),
             config_maps: self.config_maps.clone(),
+            global_context: self.global_context.clone(),
             biotope: json!({ "images": images, "incidents": incidents, "secrets": self.secrets }),
             image_trust: self.trust.iter().map(|(image, (_, trust))| (image.clone(), trust.clone())).collect(),
             ..Snapshot::default()

@@ -5,9 +5,11 @@
 //! policies/  --folder--> PolicySet, swapped whole, deploy.policy.changed
 //! registries --signatures--> who signed an image, verified within a deadline and kept
 //! manifests/ --folder--> deploy.pod.created
+//! the cluster, where there is one --cluster--> policies, facts, pods; its own webhooks registered
 //! BIOTOPE_BUILD, BIOTOPE_INCIDENTS --facts--> snapshot in memory
 //! ```
 
+mod cluster;
 mod config;
 mod facts;
 mod folder;
@@ -22,8 +24,9 @@ mod webhook;
 use anyhow::Context as _;
 use service::Context;
 
-pub use config::{Config, OnFault};
+pub use config::{Config, KubernetesConfig, OnFault, Registration, ServiceReference};
 
+use crate::cluster::{Gatherer, Register};
 use crate::facts::Facts;
 use crate::manifests::Manifests;
 use crate::metrics::Metrics;
@@ -41,9 +44,35 @@ pub async fn start(context: Context, config: Config) -> anyhow::Result<()> {
     let bus = context.connect_bus().await?;
     let publisher = context.publisher(&bus)?;
     let facts = Facts::follow(&context, &bus);
-    let policies = Policies::watch(&context, &config.policies, publisher.clone());
+    let home = match &config.kubernetes {
+        Some(settings) => Some(cluster::start(&context, settings, (&facts, &publisher)).await?),
+        None => None,
+    };
+    let texts = home.as_ref().map(|home| home.policies.clone());
+    let policies = Policies::watch(&context, (&config.policies, texts), publisher.clone());
     let manifests = Manifests::watch(&context, config.manifests.as_deref(), facts.clone(), publisher.clone());
     let signatures = Signatures::new(&config).context("cannot prepare the verification of signatures")?;
-    let reviewer = Reviewer { signatures, policies, facts, manifests, publisher, metrics, bus, config: config.clone() };
-    webhook::serve(&context, &config, certificates, reviewer).await
+    let within = std::time::Duration::from_millis(config.gather_within_ms);
+    let gatherer = Gatherer::new(home.as_ref().map(|home| home.cluster.clone()), signatures.clone(), within);
+    let bindings = home.as_ref().map(|home| home.bindings.clone());
+    let settings = config.clone();
+    let reviewer = Reviewer {
+        signatures,
+        gatherer,
+        bindings,
+        policies,
+        facts,
+        manifests,
+        publisher,
+        metrics,
+        bus,
+        config: settings,
+    };
+    let authority = std::fs::read_to_string(config.certificates.join("ca.crt")).context("cannot read the authority")?;
+    let address = webhook::serve(&context, &config, certificates, reviewer).await?;
+    let register = config.kubernetes.and_then(|kubernetes| kubernetes.register);
+    if let (Some(home), Some(settings)) = (home, register) {
+        Register { cluster: home.cluster, settings, authority, address }.keep(&context);
+    }
+    Ok(())
 }

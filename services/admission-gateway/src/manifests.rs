@@ -26,10 +26,9 @@ impl Manifests {
         if let Some(folder) = folder {
             let watcher = Watcher {
                 folder: folder.to_owned(),
+                pods: Pods::new(facts.clone(), publisher),
                 facts,
-                publisher,
                 context: context.clone(),
-                seen: BTreeSet::new(),
             };
             context.spawn_vital("manifests", watcher.run());
         }
@@ -40,9 +39,8 @@ impl Manifests {
 struct Watcher {
     folder: PathBuf,
     facts: Facts,
-    publisher: Publisher,
+    pods: Pods,
     context: Context,
-    seen: BTreeSet<PodUid>,
 }
 
 impl Watcher {
@@ -75,7 +73,7 @@ impl Watcher {
             for object in objects(name, text, &mut faults) {
                 let kind = object.get("kind").and_then(Value::as_str).unwrap_or_default();
                 match kind {
-                    "Pod" => self.pod(&object, name, &mut faults).await,
+                    "Pod" => faults.extend(self.pods.publish(&object, name).await.err()),
                     "Namespace" => drop(namespaces.insert(text_at(&object, "/metadata/name"), labels(&object))),
                     "ConfigMap" => {
                         let key = format!("{}/{}", namespace(&object), text_at(&object, "/metadata/name"));
@@ -91,20 +89,40 @@ impl Watcher {
         self.facts.set_cluster(namespaces, config_maps);
         self.context.faults.replace("manifests", faults);
     }
+}
 
-    async fn pod(&mut self, object: &Value, file: &str, faults: &mut Vec<Fault>) {
+/// Publishes each pod once.
+pub(crate) struct Pods {
+    facts: Facts,
+    publisher: Publisher,
+    seen: BTreeSet<PodUid>,
+}
+
+impl Pods {
+    pub(crate) fn new(facts: Facts, publisher: Publisher) -> Self {
+        Self { facts, publisher, seen: BTreeSet::new() }
+    }
+
+    /// Forgets pods that are gone, so that memory does not grow with every pod there ever was.
+    pub(crate) fn forget_all_but<'p>(&mut self, pods: impl Iterator<Item = &'p Value>) {
+        let uid = |pod: &Value| pod.pointer("/metadata/uid").and_then(Value::as_str).and_then(|uid| uid.parse().ok());
+        let there: BTreeSet<PodUid> = pods.filter_map(uid).collect();
+        self.seen.retain(|uid| there.contains(uid));
+    }
+
+    /// Publishes a pod unless that was done.
+    ///
+    /// # Errors
+    /// When the object is no pod.
+    pub(crate) async fn publish(&mut self, object: &Value, file: &str) -> Result<(), Fault> {
         let Some(spec) = kubernetes::pod::spec(object) else {
-            faults.push(Fault::new(FaultKind::Invalid, file, "pod without `spec`"));
-            return;
+            return Err(Fault::new(FaultKind::Invalid, file, "pod without `spec`"));
         };
         let Some(identity) = self.identity(object, spec) else {
-            faults.push(
-                Fault::new(FaultKind::Invalid, file, "pod with a malformed `metadata.uid`")
-                    .cure("use a lower-case UUID"),
-            );
-            return;
+            let fault = Fault::new(FaultKind::Invalid, file, "pod with a malformed `metadata.uid`");
+            return Err(fault.cure("use a lower-case UUID"));
         };
-        let Some(uid) = identity.pod_uid.clone().filter(|uid| self.seen.insert(uid.clone())) else { return };
+        let Some(uid) = identity.pod_uid.clone().filter(|uid| self.seen.insert(uid.clone())) else { return Ok(()) };
         let image = |container: kubernetes::pod::Container<'_>| AdmittedImage {
             container: container.name.to_owned(),
             reference: container.image.to_owned(),
@@ -124,6 +142,7 @@ impl Watcher {
         if let Err(error) = self.publisher.publish(outgoing).instrument(span).await {
             tracing::error!(%error, pod = %uid, "pod was not published");
         }
+        Ok(())
     }
 
     fn identity(&self, object: &Value, spec: &Value) -> Option<Identity> {

@@ -12,6 +12,7 @@ use schemas::Token;
 use schemas::deploy::v1::PolicyChanged;
 use service::{Context, ReadyHandle};
 
+use crate::cluster::PolicyTexts;
 use crate::folder::{self, Listing};
 
 /// The policies in force. Cheap to clone.
@@ -21,12 +22,17 @@ pub(crate) struct Policies {
 }
 
 impl Policies {
-    /// Loads the folder and follows its changes.
-    pub(crate) fn watch(context: &Context, folder: &Path, publisher: Publisher) -> Self {
+    /// Loads the folder, and what the cluster has, and follows their changes.
+    pub(crate) fn watch(
+        context: &Context,
+        (folder, cluster): (&Path, Option<PolicyTexts>),
+        publisher: Publisher,
+    ) -> Self {
         let policies = Self { set: Arc::new(ArcSwap::from_pointee(PolicySet::default())) };
         let watcher = Watcher {
             set: policies.set.clone(),
             folder: folder.to_owned(),
+            cluster,
             publisher,
             ready: context.readiness.part("policies"),
             context: context.clone(),
@@ -44,6 +50,7 @@ impl Policies {
 struct Watcher {
     set: Arc<ArcSwap<PolicySet>>,
     folder: PathBuf,
+    cluster: Option<PolicyTexts>,
     publisher: Publisher,
     ready: ReadyHandle,
     context: Context,
@@ -51,28 +58,34 @@ struct Watcher {
 
 impl Watcher {
     async fn run(self) -> anyhow::Result<()> {
-        let mut before: Option<Listing> = None;
+        let mut before: Option<(Listing, Texts)> = None;
         loop {
-            match folder::list(&self.folder) {
-                Ok(listing) if before.as_ref() != Some(&listing) => {
-                    self.load(&listing).await;
-                    before = Some(listing);
-                    self.ready.ready();
+            let of_cluster = self.cluster.as_ref().map(|texts| texts.borrow().clone());
+            match (folder::list(&self.folder), of_cluster) {
+                // Without the cluster's own policies nothing is judged yet.
+                (_, Some(None)) => self.ready.waiting("the cluster's policies are not read yet"),
+                (Ok(listing), of_cluster) => {
+                    let now = (listing, of_cluster.flatten().unwrap_or_default());
+                    if before.as_ref() != Some(&now) {
+                        self.load(&now.0, &now.1).await;
+                        before = Some(now);
+                        self.ready.ready();
+                    }
                 }
-                Ok(_) => {}
                 // The policies that are loaded stay in force.
-                Err(error) => tracing::warn!(folder = %self.folder.display(), %error, "policies cannot be listed"),
+                (Err(error), _) => tracing::warn!(folder = %self.folder.display(), %error, "policies cannot be listed"),
             }
             tokio::select! {
                 () = self.context.shutdown.cancelled() => return Ok(()),
-                () = tokio::time::sleep(Duration::from_secs(1)) => {}
+                () = tokio::time::sleep(LOOK) => {}
             }
         }
     }
 
-    async fn load(&self, listing: &Listing) {
+    async fn load(&self, listing: &Listing, of_cluster: &Texts) {
         let (texts, unreadable) = listing.read();
-        let files: Vec<(&str, &str)> = texts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+        let all = texts.iter().chain(of_cluster.iter());
+        let files: Vec<(&str, &str)> = all.map(|(name, text)| (name.as_str(), text.as_str())).collect();
         let (set, mut faults) = PolicySet::load(files);
         let cannot = |(name, error): (String, std::io::Error)| {
             Fault::new(FaultKind::Invalid, &name, format!("unreadable: {error}"))
@@ -95,6 +108,10 @@ impl Watcher {
         }
     }
 }
+
+type Texts = Arc<Vec<(String, String)>>;
+
+const LOOK: Duration = Duration::from_millis(500);
 
 fn changed(set: &PolicySet, faults: &[Fault]) -> PolicyChanged {
     PolicyChanged {

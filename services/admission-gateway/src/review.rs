@@ -1,5 +1,5 @@
-//! One review: decode -> decide -> answer and publish. Only where a policy asks who signed an image and memory does not know,
-//! the registry is asked within a deadline, and the review decided again.
+//! One review: decode -> decide -> answer and publish. Only where a policy asks what memory does not know (who signed an image, a
+//! config map, an API call) it is gathered within a deadline, and the review decided again.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
@@ -14,6 +14,7 @@ use schemas::ask::{ScanReply, ScanRequest};
 use schemas::deploy::v1::{AdmissionReviewed, AdmittedImage, Decision, PolicyResult, RuleVerdict as Verdict};
 use serde_json::{Value, json};
 
+use crate::cluster::{Bindings, Gathered, Gatherer};
 use crate::config::{Config, OnFault};
 use crate::facts::Facts;
 use crate::manifests::Manifests;
@@ -27,6 +28,8 @@ pub(crate) struct Reviewer {
     pub(crate) policies: Policies,
     pub(crate) facts: Facts,
     pub(crate) signatures: Signatures,
+    pub(crate) gatherer: Gatherer,
+    pub(crate) bindings: Option<Bindings>,
     #[expect(dead_code, reason = "held for as long as reviews are answered")]
     pub(crate) manifests: Manifests,
     pub(crate) publisher: Publisher,
@@ -50,6 +53,9 @@ impl Reviewer {
         let review: Value = serde_json::from_slice(body).map_err(Malformed::NotJson)?;
         let mut request = Request::from_review(&review).map_err(Malformed::NotAReview)?;
         request.received_at = Some(service::now());
+        if let Some(bindings) = &self.bindings {
+            bindings.fill(&mut request);
+        }
         let span = tracing::info_span!(
             "review",
             uid = request.uid,
@@ -62,15 +68,31 @@ impl Reviewer {
         let parent = annotations.and_then(|annotations| annotations.get(kubernetes::keys::TRACEPARENT));
         bus::adopt_traceparent(&span, parent.and_then(Value::as_str));
         let policies = self.policies.now();
-        let decide = || {
+        let decide = |gathered: Option<&Gathered>| {
             let facts = self.facts.now();
+            let facts = match gathered {
+                Some(gathered) => std::sync::Arc::new(gathered.add_to(&facts)),
+                None => facts,
+            };
             let _entered = span.enter();
             catch_unwind(AssertUnwindSafe(|| policies.evaluate(&request, &facts))).ok()
         };
-        let Some(mut outcome) = decide() else { return Ok(self.fault(&request)) };
-        let missing = outcome.missing_facts();
-        if !missing.is_empty() && self.signatures.gather(&missing, &self.facts).await {
-            let Some(again) = decide() else { return Ok(self.fault(&request)) };
+        let Some(mut outcome) = decide(None) else { return Ok(self.fault(&request)) };
+        let mut gathered = Gathered::default();
+        // What one fact says may lead to the next question.
+        for _ in 0..ROUNDS {
+            let missing = outcome.missing_facts();
+            if missing.is_empty() {
+                break;
+            }
+            let (signed, found) = tokio::join!(
+                self.signatures.gather(&missing, &self.facts),
+                self.gatherer.gather(&missing, &mut gathered),
+            );
+            if !signed && !found {
+                break;
+            }
+            let Some(again) = decide(Some(&gathered)) else { return Ok(self.fault(&request)) };
             outcome = again;
         }
         let _entered = span.enter();
@@ -163,6 +185,9 @@ impl Reviewer {
         }
     }
 }
+
+/// Most times that facts are gathered for one review.
+const ROUNDS: usize = 4;
 
 /// The answer of `/mutate`: the patch of the policies, and the annotations by which a pod is found again.
 fn mutation(request: &Request, outcome: &Outcome) -> Value {

@@ -22,7 +22,7 @@ pub(crate) async fn serve(
     config: &Config,
     certificates: Certificates,
     reviewer: Reviewer,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<String> {
     let ready = context.readiness.part("webhook");
     let listener = std::net::TcpListener::bind(&config.listen).with_context(|| {
         format!("cannot listen on service.listen {}: choose another address, or port 0", config.listen)
@@ -51,7 +51,7 @@ pub(crate) async fn serve(
     }
     tracing::info!(%address, "webhook listens");
     ready.ready();
-    Ok(())
+    Ok(address.to_string())
 }
 
 async fn validate(State(reviewer): State<Reviewer>, body: axum::body::Bytes) -> Response {

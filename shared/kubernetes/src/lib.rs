@@ -1,8 +1,14 @@
-//! What biotope knows of Kubernetes objects: label and annotation keys, and the facts of a pod that other phases need.
+//! What biotope knows of Kubernetes: label and annotation keys, the facts of a pod that other phases need, and the one door to a
+//! cluster's API server.
 //!
 //! Objects are read as JSON, field by field, so that a field that this build does not know is carried along.
 
 #![warn(missing_docs)]
 
+mod client;
 pub mod keys;
 pub mod pod;
+mod watch;
+
+pub use client::{Cluster, ClusterError, Resource};
+pub use watch::{Objects, Seen};

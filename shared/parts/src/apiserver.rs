@@ -82,6 +82,18 @@ impl KubeApiserver {
         said("kubectl", &command.output()?)
     }
 
+    /// Runs kubectl as the administrator with a text to read.
+    ///
+    /// # Errors
+    /// As [`Self::kubectl`].
+    pub fn kubectl_stdin(&self, arguments: &[&str], text: &str) -> Result<String, StartError> {
+        let file = self.folder.join("stdin.yaml");
+        fs::write(&file, text)?;
+        let mut command = Command::new(find(Tool::Kubectl)?);
+        command.arg("--kubeconfig").arg(&self.kubeconfig).args(arguments).stdin(fs::File::open(&file)?);
+        said("kubectl", &command.output()?)
+    }
+
     /// Applies manifests given as YAML.
     ///
     /// # Errors

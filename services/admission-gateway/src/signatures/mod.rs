@@ -103,6 +103,12 @@ impl Signatures {
         Ok(trust)
     }
 
+    /// What a registry says about an image, as policies see it (`imageRegistry`, `image.GetMetadata`).
+    pub(crate) async fn metadata(&self, reference: &str) -> Result<Value, String> {
+        let image: ImageReference = reference.parse().map_err(|_| ReadError::Reference.to_string())?;
+        self.registry.metadata(reference, &image).await.map_err(|error| error.to_string())
+    }
+
     fn attestor(&self, name: &str) -> Option<Attestor> {
         let entry: Value = serde_json::from_str(name).ok()?;
         Attestor::new(&entry)

@@ -78,6 +78,48 @@ impl Registry {
         Ok(found)
     }
 
+    /// Manifest, configuration and names of an image. Of an index, the entry for Linux on this machine's architecture, else the first.
+    pub(super) async fn metadata(&self, reference: &str, image: &ImageReference) -> Result<Value, ReadError> {
+        let identifier = match image.digest() {
+            Some(digest) => digest.to_string(),
+            None => image.tag().unwrap_or("latest").to_owned(),
+        };
+        let (index, digest) = self.manifest(image, &identifier).await?;
+        let manifest = match entry_of(&index) {
+            Some(entry) => self.manifest(image, &entry).await?.0,
+            None => index.clone(),
+        };
+        let config = manifest.pointer("/config/digest").and_then(Value::as_str);
+        let config = match config {
+            Some(config) => self.json(&self.url(image, &format!("blobs/{config}"))).await?.0,
+            None => Value::Null,
+        };
+        let mut metadata = serde_json::json!({
+            "image": reference,
+            "resolvedImage": format!("{}/{}@{digest}", image.registry(), image.repository()),
+            "registry": image.registry(),
+            "repository": image.repository(),
+            "identifier": identifier,
+            "manifest": manifest,
+            "configData": config,
+        });
+        if index.get("manifests").is_some() {
+            metadata["imageIndex"] = index;
+        }
+        Ok(metadata)
+    }
+
+    async fn manifest(&self, image: &ImageReference, identifier: &str) -> Result<(Value, String), ReadError> {
+        self.json(&self.url(image, &format!("manifests/{identifier}"))).await
+    }
+
+    async fn json(&self, url: &str) -> Result<(Value, String), ReadError> {
+        let missing = || ReadError::Status { url: url.to_owned(), status: StatusCode::NOT_FOUND };
+        let bytes = self.get(url).await?.ok_or_else(missing)?;
+        let value = serde_json::from_slice(&bytes).map_err(|_| ReadError::Content { url: url.to_owned() })?;
+        Ok((value, digest_of(&bytes)))
+    }
+
     fn url(&self, image: &ImageReference, rest: &str) -> String {
         let host = match image.registry() {
             "docker.io" => "registry-1.docker.io",
@@ -128,6 +170,17 @@ impl Registry {
         let token = answer.get("token").or_else(|| answer.get("access_token")).and_then(Value::as_str);
         Ok(token.map(str::to_owned))
     }
+}
+
+/// The digest of an index's entry for this machine.
+fn entry_of(index: &Value) -> Option<String> {
+    let entries = index.get("manifests")?.as_array()?;
+    let here = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
+    let text =
+        |entry: &Value, pointer: &str| entry.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let fits = |entry: &&Value| text(entry, "/platform/os") == "linux" && text(entry, "/platform/architecture") == here;
+    let entry = entries.iter().find(fits).or_else(|| entries.first())?;
+    entry.get("digest").and_then(Value::as_str).map(str::to_owned)
 }
 
 fn digest_of(bytes: &[u8]) -> String {

@@ -7,6 +7,7 @@
     reason = "tests fail by panicking"
 )]
 
+mod cluster;
 mod facts;
 mod hostile;
 mod signatures;
@@ -72,6 +73,10 @@ fn start_with(nats: &Part<Nats>, more: &Value) -> Gateway {
 }
 
 impl Gateway {
+    fn log(&self) -> String {
+        self._process.last_lines(30)
+    }
+
     async fn review(&self, path: &str, pod: Value) -> Value {
         let review = json!({
             "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",

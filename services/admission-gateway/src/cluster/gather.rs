@@ -1,0 +1,117 @@
+//! What a policy asks about beyond memory: config maps, API calls, image data. Gathered for one review, within its deadline.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use admission_policy::{MissingFact, Snapshot};
+use futures::future::join_all;
+use kubernetes::Cluster;
+use serde_json::Value;
+
+use crate::signatures::Signatures;
+
+/// Gathers for reviews. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Gatherer {
+    cluster: Option<Cluster>,
+    registries: Signatures,
+    within: Duration,
+}
+
+/// What was found for one review.
+#[derive(Debug, Default)]
+pub(crate) struct Gathered {
+    config_maps: BTreeMap<String, Value>,
+    api_calls: BTreeMap<String, Value>,
+    images: BTreeMap<String, Value>,
+}
+
+impl Gathered {
+    /// The facts with what was found.
+    pub(crate) fn add_to(&self, facts: &Snapshot) -> Snapshot {
+        let mut facts = facts.clone();
+        facts.config_maps.extend(self.config_maps.clone());
+        facts.api_calls.extend(self.api_calls.clone());
+        facts.image_metadata.extend(self.images.clone());
+        facts
+    }
+}
+
+impl Gatherer {
+    pub(crate) fn new(cluster: Option<Cluster>, registries: Signatures, within: Duration) -> Self {
+        Self { cluster, registries, within }
+    }
+
+    /// Looks for what an evaluation missed; whether something was found. What fails stays missing: the policy's `failurePolicy`
+    /// decides.
+    pub(crate) async fn gather(&self, missing: &[MissingFact], found: &mut Gathered) -> bool {
+        let work = join_all(missing.iter().take(MOST).map(|fact| self.one(fact)));
+        let Ok(answers) = tokio::time::timeout(self.within, work).await else {
+            tracing::warn!(after = ?self.within, "facts were not gathered in time");
+            return false;
+        };
+        let mut is_new = false;
+        for (fact, answer) in missing.iter().zip(answers) {
+            let Some(answer) = answer else { continue };
+            is_new = true;
+            match fact {
+                MissingFact::ConfigMap(name) => drop(found.config_maps.insert(name.clone(), answer)),
+                MissingFact::ApiCall { call, body } if body.is_empty() => {
+                    drop(found.api_calls.insert(call.clone(), answer))
+                }
+                MissingFact::ApiCall { call, body } => drop(found.api_calls.insert(format!("{call} {body}"), answer)),
+                MissingFact::ImageMetadata(image) => drop(found.images.insert(image.clone(), answer)),
+                _ => {}
+            }
+        }
+        is_new
+    }
+
+    async fn one(&self, fact: &MissingFact) -> Option<Value> {
+        let said = |error: String| tracing::warn!(%fact, error, "a fact cannot be gathered");
+        match fact {
+            MissingFact::ConfigMap(name) => {
+                let (namespace, name) = name.split_once('/')?;
+                let path = format!("/api/v1/namespaces/{namespace}/configmaps/{name}");
+                call(self.cluster.as_ref(), &format!("GET {path}"), "").await.map_err(said).ok()
+            }
+            MissingFact::ApiCall { call: what, body } => {
+                call(self.cluster.as_ref(), what, body).await.map_err(said).ok()
+            }
+            MissingFact::ImageMetadata(image) => self.registries.metadata(image).await.map_err(said).ok(),
+            _ => None,
+        }
+    }
+}
+
+/// Makes a call as policies write it: `GET /path` to the cluster, `POST https://host/path` to a service.
+pub(super) async fn call(cluster: Option<&Cluster>, what: &str, body: &str) -> Result<Value, String> {
+    let (method, target) = what.split_once(' ').ok_or("no method")?;
+    if target.starts_with('/') {
+        let cluster = cluster.ok_or("no cluster is configured: set `service.kubernetes`")?;
+        let answer = match method {
+            "POST" => cluster.post(target, &serde_json::from_str(body).unwrap_or_default()).await,
+            _ => cluster.get(target).await,
+        };
+        return answer.map_err(|error| error.chain())?.ok_or_else(|| "the server has no such thing".to_owned());
+    }
+    let client = reqwest::Client::builder()
+        .connect_timeout(Duration::from_secs(3))
+        .build()
+        .map_err(|error| error.to_string())?;
+    let request = match method {
+        "POST" => client.post(target).header("content-type", "application/json").body(body.to_owned()),
+        _ => client.get(target),
+    };
+    let answer =
+        request.send().await.and_then(reqwest::Response::error_for_status).map_err(|error| error.to_string())?;
+    if answer.content_length().is_some_and(|length| length > MOST_BYTES) {
+        return Err(format!("the answer is larger than {MOST_BYTES} bytes"));
+    }
+    answer.json().await.map_err(|error| error.to_string())
+}
+
+/// Most facts that are gathered for one review at a time.
+const MOST: usize = 50;
+/// Largest answer of a service.
+const MOST_BYTES: u64 = 8 << 20;

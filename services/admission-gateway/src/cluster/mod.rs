@@ -1,0 +1,177 @@
+//! The gateway in a cluster: policies and exceptions from its API server, facts about it kept in memory, its own webhooks registered.
+//!
+//! ```text
+//! policy kinds    --follow--> texts for the policies in force
+//! namespaces, (cluster) role bindings, global context entries --follow--> memory
+//! pods            --follow--> deploy.pod.created
+//! what a policy asks besides (config maps, API calls, image data) --gather--> one review, within its deadline
+//! ```
+
+mod bindings;
+mod context;
+mod gather;
+mod pods;
+mod register;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use bus::Publisher;
+use kubernetes::{Cluster, Resource, Seen};
+use serde_json::Value;
+use service::Context;
+use tokio::sync::watch;
+
+pub(crate) use self::bindings::Bindings;
+pub(crate) use self::gather::{Gathered, Gatherer};
+pub(crate) use self::register::Register;
+use crate::config::KubernetesConfig;
+use crate::facts::Facts;
+
+/// Policies of the cluster as texts: `(name for messages, JSON)`. `None` until they were read once.
+pub(crate) type PolicyTexts = watch::Receiver<Option<Arc<Vec<(String, String)>>>>;
+
+/// What the rest of the gateway uses of the cluster.
+#[derive(Clone, Debug)]
+pub(crate) struct Home {
+    pub(crate) cluster: Cluster,
+    pub(crate) policies: PolicyTexts,
+    pub(crate) bindings: Bindings,
+}
+
+/// Connects and starts following.
+pub(crate) async fn start(
+    context: &Context,
+    config: &KubernetesConfig,
+    (facts, publisher): (&Facts, &Publisher),
+) -> anyhow::Result<Home> {
+    let cluster = Cluster::connect(config.kubeconfig.as_deref()).await.context("cannot use the cluster")?;
+    tracing::info!(url = cluster.url(), "serving a cluster");
+    let policies = policies(context, &cluster);
+    namespaces(context, &cluster, facts);
+    let bindings = Bindings::follow(context, &cluster);
+    context::follow(context, &cluster, facts);
+    pods::follow(context, &cluster, (facts.clone(), publisher.clone()));
+    Ok(Home { cluster, policies, bindings })
+}
+
+/// Groups that hold policies, with the kinds that do. Which version and which of them there are is asked of the server.
+const POLICY_KINDS: [(&str, &[&str]); 2] = [
+    ("kyverno.io", &["ClusterPolicy", "Policy", "PolicyException"]),
+    (
+        "policies.kyverno.io",
+        &[
+            "ValidatingPolicy",
+            "MutatingPolicy",
+            "ImageValidatingPolicy",
+            "PolicyException",
+            "NamespacedValidatingPolicy",
+            "NamespacedMutatingPolicy",
+            "NamespacedImageValidatingPolicy",
+        ],
+    ),
+];
+
+/// Follows every policy kind that the server has; kinds that are installed later are found too.
+fn policies(context: &Context, cluster: &Cluster) -> PolicyTexts {
+    let (sender, receiver) = watch::channel(None);
+    let (cluster, shutdown) = (cluster.clone(), context.shutdown.clone());
+    context.spawn(async move {
+        let mut followed: BTreeMap<Resource, watch::Receiver<Seen>> = BTreeMap::new();
+        let mut asked = tokio::time::Instant::now() - DISCOVER;
+        while !shutdown.is_cancelled() {
+            if asked.elapsed() >= DISCOVER {
+                asked = tokio::time::Instant::now();
+                for (group, kinds) in POLICY_KINDS {
+                    for resource in served(&cluster, group, kinds).await {
+                        followed.entry(resource.clone()).or_insert_with(|| cluster.follow(&resource));
+                    }
+                }
+            }
+            let is_complete = followed.values().all(|seen| seen.borrow().is_complete);
+            if is_complete {
+                let texts = Some(Arc::new(texts(&followed)));
+                sender.send_if_modified(|before| {
+                    let is_new = *before != texts;
+                    before.clone_from(&texts);
+                    is_new
+                });
+            }
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = tokio::time::sleep(Duration::from_millis(200)) => {}
+            }
+        }
+    });
+    receiver
+}
+
+fn texts(followed: &BTreeMap<Resource, watch::Receiver<Seen>>) -> Vec<(String, String)> {
+    let of = |(resource, seen): (&Resource, &watch::Receiver<Seen>)| {
+        let objects = Arc::clone(&seen.borrow().objects);
+        let kind = resource.kind.clone();
+        objects.iter().map(|(name, object)| (format!("cluster:{kind}{name}"), text(object))).collect::<Vec<_>>()
+    };
+    followed.iter().flat_map(of).collect()
+}
+
+/// The object as its author wrote it: what the server adds is no part of a policy.
+fn text(object: &Value) -> String {
+    let mut object = object.clone();
+    if let Some(fields) = object.as_object_mut() {
+        fields.remove("status");
+    }
+    object.to_string()
+}
+
+/// The kinds of a group that the server has, in the version that it prefers.
+async fn served(cluster: &Cluster, group: &str, kinds: &[&str]) -> Vec<Resource> {
+    let Ok(Some(about)) = cluster.get(&format!("/apis/{group}")).await else { return Vec::new() };
+    let mut found = Vec::new();
+    let preferred = about.pointer("/preferredVersion/version").and_then(Value::as_str);
+    let versions = about.get("versions").and_then(Value::as_array).into_iter().flatten();
+    let others = versions.filter_map(|version| version.get("version").and_then(Value::as_str));
+    for version in preferred.into_iter().chain(others) {
+        let Ok(Some(list)) = cluster.get(&format!("/apis/{group}/{version}")).await else { continue };
+        for resource in list.get("resources").and_then(Value::as_array).into_iter().flatten() {
+            let text = |name: &str| resource.get(name).and_then(Value::as_str).unwrap_or_default();
+            let is_new = !found.iter().any(|known: &Resource| known.kind == text("kind"));
+            if kinds.contains(&text("kind")) && !text("name").contains('/') && is_new {
+                found.push(Resource::new(group, version, text("kind"), text("name")));
+            }
+        }
+    }
+    found
+}
+
+fn namespaces(context: &Context, cluster: &Cluster, facts: &Facts) {
+    let mut seen = cluster.follow(&Resource::new("", "v1", "Namespace", "namespaces"));
+    let (facts, shutdown, ready) = (facts.clone(), context.shutdown.clone(), context.readiness.part("namespaces"));
+    context.spawn(async move {
+        while changed(&mut seen, &shutdown).await {
+            let now = seen.borrow().clone();
+            let labels = |object: &Value| {
+                let labels = object.pointer("/metadata/labels").and_then(Value::as_object).into_iter().flatten();
+                labels.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
+            };
+            let name = |key: &String| key.trim_start_matches('/').to_owned();
+            facts.set_namespaces(now.objects.iter().map(|(key, object)| (name(key), labels(object))).collect());
+            if now.is_complete {
+                ready.ready();
+            }
+        }
+    });
+}
+
+/// Waits for news; false at the end.
+pub(super) async fn changed(seen: &mut watch::Receiver<Seen>, shutdown: &tokio_util::sync::CancellationToken) -> bool {
+    tokio::select! {
+        () = shutdown.cancelled() => false,
+        changed = seen.changed() => changed.is_ok(),
+    }
+}
+
+/// How often the server is asked whether it has more policy kinds.
+const DISCOVER: Duration = Duration::from_secs(5);

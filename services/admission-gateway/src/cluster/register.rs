@@ -1,0 +1,102 @@
+//! The gateway's own entries at the API server: which requests it is asked about, and by which authority its certificate is signed.
+
+use std::time::Duration;
+
+use kubernetes::{Cluster, Resource};
+use serde_json::{Value, json};
+use service::Context;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::config::{OnFault, Registration};
+
+/// What is registered, kept as it is for as long as the gateway runs.
+#[derive(Debug)]
+pub(crate) struct Register {
+    pub(crate) cluster: Cluster,
+    pub(crate) settings: Registration,
+    /// The authority's certificate (PEM).
+    pub(crate) authority: String,
+    /// Address that the webhook listens on, for registrations by URL.
+    pub(crate) address: String,
+}
+
+impl Register {
+    /// Registers, and puts right again what others change.
+    pub(crate) fn keep(self, context: &Context) {
+        let (shutdown, ready) = (context.shutdown.clone(), context.readiness.part("registration"));
+        ready.waiting("the webhooks are not registered yet");
+        context.spawn(async move {
+            loop {
+                match self.apply().await {
+                    Ok(()) => ready.ready(),
+                    Err(error) => {
+                        tracing::warn!(error = error.chain(), "the webhooks cannot be registered, trying again");
+                        ready.waiting("the webhooks cannot be registered: see the log");
+                    }
+                }
+                tokio::select! {
+                    () = shutdown.cancelled() => return,
+                    () = tokio::time::sleep(AGAIN) => {}
+                }
+            }
+        });
+    }
+
+    async fn apply(&self) -> Result<(), kubernetes::ClusterError> {
+        for (kind, plural, name, path) in [
+            ("MutatingWebhookConfiguration", "mutatingwebhookconfigurations", "mutate.biotope.dev", "/mutate"),
+            ("ValidatingWebhookConfiguration", "validatingwebhookconfigurations", "validate.biotope.dev", "/validate"),
+        ] {
+            let resource = Resource::new("admissionregistration.k8s.io", "v1", kind, plural);
+            self.cluster.apply(&resource, &self.object(kind, name, path), MANAGER).await?;
+        }
+        Ok(())
+    }
+
+    fn object(&self, kind: &str, webhook: &str, path: &str) -> Value {
+        let mut client = match &self.settings.service {
+            Some(service) => {
+                json!({ "service": { "namespace": service.namespace, "name": service.name, "port": service.port, "path": path } })
+            }
+            None => json!({ "url": format!("https://{}{path}", self.settings.url_host(&self.address)) }),
+        };
+        client["caBundle"] = json!(STANDARD.encode(&self.authority));
+        let mut excluded = self.settings.excluded_namespaces.clone();
+        excluded.extend(["kube-system".to_owned(), "kube-node-lease".to_owned()]);
+        let mut one = json!({
+            "name": webhook,
+            "clientConfig": client,
+            "admissionReviewVersions": ["v1"],
+            "sideEffects": "NoneOnDryRun",
+            "timeoutSeconds": self.settings.timeout_s,
+            "failurePolicy": match self.settings.failure_policy { OnFault::Fail => "Fail", OnFault::Ignore => "Ignore" },
+            "matchPolicy": "Equivalent",
+            "namespaceSelector": { "matchExpressions": [
+                { "key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": excluded },
+            ] },
+            "rules": [
+                { "apiGroups": ["*"], "apiVersions": ["*"], "resources": ["*", "pods/exec", "pods/attach", "pods/portforward", "pods/ephemeralcontainers"],
+                  "operations": ["CREATE", "UPDATE", "DELETE", "CONNECT"], "scope": "*" },
+            ],
+            // Heartbeats and the like are not for policies, and would make up most of the requests.
+            "matchConditions": [
+                { "name": "no-heartbeats", "expression": "!(request.resource.group in ['coordination.k8s.io', 'events.k8s.io', 'authorization.k8s.io', 'authentication.k8s.io'])" },
+                { "name": "no-events", "expression": "!(request.resource.group == '' && request.resource.resource == 'events')" },
+                { "name": "not-itself", "expression": "!(request.resource.group == 'admissionregistration.k8s.io')" },
+            ],
+        });
+        if kind == "MutatingWebhookConfiguration" {
+            one["reinvocationPolicy"] = json!("IfNeeded");
+        }
+        json!({
+            "apiVersion": "admissionregistration.k8s.io/v1", "kind": kind,
+            "metadata": { "name": "biotope-admission", "labels": { "app.kubernetes.io/part-of": "biotope" } },
+            "webhooks": [one],
+        })
+    }
+}
+
+const MANAGER: &str = "biotope-admission-gateway";
+const AGAIN: Duration = Duration::from_secs(30);

@@ -1,0 +1,210 @@
+//! The connection to an API server: requests by path, server-side apply, deletion. Objects are JSON.
+
+use std::path::Path;
+use std::time::Duration;
+
+use kube::api::{Api, DynamicObject, Patch, PatchParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::core::{ApiResource, GroupVersionKind};
+use serde_json::Value;
+
+/// A connection to a cluster. Cheap to clone.
+#[derive(Clone)]
+pub struct Cluster {
+    pub(crate) client: kube::Client,
+    namespace: String,
+    url: String,
+}
+
+impl std::fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cluster").field("url", &self.url).field("namespace", &self.namespace).finish_non_exhaustive()
+    }
+}
+
+/// A kind of object, as the API names it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Resource {
+    /// API group; empty for the core.
+    pub group: String,
+    /// Version: `v1`.
+    pub version: String,
+    /// Kind: `ConfigMap`.
+    pub kind: String,
+    /// Plural name in paths: `configmaps`.
+    pub plural: String,
+}
+
+impl Resource {
+    /// A kind by the four names.
+    #[must_use]
+    pub fn new(group: &str, version: &str, kind: &str, plural: &str) -> Self {
+        Self { group: group.into(), version: version.into(), kind: kind.into(), plural: plural.into() }
+    }
+
+    /// `group/version`, or the version alone in the core group.
+    #[must_use]
+    pub fn api_version(&self) -> String {
+        if self.group.is_empty() { self.version.clone() } else { format!("{}/{}", self.group, self.version) }
+    }
+
+    pub(crate) fn api(&self) -> ApiResource {
+        let kind = GroupVersionKind::gvk(&self.group, &self.version, &self.kind);
+        ApiResource::from_gvk_with_plural(&kind, &self.plural)
+    }
+}
+
+impl Cluster {
+    /// Connects by a kubeconfig file; without one, by the service account of the pod, else by the user's own kubeconfig.
+    /// Nothing is asked of the server yet.
+    ///
+    /// # Errors
+    /// When no configuration is found or it cannot be used.
+    pub async fn connect(kubeconfig: Option<&Path>) -> Result<Self, ClusterError> {
+        let unusable = |source: Box<dyn std::error::Error + Send + Sync>| ClusterError::Configuration { source };
+        let mut config = match kubeconfig {
+            Some(path) => {
+                let file = Kubeconfig::read_from(path).map_err(|error| unusable(Box::new(error)))?;
+                let options = KubeConfigOptions::default();
+                kube::Config::from_custom_kubeconfig(file, &options).await.map_err(|error| unusable(Box::new(error)))?
+            }
+            None => kube::Config::infer().await.map_err(|error| unusable(Box::new(error)))?,
+        };
+        config.connect_timeout = Some(Duration::from_secs(5));
+        // A watch is quiet for as long as nothing happens.
+        config.read_timeout = None;
+        let (namespace, url) = (config.default_namespace.clone(), config.cluster_url.to_string());
+        let client = kube::Client::try_from(config).map_err(|error| unusable(Box::new(error)))?;
+        Ok(Self { client, namespace, url })
+    }
+
+    /// The namespace that this process runs in, or that the kubeconfig names.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// Address of the API server.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// `GET` of a path with its query. `None` where the server has nothing.
+    ///
+    /// # Errors
+    /// When the server refuses or does not answer.
+    pub async fn get(&self, path: &str) -> Result<Option<Value>, ClusterError> {
+        let request = http::Request::get(path).body(Vec::new());
+        self.send("GET", path, request).await
+    }
+
+    /// `POST` of an object or a review to a path.
+    ///
+    /// # Errors
+    /// When the server refuses or does not answer.
+    pub async fn post(&self, path: &str, body: &Value) -> Result<Option<Value>, ClusterError> {
+        let body = serde_json::to_vec(body).unwrap_or_default();
+        let request = http::Request::post(path).header("content-type", "application/json").body(body);
+        self.send("POST", path, request).await
+    }
+
+    async fn send(
+        &self,
+        method: &'static str,
+        path: &str,
+        request: Result<http::Request<Vec<u8>>, http::Error>,
+    ) -> Result<Option<Value>, ClusterError> {
+        let place = || format!("{method} {path}");
+        let request = request.map_err(|error| ClusterError::Request { place: place(), source: Box::new(error) })?;
+        match self.client.request::<Value>(request).await {
+            Ok(value) => Ok(Some(value)),
+            Err(error) => refused(error, place()),
+        }
+    }
+
+    /// Applies an object for `manager` (server-side apply, its fields taken over from others), and gives it as the server has it.
+    ///
+    /// # Errors
+    /// When the server refuses or does not answer.
+    pub async fn apply(&self, resource: &Resource, object: &Value, manager: &str) -> Result<Value, ClusterError> {
+        let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        let (namespace, name) = (text("/metadata/namespace"), text("/metadata/name"));
+        let params = PatchParams::apply(manager).force();
+        let applied = self.objects(resource, namespace).patch(name, &params, &Patch::Apply(object)).await;
+        let place = || format!("apply {} {namespace}/{name}", resource.kind);
+        let applied = applied.map_err(|error| ClusterError::Request { place: place(), source: Box::new(error) })?;
+        serde_json::to_value(&applied)
+            .map_err(|error| ClusterError::Request { place: place(), source: Box::new(error) })
+    }
+
+    /// Deletes an object; one that is gone is no error.
+    ///
+    /// # Errors
+    /// When the server refuses or does not answer.
+    pub async fn delete(&self, resource: &Resource, namespace: &str, name: &str) -> Result<(), ClusterError> {
+        let gone = self.objects(resource, namespace).delete(name, &kube::api::DeleteParams::default()).await;
+        match gone {
+            Ok(_) => Ok(()),
+            Err(error) => refused(error, format!("delete {} {namespace}/{name}", resource.kind)).map(drop),
+        }
+    }
+
+    pub(crate) fn objects(&self, resource: &Resource, namespace: &str) -> Api<DynamicObject> {
+        let api = resource.api();
+        match namespace {
+            "" => Api::all_with(self.client.clone(), &api),
+            namespace => Api::namespaced_with(self.client.clone(), namespace, &api),
+        }
+    }
+}
+
+/// What is not found is nothing; everything else that the server or the line says is an error.
+fn refused(error: kube::Error, place: String) -> Result<Option<Value>, ClusterError> {
+    match error {
+        kube::Error::Api(status) if status.code == 404 => Ok(None),
+        kube::Error::Api(status) if status.code == 409 => Err(ClusterError::Conflict { place }),
+        error => Err(ClusterError::Request { place, source: Box::new(error) }),
+    }
+}
+
+/// The cluster cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ClusterError {
+    /// There is no configuration, or none that can be used.
+    #[error("no usable kubeconfig or service account: set `kubeconfig`, or run in a pod")]
+    Configuration {
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The object was changed by another at the same time.
+    #[error("{place}: changed by another at the same time")]
+    Conflict {
+        /// What was asked.
+        place: String,
+    },
+    /// The server refuses, or does not answer.
+    #[error("{place} failed")]
+    Request {
+        /// What was asked.
+        place: String,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+impl ClusterError {
+    /// The whole chain in one line.
+    #[must_use]
+    pub fn chain(&self) -> String {
+        let mut said = self.to_string();
+        let mut next = std::error::Error::source(self);
+        while let Some(source) = next {
+            said = format!("{said}: {source}");
+            next = source.source();
+        }
+        said
+    }
+}

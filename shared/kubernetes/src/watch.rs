@@ -1,0 +1,92 @@
+//! Objects of one kind, kept in memory: listed, watched, listed again when the server has forgotten where we were.
+
+use std::collections::BTreeMap;
+use std::pin::pin;
+
+use futures::StreamExt as _;
+use kube::runtime::WatchStreamExt as _;
+use kube::runtime::watcher::{self, Event, watcher};
+use serde_json::Value;
+use tokio::sync::watch;
+
+use crate::client::{Cluster, Resource};
+
+/// All objects of a kind by `namespace/name` (`/name` for those of the cluster).
+pub type Objects = BTreeMap<String, Value>;
+
+/// What a watch knows.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// The objects.
+    pub objects: std::sync::Arc<Objects>,
+    /// Whether the whole list was read since the start. What was known stays when the server does not answer.
+    pub is_complete: bool,
+}
+
+impl Cluster {
+    /// Follows all objects of a kind for as long as the returned receiver lives. A kind that the server does not have is tried
+    /// again, more and more rarely; so is a server that does not answer. Heartbeats (`managedFields`) are left out.
+    #[must_use]
+    pub fn follow(&self, resource: &Resource) -> watch::Receiver<Seen> {
+        let (sender, receiver) = watch::channel(Seen::default());
+        let (api, resource) = (self.objects(resource, ""), resource.clone());
+        tokio::spawn(async move {
+            let mut events = pin!(watcher(api, watcher::Config::default()).default_backoff());
+            let mut objects = Objects::new();
+            let mut listing = Objects::new();
+            let mut said = false;
+            loop {
+                let event = tokio::select! {
+                    () = sender.closed() => return,
+                    event = events.next() => event,
+                };
+                let is_complete = match event {
+                    Some(Ok(Event::Init)) => {
+                        listing.clear();
+                        continue;
+                    }
+                    Some(Ok(Event::InitApply(object))) => {
+                        put(&mut listing, &object);
+                        continue;
+                    }
+                    Some(Ok(Event::InitDone)) => {
+                        objects = std::mem::take(&mut listing);
+                        true
+                    }
+                    Some(Ok(Event::Apply(object))) => {
+                        put(&mut objects, &object);
+                        true
+                    }
+                    Some(Ok(Event::Delete(object))) => {
+                        objects.remove(&key(&object));
+                        true
+                    }
+                    Some(Err(error)) => {
+                        if !std::mem::replace(&mut said, true) {
+                            tracing::warn!(kind = resource.kind, %error, "objects cannot be watched, trying again");
+                        }
+                        continue;
+                    }
+                    None => return,
+                };
+                said = false;
+                sender.send_replace(Seen { objects: std::sync::Arc::new(objects.clone()), is_complete });
+            }
+        });
+        receiver
+    }
+}
+
+fn key(object: &kube::api::DynamicObject) -> String {
+    let metadata = &object.metadata;
+    format!("{}/{}", metadata.namespace.as_deref().unwrap_or_default(), metadata.name.as_deref().unwrap_or_default())
+}
+
+fn put(objects: &mut Objects, object: &kube::api::DynamicObject) {
+    if let Ok(mut value) = serde_json::to_value(object) {
+        if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
+            metadata.remove("managedFields");
+        }
+        objects.insert(key(object), value);
+    }
+}
