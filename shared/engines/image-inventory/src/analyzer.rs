@@ -56,8 +56,8 @@ pub(crate) enum Run {
 /// What is looked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Scope {
-    /// What an image runs with: package databases, installed packages, programs. Lock files are passed over, for what they list need not
-    /// be there.
+    /// What an image runs with: package databases, installed packages, programs. Most lock files are passed over, for what they list
+    /// need not be there.
     #[default]
     Image,
     /// What a folder of sources asks for: lock files and manifests. Installed packages are passed over, for the lock files list them.
@@ -70,7 +70,7 @@ pub enum Scope {
 pub(crate) fn table_of(scope: Scope) -> impl Iterator<Item = &'static Analyzer> {
     let declared: &[Analyzer] = if scope == Scope::Image { &[] } else { language::DECLARED };
     let installed: &[Analyzer] = if scope == Scope::Sources { &[] } else { language::INSTALLED };
-    os::ANALYZERS.iter().chain(system::ANALYZERS).chain(installed).chain(declared)
+    os::ANALYZERS.iter().chain(system::ANALYZERS).chain(language::EITHER).chain(installed).chain(declared)
 }
 
 fn table() -> impl Iterator<Item = &'static Analyzer> {

@@ -17,11 +17,6 @@ pub(crate) static INSTALLED: &[Analyzer] = &[
         wants: javascript::package_json::wants,
         run: Run::Each(javascript::package_json::analyze),
     },
-    Analyzer {
-        name: "python-egg",
-        wants: |path, _| path.ends_with(".egg"),
-        run: Run::Each(python::metadata::analyze_egg),
-    },
     Analyzer { name: "jar", wants: jar::wants, run: Run::Each(jar::analyze) },
     Analyzer { name: "gobinary", wants: program::wants, run: Run::Program(program::analyze_go) },
     Analyzer { name: "rustbinary", wants: program::wants, run: Run::Program(program::analyze_rust) },
@@ -41,11 +36,6 @@ pub(crate) static INSTALLED: &[Analyzer] = &[
         run: Run::Each(|file, found| own(file, found, Kind::CondaPkg, "conda-pkg")),
     },
     Analyzer {
-        name: "dotnet-core",
-        wants: |path, _| path.ends_with(".deps.json"),
-        run: Run::Each(|file, found| list(file, found, Kind::DotnetCore, "dotnet-core")),
-    },
-    Analyzer {
         name: "composer-vendor",
         wants: |path, _| file_name(path) == "installed.json",
         run: Run::Each(|file, found| list(file, found, Kind::ComposerVendor, "composer")),
@@ -55,6 +45,36 @@ pub(crate) static INSTALLED: &[Analyzer] = &[
         name: "wordpress",
         wants: |path, _| path.ends_with("wp-includes/version.php"),
         run: Run::Each(|file, found| list(file, found, Kind::Wordpress, "wordpress")),
+    },
+];
+
+/// Files that are read everywhere: what they list is installed with them, or listed nowhere else.
+pub(crate) static EITHER: &[Analyzer] = &[
+    Analyzer { name: "cargo", wants: rust::wants, run: Run::Together(rust::analyze) },
+    Analyzer {
+        name: "python-egg",
+        wants: |path, _| path.ends_with(".egg"),
+        run: Run::Each(python::metadata::analyze_egg),
+    },
+    Analyzer {
+        name: "dotnet-core",
+        wants: |path, _| path.ends_with(".deps.json"),
+        run: Run::Each(|file, found| list(file, found, Kind::DotnetCore, "dotnet-core")),
+    },
+    Analyzer {
+        name: "nuget",
+        wants: |path, _| is(path, "packages.lock.json") || is(path, "packages.config"),
+        run: Run::Together(other::beside::nuget),
+    },
+    Analyzer {
+        name: "packages-props",
+        wants: |path, _| file_name(path).to_ascii_lowercase().ends_with("packages.props"),
+        run: Run::Each(|file, found| list(file, found, Kind::PackagesProps, "packages-props")),
+    },
+    Analyzer {
+        name: "julia",
+        wants: |path, _| is(path, "Manifest.toml") || is(path, "Project.toml"),
+        run: Run::Together(other::beside::julia),
     },
 ];
 
@@ -70,7 +90,6 @@ pub(crate) static DECLARED: &[Analyzer] = &[
         wants: |path, _| is(path, "Gemfile.lock"),
         run: Run::Each(|file, found| list(file, found, Kind::Bundler, "bundler")),
     },
-    Analyzer { name: "cargo", wants: rust::wants, run: Run::Together(rust::analyze) },
     Analyzer {
         name: "cocoapods",
         wants: |path, _| is(path, "Podfile.lock"),
@@ -78,7 +97,10 @@ pub(crate) static DECLARED: &[Analyzer] = &[
     },
     Analyzer {
         name: "composer",
-        wants: |path, _| is(path, "composer.lock") || is(path, "composer.json"),
+        wants: |path, _| {
+            let is_vendored = path.split('/').any(|folder| folder == "vendor");
+            (is(path, "composer.lock") || is(path, "composer.json")) && !is_vendored
+        },
         run: Run::Together(composer),
     },
     Analyzer { name: "conan", wants: |path, _| is(path, "conan.lock"), run: Run::Together(other::beside::conan) },
@@ -103,27 +125,12 @@ pub(crate) static DECLARED: &[Analyzer] = &[
         run: Run::Each(|file, found| list(file, found, Kind::Hex, "hex")),
     },
     Analyzer {
-        name: "julia",
-        wants: |path, _| is(path, "Manifest.toml") || is(path, "Project.toml"),
-        run: Run::Together(other::beside::julia),
-    },
-    Analyzer {
         name: "npm",
         wants: |path, _| {
             let name = if javascript::licenses::is_below_modules(path) { "package.json" } else { "package-lock.json" };
             is(path, name)
         },
         run: Run::Together(javascript::project::npm),
-    },
-    Analyzer {
-        name: "nuget",
-        wants: |path, _| is(path, "packages.lock.json") || is(path, "packages.config"),
-        run: Run::Together(other::beside::nuget),
-    },
-    Analyzer {
-        name: "packages-props",
-        wants: |path, _| file_name(path).to_ascii_lowercase().ends_with("packages.props"),
-        run: Run::Each(|file, found| list(file, found, Kind::PackagesProps, "packages-props")),
     },
     Analyzer { name: "pip", wants: |path, _| is(path, "requirements.txt"), run: Run::Together(other::beside::pip) },
     Analyzer {
@@ -147,8 +154,8 @@ pub(crate) static DECLARED: &[Analyzer] = &[
     Analyzer { name: "pub", wants: |path, _| is(path, "pubspec.lock"), run: Run::Together(other::beside::pub_lock) },
     Analyzer {
         name: "pylock",
-        wants: |path, _| is_pylock(file_name(path)),
-        run: Run::Each(|file, found| list(file, found, Kind::Pylock, "pylock")),
+        wants: |path, _| python::project::is_pylock(file_name(path)) || is(path, "pyproject.toml"),
+        run: Run::Together(python::project::pylock),
     },
     Analyzer {
         name: "sbt",
@@ -179,12 +186,6 @@ pub(crate) static DECLARED: &[Analyzer] = &[
 
 fn is(path: &str, name: &str) -> bool {
     file_name(path) == name
-}
-
-/// `pylock.toml`, or `pylock.<name>.toml` with a name without dots (PEP 751).
-fn is_pylock(name: &str) -> bool {
-    let middle = name.strip_prefix("pylock.").and_then(|rest| rest.strip_suffix(".toml"));
-    name == "pylock.toml" || middle.is_some_and(|middle| !middle.is_empty() && !middle.contains('.'))
 }
 
 fn list(file: File<'_>, found: &mut Found, kind: Kind, format: &str) -> Result<(), ParseError> {

@@ -11,5 +11,5 @@ pub(crate) mod python;
 pub(crate) mod rust;
 mod zip;
 
-pub(crate) use files::{DECLARED, INSTALLED};
+pub(crate) use files::{DECLARED, EITHER, INSTALLED};
 pub use formats::parse;

@@ -10,7 +10,7 @@ use crate::language::files::sort;
 use crate::language::formats::parse;
 use crate::language::graph::id;
 use crate::package::{ApplicationKind, Package, Relationship};
-use crate::text::{beside, file_name, folder, join};
+use crate::text::{beside, file_name, folder, join, wildcard};
 use crate::tree::{Node, Value, toml};
 
 pub(crate) fn wants(path: &str, _mode: u32) -> bool {
@@ -53,27 +53,8 @@ fn members(files: &Files<'_>, home: &str, root: &Node) -> Vec<Node> {
 /// A path pattern whose `*` and `?` stay within a segment.
 pub(crate) fn glob(pattern: &str, path: &str) -> bool {
     let (patterns, segments): (Vec<&str>, Vec<&str>) = (pattern.split('/').collect(), path.split('/').collect());
-    patterns.len() == segments.len() && patterns.iter().zip(&segments).all(|(pattern, segment)| fits(pattern, segment))
-}
-
-fn fits(pattern: &str, segment: &str) -> bool {
-    let (pattern, segment): (Vec<char>, Vec<char>) = (pattern.chars().collect(), segment.chars().collect());
-    let (mut at, mut seen, mut star) = (0_usize, 0_usize, None);
-    while let Some(c) = segment.get(seen) {
-        match pattern.get(at) {
-            Some('*') => {
-                star = Some((at, seen));
-                at = at.saturating_add(1);
-            }
-            Some(p) if *p == '?' || p == c => (at, seen) = (at.saturating_add(1), seen.saturating_add(1)),
-            _ => {
-                let Some((star_at, taken)) = star else { return false };
-                star = Some((star_at, taken.saturating_add(1)));
-                (at, seen) = (star_at.saturating_add(1), taken.saturating_add(1));
-            }
-        }
-    }
-    pattern.iter().skip(at).all(|p| *p == '*')
+    patterns.len() == segments.len()
+        && patterns.iter().zip(&segments).all(|(pattern, segment)| wildcard(pattern, segment))
 }
 
 /// The packages that the workspace needs when it is built for use.

@@ -6,6 +6,7 @@ use indexmap::IndexMap;
 
 use crate::language::graph::{id, unique};
 use crate::language::javascript::package_json::{licenses, workspaces};
+use crate::language::rust::glob;
 use crate::package::{Package, Reference, Relationship};
 use crate::text::ParseError;
 use crate::tree::{Node, json};
@@ -114,7 +115,7 @@ fn linked<'a>(listed: &'a Node, workspaces: &[&str]) -> (IndexMap<String, Instal
         let stated = node.get("resolved").text();
         installed.shift_remove(path);
         installed.insert(place, Installed { node, resolved: if stated.is_empty() { target } else { stated } });
-        if workspaces.iter().any(|pattern| matches(pattern, path)) {
+        if workspaces.iter().any(|pattern| glob(pattern, path)) {
             members.insert(name_of(link).to_owned());
         }
     }
@@ -183,18 +184,6 @@ pub(crate) fn name_of(path: &str) -> &str {
 
 fn reference(url: &str) -> Vec<Reference> {
     if url.is_empty() { Vec::new() } else { vec![Reference { kind: "other".to_owned(), url: url.to_owned() }] }
-}
-
-/// A workspace pattern as Go's `path.Match` reads it: no wildcard goes across folders.
-pub(crate) fn matches(pattern: &str, path: &str) -> bool {
-    let (mut left, mut right) = (pattern.split('/'), path.split('/'));
-    loop {
-        match (left.next(), right.next()) {
-            (None, None) => return true,
-            (Some(pattern), Some(name)) if crate::text::wildcard(pattern, name) => {}
-            _ => return false,
-        }
-    }
 }
 
 const FOLDER: &str = "node_modules";

@@ -8,7 +8,8 @@ use crate::language::files::sort;
 use crate::language::formats::parse;
 use crate::language::graph::id;
 use crate::language::javascript::yarn::{Patterns, parse_with_patterns};
-use crate::language::javascript::{licenses, npm::matches, package_json, range};
+use crate::language::javascript::{licenses, package_json, range};
+use crate::language::rust::glob;
 use crate::package::{ApplicationKind, Package, Relationship};
 use crate::text::{ParseError, beside, file_name, folder, join};
 use crate::tree::{Node, json};
@@ -131,7 +132,7 @@ fn members(files: &Files<'_>, home: &str, workspaces: &[&str]) -> Result<Vec<Pro
         let depth = pattern.split('/').count();
         for (path, bytes) in files.iter().filter(|(path, _)| file_name(path) == "package.json") {
             let folders: Vec<&str> = folder(path).split('/').collect();
-            if folders.get(..depth).is_some_and(|top| matches(&pattern, &top.join("/"))) {
+            if folders.get(..depth).is_some_and(|top| glob(&pattern, &top.join("/"))) {
                 found.push(project(path, &json(bytes, false)?, bytes)?);
             }
         }

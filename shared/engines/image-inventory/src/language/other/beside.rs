@@ -76,12 +76,8 @@ pub(crate) fn recipe_attribute<'a>(name: &str, line: &'a str) -> &'a str {
 
 /// `pubspec.lock`, with the needs that the packages in the cache state.
 pub(crate) fn pub_lock(files: &Files<'_>, found: &mut Found) {
-    let listed = files.outside.list(Cache::Pub, "hosted");
-    let specs: BTreeMap<&str, &String> = listed
-        .iter()
-        .filter(|path| file_name(path) == "pubspec.yaml")
-        .map(|path| (file_name(folder(path)), path))
-        .collect();
+    let listed = files.outside.list(Cache::Pub, "");
+    let mut specs: Option<BTreeMap<String, Vec<String>>> = None;
     each(
         files,
         found,
@@ -90,16 +86,26 @@ pub(crate) fn pub_lock(files: &Files<'_>, found: &mut Found) {
         |_| "pub",
         |_, packages| {
             let ids: BTreeMap<String, String> = packages.iter().map(|one| (one.name.clone(), one.id.clone())).collect();
+            let specs = specs.get_or_insert_with(|| needs_of_cache(files, &listed));
             for package in packages {
-                let folder = format!("{}-{}", package.name, package.version);
-                let spec = specs.get(folder.as_str()).and_then(|path| files.outside.read(Cache::Pub, path));
-                let Some(Ok(spec)) = spec.map(|bytes| yaml(&bytes)) else { continue };
-                package.depends_on =
-                    spec.get("dependencies").entries().filter_map(|(name, _)| ids.get(name).cloned()).collect();
+                let needs = specs.get(&package.id).into_iter().flatten();
+                package.depends_on = needs.filter_map(|name| ids.get(name).cloned()).collect();
                 package.depends_on.sort();
             }
         },
     );
+}
+
+/// Names of what each package in the cache needs, by its id.
+fn needs_of_cache(files: &Files<'_>, listed: &[String]) -> BTreeMap<String, Vec<String>> {
+    let specs = listed.iter().filter(|path| file_name(path) == "pubspec.yaml").take(MAX_CACHED);
+    let one = |path: &String| {
+        let spec = yaml(&files.outside.read(Cache::Pub, path)?).ok()?;
+        let (name, version) = (spec.get("name").text(), spec.get("version").text());
+        let needs: Vec<String> = spec.get("dependencies").entries().map(|(need, _)| need.to_owned()).collect();
+        (!version.is_empty()).then(|| (crate::language::graph::id(name, version), needs))
+    };
+    specs.filter_map(one).collect()
 }
 
 /// `packages.lock.json` and `packages.config`, with licences of the packages in the cache.
@@ -150,8 +156,7 @@ pub(crate) fn julia(files: &Files<'_>, found: &mut Found) {
         |path, packages| {
             let Some(Ok(project)) = files.get(&beside(path, "Project.toml")).map(|bytes| toml(bytes)) else { return };
             let direct: BTreeSet<&str> = project.get("deps").entries().map(|(_, uuid)| uuid.text()).collect();
-            let wanted = project.get("targets").entries().flat_map(|(_, names)| names.items());
-            let develop: BTreeSet<&str> = wanted.map(|name| project.get("extras").get(name.text()).text()).collect();
+            let develop: BTreeSet<&str> = project.get("extras").entries().map(|(_, uuid)| uuid.text()).collect();
             let used = reach(packages, |one| direct.contains(one.id.as_str()));
             let developed = reach(packages, |one| develop.contains(one.id.as_str()));
             packages.retain(|one| used.contains(&one.id) || developed.contains(&one.id));

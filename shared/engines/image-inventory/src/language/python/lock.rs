@@ -116,44 +116,49 @@ pub(crate) fn uv(bytes: &[u8]) -> Result<Vec<Package>, ParseError> {
     Ok(packages)
 }
 
-/// `pylock.toml`.
+/// `pylock.toml`. A package with a folder is the project itself.
 pub(crate) fn pylock(bytes: &[u8]) -> Result<Vec<Package>, ParseError> {
     let lock = toml(bytes)?;
-    let one = |node: &Node| {
-        let (name, version) = (node.get("name").text(), node.get("version").text());
-        (!name.is_empty() && !version.is_empty()).then(|| {
-            let needs = node.get("dependencies").items().iter();
-            let depends_on = needs.filter_map(|need| {
-                let name = need.get("name").text();
-                let found = lock.get("packages").items().iter().find(|other| other.get("name").text() == name)?;
-                Some(id(name, found.get("version").text()))
-            });
-            Package { depends_on: depends_on.collect(), ..package(name, version) }
-        })
-    };
-    Ok(lock.get("packages").items().iter().filter_map(one).collect())
+    let id_of = |node: &Node| id(&normal_name(node.get("name").text(), true), node.get("version").text());
+    let mut packages: BTreeMap<String, Package> = BTreeMap::new();
+    for node in lock.get("packages").items() {
+        let mut one = package(&normal_name(node.get("name").text(), true), node.get("version").text());
+        if !node.get("directory").get("path").text().is_empty() {
+            one.relationship = Relationship::Root;
+        }
+        one.depends_on = node.get("dependencies").items().iter().map(id_of).collect();
+        one.depends_on.sort();
+        packages.insert(one.id.clone(), one);
+    }
+    let known: BTreeSet<String> = packages.keys().cloned().collect();
+    for one in packages.values_mut() {
+        one.depends_on.retain(|need| known.contains(need));
+    }
+    Ok(packages.into_values().collect())
 }
 
-/// Names that `pyproject.toml` asks for: of the project, of Poetry's main group, and optional ones; with `all`,
-/// those of the other groups as well.
+/// Names that `pyproject.toml` asks for: of the project and its extras where it states them, else of Poetry's main group; with `all`,
+/// those of Poetry's other groups as well.
 pub(crate) fn main_dependencies(bytes: &[u8], all: bool) -> Result<BTreeSet<String>, ParseError> {
-    let project = toml(bytes)?;
-    let name = |text: &str| {
-        let end =
-            text.find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))).unwrap_or(text.len());
-        normal_name(text.get(..end).unwrap_or_default(), true)
+    let file = toml(bytes)?;
+    let (project, poetry) = (file.get("project"), file.get("tool").get("poetry"));
+    let groups = poetry.get("group").entries().map(|(_, group)| group.get("dependencies"));
+    let (listed, extras) = (project.get("dependencies"), project.get("optional-dependencies"));
+    let mut lists: Vec<&Node> = if listed.is_null() && extras.is_null() {
+        vec![poetry.get("dependencies")]
+    } else {
+        std::iter::once(listed).chain(extras.entries().map(|(_, list)| list)).collect()
     };
-    let listed = project.get("project").get("dependencies").items().iter();
-    let optional = project.get("project").get("optional-dependencies").entries().flat_map(|(_, list)| list.items());
-    let groups = project.get("tool").get("poetry").get("group").entries();
-    let grouped = groups.flat_map(|(_, group)| group.get("dependencies").entries()).filter(|_| all);
-    let grouped = grouped.map(|(need, _)| name(need));
-    let poetry = project.get("tool").get("poetry").get("dependencies").entries().map(|(need, _)| name(need));
-    Ok(listed
-        .chain(optional)
-        .map(|need| name(need.text()))
-        .chain(poetry)
-        .chain(grouped)
-        .filter(|need| !need.is_empty())
-        .collect())
+    lists.extend(groups.filter(|_| all));
+    let mut names = BTreeSet::new();
+    for list in lists {
+        names.extend(list.entries().map(|(name, _)| normal_name(name, true)));
+        let bare = |need: &Node| {
+            let name =
+                need.text().split(|c: char| c.is_whitespace() || "><=([".contains(c)).find(|part| !part.is_empty());
+            name.map(|name| normal_name(name, true))
+        };
+        names.extend(list.items().iter().filter_map(bare));
+    }
+    Ok(names)
 }

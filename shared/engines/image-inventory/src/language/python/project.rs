@@ -6,7 +6,7 @@ use crate::analyzer::Files;
 use crate::found::Found;
 use crate::language::files::sort;
 use crate::language::javascript::bun::reach;
-use crate::language::python::{lock, normal_name};
+use crate::language::python::lock;
 use crate::package::{ApplicationKind, Package, Relationship};
 use crate::text::{beside, file_name};
 
@@ -35,11 +35,51 @@ pub(crate) fn poetry(files: &Files<'_>, found: &mut Found) {
 /// What is asked for is direct; what the main group does not lead to is for development.
 fn relate(packages: &mut [Package], main: &BTreeSet<String>, direct: &BTreeSet<String>) {
     for package in packages.iter_mut() {
-        let name = normal_name(&package.name, true);
-        package.relationship = Relationship::direct(direct.contains(&name));
+        package.relationship = Relationship::direct(direct.contains(&package.name));
     }
-    let reached = reach(packages, |one| main.contains(&normal_name(&one.name, true)));
+    let reached = reach(packages, |one| main.contains(&one.name));
     for package in packages.iter_mut() {
-        package.development = !reached.contains(&package.id);
+        package.development |= !reached.contains(&package.id);
+    }
+}
+
+/// `pylock.toml`, or `pylock.<name>.toml` with a name without dots (PEP 751).
+pub(crate) fn is_pylock(name: &str) -> bool {
+    let middle = name.strip_prefix("pylock.").and_then(|rest| rest.strip_suffix(".toml"));
+    name == "pylock.toml" || middle.is_some_and(|middle| !middle.is_empty() && !middle.contains('.'))
+}
+
+/// Lock files of PEP 751, with `pyproject.toml` for what is asked for directly.
+pub(crate) fn pylock(files: &Files<'_>, found: &mut Found) {
+    for (path, bytes) in files.iter().filter(|(path, _)| is_pylock(file_name(path))) {
+        let mut packages = match lock::pylock(bytes) {
+            Ok(packages) => packages,
+            Err(error) => {
+                found.set_aside(path, "pylock", &error);
+                continue;
+            }
+        };
+        let project = beside(path, "pyproject.toml");
+        match files.get(&project).map(|bytes| lock::main_dependencies(bytes, false)).transpose() {
+            Ok(Some(direct)) => ask(&mut packages, &direct),
+            Err(error) => found.set_aside(&project, "pylock", &error),
+            Ok(None) => {}
+        }
+        sort(&mut packages);
+        found.application(ApplicationKind::Pylock, path, packages);
+    }
+}
+
+/// Marks what is asked for; the project needs just that.
+fn ask(packages: &mut [Package], direct: &BTreeSet<String>) {
+    let mut needs = Vec::new();
+    for one in packages.iter_mut().filter(|one| one.relationship != Relationship::Root) {
+        one.relationship = Relationship::direct(direct.contains(&one.name));
+        if one.relationship == Relationship::Direct {
+            needs.push(one.id.clone());
+        }
+    }
+    if let Some(root) = packages.iter_mut().find(|one| one.relationship == Relationship::Root) {
+        root.depends_on = needs;
     }
 }
