@@ -11,6 +11,8 @@ use service::{ConfigFault, Configuration};
 pub struct Config {
     /// Folder of manifests (YAML): stores, external secrets, Secrets with credentials. Default `secrets`.
     pub manifests: PathBuf,
+    /// The cluster to serve instead of folders: its manifests, its Secrets, its pods. Default: none.
+    pub kubernetes: Option<KubernetesConfig>,
     /// Folder that Secrets are written to, best on tmpfs: `<namespace>/<name>/<key>`. Default `targets`.
     pub targets: PathBuf,
     /// Folder of pod manifests, from which it is known who holds what. Default: none.
@@ -25,6 +27,14 @@ pub struct Config {
     pub stale_after_s: u64,
     /// Seconds that a store has to answer, 1 to 300. Default 10.
     pub store_timeout_s: u64,
+}
+
+/// A cluster to serve.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct KubernetesConfig {
+    /// Path of a kubeconfig. Default: the pod's service account, else the user's own kubeconfig.
+    pub kubeconfig: Option<PathBuf>,
 }
 
 /// Where one credential comes from: a key of a Secret that stores refer to, read from a file or a variable.
@@ -47,6 +57,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             manifests: "secrets".into(),
+            kubernetes: None,
             targets: "targets".into(),
             pods: None,
             state: "state".into(),
@@ -71,7 +82,9 @@ impl Configuration for Config {
             true => Ok(()),
             false => Err(ConfigFault { field, what: format!("`{}` is not a folder: make it", path.display()) }),
         };
-        folder("service.manifests", &self.manifests)?;
+        if self.kubernetes.is_none() {
+            folder("service.manifests", &self.manifests)?;
+        }
         self.pods.iter().try_for_each(|pods| folder("service.pods", pods))?;
         let is_one = |source: &CredentialSource| source.file.is_some() != source.variable.is_some();
         match self.credentials.iter().all(|source| is_one(source) && !source.name.is_empty() && !source.key.is_empty())

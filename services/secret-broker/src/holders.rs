@@ -59,6 +59,21 @@ impl Holders {
         Some(faults)
     }
 
+    /// Takes the pods of a cluster; gives how many were left out because they are malformed.
+    pub(crate) fn replace<'p>(&mut self, objects: impl Iterator<Item = &'p Value>) -> usize {
+        let mut left_out = 0_usize;
+        self.pods.clear();
+        for object in objects {
+            match pod(object) {
+                Some((uid, pod)) => drop(self.pods.insert(uid, pod)),
+                None => left_out = left_out.saturating_add(1),
+            }
+        }
+        let pods = &self.pods;
+        self.delivered.retain(|(uid, _), _| pods.contains_key(uid));
+        left_out
+    }
+
     /// What is delivered now that `sources_of` says what stands in each target: to new pods everything, to others what they see change.
     pub(crate) fn deliver(
         &mut self,

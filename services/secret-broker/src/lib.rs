@@ -4,14 +4,17 @@
 //! manifests/ --folder--> ManifestSet --+
 //! stores (vault, openbao) --versions---+--> machine (engine) --> targets/ (values, 0600), start.secret.synced | rotated | ...
 //! pods/      --folder--> references ---+--> start.secret.delivered, keyed by pod
+//! or all of it from and to a cluster
 //! ```
 //!
 //! Values stay in this process and in the targets: events, logs, metrics and errors carry names, versions and keyed hashes.
 
+mod cluster;
 mod config;
 mod credentials;
 mod folder;
 mod holders;
+mod home;
 mod manifests;
 mod metrics;
 mod pipeline;
@@ -24,7 +27,9 @@ mod wire;
 use anyhow::Context as _;
 use service::Context;
 
-pub use config::{Config, CredentialSource};
+use crate::home::Home;
+
+pub use config::{Config, CredentialSource, KubernetesConfig};
 
 /// Starts the broker: ready once the bus is reached, the manifests are read and, if there are any, a store has answered.
 ///
@@ -32,13 +37,15 @@ pub use config::{Config, CredentialSource};
 /// When the bus, the folder of targets or the key of hashes cannot be used.
 pub async fn start(context: Context, config: Config) -> anyhow::Result<()> {
     let hash_key = credentials::hash_key(&config.state).context("cannot prepare the key of hashes")?;
-    let targets = target::Targets::open(&config.targets)
-        .with_context(|| format!("cannot use service.targets {}", config.targets.display()))?;
+    let home = match &config.kubernetes {
+        Some(settings) => Home::Cluster(Box::new(cluster::Home::open(settings.kubeconfig.as_deref()).await?)),
+        None => Home::folders(&config)?,
+    };
     let bus = context.connect_bus().await?;
     let publisher = context.publisher(&bus)?;
     let (events, inbox) = tokio::sync::mpsc::channel(EVENTS);
     rotate::answer(&context, &bus, events.clone());
-    let pipeline = pipeline::Pipeline::new(&context, (config, hash_key), (targets, publisher), events);
+    let pipeline = pipeline::Pipeline::new(&context, (config, hash_key), (home, publisher), events);
     context.spawn_vital("sync", pipeline.run(inbox));
     Ok(())
 }

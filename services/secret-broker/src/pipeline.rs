@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bus::Publisher;
 use model::Timestamp;
-use secret_sync::{Event, FetchKey, FetchProblem, Machine, Output, Report, ReportKind, Settings, WriteOrder};
+use secret_sync::{Event, FetchKey, FetchProblem, Machine, Output, Report, ReportKind, Settings};
 use service::{Context, ReadyHandle};
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{Receiver, Sender};
@@ -15,23 +15,20 @@ use zeroize::Zeroizing;
 use crate::config::Config;
 use crate::credentials::Vault;
 use crate::holders::Holders;
-use crate::manifests::Manifests;
+use crate::home::Home;
 use crate::metrics::Metrics;
 use crate::provider::Providers;
-use crate::target::Targets;
 use crate::wire;
 
 /// Everything that the loop needs.
 #[derive(Debug)]
 pub(crate) struct Pipeline {
     context: Context,
-    config: Config,
     machine: Machine,
-    manifests: Manifests,
+    home: Home,
     holders: Holders,
     providers: Providers,
     credentials: Vault,
-    targets: Targets,
     publisher: Publisher,
     metrics: Metrics,
     events: Sender<Event>,
@@ -46,7 +43,7 @@ impl Pipeline {
     pub(crate) fn new(
         context: &Context,
         (config, hash_key): (Config, Zeroizing<Vec<u8>>),
-        (targets, publisher): (Targets, Publisher),
+        (home, publisher): (Home, Publisher),
         events: Sender<Event>,
     ) -> Self {
         let metrics = Metrics::register(context);
@@ -65,11 +62,10 @@ impl Pipeline {
         Self {
             context: context.clone(),
             machine: Machine::new(settings),
-            manifests: Manifests::default(),
+            home,
             holders: Holders::default(),
             providers: Providers::new(credentials.clone(), metrics.clone(), timeout),
             credentials,
-            targets,
             publisher,
             metrics,
             events,
@@ -77,7 +73,6 @@ impl Pipeline {
             stores,
             problems: BTreeMap::new(),
             is_swept: false,
-            config,
         }
     }
 
@@ -90,7 +85,7 @@ impl Pipeline {
                 () = self.context.shutdown.cancelled() => return Ok(()),
                 Some(event) = inbox.recv() => self.answered(event),
                 () = tokio::time::sleep(wait) => self.machine.handle_timeout(service::now()),
-                _ = look.tick() => self.look(),
+                _ = look.tick() => self.look().await,
             }
             self.perform_all().await;
             self.deliver().await;
@@ -105,18 +100,18 @@ impl Pipeline {
     }
 
     /// Looks at the folders, and whether the targets are still there.
-    fn look(&mut self) {
-        if let Some(resolved) = self.manifests.changed(&self.config.manifests) {
+    async fn look(&mut self) {
+        if let Some(resolved) = self.home.changed().await {
             self.context.faults.replace("secrets", resolved.faults);
             self.credentials.replace(resolved.credentials);
             self.providers.replace(&resolved.set.stores);
             if resolved.set.external_secrets.is_empty() {
                 self.stores.ready();
             }
-            self.sweep(resolved.set.external_secrets.keys().cloned().collect());
+            self.sweep(&resolved.set.external_secrets.keys().cloned().collect());
             self.machine.handle_event(Event::Manifests(resolved.set), service::now());
         }
-        if let Some(faults) = self.config.pods.as_deref().and_then(|folder| self.holders.changed(folder)) {
+        if let Some(faults) = self.home.pods(&mut self.holders) {
             self.context.faults.replace("pods", faults);
         }
         self.look_for_lost();
@@ -124,19 +119,14 @@ impl Pipeline {
     }
 
     /// At the start, removes targets whose manifest went while the broker did not run.
-    fn sweep(&mut self, subjects: BTreeSet<String>) {
-        if std::mem::replace(&mut self.is_swept, true) {
-            return;
-        }
-        for (namespace, name, owner) in self.targets.owned() {
-            if !owner.is_empty() && !subjects.contains(&owner) {
-                self.remove(&namespace, &name);
-            }
+    fn sweep(&mut self, subjects: &BTreeSet<String>) {
+        if !std::mem::replace(&mut self.is_swept, true) {
+            self.home.sweep(subjects);
         }
     }
 
     fn look_for_lost(&mut self) {
-        let is_lost = |(namespace, name): &(String, String)| !self.targets.is_there(namespace, name);
+        let is_lost = |(namespace, name): &(String, String)| !self.home.is_there(namespace, name);
         let targets = self.machine.targets().filter(|(_, place)| is_lost(place));
         let lost: Vec<String> = targets.map(|(subject, _)| subject.to_owned()).collect();
         for subject in lost {
@@ -150,10 +140,11 @@ impl Pipeline {
                 Output::Check(key) => self.fetch(key, true),
                 Output::Read(key) => self.fetch(key, false),
                 Output::Write(order) => {
-                    let (subject, outcome) = (order.subject.clone(), self.write(order));
-                    self.machine.handle_event(Event::Written { subject, outcome }, service::now());
+                    if let Some((subject, outcome)) = self.home.write(order, &self.events) {
+                        self.machine.handle_event(Event::Written { subject, outcome }, service::now());
+                    }
                 }
-                Output::Remove { namespace, target } => self.remove(&namespace, &target),
+                Output::Remove { namespace, target } => self.home.remove(&namespace, &target),
                 Output::Report(report) => self.report(report).await,
             }
         }
@@ -187,28 +178,6 @@ impl Pipeline {
         });
     }
 
-    fn write(&self, order: WriteOrder) -> Result<(), FetchProblem> {
-        let place = (order.external.namespace.as_str(), order.external.target.name.as_str());
-        let owner = if order.external.target.creation == secret_sync::CreationPolicy::Owner {
-            order.subject.as_str()
-        } else {
-            ""
-        };
-        let outcome = match &order.content {
-            Some(content) => self.targets.write(place, owner, content).map_err(|error| error.to_string()),
-            None => self.targets.remove(place.0, place.1).map_err(|error| format!("cannot remove the target: {error}")),
-        };
-        let remedy = "make room in `service.targets`, and let the broker own what is in it".to_owned();
-        outcome.map_err(|what| FetchProblem { what, remedy, is_check_refused: false })
-    }
-
-    fn remove(&self, namespace: &str, target: &str) {
-        match self.targets.remove(namespace, target) {
-            Ok(()) => tracing::info!(namespace, target, "target of a removed manifest was removed"),
-            Err(error) => tracing::error!(namespace, target, %error, "target cannot be removed"),
-        }
-    }
-
     async fn report(&mut self, report: Report) {
         let (manifest, target) = (report.subject.clone(), report.external.target.name.clone());
         let name = match &report.kind {
@@ -220,6 +189,7 @@ impl Pipeline {
             ReportKind::Recovered => "recovered",
         };
         self.metrics.outcome(name);
+        self.home.report(&report);
         match &report.kind {
             ReportKind::Failed { problem, .. } => self.log_problem(&manifest, problem),
             ReportKind::Stale { age } => {

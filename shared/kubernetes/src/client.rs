@@ -138,6 +138,25 @@ impl Cluster {
             .map_err(|error| ClusterError::Request { place: place(), source: Box::new(error) })
     }
 
+    /// Applies the status of an object for `manager`. `None` when the object is gone.
+    ///
+    /// # Errors
+    /// When the server refuses or does not answer.
+    pub async fn apply_status(
+        &self,
+        resource: &Resource,
+        object: &Value,
+        manager: &str,
+    ) -> Result<Option<Value>, ClusterError> {
+        let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        let (namespace, name) = (text("/metadata/namespace"), text("/metadata/name"));
+        let params = PatchParams::apply(manager).force();
+        match self.objects(resource, namespace).patch_status(name, &params, &Patch::Apply(object)).await {
+            Ok(applied) => Ok(serde_json::to_value(&applied).ok()),
+            Err(error) => refused(error, format!("apply the status of {} {namespace}/{name}", resource.kind)),
+        }
+    }
+
     /// Deletes an object; one that is gone is no error.
     ///
     /// # Errors

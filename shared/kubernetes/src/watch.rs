@@ -28,10 +28,25 @@ impl Cluster {
     /// again, more and more rarely; so is a server that does not answer. Heartbeats (`managedFields`) are left out.
     #[must_use]
     pub fn follow(&self, resource: &Resource) -> watch::Receiver<Seen> {
+        self.follow_some(resource, "", &[])
+    }
+
+    /// As [`Self::follow`], only objects with these labels (`key=value`), and without these fields of each: what is not kept in
+    /// memory cannot leak.
+    #[must_use]
+    pub fn follow_some(
+        &self,
+        resource: &Resource,
+        labels: &str,
+        without: &'static [&'static str],
+    ) -> watch::Receiver<Seen> {
         let (sender, receiver) = watch::channel(Seen::default());
         let (api, resource) = (self.objects(resource, ""), resource.clone());
+        let config =
+            if labels.is_empty() { watcher::Config::default() } else { watcher::Config::default().labels(labels) };
+        let put = move |objects: &mut Objects, object: &kube::api::DynamicObject| put(objects, object, without);
         tokio::spawn(async move {
-            let mut events = pin!(watcher(api, watcher::Config::default()).default_backoff());
+            let mut events = pin!(watcher(api, config).default_backoff());
             let mut objects = Objects::new();
             let mut listing = Objects::new();
             let mut said = false;
@@ -82,8 +97,11 @@ fn key(object: &kube::api::DynamicObject) -> String {
     format!("{}/{}", metadata.namespace.as_deref().unwrap_or_default(), metadata.name.as_deref().unwrap_or_default())
 }
 
-fn put(objects: &mut Objects, object: &kube::api::DynamicObject) {
+fn put(objects: &mut Objects, object: &kube::api::DynamicObject, without: &[&str]) {
     if let Ok(mut value) = serde_json::to_value(object) {
+        if let Some(fields) = value.as_object_mut() {
+            without.iter().for_each(|field| drop(fields.remove(*field)));
+        }
         if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
             metadata.remove("managedFields");
         }

@@ -107,6 +107,14 @@ fn coded(text: &str) -> Option<(char, usize)> {
     Some((letter, hex.len().saturating_add(3)))
 }
 
+/// The label by which a Secret says which ExternalSecret made it (`reconcile.external-secrets.io/created-by`): SHA3-224 of
+/// `namespace/name`.
+#[must_use]
+pub fn owner_hash(namespace: &str, name: &str) -> String {
+    use sha3::{Digest as _, Sha3_224};
+    hex::encode(Sha3_224::digest(format!("{namespace}/{name}")))
+}
+
 /// The hash that External Secrets writes on a Secret (`reconcile.external-secrets.io/data-hash`): SHA3-224 of the data as Go prints a
 /// map of bytes.
 #[must_use]

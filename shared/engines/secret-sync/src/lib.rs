@@ -38,7 +38,7 @@ mod window;
 
 pub use assemble::{AssembleError, Assembled, assemble};
 pub use decode::{DecodeError, DecodingStrategy, decode};
-pub use keys::{ConversionStrategy, KeyError, check_keys, convert_keys, data_hash, reverse_key};
+pub use keys::{ConversionStrategy, KeyError, check_keys, convert_keys, data_hash, owner_hash, reverse_key};
 pub use machine::{
     Event, FetchKey, FetchProblem, Machine, Output, RenderProblem, Renderer, Report, ReportKind, Settings, WriteOrder,
 };

@@ -136,6 +136,8 @@ pub(super) struct Written {
     pub(super) sources: Vec<SecretRef>,
     /// Whether the target was removed instead.
     pub(super) is_gone: bool,
+    /// The manifest that it was written for: another one may want other marks on the same content.
+    pub(super) fingerprint: String,
 }
 
 impl fmt::Debug for Written {

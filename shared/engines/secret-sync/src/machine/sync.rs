@@ -122,7 +122,8 @@ impl Machine {
             }
             if !is_same && sync.interval().is_some() {
                 self.gather(subject);
-            } else if is_same && sync.is_settled() && sync.due.is_none_or(|due| due > now) {
+            } else if is_same && sync.attempts == 0 && sync.is_settled() && sync.due.is_none_or(|due| due > now) {
+                // What failed behind the store (the content, the write) is tried again by itself.
                 self.recovered(subject);
             }
         }
@@ -205,7 +206,9 @@ impl Machine {
                 (Some(content), digests)
             }
         };
-        let written = Written { digests, sources: sources(sync, &gather.readings), is_gone: content.is_none() };
+        let sources = sources(sync, &gather.readings);
+        let fingerprint = sync.external.fingerprint.clone();
+        let written = Written { digests, sources, is_gone: content.is_none(), fingerprint };
         if sync.written.as_ref() == Some(&written) {
             return self.settled(subject, now);
         }
@@ -230,6 +233,13 @@ impl Machine {
         if let Err(problem) = outcome {
             let attempts = self.retry(subject, now);
             return self.failed(subject, problem, attempts);
+        }
+        let is_same = sync.written.as_ref().is_some_and(|before| {
+            (&before.digests, &before.sources, before.is_gone) == (&writing.digests, &writing.sources, writing.is_gone)
+        });
+        if is_same {
+            sync.written = Some(writing);
+            return self.settled(subject, now);
         }
         let kind = match &sync.written {
             _ if writing.is_gone => ReportKind::Removed,

@@ -1,0 +1,147 @@
+//! The Secret that a manifest leads to, with the marks that External Secrets writes.
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use kubernetes::{Cluster, ClusterError, Resource};
+use secret_sync::{CreationPolicy, FetchProblem, SecretJson, WriteOrder, data_hash, owner_hash};
+use serde_json::{Map, Value, json};
+
+use super::problem;
+
+/// Applies the target, or removes it when the order says so.
+pub(super) async fn write(
+    cluster: &Cluster,
+    (kind, manifest): (&Resource, &Value),
+    order: &WriteOrder,
+) -> Result<(), FetchProblem> {
+    let external = &order.external;
+    let (namespace, name) = (external.namespace.as_str(), external.target.name.as_str());
+    let before = cluster.get(&path(namespace, name)).await.map_err(|error| failed(&error))?.map(SecretJson::new);
+    let mark = owner_hash(&external.namespace, &external.name);
+    if let Some(before) = &before {
+        let of = label(before.expose(), OWNER).unwrap_or_default();
+        if external.target.creation == CreationPolicy::Owner && !of.is_empty() && of != mark {
+            return Err(problem(
+                format!("target Secret {namespace}/{name} is owned by another ExternalSecret"),
+                "give each a `spec.target.name` of its own",
+            ));
+        }
+    }
+    let Some(content) = &order.content else {
+        return remove(cluster, namespace, name).await;
+    };
+    let hash = data_hash(content);
+    if let Some(before) = &before
+        && before.expose().get("immutable") == Some(&Value::Bool(true))
+    {
+        let held =
+            before.expose().pointer("/metadata/annotations").and_then(|all| all.get(HASH)).and_then(Value::as_str);
+        return match held == Some(&hash) {
+            true => Ok(()),
+            false => {
+                Err(problem("could not update secret, target is immutable", "delete the Secret, or let it be changed"))
+            }
+        };
+    }
+    let data: Map<String, Value> =
+        content.iter().map(|(key, value)| (key.clone(), BASE64_STANDARD.encode(value.expose()).into())).collect();
+    let mut metadata = marks(manifest, external.target.template.is_some());
+    metadata["namespace"] = json!(namespace);
+    metadata["name"] = json!(name);
+    metadata["labels"][MANAGED_KEY] = json!("true");
+    metadata["annotations"][HASH] = json!(hash);
+    if external.target.creation == CreationPolicy::Owner {
+        metadata["labels"][OWNER] = json!(mark);
+        metadata["ownerReferences"] = json!([{
+            "apiVersion": kind.api_version(), "kind": kind.kind, "name": external.name,
+            "uid": manifest.pointer("/metadata/uid").cloned().unwrap_or_default(),
+            "controller": true, "blockOwnerDeletion": true,
+        }]);
+    }
+    let secret_type = match external.target.secret_type.as_str() {
+        "" => "Opaque",
+        named => named,
+    };
+    let mut object =
+        json!({ "apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": secret_type, "data": data });
+    if external.target.immutable {
+        object["immutable"] = json!(true);
+    }
+    let object = SecretJson::new(object);
+    let applied = cluster.apply(&secrets(), object.expose(), &manager(&external.name)).await;
+    applied.map(SecretJson::new).map(drop).map_err(|error| failed(&error))
+}
+
+/// Without a template the marks of the manifest itself go on the Secret.
+fn marks(manifest: &Value, has_template: bool) -> Value {
+    let of = |name: &str| {
+        let own = manifest.pointer(&format!("/metadata/{name}")).and_then(Value::as_object).filter(|_| !has_template);
+        let mut own = own.cloned().unwrap_or_default();
+        own.retain(|key, _| key != "kubectl.kubernetes.io/last-applied-configuration");
+        Value::Object(own)
+    };
+    json!({ "labels": of("labels"), "annotations": of("annotations") })
+}
+
+/// Deletes a Secret that is ours.
+pub(super) async fn remove(cluster: &Cluster, namespace: &str, name: &str) -> Result<(), FetchProblem> {
+    let before = cluster.get(&path(namespace, name)).await.map_err(|error| failed(&error))?.map(SecretJson::new);
+    if before.is_some_and(|before| label(before.expose(), MANAGED_KEY) == Some("true")) {
+        cluster.delete(&secrets(), namespace, name).await.map_err(|error| failed(&error))?;
+    }
+    Ok(())
+}
+
+/// Namespace, name and manifest of a Secret that is ours; the manifest is known only where it owns the Secret.
+pub(super) fn owner(object: &Value) -> Option<(String, String, String)> {
+    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
+    let (namespace, name) = (text("/metadata/namespace")?, text("/metadata/name")?);
+    let references = object.pointer("/metadata/ownerReferences").and_then(Value::as_array).into_iter().flatten();
+    let mut owners = references.filter(|owner| owner.get("kind").and_then(Value::as_str) == Some("ExternalSecret"));
+    let owner = owners.next().and_then(|owner| owner.get("name")?.as_str());
+    let manifest = owner.map(|owner| format!("ExternalSecret {namespace}/{owner}")).unwrap_or_default();
+    Some((namespace.to_owned(), name.to_owned(), manifest))
+}
+
+/// Secrets.
+pub(super) fn secrets() -> Resource {
+    Resource::new("", "v1", "Secret", "secrets")
+}
+
+fn label<'v>(object: &'v Value, key: &str) -> Option<&'v str> {
+    object.pointer("/metadata/labels")?.get(key)?.as_str()
+}
+
+fn path(namespace: &str, name: &str) -> String {
+    format!("/api/v1/namespaces/{namespace}/secrets/{name}")
+}
+
+fn manager(name: &str) -> String {
+    format!("externalsecrets.external-secrets.io/{name}")
+}
+
+/// A refusal may quote what was sent, so only its kind is told.
+fn failed(error: &ClusterError) -> FetchProblem {
+    let said = error.chain();
+    let kind = REASONS
+        .iter()
+        .find(|(words, _)| said.contains(words))
+        .map_or("the API server does not answer", |(_, kind)| kind);
+    problem(
+        format!("could not update secret: {kind}"),
+        "see the API server; the last good content stays, and it is tried again",
+    )
+}
+
+const REASONS: [(&str, &str); 5] = [
+    ("Forbidden", "the broker may not write Secrets there"),
+    ("forbidden", "the broker may not write Secrets there"),
+    ("Invalid", "the API server finds the Secret invalid (type, keys or size)"),
+    ("TooLong", "the Secret is larger than Kubernetes takes"),
+    ("not found", "the namespace is not there"),
+];
+
+pub(super) const MANAGED: &str = "reconcile.external-secrets.io/managed=true";
+const MANAGED_KEY: &str = "reconcile.external-secrets.io/managed";
+const OWNER: &str = "reconcile.external-secrets.io/created-by";
+const HASH: &str = "reconcile.external-secrets.io/data-hash";

@@ -1,0 +1,134 @@
+//! Where manifests and pods come from, and where targets go: folders, or a cluster.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use model::Fault;
+use secret_sync::{CreationPolicy, Event, FetchProblem, Report, Resolved, WriteOrder};
+use tokio::sync::mpsc;
+
+use crate::cluster;
+use crate::config::Config;
+use crate::holders::Holders;
+use crate::manifests::Manifests;
+use crate::target::Targets;
+
+/// The broker's home.
+#[derive(Debug)]
+pub(crate) enum Home {
+    /// Folders.
+    Folders(Box<Folders>),
+    /// A cluster.
+    Cluster(Box<cluster::Home>),
+}
+
+/// The folders of a home.
+#[derive(Debug)]
+pub(crate) struct Folders {
+    manifests: Manifests,
+    from: PathBuf,
+    pods: Option<PathBuf>,
+    targets: Targets,
+}
+
+impl Home {
+    /// The folders that the configuration names.
+    pub(crate) fn folders(config: &Config) -> anyhow::Result<Self> {
+        let targets = Targets::open(&config.targets)
+            .with_context(|| format!("cannot use service.targets {}", config.targets.display()))?;
+        let (from, pods) = (config.manifests.clone(), config.pods.clone());
+        Ok(Self::Folders(Box::new(Folders { manifests: Manifests::default(), from, pods, targets })))
+    }
+
+    /// The manifests, when they changed.
+    pub(crate) async fn changed(&mut self) -> Option<Resolved> {
+        match self {
+            Self::Folders(folders) => folders.manifests.changed(&folders.from),
+            Self::Cluster(home) => home.changed().await,
+        }
+    }
+
+    /// Tells `holders` the pods when they changed; gives what is wrong with them.
+    pub(crate) fn pods(&mut self, holders: &mut Holders) -> Option<Vec<Fault>> {
+        match self {
+            Self::Folders(folders) => holders.changed(folders.pods.as_deref()?),
+            Self::Cluster(home) => {
+                let pods = home.pods()?;
+                let left_out = holders.replace(pods.values());
+                if left_out > 0 {
+                    tracing::warn!(left_out, "pods without a spec or with a malformed uid");
+                }
+                None
+            }
+        }
+    }
+
+    /// Whether a target is there.
+    pub(crate) fn is_there(&self, namespace: &str, name: &str) -> bool {
+        match self {
+            Self::Folders(folders) => folders.targets.is_there(namespace, name),
+            Self::Cluster(home) => home.is_there(namespace, name),
+        }
+    }
+
+    /// Removes targets whose manifest is not among `subjects`.
+    pub(crate) fn sweep(&self, subjects: &BTreeSet<String>) {
+        let owned = match self {
+            Self::Folders(folders) => folders.targets.owned(),
+            // A cluster removes what a manifest owns by itself.
+            Self::Cluster(home) => home.owned().into_iter().filter(|(_, _, owner)| owner.is_empty()).collect(),
+        };
+        for (namespace, name, owner) in owned {
+            if !owner.is_empty() && !subjects.contains(&owner) {
+                self.remove(&namespace, &name);
+            }
+        }
+    }
+
+    /// Writes or removes a target: the outcome at once, or later as an event.
+    pub(crate) fn write(
+        &self,
+        order: WriteOrder,
+        events: &mpsc::Sender<Event>,
+    ) -> Option<(String, Result<(), FetchProblem>)> {
+        match self {
+            Self::Folders(folders) => Some((order.subject.clone(), folders.write(&order))),
+            Self::Cluster(home) => {
+                home.write(order, events.clone());
+                None
+            }
+        }
+    }
+
+    /// Removes the target of a manifest that is gone.
+    pub(crate) fn remove(&self, namespace: &str, target: &str) {
+        match self {
+            Self::Folders(folders) => match folders.targets.remove(namespace, target) {
+                Ok(()) => tracing::info!(namespace, target, "target of a removed manifest was removed"),
+                Err(error) => tracing::error!(namespace, target, %error, "target cannot be removed"),
+            },
+            Self::Cluster(home) => home.remove(namespace.to_owned(), target.to_owned()),
+        }
+    }
+
+    /// Says at the manifest what came of it, where there is a place for that.
+    pub(crate) fn report(&mut self, report: &Report) {
+        if let Self::Cluster(home) = self {
+            home.report(report);
+        }
+    }
+}
+
+impl Folders {
+    fn write(&self, order: &WriteOrder) -> Result<(), FetchProblem> {
+        let place = (order.external.namespace.as_str(), order.external.target.name.as_str());
+        let owner = if order.external.target.creation == CreationPolicy::Owner { order.subject.as_str() } else { "" };
+        let outcome = match &order.content {
+            Some(content) => self.targets.write(place, owner, content).map_err(|error| error.to_string()),
+            None => self.targets.remove(place.0, place.1).map_err(|error| format!("cannot remove the target: {error}")),
+        };
+        let remedy = "make room in `service.targets`, and let the broker own what is in it".to_owned();
+        outcome.map_err(|what| FetchProblem { what, remedy, is_check_refused: false })
+    }
+}

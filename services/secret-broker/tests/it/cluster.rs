@@ -1,0 +1,155 @@
+//! The broker at a real API server and a real OpenBao.
+
+use std::process::Command;
+use std::time::Duration;
+
+use testkit::parts::{self, KubeApiserver, Nats, OpenBao, Part, Process, wait_until};
+
+const LIMIT: Duration = Duration::from_secs(40);
+const CRDS: &str = include_str!("../../crds/external-secrets.io.yaml");
+
+struct World {
+    server: Part<KubeApiserver>,
+    bao: Part<OpenBao>,
+    _nats: Part<Nats>,
+    broker: Process,
+    folder: tempfile::TempDir,
+}
+
+impl World {
+    fn start() -> Option<Self> {
+        let (bao, nats, server) = (parts::openbao()?, parts::nats()?, parts::kube_apiserver()?);
+        server.apply(CRDS).unwrap();
+        server
+            .kubectl(&[
+                "wait",
+                "--for=condition=Established",
+                "crd/externalsecrets.external-secrets.io",
+                "--timeout=20s",
+            ])
+            .unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name).display().to_string();
+        let config = format!(
+            "bus: {{ servers: ['{}'] }}\nadmin: {{ address_file: {} }}\nservice:\n  kubernetes: {{ kubeconfig: {} }}\n  state: {}\n  \
+             targets: {}\n  check_interval_ms: 200\n",
+            nats.url(),
+            at("admin"),
+            server.kubeconfig.display(),
+            at("state"),
+            at("targets"),
+        );
+        std::fs::write(folder.path().join("config.yaml"), config).unwrap();
+        let broker = launch(folder.path());
+        let world = Self { server, bao, _nats: nats, broker, folder };
+        world.server.apply(&world.store()).unwrap();
+        Some(world)
+    }
+
+    fn store(&self) -> String {
+        format!(
+            "apiVersion: v1\nkind: Secret\nmetadata: {{ name: bao-token }}\nstringData: {{ token: root }}\n---\napiVersion: external-secrets.io/v1\nkind: SecretStore\nmetadata: {{ name: bao }}\nspec:\n  provider:\n    vault:\n      server: {}\n      path: secret\n      version: v2\n      auth: {{ tokenSecretRef: {{ name: bao-token, key: token }} }}\n",
+            self.bao.address
+        )
+    }
+
+    fn secret(&self, name: &str, path: &str) -> Option<String> {
+        self.server
+            .kubectl(&["get", "secret", name, "-o", &format!("jsonpath={path}")])
+            .ok()
+            .filter(|said| !said.is_empty())
+    }
+
+    fn until(&self, what: &str, name: &str, path: &str, wanted: &str) {
+        let mut last = None;
+        let found = wait_until(LIMIT, || {
+            last = self.server.kubectl(&["get", what, name, "-o", &format!("jsonpath={path}")]).ok();
+            if last.as_deref() != Some(wanted) {
+                std::thread::sleep(Duration::from_millis(150));
+            }
+            (last.as_deref() == Some(wanted)).then_some(())
+        });
+        assert!(found.is_some(), "{what} {name} {path}: {last:?} instead of {wanted}\n{}", self.broker.last_lines(30));
+    }
+}
+
+fn launch(folder: &std::path::Path) -> Process {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_secret-broker"));
+    command.arg("--config").arg(folder.join("config.yaml"));
+    Process::start("secret-broker", &mut command, &folder.join("log")).unwrap()
+}
+
+fn external(name: &str, target: &str) -> String {
+    format!(
+        "apiVersion: external-secrets.io/v1\nkind: ExternalSecret\nmetadata: {{ name: {name}, labels: {{ team: shop }} }}\nspec:\n  refreshInterval: 1h\n  secretStoreRef: {{ name: bao, kind: SecretStore }}\n  target: {target}\n  data:\n  - {{ secretKey: password, remoteRef: {{ key: {name}, property: password }} }}\n"
+    )
+}
+
+#[test]
+fn secrets_of_a_real_cluster_follow_the_vault() {
+    let Some(mut world) = World::start() else { return };
+    let password = "{.data.password}";
+    world.bao.command(&["kv", "put", "secret/db", "password=canary-one"]).unwrap();
+    world.server.apply(&external("db", "{ name: db-login }")).unwrap();
+    world.until("secret", "db-login", password, "Y2FuYXJ5LW9uZQ==");
+    world.until("externalsecret", "db", "{.status.conditions[0].reason}", "SecretSynced");
+    // Its marks are those that External Secrets writes.
+    assert_eq!(world.secret("db-login", "{.metadata.ownerReferences[0].kind}").unwrap(), "ExternalSecret");
+    assert_eq!(world.secret("db-login", "{.metadata.labels.team}").unwrap(), "shop");
+    assert_eq!(
+        world.secret("db-login", "{.metadata.labels.reconcile\\.external-secrets\\.io/managed}").unwrap(),
+        "true"
+    );
+
+    // Rotated at the vault, long before the interval is over; deleted by hand, made again.
+    world.bao.command(&["kv", "put", "secret/db", "password=canary-two"]).unwrap();
+    world.until("secret", "db-login", password, "Y2FuYXJ5LXR3bw==");
+    world.server.kubectl(&["delete", "secret", "db-login"]).unwrap();
+    world.until("secret", "db-login", password, "Y2FuYXJ5LXR3bw==");
+
+    // Who owns a target keeps it.
+    world.server.apply("apiVersion: external-secrets.io/v1\nkind: ExternalSecret\nmetadata: { name: thief }\nspec:\n  secretStoreRef: { name: bao, kind: SecretStore }\n  target: { name: db-login }\n  data: [{ secretKey: password, remoteRef: { key: other, property: password } }]\n").unwrap();
+    world.until("externalsecret", "thief", "{.status.conditions[0].status}", "False");
+    world.until("secret", "db-login", password, "Y2FuYXJ5LXR3bw==");
+    world.server.kubectl(&["delete", "externalsecret", "thief"]).unwrap();
+
+    // What is immutable says so, and what is missing is waited for.
+    world.bao.command(&["kv", "put", "secret/fixed", "password=canary-one"]).unwrap();
+    world.server.apply(&external("fixed", "{ immutable: true }")).unwrap();
+    world.until("secret", "fixed", password, "Y2FuYXJ5LW9uZQ==");
+    world.bao.command(&["kv", "put", "secret/fixed", "password=canary-two"]).unwrap();
+    world.until("externalsecret", "fixed", "{.status.conditions[0].status}", "False");
+    let said = world
+        .server
+        .kubectl(&["get", "externalsecret", "fixed", "-o", "jsonpath={.status.conditions[0].message}"])
+        .unwrap();
+    assert!(said.starts_with("could not update secret, target is immutable"), "{said}");
+    world.until("secret", "fixed", password, "Y2FuYXJ5LW9uZQ==");
+    world.server.apply(&external("late", "{}")).unwrap();
+    world.until("externalsecret", "late", "{.status.conditions[0].status}", "False");
+    world.bao.command(&["kv", "put", "secret/late", "password=canary-one"]).unwrap();
+    world.until("externalsecret", "late", "{.status.conditions[0].status}", "True");
+
+    // The API server goes for a while; the vault changes meanwhile; everything heals.
+    world.server.kill();
+    world.bao.command(&["kv", "put", "secret/db", "password=canary-three"]).unwrap();
+    std::thread::sleep(Duration::from_secs(3));
+    world.server.start_again().unwrap();
+    world.until("secret", "db-login", password, "Y2FuYXJ5LXRocmVl");
+
+    // So it does after the broker itself was killed.
+    world.broker.kill();
+    world.bao.command(&["kv", "put", "secret/db", "password=canary-four"]).unwrap();
+    world.broker = launch(world.folder.path());
+    world.until("secret", "db-login", password, "Y2FuYXJ5LWZvdXI=");
+
+    // A manifest that goes takes its Secret along; an orphan's stays.
+    world.server.apply(&external("late", "{ creationPolicy: Orphan }")).unwrap();
+    world.until("secret", "late", "{.metadata.ownerReferences}", "");
+    world.server.kubectl(&["delete", "externalsecret", "db", "late"]).unwrap();
+    let gone = wait_until(LIMIT, || world.secret("db-login", password).is_none().then_some(()));
+    assert!(gone.is_some(), "{}", world.broker.last_lines(20));
+    assert!(world.secret("late", password).is_some());
+    let log = std::fs::read_to_string(world.folder.path().join("log")).unwrap();
+    assert!(!log.contains("canary-") && !log.contains("Y2FuYXJ5"), "a value stands in the log");
+}
