@@ -29,28 +29,11 @@ impl World {
             ])
             .unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let at = |name: &str| folder.path().join(name).display().to_string();
-        let config = format!(
-            "bus: {{ servers: ['{}'] }}\nadmin: {{ address_file: {} }}\nservice:\n  kubernetes: {{ kubeconfig: {} }}\n  state: {}\n  \
-             targets: {}\n  check_interval_ms: 200\n",
-            nats.url(),
-            at("admin"),
-            server.kubeconfig.display(),
-            at("state"),
-            at("targets"),
-        );
-        std::fs::write(folder.path().join("config.yaml"), config).unwrap();
+        configure(folder.path(), &nats, &server.kubeconfig);
         let broker = launch(folder.path());
         let world = Self { server, bao, _nats: nats, broker, folder };
-        world.server.apply(&world.store()).unwrap();
+        world.server.apply(&store(&world.bao)).unwrap();
         Some(world)
-    }
-
-    fn store(&self) -> String {
-        format!(
-            "apiVersion: v1\nkind: Secret\nmetadata: {{ name: bao-token }}\nstringData: {{ token: root }}\n---\napiVersion: external-secrets.io/v1\nkind: SecretStore\nmetadata: {{ name: bao }}\nspec:\n  provider:\n    vault:\n      server: {}\n      path: secret\n      version: v2\n      auth: {{ tokenSecretRef: {{ name: bao-token, key: token }} }}\n",
-            self.bao.address
-        )
     }
 
     fn secret(&self, name: &str, path: &str) -> Option<String> {
@@ -71,6 +54,27 @@ impl World {
         });
         assert!(found.is_some(), "{what} {name} {path}: {last:?} instead of {wanted}\n{}", self.broker.last_lines(30));
     }
+}
+
+fn configure(folder: &std::path::Path, nats: &Part<Nats>, kubeconfig: &std::path::Path) {
+    let at = |name: &str| folder.join(name).display().to_string();
+    let config = format!(
+        "bus: {{ servers: ['{}'] }}\nadmin: {{ address_file: {} }}\nservice:\n  kubernetes: {{ kubeconfig: {} }}\n  state: {}\n  \
+         targets: {}\n  check_interval_ms: 200\n",
+        nats.url(),
+        at("admin"),
+        kubeconfig.display(),
+        at("state"),
+        at("targets"),
+    );
+    std::fs::write(folder.join("config.yaml"), config).unwrap();
+}
+
+fn store(bao: &Part<OpenBao>) -> String {
+    format!(
+        "apiVersion: v1\nkind: Secret\nmetadata: {{ name: bao-token }}\nstringData: {{ token: root }}\n---\napiVersion: external-secrets.io/v1\nkind: SecretStore\nmetadata: {{ name: bao }}\nspec:\n  provider:\n    vault:\n      server: {}\n      path: secret\n      version: v2\n      auth: {{ tokenSecretRef: {{ name: bao-token, key: token }} }}\n",
+        bao.address
+    )
 }
 
 fn launch(folder: &std::path::Path) -> Process {
@@ -152,4 +156,67 @@ fn secrets_of_a_real_cluster_follow_the_vault() {
     assert!(world.secret("late", password).is_some());
     let log = std::fs::read_to_string(world.folder.path().join("log")).unwrap();
     assert!(!log.contains("canary-") && !log.contains("Y2FuYXJ5"), "a value stands in the log");
+}
+
+const POD: &str = "apiVersion: v1
+kind: Pod
+metadata: { name: holder }
+spec:
+  terminationGracePeriodSeconds: 1
+  containers:
+  - name: main
+    image: localhost/busybox:1
+    command: [sh, -c, 'echo $(cat /login/password) $PASSWORD; sleep 600']
+    env: [{ name: PASSWORD, valueFrom: { secretKeyRef: { name: db, key: password } } }]
+    volumeMounts: [{ name: login, mountPath: /login }]
+  volumes: [{ name: login, secret: { secretName: db } }]
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn real_pods_are_known_to_hold_what_they_were_handed() {
+    let (Some(bao), Some(nats)) = (parts::openbao(), parts::nats()) else { return };
+    let Some(cluster) = parts::cluster() else { return };
+    cluster.apply(CRDS).unwrap();
+    let established =
+        ["wait", "--for=condition=Established", "crd/externalsecrets.external-secrets.io", "--timeout=20s"];
+    cluster.kubectl(&established).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    configure(folder.path(), &nats, &cluster.kubeconfig);
+    let bus_config = bus::Config { servers: vec![nats.url()], connect_timeout_s: 10, ..bus::Config::default() };
+    let (name, service) = ("local".parse().unwrap(), "tester".to_owned());
+    let origin = bus::Origin { cluster: name, service, instance: "1".to_owned(), node: None };
+    let bus = bus::Bus::connect(&bus_config, origin).await.unwrap();
+    bus.ensure_streams().await.unwrap();
+    let mut cursor = bus.cursor("BIOTOPE_EVENTS", bus::From::Beginning, Vec::new());
+    let broker = launch(folder.path());
+    bao.command(&["kv", "put", "secret/db", "password=canary-one"]).unwrap();
+    cluster.apply(&store(&bao)).unwrap();
+    cluster.apply(&external("db", "{}")).unwrap();
+    cluster.apply(POD).unwrap();
+    let ready = cluster.kubectl(&["wait", "--for=condition=Ready", "pod/holder", "--timeout=60s"]);
+    assert!(ready.is_ok(), "{ready:?}\n{}", broker.last_lines(20));
+    let uid = cluster.kubectl(&["get", "pod", "holder", "-o", "jsonpath={.metadata.uid}"]).unwrap();
+    bao.command(&["kv", "put", "secret/db", "password=canary-two"]).unwrap();
+    // First both ways, then the volume with the new version.
+    let mut held = Vec::new();
+    let deadline = tokio::time::Instant::now() + LIMIT;
+    while held.len() < 2 && tokio::time::Instant::now() < deadline {
+        for stored in cursor.next_batch(100, Duration::from_millis(500)).await {
+            assert!(!String::from_utf8_lossy(&stored.payload).contains("canary-"), "a value is on the bus");
+            let event = bus::decode_any(&stored.payload).unwrap();
+            if event.event_type == "start.secret.delivered" || stored.subject.contains("start.secret.delivered") {
+                held.push(event);
+            }
+        }
+    }
+    assert_eq!(held.len(), 2, "{}", broker.last_lines(20));
+    for (event, (version, ways)) in held.iter().zip([("1", vec!["env", "volume"]), ("2", vec!["volume"])]) {
+        assert_eq!(event.identity.pod_uid.as_ref().map(ToString::to_string).as_deref(), Some(uid.as_str()));
+        assert_eq!(event.identity.pod_name.as_deref(), Some("holder"));
+        assert_eq!(event.data["sources"][0]["version"], version);
+        assert_eq!(event.data["sources"][0]["path"], "db");
+        assert_eq!(event.data["by"], serde_json::json!(ways));
+    }
+    let said = wait_until(LIMIT, || cluster.kubectl(&["logs", "holder"]).ok().filter(|said| !said.is_empty()));
+    assert_eq!(said.unwrap().trim(), "canary-one canary-one");
 }
