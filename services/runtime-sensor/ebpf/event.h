@@ -53,7 +53,7 @@ struct header {
 	u32 nr;
 	u32 flags;
 	u32 tgid, tid, ppid;
-	u32 uid, euid, gid;
+	u32 uid, euid, egid;
 	u32 vpid;
 	u32 mnt_ns, pid_ns;
 	u32 reserved;
@@ -86,7 +86,8 @@ struct exec_facts {
 	u64 cap_inheritable;
 	u64 namespace_start_ns; /* of the first process of the pid namespace */
 	u32 tty, session, group, group_in_namespace, login_uid;
-	u32 reserved;
+	u32 seccomp; /* SECCOMP_MODE_* */
+	u64 cap_bounding;
 };
 
 struct socket_facts {

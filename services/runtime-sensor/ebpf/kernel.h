@@ -58,7 +58,7 @@ typedef struct {
 struct cred {
 	kuid_t uid, euid;
 	kgid_t gid, egid;
-	kernel_cap_t cap_permitted, cap_effective, cap_inheritable;
+	kernel_cap_t cap_permitted, cap_effective, cap_inheritable, cap_bset;
 };
 
 struct ns_common {
@@ -255,6 +255,10 @@ struct io_kiocb {
 	u8 opcode;
 };
 
+struct seccomp {
+	int mode;
+};
+
 struct task_struct {
 	struct thread_info thread_info;
 	int pid, tgid;
@@ -270,6 +274,7 @@ struct task_struct {
 	struct css_set *cgroups;
 	struct pid *thread_pid;
 	kuid_t loginuid;
+	struct seccomp seccomp;
 	char comm[16];
 };
 

@@ -120,7 +120,7 @@ static __always_inline void fill(struct header *header, u32 kind, struct task_st
 	const struct cred *cred = BPF_CORE_READ(task, cred);
 	header->uid = BPF_CORE_READ(cred, uid.val);
 	header->euid = BPF_CORE_READ(cred, euid.val);
-	header->gid = BPF_CORE_READ(cred, gid.val);
+	header->egid = BPF_CORE_READ(cred, egid.val);
 	header->cap_effective = BPF_CORE_READ(cred, cap_effective.val);
 	header->cap_permitted = BPF_CORE_READ(cred, cap_permitted.val);
 	struct nsproxy *spaces = BPF_CORE_READ(task, nsproxy);
@@ -149,7 +149,7 @@ static __always_inline void fill_directly(struct scratch *out, struct task_struc
 	const struct cred *cred = task->cred;
 	header->uid = cred->uid.val;
 	header->euid = cred->euid.val;
-	header->gid = cred->gid.val;
+	header->egid = cred->egid.val;
 	header->cap_effective = cred->cap_effective.val;
 	header->cap_permitted = cred->cap_permitted.val;
 	header->cgroup = task->cgroups->dfl_cgrp->kn->id;
@@ -379,6 +379,8 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long ret)
 static __always_inline void read_standing(struct exec_facts *facts, struct task_struct *task)
 {
 	facts->cap_inheritable = BPF_CORE_READ(task, cred, cap_inheritable.val);
+	facts->cap_bounding = BPF_CORE_READ(task, cred, cap_bset.val);
+	facts->seccomp = bpf_core_field_exists(task->seccomp) ? BPF_CORE_READ(task, seccomp.mode) : 0;
 	facts->namespace_start_ns = BPF_CORE_READ(task, nsproxy, pid_ns_for_children, child_reaper, start_boottime);
 	struct signal_struct *signal = BPF_CORE_READ(task, signal);
 	struct pid *group = BPF_CORE_READ(signal, pids[2]);

@@ -53,8 +53,8 @@ impl Enriched<'_> {
             "exe_ino" => process.program.file.inode.to_string(),
             "exe_ino_ctime" => process.program.file.ctime_ns.to_string(),
             "exe_ino_mtime" => process.program.file.mtime_ns.to_string(),
-            "uid" => self.user(self.raw.uid.into()),
-            "gid" => self.group(self.raw.gid.into()),
+            "uid" => named(self.users().name(self.raw.euid), self.raw.euid),
+            "gid" => named(self.users().group(self.raw.egid), self.raw.egid),
             "trusted_exepath" => process.program.exe_path.clone(),
             "filename" => crate::process::text(self.raw.path0?),
             _ => return None,
@@ -166,16 +166,20 @@ impl Enriched<'_> {
         })
     }
 
-    /// A user by name where it has one.
+    /// A user that the process named, by name where it has one.
     fn user(&self, uid: u64) -> String {
         let uid = (uid & 0xffff_ffff) as u32;
-        self.users().name(uid).map_or_else(|| uid.cast_signed().to_string(), str::to_owned)
+        named(self.users().name_inside(uid), uid)
     }
 
     fn group(&self, gid: u64) -> String {
         let gid = (gid & 0xffff_ffff) as u32;
-        self.users().group(gid).map_or_else(|| gid.cast_signed().to_string(), str::to_owned)
+        named(self.users().group_inside(gid), gid)
     }
+}
+
+fn named(name: Option<&str>, id: u32) -> String {
+    name.map_or_else(|| id.cast_signed().to_string(), str::to_owned)
 }
 
 /// A descriptor, or the directory that stands for the working one.

@@ -74,7 +74,7 @@ pub struct RawEvent<'a> {
     pub ppid: u32,
     pub uid: u32,
     pub euid: u32,
-    pub gid: u32,
+    pub egid: u32,
     pub vpid: u32,
     pub mnt_ns: u32,
     pub pid_ns: u32,
@@ -161,7 +161,7 @@ fn header<'a>(cursor: &mut Cursor<'a>, kind: Kind) -> Result<RawEvent<'a>, Decod
     let time_ns = cursor.u64()?;
     let (nr, flags) = (cursor.u32()?, cursor.u32()?);
     let (tgid, tid, ppid) = (cursor.u32()?, cursor.u32()?, cursor.u32()?);
-    let (uid, euid, gid) = (cursor.u32()?, cursor.u32()?, cursor.u32()?);
+    let (uid, euid, egid) = (cursor.u32()?, cursor.u32()?, cursor.u32()?);
     let (vpid, mnt_ns, pid_ns, _) = (cursor.u32()?, cursor.u32()?, cursor.u32()?, cursor.u32()?);
     let (cgroup, start_ns) = (cursor.u64()?, cursor.u64()?);
     let (cap_effective, cap_permitted) = (cursor.u64()?, cursor.u64()?);
@@ -183,7 +183,7 @@ fn header<'a>(cursor: &mut Cursor<'a>, kind: Kind) -> Result<RawEvent<'a>, Decod
         ppid,
         uid,
         euid,
-        gid,
+        egid,
         vpid,
         mnt_ns,
         pid_ns,
@@ -286,7 +286,7 @@ pub(crate) mod tests {
             event.ppid,
             event.uid,
             event.euid,
-            event.gid,
+            event.egid,
             event.vpid,
             event.mnt_ns,
             event.pid_ns,

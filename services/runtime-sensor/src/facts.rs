@@ -107,6 +107,10 @@ pub(crate) struct ExecFacts {
     pub(crate) group_in_namespace: u32,
     /// `None` for a process that nobody logged in for.
     pub(crate) login_uid: Option<u32>,
+    /// Whether a filter of system calls is in force (seccomp(2)).
+    pub(crate) is_filtered: bool,
+    /// The most that the process can ever be allowed; 0 in events of an older layout.
+    pub(crate) cap_bounding: u64,
 }
 
 impl ExecFacts {
@@ -124,6 +128,8 @@ impl ExecFacts {
             group: cursor.u32()?,
             group_in_namespace: cursor.u32()?,
             login_uid: Some(cursor.u32()?).filter(|uid| *uid != u32::MAX),
+            is_filtered: cursor.u32().unwrap_or(0) != 0,
+            cap_bounding: cursor.u64().unwrap_or(0),
         })
     }
 }

@@ -180,8 +180,10 @@ impl Enriched<'_> {
             Some(container) => {
                 let ancestors =
                     self.processes.ancestors(self.process).filter(|ancestor| ancestor.cgroup == self.raw.cgroup);
-                let pids = std::iter::once(self.raw.tgid).chain(ancestors.map(|ancestor| ancestor.pid));
-                self.directory.of_container(container.id.as_str(), pids)
+                // The oldest one stays longest, and is where the container began.
+                let mut pids: Vec<u32> = ancestors.map(|ancestor| ancestor.pid).collect();
+                pids.reverse();
+                self.directory.of_container(container.id.as_str(), pids.into_iter().chain([self.raw.tgid]))
             }
             None => self.directory.host(),
         }
@@ -190,14 +192,18 @@ impl Enriched<'_> {
     fn of_user(&self, field: &Asked<'_>) -> Option<Value<'_>> {
         let login = self.process.login_uid;
         Some(match field.id {
-            FieldId::UserUid => Value::Number(self.raw.uid.into()),
-            FieldId::UserName => Value::owned(self.users().name(self.raw.uid)?.to_owned()),
-            FieldId::UserHomedir => Value::owned(self.users().home(self.raw.uid)?.to_owned()),
-            FieldId::UserShell => Value::owned(self.users().shell(self.raw.uid)?.to_owned()),
+            // As upstream: who the process acts as. A name that is not known is no missing one, and 0 is always root.
+            FieldId::UserUid => Value::Number(self.raw.euid.into()),
+            FieldId::UserName => or_root(self.users().name(self.raw.euid), self.raw.euid, "root"),
+            FieldId::UserHomedir => or_root(self.users().home(self.raw.euid), self.raw.euid, "/root"),
+            FieldId::UserShell => or_root(self.users().shell(self.raw.euid), self.raw.euid, NOT_AVAILABLE),
             FieldId::UserLoginuid => Value::Number(login.map_or(-1, i64::from)),
-            FieldId::UserLoginname => Value::owned(self.directory.host().name(login?)?.to_owned()),
-            FieldId::GroupGid => Value::Number(self.raw.gid.into()),
-            FieldId::GroupName => Value::owned(self.users().group(self.raw.gid)?.to_owned()),
+            FieldId::UserLoginname => {
+                let host = self.directory.host();
+                or_root(login.and_then(|uid| host.name(uid)), login.unwrap_or(u32::MAX), "root")
+            }
+            FieldId::GroupGid => Value::Number(self.raw.egid.into()),
+            FieldId::GroupName => or_root(self.users().group(self.raw.egid), self.raw.egid, "root"),
             _ => return None,
         })
     }
@@ -301,3 +307,13 @@ impl Enriched<'_> {
         self.call?.descriptor(self.raw.args.first().copied().unwrap_or(0), self.raw.ret)
     }
 }
+
+/// What is known of a user or group, or what stands for it where nothing is.
+fn or_root(known: Option<&str>, id: u32, of_root: &'static str) -> Value<'static> {
+    match known {
+        Some(known) => Value::owned(known.to_owned()),
+        None => Value::text(if id == 0 { of_root } else { NOT_AVAILABLE }),
+    }
+}
+
+const NOT_AVAILABLE: &str = "<NA>";

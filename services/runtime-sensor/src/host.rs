@@ -16,6 +16,8 @@ pub(crate) struct Directory {
     host: Arc<Users>,
     containers: RefCell<HashMap<String, Arc<Users>>>,
     asks: Cell<bool>,
+    /// The most that a process of this machine can be allowed.
+    bounding: Cell<u64>,
 }
 
 impl Directory {
@@ -26,6 +28,12 @@ impl Directory {
     /// Whether containers can be asked: not those of a recording.
     pub(crate) fn asks_containers(&self, asks: bool) {
         self.asks.set(asks);
+        self.bounding.set(if asks { crate::process::proc::bounding_of_machine() } else { 0 });
+    }
+
+    /// The capabilities that a process of this machine may have at most; 0 when that is not known.
+    pub(crate) fn bounding(&self) -> u64 {
+        self.bounding.get()
     }
 
     pub(crate) fn host(&self) -> Arc<Users> {
@@ -42,7 +50,11 @@ impl Directory {
         let Some(root) = roots.into_iter().find(|root| Path::new(root).join("etc").exists()) else {
             return Arc::default();
         };
-        let users = Arc::new(Users::read(Path::new(&root)));
+        let mut users = Users::read(Path::new(&root));
+        let process = Path::new(&root).parent().unwrap_or(Path::new("/"));
+        users.user_map = Map::parse(&text(&process.join("uid_map")).unwrap_or_default());
+        users.group_map = Map::parse(&text(&process.join("gid_map")).unwrap_or_default());
+        let users = Arc::new(users);
         let mut containers = self.containers.borrow_mut();
         if containers.len() >= MAX_CONTAINERS {
             containers.clear();
@@ -52,11 +64,40 @@ impl Directory {
     }
 }
 
-/// Users and groups by id.
+/// Users and groups, by the ids that they have in their user namespace, and what these are on the host.
 #[derive(Debug, Default)]
 pub(crate) struct Users {
     users: HashMap<u32, User>,
     groups: HashMap<u32, String>,
+    user_map: Map,
+    group_map: Map,
+}
+
+/// How ids of a user namespace stand for ids of the host (user_namespaces(7)). Without lines they are the same.
+#[derive(Debug, Default)]
+struct Map {
+    /// First inside, first on the host, how many.
+    lines: Vec<(u32, u32, u32)>,
+}
+
+impl Map {
+    fn parse(text: &str) -> Self {
+        let line = |line: &str| {
+            let mut numbers = line.split_whitespace().map(str::parse);
+            Some((numbers.next()?.ok()?, numbers.next()?.ok()?, numbers.next()?.ok()?))
+        };
+        Self { lines: text.lines().filter_map(line).take(MAX_MAP_LINES).collect() }
+    }
+
+    /// The id inside for one of the host; `None` for one that nobody has there.
+    fn inside(&self, id: u32) -> Option<u32> {
+        if self.lines.is_empty() {
+            return Some(id);
+        }
+        self.lines.iter().find_map(|(inside, host, count)| {
+            id.checked_sub(*host).filter(|place| place < count).and_then(|place| inside.checked_add(place))
+        })
+    }
 }
 
 #[derive(Debug)]
@@ -91,19 +132,35 @@ impl Users {
         found
     }
 
+    fn user(&self, uid: u32) -> Option<&User> {
+        self.users.get(&self.user_map.inside(uid)?)
+    }
+
+    /// Name of the user who has an id on the host.
     pub(crate) fn name(&self, uid: u32) -> Option<&str> {
-        self.users.get(&uid).map(|user| user.name.as_str())
+        self.user(uid).map(|user| user.name.as_str())
     }
 
     pub(crate) fn home(&self, uid: u32) -> Option<&str> {
-        self.users.get(&uid).map(|user| user.home.as_str())
+        self.user(uid).map(|user| user.home.as_str())
     }
 
     pub(crate) fn shell(&self, uid: u32) -> Option<&str> {
-        self.users.get(&uid).map(|user| user.shell.as_str())
+        self.user(uid).map(|user| user.shell.as_str())
     }
 
+    /// Name of the group that has an id on the host.
     pub(crate) fn group(&self, gid: u32) -> Option<&str> {
+        self.groups.get(&self.group_map.inside(gid)?).map(String::as_str)
+    }
+
+    /// Name of the user who has an id inside, as processes say it.
+    pub(crate) fn name_inside(&self, uid: u32) -> Option<&str> {
+        self.users.get(&uid).map(|user| user.name.as_str())
+    }
+
+    /// Name of the group that has an id inside.
+    pub(crate) fn group_inside(&self, gid: u32) -> Option<&str> {
         self.groups.get(&gid).map(String::as_str)
     }
 }
@@ -125,6 +182,9 @@ const O_NONBLOCK: i32 = 0o4000;
 const MAX_BYTES: u64 = 1 << 20;
 
 const MAX_CONTAINERS: usize = 4_096;
+
+/// As many as the kernel takes.
+const MAX_MAP_LINES: usize = 340;
 
 /// Name of the host.
 pub(crate) fn hostname() -> String {
@@ -154,6 +214,17 @@ mod tests {
         std::fs::remove_file(etc.join("passwd")).unwrap();
         std::fs::write(etc.join("passwd"), "app:x:7:7::/:/bin/sh\n").unwrap();
         assert_eq!(Users::read(folder.path()).name(7), Some("app"));
+    }
+
+    #[test]
+    fn ids_of_a_user_namespace_stand_for_others_on_the_host() {
+        let mut users = Users::parse("root:x:0:0::/:/x\napp:x:7:7::/:/x\n", "app:x:7:\n");
+        users.user_map = Map::parse("         0     100000      65536\n     70000       1000          1\n");
+        users.group_map = Map::parse("0 200000 10\n");
+        let names: Vec<_> = [100_000, 100_007, 0, 7, 99_999, 165_536].into_iter().map(|uid| users.name(uid)).collect();
+        assert_eq!(names, [Some("root"), Some("app"), None, None, None, None]);
+        assert_eq!((users.group(200_007), users.group(200_010), users.group(7)), (Some("app"), None, None));
+        assert_eq!((users.name_inside(7), users.group_inside(7)), (Some("app"), Some("app")));
     }
 
     #[test]

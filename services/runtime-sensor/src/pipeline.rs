@@ -271,6 +271,8 @@ impl Pipeline {
         {
             return;
         }
+        // Whose names it has is read while somebody is there to read them from.
+        self.directory.of_container(container.id.as_str(), std::iter::once(raw.tgid));
         if self.started.len() >= MAX_CONTAINERS {
             self.started.clear();
         }

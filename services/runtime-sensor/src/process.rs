@@ -1,6 +1,6 @@
 //! The process table: who runs, and who started whom.
 
-mod proc;
+pub(crate) mod proc;
 
 use std::collections::{HashMap, VecDeque};
 use std::fs;
@@ -44,6 +44,10 @@ pub(crate) struct Process {
     pub(crate) cap_effective: u64,
     pub(crate) cap_permitted: u64,
     pub(crate) cap_inheritable: u64,
+    /// The most that it can ever be allowed; 0 when that is not known.
+    pub(crate) cap_bounding: u64,
+    /// Whether a filter of system calls is in force.
+    pub(crate) is_filtered: bool,
     /// When the first process of its pid namespace started.
     pub(crate) namespace_start_ns: u64,
     /// The cgroup in which it, or the process that made it, last started a program; 0 when that was not seen.
@@ -58,6 +62,13 @@ impl Process {
     pub(crate) fn cmdline(&self) -> String {
         let arguments = self.program.argv.iter().skip(1).map(String::as_str);
         std::iter::once(&*self.comm).chain(arguments).collect::<Vec<_>>().join(" ")
+    }
+
+    /// Whether nothing holds the process back that could: every capability of the machine is within its reach, and no system call is
+    /// filtered. `None` when that is not known.
+    pub(crate) fn is_unconfined(&self, of_machine: u64) -> Option<bool> {
+        let is_known = self.cap_bounding != 0 && of_machine != 0;
+        is_known.then_some(self.cap_bounding & of_machine == of_machine && !self.is_filtered)
     }
 
     /// Whether it came into its cgroup without having started a program there: as a runtime's child does that sets a container up.
@@ -150,11 +161,12 @@ impl Processes {
         };
         if let Some(facts) = facts {
             program.is_from_memory = facts.file.is_from_memory();
-            program.is_writable = facts.file.is_writable(event.euid, event.gid, event.cap_effective);
+            program.is_writable = facts.file.is_writable(event.euid, event.egid, event.cap_effective);
             program.file = facts.file;
             (process.tty, process.sid, process.pgid) = (facts.tty, facts.session, facts.group);
             (process.vpgid, process.login_uid) = (facts.group_in_namespace, facts.login_uid);
             process.cap_inheritable = facts.cap_inheritable;
+            (process.cap_bounding, process.is_filtered) = (facts.cap_bounding, facts.is_filtered);
             process.namespace_start_ns = facts.namespace_start_ns;
         } else {
             program.is_from_memory = event.args.first() == Some(&0);

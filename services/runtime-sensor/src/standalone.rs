@@ -33,6 +33,9 @@ pub struct Run {
     /// Ends after this many seconds; 0 runs until a signal.
     #[arg(long, default_value_t = 0, value_name = "SECONDS")]
     seconds: u64,
+    /// Reports every rule that an event matches, not only the first.
+    #[arg(long)]
+    match_all: bool,
 }
 
 /// Arguments of `record`.
@@ -63,7 +66,8 @@ pub fn record(record: &Record) -> ExitCode {
 fn try_run(run: &Run) -> anyhow::Result<()> {
     let set = load(&run.rules)?;
     let source = if run.replay.is_some() { SourceKind::Replay } else { SourceKind::Ebpf };
-    let config = Config { rules: run.rules.clone(), source, replay_file: run.replay.clone(), ..Config::default() };
+    let (rules, replay_file, match_all) = (run.rules.clone(), run.replay.clone(), run.match_all);
+    let config = Config { rules, source, replay_file, match_all, ..Config::default() };
     let source = Source::open(&config, &set.now())?;
     tell(source.features());
     let shutdown = CancellationToken::new();

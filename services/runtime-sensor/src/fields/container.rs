@@ -12,6 +12,7 @@ pub(super) fn is_captured(field: FieldId) -> bool {
         FieldId::ContainerId
             | FieldId::ContainerFullId
             | FieldId::ContainerName
+            | FieldId::ContainerPrivileged
             | FieldId::ContainerImage
             | FieldId::ContainerImageRepository
             | FieldId::ContainerImageTag
@@ -41,6 +42,8 @@ impl Enriched<'_> {
             FieldId::ContainerImageTag => Value::text(split(image()?).1?),
             FieldId::ContainerImageDigest => Value::owned(pod?.identity.image_digest.as_ref()?.to_string()),
             FieldId::ContainerName => Value::text(pod?.container_name.as_deref()?),
+            // As far as the kernel tells: what a runtime calls privileged has every capability and no filter.
+            FieldId::ContainerPrivileged => Value::Boolean(self.process.is_unconfined(self.directory.bounding())?),
             FieldId::K8sPodUid | FieldId::K8sPodId => Value::text(container.pod.as_ref()?.as_str()),
             FieldId::K8sPodName => Value::text(pod?.identity.pod_name.as_deref()?),
             FieldId::K8sNsName => Value::text(pod?.identity.namespace.as_deref()?),

@@ -40,8 +40,15 @@ pub(super) fn read(pid: u32) -> Option<Process> {
         cap_effective: status.cap_effective,
         cap_permitted: status.cap_permitted,
         cap_inheritable: status.cap_inheritable,
+        cap_bounding: status.cap_bounding,
+        is_filtered: status.is_filtered,
         ..Process::default()
     })
+}
+
+/// The most that any process of the machine can be allowed: what its first one can. 0 when that cannot be read.
+pub(crate) fn bounding_of_machine() -> u64 {
+    bytes(1, "status").map_or(0, |text| Status::parse(&text).cap_bounding)
 }
 
 /// The target of a link, which may be gone.
@@ -115,6 +122,8 @@ struct Status {
     cap_effective: u64,
     cap_permitted: u64,
     cap_inheritable: u64,
+    cap_bounding: u64,
+    is_filtered: bool,
 }
 
 impl Status {
@@ -128,12 +137,14 @@ impl Status {
         Self {
             uid: nth("Uid", 0).unwrap_or(0),
             euid: nth("Uid", 1).unwrap_or(0),
-            gid: nth("Gid", 0).unwrap_or(0),
+            gid: nth("Gid", 1).unwrap_or(0),
             pid_in_namespace: innermost("NSpid"),
             group_in_namespace: innermost("NSpgid"),
             cap_effective: set("CapEff"),
             cap_permitted: set("CapPrm"),
             cap_inheritable: set("CapInh"),
+            cap_bounding: set("CapBnd"),
+            is_filtered: nth("Seccomp", 0).unwrap_or(0) != 0,
         }
     }
 }
