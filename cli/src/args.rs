@@ -29,6 +29,7 @@ pub(crate) enum Output {
 pub(crate) enum Format {
     /// For people.
     #[default]
+    #[value(alias = "text")]
     Table,
     /// For programs.
     Json,
@@ -84,6 +85,11 @@ pub(crate) enum Command {
     Rules {
         #[command(subcommand)]
         command: Rules,
+    },
+    /// Watches this machine without a platform, or plays what was recorded.
+    Sensor {
+        #[command(subcommand)]
+        command: Sensor,
     },
     /// Runs incident rules over the stored events and prints the incidents that would have been.
     Replay {
@@ -347,6 +353,21 @@ pub(crate) enum Rules {
     Explain(RulesExplain),
     /// Lists the fields that conditions and outputs may name.
     Fields,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum Sensor {
+    /// Judges what this machine does by rules, and prints alerts: lines of text, or with `-o json` objects.
+    Run(runtime_sensor::standalone::Run),
+    /// Writes what this machine does to a file, for `replay`.
+    Record(runtime_sensor::standalone::Record),
+    /// Judges a recording by rules, and prints alerts as `run` does.
+    Replay {
+        /// The recording.
+        recording: PathBuf,
+        #[command(flatten)]
+        run: runtime_sensor::standalone::Run,
+    },
 }
 
 #[derive(Clone, Debug, Args)]

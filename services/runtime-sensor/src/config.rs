@@ -1,15 +1,24 @@
 //! The sensor's own settings.
 
+mod alerts;
+
 use std::path::PathBuf;
 
+use runtime_rules::{LoadOptions, Matching};
 use serde::Deserialize;
 use service::{ConfigFault, Configuration};
+
+pub use alerts::{
+    Alerts, Append, AppendField, AppendMatch, Drops, FileOutput, HttpOutput, Level, NatsOutput, OutputsQueue,
+    ProgramOutput, StdoutOutput, SyslogOutput,
+};
 
 /// The `service` section of the sensor's configuration.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Rules files, later ones change earlier ones. Default: the rules that are built in.
+    /// Rules files, and folders of them, in the order of their names; later ones change earlier ones. Default: the rules that are built
+    /// in.
     pub rules: Vec<PathBuf>,
     /// Where events come from. Default `ebpf`.
     pub source: SourceKind,
@@ -22,12 +31,20 @@ pub struct Config {
     pub ring_bytes: u32,
     /// Most processes in the table. Default 65536.
     pub max_processes: usize,
-    /// Whether an event may match several rules. Default false: the first match ends it.
-    pub match_all: bool,
-    /// Most alerts of one rule a second; more are counted and left out. Default 100.
+    /// How many rules may match one event. Default `first`.
+    pub rule_matching: RuleMatching,
+    /// Rules less urgent than this are not loaded. Default `debug`.
+    pub priority: Level,
+    /// Most alerts of one rule a second; more are counted and left out. 0 is no limit. Default 100.
     pub max_alerts_per_second: u32,
     /// Whether only processes in containers are judged. Default false.
     pub containers_only: bool,
+    /// What is added to the outputs of rules. Default: the container's and the pod's fields, to all.
+    pub append_output: Vec<Append>,
+    /// When lost events are an alert.
+    pub syscall_event_drops: Drops,
+    /// Where alerts go beside the bus, and how they are written there. On the bus they are always whole.
+    pub alerts: Alerts,
 }
 
 /// Where events come from.
@@ -50,9 +67,44 @@ impl Default for Config {
             replay_as_now: true,
             ring_bytes: 8 * 1024 * 1024,
             max_processes: 65_536,
-            match_all: false,
+            rule_matching: RuleMatching::First,
+            priority: Level::default(),
             max_alerts_per_second: 100,
             containers_only: false,
+            append_output: vec![Append { suggested_output: true, ..Append::default() }],
+            syscall_event_drops: Drops::default(),
+            alerts: Alerts::default(),
+        }
+    }
+}
+
+/// How many rules may match one event.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum RuleMatching {
+    /// The first in the order of the files.
+    #[default]
+    First,
+    /// Every one.
+    All,
+}
+
+impl From<RuleMatching> for Matching {
+    fn from(matching: RuleMatching) -> Self {
+        match matching {
+            RuleMatching::First => Self::First,
+            RuleMatching::All => Self::All,
+        }
+    }
+}
+
+impl Config {
+    /// How rules files are to be read.
+    pub(crate) fn load_options(&self) -> LoadOptions {
+        LoadOptions {
+            least_priority: self.priority.0,
+            append_output: self.append_output.iter().map(Append::to_engine).collect(),
+            ..LoadOptions::default()
         }
     }
 }
@@ -66,6 +118,7 @@ impl Configuration for Config {
         if !(1_024..=4_194_304).contains(&self.max_processes) {
             return fault("service.max_processes", "must be from 1024 to 4194304");
         }
+        self.alerts.check()?;
         match (self.source, &self.replay_file) {
             (SourceKind::Replay, None) => {
                 fault("service.replay_file", "names the recording that `source: replay` plays")

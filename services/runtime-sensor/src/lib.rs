@@ -21,6 +21,8 @@ mod interest;
 mod kernel;
 mod metrics;
 mod names;
+mod out;
+mod outputs;
 mod pipeline;
 mod pods;
 mod probe;
@@ -35,7 +37,10 @@ mod wire;
 
 use service::Context;
 
-pub use config::{Config, SourceKind};
+pub use config::{
+    Alerts, Append, AppendField, AppendMatch, Config, Drops, FileOutput, HttpOutput, Level, NatsOutput, OutputsQueue,
+    ProgramOutput, RuleMatching, SourceKind, StdoutOutput, SyslogOutput,
+};
 pub use decode::{DecodeError, Kind, RawEvent, decode};
 
 /// Starts the sensor: ready once the bus is reached, rules are loaded and events flow.
@@ -44,18 +49,24 @@ pub use decode::{DecodeError, Kind, RawEvent, decode};
 /// When the kernel refuses the programs, the recording cannot be read, or no rule could be loaded.
 pub async fn start(context: Context, config: Config) -> anyhow::Result<()> {
     let metrics = metrics::Metrics::register(&context);
-    let rules = rules::Rules::watch(&context, &config.rules)?;
+    let rules = rules::Rules::watch(&context, &config)?;
     let source = source::Source::open(&config, &rules.now())?;
     let bus = context.connect_bus().await?;
     let publisher = context.publisher(&bus)?;
     let pods = pods::Pods::follow(&context, &bus);
-    let out = wire::Out { publisher, runtime: tokio::runtime::Handle::current() };
+    let surroundings = outputs::Surroundings {
+        runtime: tokio::runtime::Handle::current(),
+        bus: Some(bus.clone()),
+        dropped: metrics.falco.queue_drops.clone(),
+    };
+    let out = out::Out::new(&config, Some(publisher), &surroundings, source.hostname())?;
     let pipeline = pipeline::Pipeline::new(rules, pods, metrics, config);
     let (ready, shutdown) = (context.readiness.part("events"), context.shutdown.clone());
     // A thread of its own: it polls the ring every few milliseconds and never waits for anything else.
     let (done, ended) = tokio::sync::oneshot::channel();
     std::thread::Builder::new().name("events".to_owned()).spawn(move || {
         let result = pipeline.run(source, &out, &ready, &shutdown);
+        drop(out);
         // The service may be gone.
         let _ = done.send(result);
     })?;

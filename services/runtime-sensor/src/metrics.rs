@@ -5,6 +5,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use service::{Context, prometheus_client};
 
+mod falco;
+
 type Label = [(&'static str, &'static str); 1];
 type FeatureLabel = [(&'static str, &'static str); 2];
 
@@ -28,6 +30,8 @@ pub(crate) struct Metrics {
     pub(crate) processes: Gauge,
     pub(crate) evicted: Gauge,
     pub(crate) sockets_evicted: Gauge,
+    /// The same under upstream's names.
+    pub(crate) falco: falco::Falco,
 }
 
 impl Metrics {
@@ -60,6 +64,7 @@ impl Metrics {
             ] {
                 registry.register(format!("runtime_sensor_{name}"), help, gauge.clone());
             }
+            metrics.falco.register(registry);
             let help = "1 for the state of each thing that the sensor needs of the machine";
             registry.register("runtime_sensor_feature", help, metrics.features.clone());
         });

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use model::Timestamp;
-use runtime_rules::{EventType, Matching, RuleSet, Scratch};
+use runtime_rules::{EventType, RateLimit, RuleSet, Scratch, Verdict};
 use schemas::Token;
 use schemas::run::v1::{ContainerExited, ContainerStarted, EventsLost};
 use service::ReadyHandle;
@@ -20,26 +20,15 @@ use crate::fields;
 use crate::host::Directory;
 use crate::kernel::{Counts, URING_KINDS};
 use crate::metrics::Metrics;
+use crate::out::{Out, Said};
 use crate::pods::Pods;
 use crate::process::Processes;
 use crate::record;
-use crate::rules::Rules;
+use crate::rules::{self, Rules};
 use crate::sockets::Sockets;
 use crate::source::Source;
 use crate::syscalls::{self, Syscall};
-use crate::wire::{self, Out, Said};
-
-/// What takes the sensor's words: the bus, or standard output.
-pub(crate) trait Sink {
-    /// Says one thing.
-    fn say(&self, time: Timestamp, key: Token, identity: model::Identity, said: Said) -> anyhow::Result<()>;
-}
-
-impl Sink for Out {
-    fn say(&self, time: Timestamp, key: Token, identity: model::Identity, said: Said) -> anyhow::Result<()> {
-        Ok(Out::say(self, time, key, identity, said)?)
-    }
-}
+use crate::wire;
 
 /// The event path of one sensor.
 #[derive(Debug)]
@@ -65,7 +54,7 @@ pub(crate) struct Pipeline {
     truncated: u64,
     /// First process and start of each container that was announced.
     started: HashMap<String, (u32, u64)>,
-    limits: HashMap<String, (Instant, u32)>,
+    limits: RateLimit,
     scratch: Scratch,
     counted: Counts,
     taken: u64,
@@ -73,6 +62,7 @@ pub(crate) struct Pipeline {
 
 impl Pipeline {
     pub(crate) fn new(rules: Rules, pods: Pods, metrics: Metrics, config: Config) -> Self {
+        let limits = RateLimit::new(config.max_alerts_per_second.into(), config.max_alerts_per_second);
         Self {
             set: rules.now(),
             rules,
@@ -92,7 +82,7 @@ impl Pipeline {
             number: 0,
             truncated: 0,
             started: HashMap::new(),
-            limits: HashMap::new(),
+            limits,
             scratch: Scratch::default(),
             counted: Counts::default(),
             taken: 0,
@@ -103,7 +93,7 @@ impl Pipeline {
     pub(crate) fn run(
         mut self,
         mut source: Source,
-        sink: &dyn Sink,
+        out: &Out,
         ready: &ReadyHandle,
         shutdown: &tokio_util::sync::CancellationToken,
     ) -> anyhow::Result<()> {
@@ -117,20 +107,21 @@ impl Pipeline {
             tracing::info!(%feature, "feature");
             self.metrics.features.get_or_create(&[("name", feature.name), ("state", feature.state())]).set(1);
         }
+        self.metrics.falco.started(&self.hostname);
         self.take_rules()?;
         ready.ready();
         let mut looked = Instant::now();
         while !(shutdown.is_cancelled() || self.ends_with_recording && source.is_over()) {
-            source.poll(4_096, |bytes| self.take(bytes, sink))?;
+            source.poll(4_096, |bytes| self.take(bytes, out))?;
             if looked.elapsed() >= Duration::from_secs(1) {
                 looked = Instant::now();
-                self.look_around(&mut source, sink)?;
+                self.look_around(&mut source, out)?;
             }
         }
-        self.look_around(&mut source, sink)
+        self.look_around(&mut source, out)
     }
 
-    fn take(&mut self, bytes: &[u8], sink: &dyn Sink) {
+    fn take(&mut self, bytes: &[u8], out: &Out) {
         if let Some((cgroup, path)) = record::cgroup(bytes) {
             self.cgroups.learn(cgroup, &path);
             return;
@@ -156,15 +147,15 @@ impl Pipeline {
                 if self.has_names && self.cgroups.container(event.cgroup, event.tgid).is_some() {
                     self.addresses.learn(event.environment.unwrap_or_default());
                 }
-                self.announce(&event, sink);
-                self.judge(&event, None, sink);
+                self.announce(&event, out);
+                self.judge(&event, None, out);
             }
             Kind::Exit => {
-                self.judge(&event, None, sink);
-                self.farewell(&event, sink);
+                self.judge(&event, None, out);
+                self.farewell(&event, out);
                 self.processes.exit(&event);
             }
-            Kind::Syscall => self.syscall(&event, sink),
+            Kind::Syscall => self.syscall(&event, out),
         }
     }
 
@@ -176,14 +167,14 @@ impl Pipeline {
         }
     }
 
-    fn syscall(&mut self, event: &RawEvent<'_>, sink: &dyn Sink) {
+    fn syscall(&mut self, event: &RawEvent<'_>, out: &Out) {
         let Some(syscall) = syscalls::by_number(event.nr) else { return };
         // A program that runs was told by its own event.
         if matches!(syscall.name, "execve" | "execveat") && event.ret >= 0 {
             return;
         }
         self.processes.touch(event, self.live);
-        self.judge(event, Some(syscall), sink);
+        self.judge(event, Some(syscall), out);
         match syscall.name {
             "chdir" | "fchdir" => self.processes.change_directory(event),
             "setsid" => self.processes.lead_session(event.tgid),
@@ -205,7 +196,7 @@ impl Pipeline {
     }
 
     /// Judges an event by the rules and says what matched.
-    fn judge(&mut self, raw: &RawEvent<'_>, call: Option<&'static Syscall>, sink: &dyn Sink) {
+    fn judge(&mut self, raw: &RawEvent<'_>, call: Option<&'static Syscall>, out: &Out) {
         let event_type = match (call, raw.kind) {
             (Some(call), _) => Some(call.event_type),
             (None, Kind::Exit) => EventType::named("procexit"),
@@ -242,7 +233,7 @@ impl Pipeline {
             is_name_changed: seen.is_name_changed,
             paths: Paths::default(),
         };
-        let matching = if self.config.match_all { Matching::All } else { Matching::First };
+        let matching = self.config.rule_matching.into();
         let mut rules = self.set.evaluate(&event, matching, &mut self.scratch);
         // A link may lead to a file that a rule is about, though the path is another.
         if rules.is_empty() && event.switch_to_real_path() {
@@ -250,18 +241,30 @@ impl Pipeline {
         }
         for rule in rules {
             self.metrics.matched.inc();
-            if !allows(&mut self.limits, &rule.name, self.config.max_alerts_per_second) {
-                self.metrics.limited.inc();
-                continue;
+            self.metrics.falco.matched(rule);
+            let now_ns = u64::try_from(event.time.as_nanos()).unwrap_or_default();
+            match self.limits.handle(&rule.name, now_ns) {
+                Verdict::Suppress => {
+                    self.metrics.limited.inc();
+                    continue;
+                }
+                Verdict::Send { suppressed_before: 0 } => {}
+                Verdict::Send { suppressed_before } => {
+                    tracing::warn!(
+                        rule = rule.name,
+                        suppressed_before,
+                        "the rule fires too often: alerts were left out"
+                    );
+                }
             }
-            let said = Said::Matched(Box::new(wire::matched(rule, &event)));
+            let said = Said::Matched(Box::new(out.matched(rule, &event)));
             let identity = wire::identity(container, pod.as_deref(), raw.cgroup);
-            say(&self.metrics, sink, (event.time, wire::key(container, &self.hostname), identity, said));
+            say(&self.metrics, out, (event.time, wire::key(container, &self.hostname), identity, said));
         }
     }
 
     /// Tells of a container whose first own program runs.
-    fn announce(&mut self, raw: &RawEvent<'_>, sink: &dyn Sink) {
+    fn announce(&mut self, raw: &RawEvent<'_>, out: &Out) {
         let Some(container) = self.cgroups.container(raw.cgroup, raw.tgid) else { return };
         let Some(process) = self.processes.get(raw.tgid) else { return };
         // Set-up of the runtime runs under the same cgroup.
@@ -284,12 +287,12 @@ impl Pipeline {
         };
         let identity = wire::identity(Some(container), pod.as_deref(), raw.cgroup);
         let time = self.boot.plus(Duration::from_nanos(raw.time_ns));
-        say(&self.metrics, sink, (time, wire::key(Some(container), &self.hostname), identity, Said::Started(data)));
+        say(&self.metrics, out, (time, wire::key(Some(container), &self.hostname), identity, Said::Started(data)));
         self.started.insert(container.id.to_string(), (raw.tgid, raw.time_ns));
     }
 
     /// Tells of a container whose first process ended.
-    fn farewell(&mut self, raw: &RawEvent<'_>, sink: &dyn Sink) {
+    fn farewell(&mut self, raw: &RawEvent<'_>, out: &Out) {
         let Some(container) = self.cgroups.container(raw.cgroup, raw.tgid) else { return };
         let Some((_, since)) = self.started.get(container.id.as_str()).filter(|(pid, _)| *pid == raw.tgid).copied()
         else {
@@ -303,19 +306,19 @@ impl Pipeline {
         };
         let identity = wire::identity(Some(container), pod.as_deref(), raw.cgroup);
         let time = self.boot.plus(Duration::from_nanos(raw.time_ns));
-        say(&self.metrics, sink, (time, wire::key(Some(container), &self.hostname), identity, Said::Exited(data)));
+        say(&self.metrics, out, (time, wire::key(Some(container), &self.hostname), identity, Said::Exited(data)));
     }
 
     /// Once a second: changed rules, counters, losses.
-    fn look_around(&mut self, source: &mut Source, sink: &dyn Sink) -> anyhow::Result<()> {
+    fn look_around(&mut self, source: &mut Source, out: &Out) -> anyhow::Result<()> {
         let rules = self.rules.now();
         if !Arc::ptr_eq(&rules, &self.set) {
             // The kernel sends what the new rules want before they judge, so that they miss nothing.
             source.want(&rules)?;
             self.set = rules;
+            self.limits.keep(|name| self.set.rule(name).is_some());
             self.take_rules()?;
         }
-        self.limits.retain(|_, (since, _)| since.elapsed() < Duration::from_secs(2));
         self.metrics.processes.set(i64::try_from(self.processes.len()).unwrap_or(i64::MAX));
         self.metrics.evicted.set(i64::try_from(self.processes.evicted).unwrap_or(i64::MAX));
         self.metrics.sockets_evicted.set(i64::try_from(self.sockets.evicted).unwrap_or(i64::MAX));
@@ -324,7 +327,7 @@ impl Pipeline {
         if let Some(lost) = self.count(source.counted()) {
             tracing::error!(?lost, "the kernel dropped events");
             let (time, key) = (service::now(), Token::lossy(&self.hostname));
-            say(&self.metrics, sink, (time, key, model::Identity::default(), Said::Lost(lost)));
+            say(&self.metrics, out, (time, key, model::Identity::default(), Said::Lost(lost)));
         }
         Ok(())
     }
@@ -346,6 +349,7 @@ impl Pipeline {
         }
         let missed = now.missed.saturating_sub(before.missed);
         self.metrics.missed.inc_by(missed);
+        self.metrics.falco.counted(kept, &lost, missed);
         self.metrics.foreign.inc_by(now.foreign.saturating_sub(before.foreign));
         for ((kind, now), before) in URING_KINDS.iter().zip(now.uring).zip(before.uring) {
             self.metrics.uring.get_or_create(&[("kind", *kind)]).inc_by(now.saturating_sub(before));
@@ -365,6 +369,7 @@ impl Pipeline {
 
     /// What follows from the rules in force: which names are looked up, whether environments are kept.
     fn take_rules(&mut self) -> anyhow::Result<()> {
+        self.metrics.falco.reloaded(service::now(), &rules::hashes(&self.config.rules));
         let had_names = std::mem::replace(&mut self.has_names, self.addresses.want(&self.set));
         if self.live && self.has_names && !had_names {
             self.addresses.follow()?;
@@ -374,20 +379,10 @@ impl Pipeline {
     }
 }
 
-/// Whether a rule may speak once more in this second.
-fn allows(limits: &mut HashMap<String, (Instant, u32)>, rule: &str, most: u32) -> bool {
-    let (since, count) = limits.entry(rule.to_owned()).or_insert_with(|| (Instant::now(), 0));
-    if since.elapsed() >= Duration::from_secs(1) {
-        (*since, *count) = (Instant::now(), 0);
-    }
-    *count = count.saturating_add(1);
-    *count <= most
-}
-
 type Message = (Timestamp, Token, model::Identity, Said);
 
-fn say(metrics: &Metrics, sink: &dyn Sink, (time, key, identity, said): Message) {
-    if let Err(error) = sink.say(time, key, identity, said) {
+fn say(metrics: &Metrics, out: &Out, (time, key, identity, said): Message) {
+    if let Err(error) = out.say(time, key, identity, said) {
         metrics.failed.inc();
         tracing::error!(%error, "event was not published");
     }

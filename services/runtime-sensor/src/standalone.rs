@@ -4,95 +4,165 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use model::{FaultKind, Identity, Timestamp};
-use schemas::Token;
+use anyhow::Context as _;
+use model::FaultKind;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Config, SourceKind};
+use crate::config::{Config, Level, RuleMatching, SourceKind};
 use crate::container::Cgroups;
 use crate::decode::decode;
 use crate::metrics::Metrics;
-use crate::pipeline::{Pipeline, Sink};
+use crate::out::Out;
+use crate::outputs::Surroundings;
+use crate::pipeline::Pipeline;
 use crate::pods::Pods;
 use crate::probe::Feature;
 use crate::record::Writer;
 use crate::rules::Rules;
 use crate::source::Source;
-use crate::wire::Said;
-use crate::{host, kernel, rules, wire};
+use crate::{host, kernel, rules};
 
-/// Arguments of `run`.
-#[derive(Clone, Debug, clap::Args)]
+/// Arguments of `run` and `replay`.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[group(skip)]
 pub struct Run {
-    /// Rules file; may be given several times. Default: the rules that are built in.
+    /// Rules file, or folder of them; may be given several times. Default: the rules that are built in.
     #[arg(long, value_name = "FILE")]
-    rules: Vec<PathBuf>,
+    pub rules: Vec<PathBuf>,
+    /// Settings, as for the service: more outputs, and how alerts are written. `--rules` and what follows go before them.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// Plays a recording instead of watching the kernel.
     #[arg(long, value_name = "FILE")]
-    replay: Option<PathBuf>,
+    pub replay: Option<PathBuf>,
+    /// Rules less urgent than this are left out: emergency, alert, critical, error, warning, notice, informational, debug.
+    #[arg(long, value_name = "PRIORITY")]
+    pub priority: Option<Level>,
+    /// How many rules may match one event.
+    #[arg(long, value_enum, value_name = "HOW")]
+    pub rule_matching: Option<RuleMatching>,
+    /// Alerts begin with date and time in ISO 8601.
+    #[arg(long)]
+    pub iso_time: bool,
     /// Ends after this many seconds; 0 runs until a signal.
     #[arg(long, default_value_t = 0, value_name = "SECONDS")]
-    seconds: u64,
-    /// Reports every rule that an event matches, not only the first.
+    pub seconds: u64,
+    /// Short for `--rule-matching all`.
     #[arg(long)]
-    match_all: bool,
+    pub match_all: bool,
 }
 
 /// Arguments of `record`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Record {
     /// File to write.
-    file: PathBuf,
+    pub file: PathBuf,
     /// Rules whose event types are recorded. Default: the rules that are built in.
     #[arg(long, value_name = "FILE")]
-    rules: Vec<PathBuf>,
-    /// How long to record, in seconds.
+    pub rules: Vec<PathBuf>,
+    /// How long to record, in seconds; a signal ends it before.
     #[arg(long, default_value_t = 10, value_name = "SECONDS")]
-    seconds: u64,
+    pub seconds: u64,
 }
 
-/// Prints alerts as JSON lines. Exit codes: 0 at the end, 1 when events or rules cannot be had.
+/// Prints alerts, one a line: JSON objects or text. Exit codes: 0 at the end, 1 when events or rules cannot be had, 64 for bad settings.
+///
+/// Blocks; not to be called from asynchronous code.
 #[must_use]
-pub fn run(run: &Run) -> ExitCode {
-    finish(try_run(run))
+pub fn run(run: &Run, json: bool) -> ExitCode {
+    match config(run, json) {
+        Ok(config) => finish(try_run(run, config)),
+        Err(error) => {
+            finish(Err(error));
+            ExitCode::from(64)
+        }
+    }
 }
 
-/// Writes a recording. Exit codes as [`run`].
+/// Writes a recording. Exit codes as [`run`]. Blocks as it does.
 #[must_use]
 pub fn record(record: &Record) -> ExitCode {
     finish(try_record(record))
 }
 
-fn try_run(run: &Run) -> anyhow::Result<()> {
-    let set = load(&run.rules)?;
-    let source = if run.replay.is_some() { SourceKind::Replay } else { SourceKind::Ebpf };
-    let (rules, replay_file, match_all) = (run.rules.clone(), run.replay.clone(), run.match_all);
-    let config = Config { rules, source, replay_file, match_all, ..Config::default() };
+/// The settings of the file with those of the command line in them.
+fn config(run: &Run, json: bool) -> anyhow::Result<Config> {
+    let mut config = service::load::<Config>(run.config.as_deref())?.service;
+    if !run.rules.is_empty() {
+        config.rules.clone_from(&run.rules);
+    }
+    if run.replay.is_some() {
+        (config.source, config.replay_file) = (SourceKind::Replay, run.replay.clone());
+    }
+    config.priority = run.priority.unwrap_or(config.priority);
+    let all = run.match_all.then_some(RuleMatching::All);
+    config.rule_matching = run.rule_matching.or(all).unwrap_or(config.rule_matching);
+    config.alerts.time_format_iso_8601 |= run.iso_time;
+    config.alerts.json_output |= json;
+    // Where nothing else was asked for, alerts are what the command prints.
+    config.alerts.stdout_output.enabled |= run.config.is_none();
+    Ok(config)
+}
+
+fn try_run(run: &Run, config: Config) -> anyhow::Result<()> {
+    service::install_crypto();
+    service::log_to_stderr("warn,runtime_sensor::rules=info");
+    let set = load(&config)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let shutdown = ended_by_signal(&runtime, run.seconds);
+    let metrics = Metrics::default();
+    let dropped = metrics.falco.queue_drops.clone();
+    let surroundings = Surroundings { runtime: runtime.handle().clone(), bus: None, dropped };
     let source = Source::open(&config, &set.now())?;
     tell(source.features());
-    let shutdown = CancellationToken::new();
-    if run.seconds > 0 {
-        let (ending, seconds) = (shutdown.clone(), run.seconds);
-        std::thread::spawn(move || {
-            std::thread::sleep(Duration::from_secs(seconds));
-            ending.cancel();
-        });
+    let out = Out::new(&config, None, &surroundings, source.hostname())?;
+    if !config.rules.is_empty() && source.is_live() {
+        set.follow(&config, &shutdown)?;
     }
-    let mut pipeline = Pipeline::new(set, Pods::default(), Metrics::default(), config);
+    let mut pipeline = Pipeline::new(set, Pods::default(), metrics, config);
     pipeline.ends_with_recording = true;
-    let lines = Lines { hostname: source.hostname() };
-    pipeline.run(source, &lines, &service::Readiness::default().part("events"), &shutdown)
+    let result = pipeline.run(source, &out, &service::Readiness::default().part("events"), &shutdown);
+    drop(out);
+    result
+}
+
+/// What a signal ends, or the time. A second signal ends the process by itself.
+fn ended_by_signal(runtime: &tokio::runtime::Runtime, seconds: u64) -> CancellationToken {
+    let shutdown = CancellationToken::new();
+    let ending = shutdown.clone();
+    runtime.spawn(async move {
+        let _end = ending.drop_guard();
+        let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) else {
+            return std::future::pending().await;
+        };
+        let time = async {
+            match seconds {
+                0 => std::future::pending().await,
+                seconds => tokio::time::sleep(Duration::from_secs(seconds)).await,
+            }
+        };
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+            () = time => {}
+        }
+    });
+    shutdown
 }
 
 fn try_record(record: &Record) -> anyhow::Result<()> {
-    let set = load(&record.rules)?;
-    let mut kernel = kernel::Kernel::load(Config::default().ring_bytes, &set.now())?;
-    let mut writer = Writer::create(&record.file, host::boot_time(), &host::hostname())?;
+    let config = Config { rules: record.rules.clone(), ..Config::default() };
+    let set = load(&config)?;
+    let mut kernel = kernel::Kernel::load(config.ring_bytes, &set.now())?;
+    let mut writer = Writer::create(&record.file, host::boot_time(), &host::hostname())
+        .with_context(|| format!("cannot write {}", record.file.display()))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let shutdown = ended_by_signal(&runtime, 0);
     let until = Instant::now() + Duration::from_secs(record.seconds);
     let mut failed = None;
     let cgroups = Cgroups::new();
     let mut told = std::collections::HashSet::new();
-    while Instant::now() < until && failed.is_none() {
+    while Instant::now() < until && failed.is_none() && !shutdown.is_cancelled() {
         let mut keep = |event: &[u8]| -> std::io::Result<()> {
             if let Ok(event) = decode(event)
                 && told.insert(event.cgroup)
@@ -113,8 +183,8 @@ fn try_record(record: &Record) -> anyhow::Result<()> {
 }
 
 #[expect(clippy::print_stderr, reason = "a command for people: faults go to where they look")]
-fn load(files: &[PathBuf]) -> anyhow::Result<Rules> {
-    let loaded = rules::load(files);
+fn load(config: &Config) -> anyhow::Result<Rules> {
+    let loaded = rules::load(&config.rules, &config.load_options());
     for fault in &loaded.faults {
         eprintln!("{fault}");
     }
@@ -138,21 +208,4 @@ fn finish(result: anyhow::Result<()>) -> ExitCode {
 #[expect(clippy::print_stderr, reason = "a command for people: alerts have standard output for themselves")]
 fn tell(features: &[Feature]) {
     features.iter().for_each(|feature| eprintln!("{feature}"));
-}
-
-/// Alerts as JSON lines.
-struct Lines {
-    hostname: String,
-}
-
-impl Sink for Lines {
-    #[expect(clippy::print_stdout, reason = "the lines are the purpose")]
-    fn say(&self, time: Timestamp, _: Token, _: Identity, said: Said) -> anyhow::Result<()> {
-        match said {
-            Said::Matched(matched) => println!("{}", wire::line(&matched.alert)?),
-            Said::Lost(lost) => println!("{}", wire::lost_line(&lost, time, &self.hostname)),
-            Said::Started(_) | Said::Exited(_) => {}
-        }
-        Ok(())
-    }
 }

@@ -107,6 +107,14 @@ impl Bus {
         }
     }
 
+    /// Sends a message that is none of the platform's events, for those who listen to `subject` now: nothing stores or acknowledges it.
+    ///
+    /// # Errors
+    /// When the subject is none, or the connection cannot take the message.
+    pub async fn send_plain(&self, subject: String, payload: Vec<u8>) -> Result<(), PlainError> {
+        self.client.publish(subject, payload.into()).await.map_err(PlainError)
+    }
+
     /// Puts a message that cannot be handled aside, bytes and all, with the reason; returns once the stream has it.
     ///
     /// # Errors
@@ -270,6 +278,11 @@ pub enum ConnectError {
         source: Box<jetstream::context::AccountError>,
     },
 }
+
+/// A plain message could not be sent.
+#[derive(Debug, thiserror::Error)]
+#[error("the message could not be sent")]
+pub struct PlainError(#[source] async_nats::PublishError);
 
 /// A dead letter was not stored.
 #[derive(Debug, thiserror::Error)]

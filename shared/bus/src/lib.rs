@@ -28,7 +28,7 @@ pub use trace::{adopt as adopt_traceparent, current as current_traceparent};
 pub use ask::{AskFailure, Asked, Request};
 pub use codec::{StoredError, decode, decode_any, decode_seed, encode, from_stored, to_stored};
 pub use config::{Auth, Config, Spool as SpoolConfig, Tls};
-pub use connection::{Bus, ConnectError, Origin, ParkError};
+pub use connection::{Bus, ConnectError, Origin, ParkError, PlainError};
 pub use consume::{ConsumeError, Delivery, Disposed, Disposition, Subscription};
 pub use cursor::{Cursor, CursorError, From, Stored};
 pub use lease::{Lease, LeaseError};

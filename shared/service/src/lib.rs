@@ -28,6 +28,7 @@ pub use metrics::Metrics;
 pub use prometheus_client;
 pub use readiness::{Readiness, ReadyHandle};
 pub use run::{install_crypto, run, run_with};
+pub use telemetry::log_to_stderr;
 
 /// The time now, by the system clock. Engines never call this: they are handed the time.
 #[must_use]

@@ -46,6 +46,15 @@ pub(crate) fn start(service: &'static str, config: &Telemetry) -> anyhow::Result
     Ok(Guard { provider })
 }
 
+/// Logs to stderr for a command that is no service; `filter` is a level, or `target=level` items. A filter that cannot be read, or
+/// logging that was started before, changes nothing.
+pub fn log_to_stderr(filter: &str) {
+    let Ok(filter) = EnvFilter::try_new(filter) else { return };
+    let logs = tracing_subscriber::fmt::layer().with_target(false).with_writer(std::io::stderr);
+    // Started before: then somebody logs already.
+    let _ = tracing_subscriber::registry().with(logs.with_filter(filter)).try_init();
+}
+
 #[expect(clippy::disallowed_methods, reason = "this is the crate where configuration enters")]
 fn endpoint(config: &Telemetry) -> Option<String> {
     // The name that OpenTelemetry's own SDKs read (specification, OTLP exporter configuration).

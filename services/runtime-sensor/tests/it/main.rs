@@ -9,6 +9,7 @@
 
 mod actions;
 mod calls;
+mod outputs;
 mod programs;
 
 use std::fs;

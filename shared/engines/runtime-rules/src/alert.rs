@@ -61,6 +61,11 @@ impl Alert {
         tags.sort();
         tags.dedup();
         let mut output_fields = if options.output_fields { rule.output.values(event) } else { BTreeMap::new() };
+        for extra in rule.extra_outputs.iter().filter(|_| options.output_fields) {
+            let raw = || extra.format.values(event).remove(&extra.name).unwrap_or_default();
+            let value = if extra.is_raw { raw() } else { extra.format.render(event).into() };
+            output_fields.insert(extra.name.clone(), value);
+        }
         let time_field = if options.iso_time { "evt.time.iso8601" } else { "evt.time" };
         output_fields.insert(time_field.to_owned(), event.timestamp_ns().into());
         Self {
@@ -80,14 +85,17 @@ impl Alert {
     #[must_use]
     pub fn events_lost(lost: &LostEvents, time_ns: u64, hostname: &str, options: AlertOptions) -> Self {
         let rule = "Falco internal: syscall event drop";
-        let mut output_fields = BTreeMap::from([
-            ("ebpf_enabled".to_owned(), Value::from("1")),
-            ("n_drops".to_owned(), lost.dropped.to_string().into()),
-            ("n_drops_buffer_total".to_owned(), lost.by_cause.values().sum::<u64>().to_string().into()),
-            ("n_evts".to_owned(), lost.seen.to_string().into()),
-        ]);
-        for (cause, count) in &lost.by_cause {
-            output_fields.insert(format!("n_drops_buffer_{cause}"), count.to_string().into());
+        let mut output_fields = BTreeMap::new();
+        let mut put = |key: String, count: u64| drop(output_fields.insert(key, Value::from(count.to_string())));
+        for key in ["n_drops_bug", "n_drops_page_faults", "n_drops_scratch_map"] {
+            put(key.to_owned(), 0);
+        }
+        put("ebpf_enabled".to_owned(), 1);
+        put("n_drops".to_owned(), lost.dropped);
+        put("n_drops_buffer_total".to_owned(), lost.by_cause.values().sum());
+        put("n_evts".to_owned(), lost.seen);
+        for cause in LostEvents::CAUSES {
+            put(format!("n_drops_buffer_{cause}_exit"), lost.by_cause.get(*cause).copied().unwrap_or_default());
         }
         Self {
             time_ns,
@@ -102,6 +110,12 @@ impl Alert {
         }
     }
 
+    /// When the event happened, RFC 3339 with nanoseconds.
+    #[must_use]
+    pub fn utc_time(&self) -> String {
+        time::utc(self.time_ns)
+    }
+
     /// One line of JSON, keys in order.
     #[must_use]
     pub fn to_json(&self) -> String {
@@ -114,13 +128,17 @@ impl Alert {
         let mut object = Map::new();
         let mut put = |key: &str, value: Value| drop(object.insert(key.to_owned(), value));
         put("hostname", self.hostname.as_str().into());
-        if self.options.message {
+        if self.options.message && self.source != "internal" {
             put("message", self.message.as_str().into());
         }
-        if self.options.output {
+        // What the sensor says of itself comes whole, whatever the options; its output has no time and no priority.
+        let is_internal = self.source == "internal";
+        if is_internal {
+            put("output", self.message.as_str().into());
+        } else if self.options.output {
             put("output", self.to_string().into());
         }
-        if self.options.output_fields {
+        if self.options.output_fields || is_internal {
             put("output_fields", Value::Object(self.output_fields.clone().into_iter().collect()));
         }
         put("priority", self.priority.as_str().into());
@@ -137,12 +155,12 @@ impl Alert {
 impl fmt::Display for Alert {
     /// `13:53:31.726060287: Warning Sensitive file opened ...`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let time = if self.options.iso_time { time::iso8601(self.time_ns) } else { time::clock(self.time_ns) };
+        let is_internal = self.source == "internal";
+        let is_iso = self.options.iso_time && !is_internal;
+        let time = if is_iso { time::iso8601(self.time_ns) } else { time::clock(self.time_ns) };
         write!(f, "{time}: {} {}", self.priority, self.message)?;
-        if self.source == "internal" && !self.output_fields.is_empty() {
-            let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            let pairs: Vec<_> =
-                self.output_fields.iter().map(|(key, value)| format!("{key}={}", text(value))).collect();
+        if is_internal {
+            let pairs: Vec<_> = self.output_fields.iter().map(|(key, value)| format!("{key}={value}")).collect();
             write!(f, " ({})", pairs.join(" "))?;
         }
         Ok(())
@@ -156,6 +174,12 @@ pub struct LostEvents {
     pub seen: u64,
     /// Events that were lost.
     pub dropped: u64,
-    /// Lost ones by cause: `clone_fork`, `execve`, `connect`, `open`, `dir_file`, `close`, `proc`, `other_interest`.
+    /// Lost ones by cause, of [`Self::CAUSES`].
     pub by_cause: BTreeMap<String, u64>,
+}
+
+impl LostEvents {
+    /// What upstream distinguishes.
+    pub const CAUSES: &'static [&'static str] =
+        &["clone_fork", "close", "connect", "dir_file", "execve", "open", "other_interest", "proc"];
 }

@@ -25,6 +25,7 @@
 )]
 
 mod alert;
+mod append;
 mod ast;
 mod catalogue;
 mod collect;
@@ -58,6 +59,7 @@ mod types;
 mod yaml;
 
 pub use alert::{Alert, AlertOptions, LostEvents};
+pub use append::{AppendOutput, ExtraField, ExtraOutput};
 pub use ast::{Condition, FieldName, Operand, Operator, Right};
 pub use catalogue::{Bracket, FieldId, FieldType};
 pub use event::{Event, Value};

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use model::{Fault, FaultKind};
 
+use crate::append;
 use crate::ast::{Condition, Operand, Right};
 use crate::collect::{Collected, SYSCALL};
 use crate::exceptions;
@@ -81,11 +82,8 @@ impl<'a> Resolver<'a> {
     fn rule(&mut self, item: &RuleItem, macros: &Macros) -> Result<Rule, String> {
         let tree = self.parse(&exceptions::applied(&item.condition, &item.exceptions)?)?;
         let condition = macros.expand(tree)?;
-        let mut format = item.output.clone();
-        if self.options.suggested_outputs {
-            format.push_str(SUGGESTED_OUTPUTS);
-        }
-        let output = Output::compile(&format)?;
+        let output = Output::compile(&append::format(item, &self.options.append_output))?;
+        let extra_outputs = append::extra_outputs(item, &self.options.append_output)?;
         let node = typed(&condition)?;
         let types = EventTypes::of(&condition);
         self.warn_of_rule(item, &condition, &output, &types);
@@ -101,6 +99,7 @@ impl<'a> Resolver<'a> {
             condition,
             output_text: item.output.clone(),
             output,
+            extra_outputs,
             types,
             exceptions: item.exceptions.iter().map(|exception| exception.name.clone()).collect(),
             capture: item.capture,
@@ -217,9 +216,5 @@ fn misused(text: &str) -> Option<String> {
     Some(format!("'{text}' may be a valid {kind} misused as a const string value"))
 }
 
-/// What upstream's container plugin suggests for every output.
-const SUGGESTED_OUTPUTS: &str = " container_id=%container.id container_name=%container.name \
-    container_image_repository=%container.image.repository container_image_tag=%container.image.tag \
-    k8s_pod_name=%k8s.pod.name k8s_ns_name=%k8s.ns.name";
 const CONTAINER_INFO: &str = "%container.info is deprecated and no more useful: \
     the container's fields are added to every output";

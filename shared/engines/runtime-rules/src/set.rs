@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use model::Fault;
 
+use crate::append::{AppendOutput, ExtraOutput};
 use crate::ast::Condition;
 use crate::collect::Collected;
 use crate::event::Event;
@@ -35,6 +36,8 @@ pub struct Rule {
     pub output_text: String,
     /// The output format.
     pub output: Output,
+    /// What alerts have in `output_fields` beside the fields of the output.
+    pub extra_outputs: Vec<ExtraOutput>,
     /// Event types for which it can be true.
     pub types: EventTypes,
     /// Names of its exceptions.
@@ -72,8 +75,8 @@ pub struct LoadOptions {
     pub all_or_nothing: bool,
     /// Warn of lists and macros that nothing refers to.
     pub warn_unused: bool,
-    /// Append the container's and the pod's fields to every output, as upstream does unless told otherwise.
-    pub suggested_outputs: bool,
+    /// What is added to outputs. Default: the container's and the pod's fields to every one.
+    pub append_output: Vec<AppendOutput>,
     /// Rules less urgent than this are not loaded.
     pub least_priority: Priority,
     /// Files larger than this many bytes are refused.
@@ -87,7 +90,7 @@ impl Default for LoadOptions {
         Self {
             all_or_nothing: false,
             warn_unused: false,
-            suggested_outputs: true,
+            append_output: vec![AppendOutput { suggested_output: true, ..AppendOutput::default() }],
             least_priority: Priority::Debug,
             max_file_bytes: 16 << 20,
             max_comparisons: 100_000,
@@ -167,6 +170,7 @@ impl RuleSet {
         for rule in &self.rules {
             rule.node.fields(&mut found);
             found.extend(rule.output.fields());
+            found.extend(rule.extra_outputs.iter().flat_map(|extra| extra.format.fields()));
         }
         found.into_iter().cloned().collect()
     }

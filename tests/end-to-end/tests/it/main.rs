@@ -9,6 +9,7 @@
 
 mod bad_input;
 mod platform;
+mod sensor;
 mod story;
 mod subscriber;
 mod traces;

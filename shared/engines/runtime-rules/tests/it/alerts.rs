@@ -2,14 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use runtime_rules::{Alert, AlertOptions, LoadOptions, LostEvents, RuleSet, SourceFile, Value};
+use runtime_rules::{
+    Alert, AlertOptions, AppendOutput, ExtraField, LoadOptions, LostEvents, RuleSet, SourceFile, Value,
+};
 
 use crate::engine::Sample;
 
 const RULE: &str = "- rule: Read secret\n  desc: d\n  condition: evt.type=openat\n  output: \"Opened %fd.name by %proc.name (tty=%proc.tty user=%user.name at %evt.time) %container.info\"\n  priority: WARNING\n  tags: [t2, container, t2]\n";
 
-fn alert(options: AlertOptions, suggested_outputs: bool) -> Alert {
-    let load = LoadOptions { suggested_outputs, ..LoadOptions::default() };
+fn alert(options: AlertOptions, suggested_output: bool) -> Alert {
+    appended(options, AppendOutput { suggested_output, ..AppendOutput::default() })
+}
+
+fn appended(options: AlertOptions, append: AppendOutput) -> Alert {
+    let load = LoadOptions { append_output: vec![append], ..LoadOptions::default() };
     let loaded = RuleSet::load(&[SourceFile { name: "r", text: RULE }], &load);
     let event = Sample(
         "openat",
@@ -60,8 +66,50 @@ fn lost_events_are_an_alert() {
     assert_eq!(value["rule"], "Falco internal: syscall event drop");
     assert_eq!((&value["priority"], &value["source"]), (&"Debug".into(), &"internal".into()));
     assert_eq!(value["output_fields"]["n_drops"], "7");
-    assert_eq!(value["output_fields"]["n_drops_buffer_open"], "5");
-    assert!(value["output"].as_str().unwrap().starts_with(
-        "13:53:31.726060287: Debug Falco internal: syscall event drop. 7 system calls dropped in last second. (ebpf_enabled=1 n_drops=7"
-    ));
+    assert_eq!(value["output_fields"]["n_drops_buffer_open_exit"], "5");
+    assert_eq!(value["output_fields"]["n_drops_buffer_proc_exit"], "0");
+    let message = "Falco internal: syscall event drop. 7 system calls dropped in last second.";
+    assert_eq!(value["output"], message);
+    let keys: Vec<_> = value.as_object().unwrap().keys().cloned().collect();
+    assert_eq!(keys, ["hostname", "output", "output_fields", "priority", "rule", "source", "time"]);
+    let line = alert.to_string();
+    let start = format!(
+        r#"13:53:31.726060287: Debug {message} (ebpf_enabled="1" n_drops="7" n_drops_buffer_clone_fork_exit="0""#
+    );
+    assert!(line.starts_with(&start), "{line}");
+}
+
+#[test]
+fn outputs_are_appended_to_where_they_match() {
+    let add = AppendOutput {
+        extra_output: Some("on %evt.hostname".to_owned()),
+        extra_fields: vec![
+            ExtraField::Raw("proc.tty".to_owned()),
+            ExtraField::Formatted { name: "who".to_owned(), format: "%proc.name/%user.name".to_owned() },
+        ],
+        ..AppendOutput::default()
+    };
+    let to = |source: Option<&str>, tags: &[&str], rule: Option<&str>| AppendOutput {
+        source: source.map(str::to_owned),
+        tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
+        rule: rule.map(str::to_owned),
+        ..add.clone()
+    };
+    for (append, is_for) in [
+        (add.clone(), true),
+        (to(Some("syscall"), &["t2", "container"], Some("Read secret")), true),
+        (to(Some("k8s_audit"), &[], None), false),
+        (to(None, &["t2", "other"], None), false),
+        (to(None, &[], Some("Another")), false),
+    ] {
+        let alert = appended(AlertOptions::default(), append);
+        assert_eq!(alert.message.ends_with(" on <NA>"), is_for, "{alert}");
+        assert_eq!(alert.output_fields.contains_key("who"), is_for);
+        if is_for {
+            assert_eq!(
+                (&alert.output_fields["who"], &alert.output_fields["proc.tty"]),
+                (&"c\"at /<NA>".into(), &0.into())
+            );
+        }
+    }
 }

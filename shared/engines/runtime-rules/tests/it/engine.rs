@@ -26,7 +26,7 @@ impl Event for Sample {
 }
 
 pub(crate) fn load(yaml: &str) -> Loaded {
-    let options = LoadOptions { suggested_outputs: false, ..LoadOptions::default() };
+    let options = LoadOptions { append_output: Vec::new(), ..LoadOptions::default() };
     RuleSet::load(&[SourceFile { name: "r.yaml", text: yaml }], &options)
 }
 
