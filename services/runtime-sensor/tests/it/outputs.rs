@@ -24,7 +24,7 @@ fn rules(folder: &Path) -> PathBuf {
     let text = rule(
         "Read It",
         "evt.type in (open, openat) and fd.name = /etc/shadow",
-        "file=%fd.name by %proc.name tty=%proc.tty of %user.loginname",
+        "file=%fd.name by %proc.name tty=%proc.tty of %fd.sip",
     ) + &rule("Again (read)", "evt.type in (open, openat) and fd.name = /etc/shadow", "again %evt.type")
         .replace("WARNING", "CRITICAL")
         + "  tags: [b, a]\n"
@@ -57,7 +57,7 @@ fn a_json_alert_is_upstreams_to_the_byte() {
     let expected = format!(
         concat!(
             r#"{{"hostname":{},"output":"{}: Warning file=/etc/shadow by cat tty={} of <NA>","#,
-            r#""output_fields":{{"evt.time":{},"fd.name":"/etc/shadow","proc.name":"cat","proc.tty":{},"user.loginname":null}},"#,
+            r#""output_fields":{{"evt.time":{},"fd.name":"/etc/shadow","fd.sip":null,"proc.name":"cat","proc.tty":{}}},"#,
             r#""priority":"Warning","rule":"Read It","source":"syscall","tags":[],"time":"{}"}}"#
         ),
         alert["hostname"], clock, fields["proc.tty"], fields["evt.time"], fields["proc.tty"], time
