@@ -48,6 +48,10 @@ impl Pipeline {
     ) -> Self {
         let metrics = Metrics::register(context);
         let credentials = Vault::new(config.credentials.clone());
+        let mut home = home;
+        if let Home::Cluster(cluster) = &mut home {
+            cluster.lend(credentials.clone());
+        }
         let timeout = Duration::from_secs(config.store_timeout_s);
         let settings = Settings {
             hash_key,

@@ -1,34 +1,72 @@
-//! The Secrets that stores name for their logins, read by the broker's own rights.
+//! The Secrets and accounts that stores name for their logins, read by the broker's own rights.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use kubernetes::Cluster;
 use ring::digest;
-use secret_sync::{Provider, Resolved, RoleId, SecretBytes, SecretJson, SecretKeySelector, VaultAuth};
+use secret_sync::{Provider, Resolved, SecretBytes, SecretJson, SecretKeySelector, TokenSource};
+use serde_json::json;
+
+/// Tokens that the API server made for accounts, until they are half spent. Their change is no change of a manifest.
+#[derive(Debug, Default)]
+pub(super) struct Tokens(BTreeMap<SecretKeySelector, (SecretBytes, Instant)>);
 
 /// Reads every credential that the stores name into `resolved`. Gives a fingerprint by which a change is seen.
-pub(super) async fn gather(cluster: &Cluster, resolved: &mut Resolved) -> String {
+pub(super) async fn gather(cluster: &Cluster, tokens: &mut Tokens, resolved: &mut Resolved) -> String {
     let mut seen = digest::Context::new(&digest::SHA256);
-    let selectors: Vec<SecretKeySelector> =
-        resolved.set.stores.values().flat_map(|store| selectors(&store.provider)).collect();
-    for selector in selectors {
-        if let Some(value) = read(cluster, &selector).await {
-            seen.update(selector.to_string().as_bytes());
-            seen.update(value.expose());
-            resolved.credentials.insert(selector, value);
+    let stores: Vec<_> = resolved.set.stores.values().cloned().collect();
+    for store in &stores {
+        let Provider::Vault(vault) = &store.provider else { continue };
+        for selector in vault.selectors() {
+            if let Some(value) = read(cluster, &selector).await {
+                seen.update(selector.to_string().as_bytes());
+                seen.update(value.expose());
+                resolved.credentials.insert(selector, value);
+            }
+        }
+        if let Some((selector, token)) = match vault.account() {
+            Some(account) => tokens.of(cluster, account).await,
+            None => None,
+        } {
+            resolved.credentials.insert(selector, token);
         }
     }
     hex::encode(seen.finish())
 }
 
-fn selectors(provider: &Provider) -> Vec<SecretKeySelector> {
-    match provider {
-        Provider::Vault(vault) => match &vault.auth {
-            VaultAuth::Token(token) => vec![token.clone()],
-            VaultAuth::AppRole { role: RoleId::Secret(role), secret, .. } => vec![role.clone(), secret.clone()],
-            VaultAuth::AppRole { secret, .. } => vec![secret.clone()],
-        },
-        Provider::Fake(_) => Vec::new(),
+impl Tokens {
+    async fn of(&mut self, cluster: &Cluster, account: &TokenSource) -> Option<(SecretKeySelector, SecretBytes)> {
+        let selector = account.selector()?;
+        if let Some((token, until)) = self.0.get(&selector)
+            && Instant::now() < *until
+        {
+            return Some((selector, token.clone()));
+        }
+        let TokenSource::ServiceAccount { namespace, name, audiences, life_s } = account else { return None };
+        let path = format!("/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token");
+        let request = json!({
+            "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
+            "spec": { "audiences": audiences, "expirationSeconds": life_s },
+        });
+        let answer = match cluster.post(&path, &request).await {
+            Ok(answer) => SecretJson::new(answer?),
+            Err(error) => {
+                tracing::warn!(
+                    account = name,
+                    namespace,
+                    reason = error.chain(),
+                    "a token for a store's account cannot be made"
+                );
+                return None;
+            }
+        };
+        let token = SecretBytes::from(answer.expose().pointer("/status/token")?.as_str()?);
+        let until = Instant::now().checked_add(Duration::from_secs(life_s / 2))?;
+        self.0.insert(selector.clone(), (token.clone(), until));
+        Some((selector, token))
     }
 }
 

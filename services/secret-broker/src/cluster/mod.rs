@@ -25,6 +25,7 @@ use tokio::sync::{mpsc, watch};
 use zeroize::Zeroizing;
 
 use self::status::Conditions;
+use crate::credentials::Vault;
 
 /// The cluster that is served.
 #[derive(Debug)]
@@ -39,6 +40,9 @@ pub(crate) struct Home {
     is_changed: bool,
     credentials_asked: Option<tokio::time::Instant>,
     last_credentials: Option<String>,
+    tokens: credentials::Tokens,
+    /// Where the providers find credentials: told at once, also when no manifest changed.
+    lent: Option<Vault>,
 }
 
 impl Home {
@@ -65,7 +69,14 @@ impl Home {
             is_changed: true,
             credentials_asked: None,
             last_credentials: None,
+            tokens: credentials::Tokens::default(),
+            lent: None,
         })
+    }
+
+    /// Tells credentials to `to` from now on.
+    pub(crate) fn lend(&mut self, to: Vault) {
+        self.lent = Some(to);
     }
 
     /// The manifests with the credentials of their stores, when something of them changed since the last time. `None` before
@@ -94,7 +105,10 @@ impl Home {
         }
         let mut resolved = documents.resolve();
         self.credentials_asked = Some(tokio::time::Instant::now());
-        let fingerprint = credentials::gather(&self.cluster, &mut resolved).await;
+        let fingerprint = credentials::gather(&self.cluster, &mut self.tokens, &mut resolved).await;
+        if let Some(lent) = &self.lent {
+            lent.replace(resolved.credentials.clone());
+        }
         let are_credentials_new = self.last_credentials.as_ref() != Some(&fingerprint);
         if !std::mem::take(&mut self.is_changed) && !are_credentials_new {
             return None;

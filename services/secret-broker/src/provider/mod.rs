@@ -1,6 +1,7 @@
 //! Providers: what answers for a store.
 
 mod fake;
+mod login;
 mod vault;
 
 use std::collections::BTreeMap;

@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
 use secret_sync::{
-    FetchKey, FetchProblem, KvVersion, Reading, RoleId, SecretBytes, SecretJson, SecretKeySelector, VaultAuth,
-    VaultStore,
+    ClientCertificate, FetchKey, FetchProblem, KvVersion, Reading, RoleId, SecretBytes, SecretJson, SecretKeySelector,
+    TokenSource, VaultAuth, VaultStore,
 };
+use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Mutex;
 use tracing::instrument::WithSubscriber as _;
@@ -20,16 +21,16 @@ use vaultrs::api::kv2::responses::{ReadSecretMetadataResponse, ReadSecretRespons
 use vaultrs::client::{VaultClient, VaultClientSettingsBuilder};
 use vaultrs::error::ClientError;
 
-use super::Provider;
+use super::{Provider, login};
 use crate::credentials::Vault;
 use crate::metrics::Metrics;
 
 /// One store identity: one login, renewed, shared by all reads.
 pub(super) struct VaultProvider {
-    store: VaultStore,
+    pub(super) store: VaultStore,
     credentials: Vault,
     metrics: Metrics,
-    timeout: Duration,
+    pub(super) timeout: Duration,
     session: Mutex<Option<Arc<Session>>>,
 }
 
@@ -48,7 +49,7 @@ struct Session {
 }
 
 /// What went wrong, before it is put into words.
-enum Failure {
+pub(super) enum Failure {
     Client(ClientError),
     Problem(FetchProblem),
 }
@@ -177,14 +178,14 @@ impl VaultProvider {
     }
 
     async fn login(&self) -> Result<Session, Failure> {
-        match &self.store.auth {
+        let (path, body) = match &self.store.auth {
             VaultAuth::Token(selector) => {
                 let token = self.credential(selector)?;
                 let session = self.with_token(&token, None, false)?;
                 let found = vaultrs::token::lookup_self(&session.client).await;
                 self.metrics.called("login", found.is_ok());
                 let found = found.map_err(|error| self.refused(error))?;
-                self.with_token(&token, Some(found.ttl), found.renewable.unwrap_or(false))
+                return self.with_token(&token, Some(found.ttl), found.renewable.unwrap_or(false));
             }
             VaultAuth::AppRole { mount, role, secret } => {
                 let role = match role {
@@ -192,15 +193,40 @@ impl VaultProvider {
                     RoleId::Secret(selector) => self.credential(selector)?,
                 };
                 let secret = self.credential(secret)?;
-                let client = self.client("")?;
-                let text = |value: &SecretBytes| value.expose_str().unwrap_or_default().to_owned();
-                let login = vaultrs::auth::approle::login(&client, mount, &text(&role), &text(&secret)).await;
-                self.metrics.called("login", login.is_ok());
-                let login = login.map_err(|error| self.refused(error))?;
-                let token = SecretBytes::new(login.client_token.into_bytes());
-                self.with_token(&token, Some(login.lease_duration), login.renewable)
+                (format!("{mount}/login"), json!({ "role_id": role.expose_str(), "secret_id": secret.expose_str() }))
             }
+            VaultAuth::Signed { mount, role, token } => {
+                let token = self.signed(token)?;
+                (format!("{mount}/login"), json!({ "role": role, "jwt": token.expose_str() }))
+            }
+            VaultAuth::Password { mount, username, password } => {
+                let password = self.credential(password)?;
+                (format!("{mount}/login/{username}"), json!({ "password": password.expose_str() }))
+            }
+            VaultAuth::Certificate { mount, role, .. } => (format!("{mount}/login"), json!({ "name": role })),
+        };
+        let login = login::post(self, &path, SecretJson::new(body)).await;
+        self.metrics.called("login", login.is_ok());
+        let login = login?;
+        self.with_token(&login.token, Some(login.life_s), login.is_renewable)
+    }
+
+    /// A token that somebody signed for this side.
+    fn signed(&self, source: &TokenSource) -> Result<SecretBytes, Failure> {
+        match source.selector() {
+            Some(selector) => self.credential(&selector),
+            None => std::fs::read(OWN_TOKEN).map(|token| SecretBytes::new(token.trim_ascii().to_vec())).map_err(|_| {
+                let remedy = "run the broker in a pod, or name an account or a Secret in the store";
+                Failure::Problem(self.problem("the login needs the token of a pod, and this is none", remedy, false))
+            }),
         }
+    }
+
+    /// Certificate and key of this side in one PEM text, where the store names them.
+    pub(super) fn identity(&self, wanted: Option<&ClientCertificate>) -> Result<Option<SecretBytes>, Failure> {
+        let Some(wanted) = wanted else { return Ok(None) };
+        let (certificate, key) = (self.credential(&wanted.certificate)?, self.credential(&wanted.key)?);
+        Ok(Some(SecretBytes::new([certificate.expose(), b"\n", key.expose(), b"\n"].concat())))
     }
 
     fn with_token(&self, token: &SecretBytes, life_s: Option<u64>, is_renewable: bool) -> Result<Session, Failure> {
@@ -225,7 +251,11 @@ impl VaultProvider {
             ))
         })?;
         let mut settings = VaultClientSettingsBuilder::default();
-        settings.address(&self.store.server).token(token).verify(true).identity(None).timeout(Some(self.timeout));
+        let identity = self.identity(self.store.tls.as_ref())?.map(|pem| reqwest::Identity::from_pem(pem.expose()));
+        let remedy = "put a certificate and its key (PEM) into the Secret that `tls` names";
+        let wrong = |_| Failure::Problem(self.problem("the client certificate cannot be used", remedy, false));
+        let identity = identity.transpose().map_err(wrong)?;
+        settings.address(&self.store.server).token(token).verify(true).identity(identity).timeout(Some(self.timeout));
         settings.ca_certs(certificates.paths()).namespace(self.store.namespace.clone());
         let settings = settings.build().map_err(|_| address())?;
         VaultClient::new(settings).map_err(|_| {
@@ -290,7 +320,7 @@ impl VaultProvider {
         }
     }
 
-    fn problem(&self, what: &str, remedy: &str, is_check_refused: bool) -> FetchProblem {
+    pub(super) fn problem(&self, what: &str, remedy: &str, is_check_refused: bool) -> FetchProblem {
         FetchProblem { what: format!("{}: {what}", self.store.server), remedy: remedy.to_owned(), is_check_refused }
     }
 }
@@ -304,6 +334,9 @@ impl Provider for VaultProvider {
         Box::pin(self.read_path(key).with_subscriber(NoSubscriber::new()))
     }
 }
+
+/// Where the kubelet puts the token of a pod's account.
+const OWN_TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
 
 /// Mount and path of a key. The mount is the store's `path`, which a key may repeat; without one it is the key's first part, or
 /// what stands before `/data/`.
@@ -422,7 +455,16 @@ mod tests {
                 key: String::new(),
             });
             let (server, mount) = ("http://v".to_owned(), mount.map(str::to_owned));
-            let store = VaultStore { server, mount, version, namespace: None, ca_bundle: None, auth };
+            let store = VaultStore {
+                server,
+                mount,
+                version,
+                namespace: None,
+                login_namespace: None,
+                ca_bundle: None,
+                tls: None,
+                auth,
+            };
             assert_eq!(kv_path(&store, key), (mount_found.to_owned(), path.to_owned()), "{key}");
         }
     }

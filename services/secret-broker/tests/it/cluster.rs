@@ -220,3 +220,96 @@ async fn real_pods_are_known_to_hold_what_they_were_handed() {
     let said = wait_until(LIMIT, || cluster.kubectl(&["logs", "holder"]).ok().filter(|said| !said.is_empty()));
     assert_eq!(said.unwrap().trim(), "canary-one canary-one");
 }
+
+/// A store that logs in by `auth`, and a manifest that reads by it.
+fn by(bao: &Part<OpenBao>, name: &str, auth: &str) -> String {
+    format!(
+        "apiVersion: external-secrets.io/v1\nkind: SecretStore\nmetadata: {{ name: {name} }}\nspec:\n  provider:\n    vault: {{ server: '{}', path: secret, version: v2, auth: {auth} }}\n---\napiVersion: external-secrets.io/v1\nkind: ExternalSecret\nmetadata: {{ name: by-{name} }}\nspec:\n  secretStoreRef: {{ name: {name} }}\n  data: [{{ secretKey: password, remoteRef: {{ key: db, property: password }} }}]\n",
+        bao.address
+    )
+}
+
+#[test]
+fn every_login_of_a_cluster_works() {
+    let Some(world) = World::start() else { return };
+    let (bao, server) = (&world.bao, &world.server);
+    let bao_says = |arguments: &[&str]| {
+        let said = bao.command(arguments).unwrap();
+        assert!(said.contains("Success") || said.contains("Data written"), "{arguments:?}: {said}");
+    };
+    bao.command(&["kv", "put", "secret/db", "password=canary-one"]).unwrap();
+    let policy = world.folder.path().join("policy.hcl");
+    std::fs::write(&policy, "path \"secret/*\" { capabilities = [\"read\", \"list\"] }\n").unwrap();
+    bao_says(&["policy", "write", "reads", policy.to_str().unwrap()]);
+
+    // The server asks the cluster whether a token is good: it needs an account that may.
+    server.apply("apiVersion: v1\nkind: ServiceAccount\nmetadata: { name: reviewer }\n---\napiVersion: v1\nkind: ServiceAccount\nmetadata: { name: app }\n---\napiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRoleBinding\nmetadata: { name: reviewer }\nroleRef: { apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: 'system:auth-delegator' }\nsubjects: [{ kind: ServiceAccount, name: reviewer, namespace: default }]\n").unwrap();
+    let reviewer = server.kubectl(&["create", "token", "reviewer"]).unwrap();
+    bao_says(&["auth", "enable", "kubernetes"]);
+    let (host, authority) =
+        (format!("kubernetes_host={}", server.url), format!("kubernetes_ca_cert=@{}", server.authority.display()));
+    let reviewer = format!("token_reviewer_jwt={}", reviewer.trim());
+    bao_says(&["write", "auth/kubernetes/config", &host, &authority, &reviewer]);
+    let bound = [
+        "bound_service_account_names=app",
+        "bound_service_account_namespaces=default",
+        "token_policies=reads",
+        "token_ttl=20s",
+    ];
+    bao_says(&[&["write", "auth/kubernetes/role/app"], &bound[..]].concat());
+    server.apply(&by(bao, "kubernetes", "{ kubernetes: { role: app, serviceAccountRef: { name: app } } }")).unwrap();
+
+    // The same tokens, checked by the cluster's public key.
+    bao_says(&["auth", "enable", "jwt"]);
+    let key = format!("jwt_validation_pubkeys=@{}", server.authority.with_file_name("accounts.pub").display());
+    bao_says(&["write", "auth/jwt/config", &key]);
+    let role = [
+        "write",
+        "auth/jwt/role/app",
+        "role_type=jwt",
+        "user_claim=sub",
+        "bound_audiences=vault",
+        "token_policies=reads",
+    ];
+    bao_says(&role);
+    server
+        .apply(&by(
+            bao,
+            "jwt",
+            "{ jwt: { role: app, kubernetesServiceAccountToken: { serviceAccountRef: { name: app } } } }",
+        ))
+        .unwrap();
+
+    // Name and password.
+    bao_says(&["auth", "enable", "userpass"]);
+    bao_says(&["write", "auth/userpass/users/app", "password=canary-password", "token_policies=reads"]);
+    server
+        .apply(
+            "apiVersion: v1\nkind: Secret\nmetadata: { name: app-login }\nstringData: { password: canary-password }\n",
+        )
+        .unwrap();
+    server.apply(&by(bao, "userpass", "{ userPass: { username: app, secretRef: { name: app-login } } }")).unwrap();
+
+    for name in ["kubernetes", "jwt", "userpass"] {
+        world.until("secret", &format!("by-{name}"), "{.data.password}", "Y2FuYXJ5LW9uZQ==");
+    }
+
+    // A role that the server does not know, and one that it comes to know later.
+    server.apply(&by(bao, "unknown", "{ kubernetes: { role: nobody, serviceAccountRef: { name: app } } }")).unwrap();
+    world.until("externalsecret", "by-unknown", "{.status.conditions[0].status}", "False");
+    let said = server
+        .kubectl(&["get", "externalsecret", "by-unknown", "-o", "jsonpath={.status.conditions[0].message}"])
+        .unwrap();
+    assert!(said.contains("the server refused the login"), "{said}");
+    bao_says(&[&["write", "auth/kubernetes/role/nobody"], &bound[..]].concat());
+    world.until("secret", "by-unknown", "{.data.password}", "Y2FuYXJ5LW9uZQ==");
+
+    // The login ends after 20 seconds: it is renewed or made anew, and a change still arrives.
+    std::thread::sleep(Duration::from_secs(25));
+    bao.command(&["kv", "put", "secret/db", "password=canary-two"]).unwrap();
+    for name in ["kubernetes", "jwt", "userpass", "unknown"] {
+        world.until("secret", &format!("by-{name}"), "{.data.password}", "Y2FuYXJ5LXR3bw==");
+    }
+    let log = std::fs::read_to_string(world.folder.path().join("log")).unwrap();
+    assert!(!log.contains("canary-") && !log.contains("eyJ"), "a value or a token stands in the log");
+}

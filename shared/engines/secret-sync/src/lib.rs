@@ -43,9 +43,9 @@ pub use machine::{
     Event, FetchKey, FetchProblem, Machine, Output, RenderProblem, Renderer, Report, ReportKind, Settings, WriteOrder,
 };
 pub use manifest::{
-    CreationPolicy, DataItem, DeletionPolicy, Documents, ExternalSecret, Extract, FakeValue, KvVersion, NamespaceRule,
-    Place, Provider, RefreshPolicy, RemoteRef, RoleId, SecretKeySelector, Store, StoreKind, StoreRef, TargetRef,
-    TargetTemplate, VaultAuth, VaultStore, parse,
+    ClientCertificate, CreationPolicy, DataItem, DeletionPolicy, Documents, ExternalSecret, Extract, FakeValue,
+    KvVersion, NamespaceRule, Place, Provider, RefreshPolicy, RemoteRef, RoleId, SecretKeySelector, Store, StoreKind,
+    StoreRef, TargetRef, TargetTemplate, TokenSource, VaultAuth, VaultStore, parse,
 };
 pub use property::find as find_property;
 pub use rewrite::{Merge, Rewrite, RewriteError, Transformer, rewrite};

@@ -159,8 +159,12 @@ pub struct VaultStore {
     pub version: KvVersion,
     /// Namespace at the server.
     pub namespace: Option<String>,
+    /// Namespace at the server for the login, where it is another.
+    pub login_namespace: Option<String>,
     /// PEM bundle that the server's certificate is checked against.
     pub ca_bundle: Option<Vec<u8>>,
+    /// The certificate that is shown to the server on every connection.
+    pub tls: Option<ClientCertificate>,
     /// How to log in.
     pub auth: VaultAuth,
 }
@@ -179,6 +183,105 @@ pub enum VaultAuth {
         /// Where the secret id is.
         secret: SecretKeySelector,
     },
+    /// With a token that the server shows to a cluster's API server (`kubernetes`), or checks by a public key (`jwt`).
+    Signed {
+        /// Mount of the auth method.
+        mount: String,
+        /// The role; empty for the method's default.
+        role: String,
+        /// Where the token comes from.
+        token: TokenSource,
+    },
+    /// With a name and a password (`userPass`, `ldap`).
+    Password {
+        /// Mount of the auth method.
+        mount: String,
+        /// The name.
+        username: String,
+        /// Where the password is.
+        password: SecretKeySelector,
+    },
+    /// With a client certificate.
+    Certificate {
+        /// Mount of the auth method.
+        mount: String,
+        /// The role; empty for whatever matches the certificate.
+        role: String,
+        /// The certificate and its key.
+        identity: ClientCertificate,
+    },
+}
+
+/// A certificate that this side shows, and its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientCertificate {
+    /// Where the certificate is (PEM).
+    pub certificate: SecretKeySelector,
+    /// Where the key is (PEM).
+    pub key: SecretKeySelector,
+}
+
+/// Where a signed token comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TokenSource {
+    /// A key of a Secret.
+    Secret(SecretKeySelector),
+    /// Made by the API server for an account.
+    ServiceAccount {
+        /// Namespace of the account.
+        namespace: String,
+        /// Its name.
+        name: String,
+        /// Who the token is for; the API server's own audience when empty.
+        audiences: Vec<String>,
+        /// How long it is good for, in seconds.
+        life_s: u64,
+    },
+    /// The token of the broker's own pod.
+    OwnPod,
+}
+
+impl TokenSource {
+    /// The name under which credentials have the token of an account.
+    #[must_use]
+    pub fn selector(&self) -> Option<SecretKeySelector> {
+        match self {
+            Self::Secret(selector) => Some(selector.clone()),
+            Self::ServiceAccount { namespace, name, audiences, .. } => Some(SecretKeySelector {
+                namespace: namespace.clone(),
+                name: format!("serviceaccount/{name}"),
+                key: format!("token({})", audiences.join(",")),
+            }),
+            Self::OwnPod => None,
+        }
+    }
+}
+
+impl VaultStore {
+    /// Every key of a Secret that the store needs, apart from tokens of accounts.
+    #[must_use]
+    pub fn selectors(&self) -> Vec<SecretKeySelector> {
+        let mut all: Vec<SecretKeySelector> = match &self.auth {
+            VaultAuth::Token(token) => vec![token.clone()],
+            VaultAuth::AppRole { role: RoleId::Secret(role), secret, .. } => vec![role.clone(), secret.clone()],
+            VaultAuth::AppRole { secret, .. } => vec![secret.clone()],
+            VaultAuth::Signed { token: TokenSource::Secret(token), .. } => vec![token.clone()],
+            VaultAuth::Signed { .. } => Vec::new(),
+            VaultAuth::Password { password, .. } => vec![password.clone()],
+            VaultAuth::Certificate { identity, .. } => vec![identity.certificate.clone(), identity.key.clone()],
+        };
+        all.extend(self.tls.iter().flat_map(|tls| [tls.certificate.clone(), tls.key.clone()]));
+        all
+    }
+
+    /// The account whose token the login needs, if it does.
+    #[must_use]
+    pub fn account(&self) -> Option<&TokenSource> {
+        match &self.auth {
+            VaultAuth::Signed { token: token @ TokenSource::ServiceAccount { .. }, .. } => Some(token),
+            _ => None,
+        }
+    }
 }
 
 /// The role of an AppRole login.

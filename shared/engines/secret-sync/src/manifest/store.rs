@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use super::fields::{Fields, Source};
 use super::{
-    FakeValue, KvVersion, NamespaceRule, Provider, RoleId, SecretKeySelector, Store, StoreKind, StoreRef, VaultAuth,
-    VaultStore,
+    ClientCertificate, FakeValue, KvVersion, NamespaceRule, Provider, RoleId, SecretKeySelector, Store, StoreKind,
+    StoreRef, TokenSource, VaultAuth, VaultStore,
 };
 use crate::value::SecretJson;
 
@@ -83,7 +83,10 @@ fn vault(
     });
     let ca_bundle = ca_bundle.transpose()?;
     fields.refuse(&["caProvider"], "put the certificate itself under `caBundle`")?;
-    fields.refuse(&["tls"], "use a login that needs no client certificate: `tokenSecretRef` or `appRole`")?;
+    let tls = match fields.object("tls")? {
+        Some(tls) => Some(certificate(id, tls, ("certSecretRef", "keySecretRef"), warnings)?),
+        None => None,
+    };
     fields.refuse(&["headers"], "remove it")?;
     for (name, remedy) in [("readYourWrites", "remove it"), ("forwardInconsistent", "remove it")] {
         match fields.take(name) {
@@ -97,65 +100,201 @@ fn vault(
         mount: fields.text("path")?.filter(|path| !path.is_empty()),
         version,
         namespace: fields.text("namespace")?.filter(|namespace| !namespace.is_empty()),
+        login_namespace: None,
         ca_bundle,
-        auth: auth(id, &mut fields, warnings)?,
+        tls,
+        auth: VaultAuth::Token(SecretKeySelector { namespace: String::new(), name: String::new(), key: String::new() }),
     };
+    let (login_namespace, auth) = auth(id, &mut fields, warnings)?;
+    let store = VaultStore { login_namespace, auth, ..store };
     fields.finish(warnings);
     Ok(store)
 }
 
-fn auth(id: &StoreRef, fields: &mut Fields<'_>, warnings: &mut Vec<Fault>) -> Result<VaultAuth, Fault> {
-    let remedy = "use `tokenSecretRef` or `appRole`";
+/// The namespace of the login, and how it is done.
+fn auth(
+    id: &StoreRef,
+    fields: &mut Fields<'_>,
+    warnings: &mut Vec<Fault>,
+) -> Result<(Option<String>, VaultAuth), Fault> {
+    let remedy = "use `kubernetes`, `jwt`, `appRole`, `userPass`, `ldap`, `cert` or `tokenSecretRef`";
     let Some(mut auth) = fields.object("auth")? else {
         return Err(fields.invalid("auth", "is missing").cure(remedy));
     };
-    auth.refuse(&["namespace"], "use the same namespace for login and secrets")?;
-    let read = match (auth.object("tokenSecretRef")?, auth.object("appRole")?) {
-        (Some(token), None) => VaultAuth::Token(selector(id, token, warnings)?),
-        (None, Some(mut role)) => {
-            let mount = role.text("path")?.filter(|path| !path.is_empty()).unwrap_or_else(|| "approle".to_owned());
-            let literal = role.text("roleId")?.filter(|id| !id.is_empty());
-            let role_id = match (literal, role.object("roleRef")?) {
-                (Some(literal), _) => RoleId::Literal(literal),
-                (None, Some(reference)) => RoleId::Secret(selector(id, reference, warnings)?),
-                (None, None) => return Err(role.invalid("roleId", "is missing").cure("add `roleId` or `roleRef`")),
-            };
-            let Some(secret) = role.object("secretRef")? else {
-                return Err(role.invalid("secretRef", "is missing").cure("name the Secret that holds the secret id"));
-            };
-            let secret = selector(id, secret, warnings)?;
-            role.finish(warnings);
-            VaultAuth::AppRole { mount, role: role_id, secret }
+    let namespace = auth.text("namespace")?.filter(|namespace| !namespace.is_empty());
+    let mut logins = Vec::new();
+    if let Some(token) = auth.object("tokenSecretRef")? {
+        logins.push(VaultAuth::Token(selector(id, token, "token", warnings)?));
+    }
+    if let Some(role) = auth.object("appRole")? {
+        logins.push(app_role(id, role, warnings)?);
+    }
+    if let Some(kubernetes) = auth.object("kubernetes")? {
+        logins.push(kubernetes_login(id, kubernetes, warnings)?);
+    }
+    if let Some(jwt) = auth.object("jwt")? {
+        logins.push(jwt_login(id, jwt, warnings)?);
+    }
+    for method in ["userPass", "ldap"] {
+        if let Some(fields) = auth.object(method)? {
+            logins.push(password_login(id, fields, &method.to_lowercase(), warnings)?);
         }
-        (Some(_), Some(_)) => return Err(fields.invalid("auth", "names more than one login").cure("keep one")),
-        (None, None) => {
-            auth.refuse(&["kubernetes", "jwt", "ldap", "userPass", "cert", "iam", "gcp"], remedy)?;
-            return Err(fields.invalid("auth", "names no login").cure(remedy));
-        }
-    };
+    }
+    if let Some(mut cert) = auth.object("cert")? {
+        let mount = mount(&mut cert, "path", "cert")?;
+        let role = cert.text("vaultRole")?.unwrap_or_default();
+        let identity = certificate(id, cert, ("clientCert", "secretRef"), warnings)?;
+        logins.push(VaultAuth::Certificate { mount, role, identity });
+    }
+    auth.refuse(&["iam", "gcp"], remedy)?;
     auth.finish(warnings);
-    Ok(read)
+    let mut logins = logins.into_iter();
+    match (logins.next(), logins.next()) {
+        (Some(login), None) => Ok((namespace, login)),
+        (Some(_), Some(_)) => Err(fields.invalid("auth", "names more than one login").cure("keep one")),
+        (None, _) => Err(fields.invalid("auth", "names no login").cure(remedy)),
+    }
 }
 
-/// A store of a namespace may only name Secrets of that namespace; a cluster store must say which.
-fn selector(id: &StoreRef, mut fields: Fields<'_>, warnings: &mut Vec<Fault>) -> Result<SecretKeySelector, Fault> {
-    let given = fields.text("namespace")?.filter(|namespace| !namespace.is_empty());
-    let namespace = match (id.kind, given) {
-        (StoreKind::SecretStore, Some(given)) if given != id.namespace => {
-            let what = "is another namespace than the store's";
-            return Err(fields.invalid("namespace", what).cure("remove it, or use a ClusterSecretStore"));
+fn mount(fields: &mut Fields<'_>, name: &str, default: &str) -> Result<String, Fault> {
+    let given = fields.text(name)?.map(|path| path.trim_matches('/').to_owned());
+    Ok(given.filter(|path| !path.is_empty()).unwrap_or_else(|| default.to_owned()))
+}
+
+fn app_role(id: &StoreRef, mut role: Fields<'_>, warnings: &mut Vec<Fault>) -> Result<VaultAuth, Fault> {
+    let mount = mount(&mut role, "path", "approle")?;
+    let literal = role.text("roleId")?.filter(|id| !id.is_empty());
+    let role_id = match (literal, role.object("roleRef")?) {
+        (Some(literal), _) => RoleId::Literal(literal),
+        (None, Some(reference)) => RoleId::Secret(selector(id, reference, "token", warnings)?),
+        (None, None) => return Err(role.invalid("roleId", "is missing").cure("add `roleId` or `roleRef`")),
+    };
+    let Some(secret) = role.object("secretRef")? else {
+        return Err(role.invalid("secretRef", "is missing").cure("name the Secret that holds the secret id"));
+    };
+    let secret = selector(id, secret, "token", warnings)?;
+    role.finish(warnings);
+    Ok(VaultAuth::AppRole { mount, role: role_id, secret })
+}
+
+fn kubernetes_login(id: &StoreRef, mut fields: Fields<'_>, warnings: &mut Vec<Fault>) -> Result<VaultAuth, Fault> {
+    let mount = mount(&mut fields, "mountPath", "kubernetes")?;
+    let role = fields.required("role")?;
+    let token = match (fields.object("serviceAccountRef")?, fields.object("secretRef")?) {
+        (Some(account), _) => service_account(id, account, (Vec::new(), TOKEN_LIFE_S), warnings)?,
+        (None, Some(secret)) => TokenSource::Secret(selector(id, secret, "token", warnings)?),
+        (None, None) => TokenSource::OwnPod,
+    };
+    fields.finish(warnings);
+    Ok(VaultAuth::Signed { mount, role, token })
+}
+
+fn jwt_login(id: &StoreRef, mut fields: Fields<'_>, warnings: &mut Vec<Fault>) -> Result<VaultAuth, Fault> {
+    let mount = mount(&mut fields, "path", "jwt")?;
+    let role = fields.text("role")?.unwrap_or_default();
+    let token = match (fields.object("secretRef")?, fields.object("kubernetesServiceAccountToken")?) {
+        (Some(secret), _) => TokenSource::Secret(selector(id, secret, "jwt", warnings)?),
+        (None, Some(mut token)) => {
+            let audiences = texts(&mut token, "audiences")?;
+            let audiences = if audiences.is_empty() { vec!["vault".to_owned()] } else { audiences };
+            let life_s = token.take("expirationSeconds").and_then(|life| life.as_u64()).unwrap_or(TOKEN_LIFE_S);
+            let Some(account) = token.object("serviceAccountRef")? else {
+                return Err(token.invalid("serviceAccountRef", "is missing").cure("name the account"));
+            };
+            let source = service_account(id, account, (audiences, life_s), warnings)?;
+            token.finish(warnings);
+            source
         }
-        (StoreKind::SecretStore, _) => id.namespace.clone(),
-        (StoreKind::ClusterSecretStore, Some(given)) => given,
-        (StoreKind::ClusterSecretStore, None) => {
-            return Err(fields.invalid("namespace", "is missing").cure("a cluster store must name it"));
+        (None, None) => {
+            let remedy = "add `secretRef` or `kubernetesServiceAccountToken`";
+            return Err(fields.invalid("secretRef", "is missing, and so is an account").cure(remedy));
         }
     };
-    let key = fields.text("key")?.filter(|key| !key.is_empty()).unwrap_or_else(|| "token".to_owned());
+    fields.finish(warnings);
+    Ok(VaultAuth::Signed { mount, role, token })
+}
+
+fn password_login(
+    id: &StoreRef,
+    mut fields: Fields<'_>,
+    method: &str,
+    warnings: &mut Vec<Fault>,
+) -> Result<VaultAuth, Fault> {
+    let mount = mount(&mut fields, "path", method)?;
+    let username = fields.required("username")?;
+    let Some(secret) = fields.object("secretRef")? else {
+        return Err(fields.invalid("secretRef", "is missing").cure("name the Secret that holds the password"));
+    };
+    let password = selector(id, secret, "password", warnings)?;
+    fields.finish(warnings);
+    Ok(VaultAuth::Password { mount, username, password })
+}
+
+fn certificate(
+    id: &StoreRef,
+    mut fields: Fields<'_>,
+    (certificate, key): (&str, &str),
+    warnings: &mut Vec<Fault>,
+) -> Result<ClientCertificate, Fault> {
+    let (Some(first), Some(second)) = (fields.object(certificate)?, fields.object(key)?) else {
+        return Err(fields
+            .invalid(key, "is missing, or its other half")
+            .cure("name both: the certificate and its key"));
+    };
+    let certificate = selector(id, first, "tls.crt", warnings)?;
+    let key = selector(id, second, "tls.key", warnings)?;
+    fields.finish(warnings);
+    Ok(ClientCertificate { certificate, key })
+}
+
+fn service_account(
+    id: &StoreRef,
+    mut fields: Fields<'_>,
+    (mut audiences, life_s): (Vec<String>, u64),
+    warnings: &mut Vec<Fault>,
+) -> Result<TokenSource, Fault> {
+    let namespace = namespace(id, &mut fields)?;
+    let name = fields.required("name")?;
+    audiences.extend(texts(&mut fields, "audiences")?);
+    fields.finish(warnings);
+    Ok(TokenSource::ServiceAccount { namespace, name, audiences, life_s })
+}
+
+fn texts(fields: &mut Fields<'_>, name: &str) -> Result<Vec<String>, Fault> {
+    Ok(fields.list(name)?.iter().filter_map(|item| item.as_str().map(str::to_owned)).collect())
+}
+
+/// A store of a namespace may only name Secrets and accounts of that namespace; a cluster store must say which.
+fn namespace(id: &StoreRef, fields: &mut Fields<'_>) -> Result<String, Fault> {
+    let given = fields.text("namespace")?.filter(|namespace| !namespace.is_empty());
+    match (id.kind, given) {
+        (StoreKind::SecretStore, Some(given)) if given != id.namespace => {
+            let what = "is another namespace than the store's";
+            Err(fields.invalid("namespace", what).cure("remove it, or use a ClusterSecretStore"))
+        }
+        (StoreKind::SecretStore, _) => Ok(id.namespace.clone()),
+        (StoreKind::ClusterSecretStore, Some(given)) => Ok(given),
+        (StoreKind::ClusterSecretStore, None) => {
+            Err(fields.invalid("namespace", "is missing").cure("a cluster store must name it"))
+        }
+    }
+}
+
+fn selector(
+    id: &StoreRef,
+    mut fields: Fields<'_>,
+    default_key: &str,
+    warnings: &mut Vec<Fault>,
+) -> Result<SecretKeySelector, Fault> {
+    let namespace = namespace(id, &mut fields)?;
+    let key = fields.text("key")?.filter(|key| !key.is_empty()).unwrap_or_else(|| default_key.to_owned());
     let selector = SecretKeySelector { namespace, name: fields.required("name")?, key };
     fields.finish(warnings);
     Ok(selector)
 }
+
+/// How long a token of an account is good for, when the store does not say.
+const TOKEN_LIFE_S: u64 = 600;
 
 fn fake_values(source: &Source<'_>, fake: Value) -> Result<BTreeMap<(String, String), FakeValue>, Fault> {
     let mut fields = Fields::of(source, "spec.provider.fake", fake)?;
