@@ -10,6 +10,7 @@ mod fault;
 mod identity;
 mod ids;
 mod image;
+pub mod license;
 mod purl;
 mod severity;
 mod timestamp;

@@ -13,6 +13,7 @@ mod folders;
 mod hostile;
 mod images;
 mod misc;
+mod misc_layers;
 mod misc_sbom;
 mod misc_vex;
 mod registry;

@@ -200,7 +200,9 @@ fn filter(case: &Value, corpus: &Corpus, source: &str) -> Option<(Value, Value)>
 }
 
 fn judge(line: &Value, corpus: &Corpus, files: &BTreeMap<String, Value>) -> Option<(Value, Value)> {
-    let elsewhere = crate::misc_sbom::judge(line, corpus).or_else(|| crate::misc_vex::judge(line, corpus));
+    let elsewhere = crate::misc_sbom::judge(line, corpus)
+        .or_else(|| crate::misc_vex::judge(line, corpus))
+        .or_else(|| crate::misc_layers::judge(line));
     if elsewhere.is_some() {
         return elsewhere;
     }

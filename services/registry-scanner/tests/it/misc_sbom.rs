@@ -31,6 +31,27 @@ pub(crate) fn judge(line: &Value, corpus: &Corpus) -> Option<(Value, Value)> {
             let got = artifact_id(&text(&info["ImageMetadata"], "ID"), &text(&info["ImageMetadata"], "Reference"));
             Some((json!(text(case, "want")), json!(got)))
         }
+        "TestMarshaler_Licenses" => {
+            let licenses: Vec<String> = serde_json::from_value(case["licenses"].clone()).ok()?;
+            let choice = |one: &Value| match one["Expression"].as_str() {
+                Some(expression) => json!({ "expression": expression }),
+                None => {
+                    json!({ "license": without_empty(&json!({ "id": one["License"]["ID"], "name": one["License"]["Name"] })) })
+                }
+            };
+            let wanted: Vec<Value> = case["want"].as_array().into_iter().flatten().map(choice).collect();
+            Some((json!(wanted), json!(scan_report::license_choices(&licenses))))
+        }
+        "TestMarshaler_normalizeLicenses" => {
+            let licenses: Vec<String> = serde_json::from_value(case["input"].clone()).ok()?;
+            let (got, others) = scan_report::spdx_license(&licenses);
+            let others = others.iter().map(|one| json!([one.id, one.name, one.text, one.comment])).collect();
+            let wanted = case["wantOtherLicenses"].as_array().into_iter().flatten().map(|one| {
+                json!(["LicenseIdentifier", "LicenseName", "ExtractedText", "LicenseComment"].map(|key| text(one, key)))
+            });
+            let wanted = sorted(wanted.collect());
+            Some((json!([text(case, "wantLicenseName"), wanted]), json!([got, sorted(others)])))
+        }
         "TestNewPackageURL" if text(case, "typ") == "oci" => Some(image(case)),
         _ => None,
     }

@@ -112,7 +112,9 @@ impl Merge {
         }
         let archives = found.unidentified.iter().map(|one| (one.file_path.clone(), one.clone()));
         self.unidentified.extend(archives);
-        self.system_files.extend(found.system_files.iter().cloned());
+        // Some databases name files from the root on, others below it.
+        let owned = found.system_files.iter().map(|path| path.trim_start_matches('/'));
+        self.system_files.extend(owned.filter(|path| !path.is_empty()).map(str::to_owned));
         if !found.supplier.is_empty() {
             self.image.supplier.clone_from(&found.supplier);
         }
@@ -131,11 +133,29 @@ impl Merge {
         // What a bill of material lists of the operating system gives way to the package database.
         let (bills, databases): (Vec<_>, Vec<_>) =
             self.lists.into_iter().partition(|(path, _)| crate::sbom::wants(path, 0));
-        image.packages.extend(databases.into_iter().flat_map(|(_, packages)| packages));
+        let system = image.operating_system.clone();
+        // A bill of another distribution than the image is of says nothing about it.
+        let is_native = |one: &Package| match (&one.purl, &system) {
+            (Some(stated), Some(system)) if !stated.namespace.is_empty() => {
+                purl::system(one, Some(system)).is_none_or(|own| own.namespace == stated.namespace)
+            }
+            _ => true,
+        };
+        // The same package may be listed by several files of one database.
+        let mut listed: HashSet<(String, String)> = HashSet::new();
+        let id = |one: &Package| {
+            if one.id.is_empty() { format!("{}@{}", one.name, one.full_version()) } else { one.id.clone() }
+        };
+        let mut is_new = |one: &Package| listed.insert((id(one), one.file_path.clone()));
+        image.packages.extend(
+            databases.into_iter().flat_map(|(_, packages)| packages).filter(|one| is_native(one) && is_new(one)),
+        );
         let known: HashSet<(String, String)> =
             image.packages.iter().map(|one| (one.name.clone(), one.full_version())).collect();
         let more = bills.into_iter().flat_map(|(_, packages)| packages);
-        image.packages.extend(more.filter(|one| !known.contains(&(one.name.clone(), one.full_version()))));
+        image
+            .packages
+            .extend(more.filter(|one| is_native(one) && !known.contains(&(one.name.clone(), one.full_version()))));
         for package in &mut image.packages {
             if let Some(names) = licenses.get(&package.name).filter(|_| package.licenses.is_empty()) {
                 package.licenses = names.iter().cloned().collect();
@@ -144,7 +164,8 @@ impl Merge {
         }
         for ((file_path, kind), mut packages) in self.applications {
             // What a package of the distribution installed is matched by the distribution's advisories.
-            packages.retain(|package| !self.system_files.contains(owned_path(package, &file_path)));
+            let is_owned = |path: &str| self.system_files.contains(path) || UNLISTED_SYSTEM_FILES.contains(&path);
+            packages.retain(|package| !is_owned(&file_path) && !is_owned(&package.file_path));
             for package in &mut packages {
                 package.purl = package.purl.take().or_else(|| purl::language(package, kind));
             }
@@ -156,9 +177,12 @@ impl Merge {
     }
 }
 
-fn owned_path<'a>(package: &'a Package, file_path: &'a str) -> &'a str {
-    if package.file_path.is_empty() { file_path } else { &package.file_path }
-}
+/// Files of packages of distroless images, whose database keeps no lists of files.
+const UNLISTED_SYSTEM_FILES: &[&str] = &[
+    "usr/lib/python2.7/argparse.egg-info",
+    "usr/lib/python2.7/lib-dynload/Python-2.7.egg-info",
+    "usr/lib/python2.7/wsgiref.egg-info",
+];
 
 fn hides(layer: &LayerInventory, path: &str) -> bool {
     let gone = |path: &str| layer.whiteouts.contains(path) || layer.replaced.contains(path);

@@ -138,6 +138,10 @@ impl LayerReader {
             }
         }
         let found = &mut self.inventory.found;
+        let lists = found.package_lists.iter_mut().flat_map(|list| &mut list.packages);
+        for package in lists.chain(found.applications.iter_mut().flat_map(|one| &mut one.packages)) {
+            package.licenses = crate::license::normal_all(&package.licenses);
+        }
         let surplus = found.count() > self.limits.max_packages;
         if surplus {
             found.applications.clear();

@@ -52,7 +52,7 @@ mod xml;
 pub use analyzer::{Scope, analyze, analyze_with, analyzers, wants};
 pub use entry::{Entry, EntryKind, PathFault, normal_path};
 pub use folder::{FolderReader, read_folder};
-pub use found::{Application, Found, PackageList, UnidentifiedArchive};
+pub use found::{Application, Found, LicenseFile, PackageList, UnidentifiedArchive};
 pub use image::{ImageInventory, merge};
 pub use language::parse;
 pub use layer::{LayerInventory, LayerReader, ReadError};

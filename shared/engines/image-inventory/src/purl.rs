@@ -16,7 +16,6 @@ pub fn system(package: &Package, system: Option<&OperatingSystem>) -> Option<Pac
         let distro = format!("bottlerocket-{}", system.release);
         return Some(url.with("arch", &package.arch).with("epoch", &epoch).with("distro", &distro));
     }
-    let distro = format!("{family}-{}", system.release);
     let (kind, namespace) = match family {
         "debian" | "ubuntu" | "echo" => ("deb", family),
         "alpine" | "wolfi" | "chainguard" | "minimos" | "postmarketos" => ("apk", family),
@@ -32,6 +31,9 @@ pub fn system(package: &Package, system: Option<&OperatingSystem>) -> Option<Pac
     let version = if kind == "deb" { full_version(0, &package.version, &package.release) } else { version };
     let epoch = if package.epoch > 0 && kind != "apk" { package.epoch.to_string() } else { String::new() };
     let url = PackageUrl::new(kind, namespace, &name, &version).with("arch", &package.arch).with("epoch", &epoch);
+    let url = if kind == "rpm" { url.with("modularitylabel", &package.modularity) } else { url };
+    // Releases of what uses apk are named without the family.
+    let distro = if kind == "apk" { system.release.clone() } else { format!("{family}-{}", system.release) };
     Some(if system.release.is_empty() { url } else { url.with("distro", &distro) })
 }
 

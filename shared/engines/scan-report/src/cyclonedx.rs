@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use crate::{ArtifactKind, Finding, Package, PackageList, Report, compact, image_purl};
+use crate::{ArtifactKind, Finding, Package, PackageList, Report, compact, image_purl, license_choices};
 
 /// Renders a report.
 #[must_use]
@@ -169,16 +169,10 @@ fn component(package: &Package, list: &PackageList, reference: &str) -> Value {
     .filter(|(_, value)| !value.is_empty())
     .map(|(name, value)| property(name, value))
     .collect();
-    let licenses: Vec<Value> = package
-        .licenses
-        .iter()
-        .filter(|name| !name.is_empty())
-        .map(|name| json!({ "license": { "name": name } }))
-        .collect();
     let mut component = compact(json!({
         "bom-ref": reference,
         "type": "library",
-        "licenses": licenses,
+        "licenses": license_choices(&package.licenses),
         "hashes": hash(&package.digest).into_iter().collect::<Vec<_>>(),
         "purl": package.purl.as_ref().map(ToString::to_string),
         "properties": properties,

@@ -26,6 +26,7 @@
 pub mod cyclonedx;
 mod identity;
 pub mod junit;
+mod licenses;
 pub mod sarif;
 pub mod spdx;
 #[cfg(test)]
@@ -36,6 +37,7 @@ use model::{Digest, PackageUrl, Severity, Timestamp};
 use serde_json::Value;
 
 pub use identity::{ImagePurlError, artifact_id, image_purl};
+pub use licenses::{OtherLicense, license_choices, spdx_license};
 
 /// What a scan found.
 #[derive(Clone, Debug)]

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::{ArtifactKind, Package, PackageList, Report, compact, image_purl};
+use crate::licenses::OtherLicense;
+use crate::{ArtifactKind, Package, PackageList, Report, compact, image_purl, spdx_license};
 
 /// Renders the bill of material of a report; findings have no place in it.
 #[must_use]
@@ -14,7 +15,7 @@ pub fn render(report: &Report) -> Value {
     for list in &report.lists {
         bill.list(report, list, &root);
     }
-    json!({
+    let mut rendered = json!({
         "spdxVersion": "SPDX-2.3",
         "dataLicense": "CC0-1.0",
         "SPDXID": "SPDXRef-DOCUMENT",
@@ -27,11 +28,16 @@ pub fn render(report: &Report) -> Value {
         },
         "packages": bill.packages,
         "relationships": bill.relationships,
-    })
+    });
+    let others: Vec<Value> = bill.licenses.values().map(OtherLicense::rendered).collect();
+    set(&mut rendered, "hasExtractedLicensingInfos", (!others.is_empty()).then(|| json!(others)));
+    rendered
 }
 
 #[derive(Default)]
 struct Bill {
+    /// Licences that are not on the SPDX licence list.
+    licenses: BTreeMap<String, OtherLicense>,
     packages: Vec<Value>,
     relationships: Vec<Value>,
 }
@@ -54,7 +60,14 @@ impl Bill {
         let mut all: Vec<String> = Vec::with_capacity(list.packages.len());
         for package in &list.packages {
             let id = format!("SPDXRef-Package-{}", self.packages.len());
-            self.packages.push(library(package, list, &id));
+            let mut rendered = library(package, list, &id);
+            let (license, others) = spdx_license(&package.licenses);
+            if !license.is_empty() {
+                set(&mut rendered, "licenseConcluded", Some(json!(license)));
+                set(&mut rendered, "licenseDeclared", Some(json!(license)));
+                self.licenses.extend(others.into_iter().map(|other| (other.id.clone(), other)));
+            }
+            self.packages.push(rendered);
             self.relate(&home, "CONTAINS", &id);
             ids.insert(&package.id, id.clone());
             all.push(id);
@@ -132,8 +145,6 @@ fn library(package: &Package, list: &PackageList, id: &str) -> Value {
         let text = format!("built package from: {} {}", source.name, source.full_version());
         set(&mut rendered, "sourceInfo", Some(json!(text)));
     }
-    // Licences as found are no licence expressions; they stand in the comment.
-    set(&mut rendered, "licenseComments", Some(json!(package.licenses.join("; "))));
     compact(rendered)
 }
 

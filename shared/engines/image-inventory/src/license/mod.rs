@@ -102,6 +102,17 @@ pub(crate) fn of_words(text: &str) -> Vec<String> {
     text.split_whitespace().map(|word| word.trim_matches(['(', ')', ','])).filter(operator).map(normal).collect()
 }
 
+/// The SPDX identifiers of names that have one, the names themselves otherwise; each once.
+pub(crate) fn normal_all(names: &[String]) -> Vec<String> {
+    let mut normal: Vec<String> = Vec::with_capacity(names.len());
+    for name in names.iter().map(|name| model::license::normal_license(name)) {
+        if !name.is_empty() && !normal.contains(&name) {
+            normal.push(name);
+        }
+    }
+    normal
+}
+
 /// The SPDX name of a well-known spelling, the text as it is otherwise. `GPL` without a version means any that the FSF published.
 pub(crate) fn normal(name: &str) -> String {
     let upper = name.trim().to_ascii_uppercase();

@@ -94,7 +94,7 @@ fn apk_database_is_read() {
     assert_eq!(merged.packages[1].depends_on, ["musl@1.2.4-r2"]);
     assert_eq!(merged.packages[0].installed_files, ["lib/ld-musl.so"]);
     let purl = merged.packages[0].purl.as_ref().unwrap().to_string();
-    assert_eq!(purl, "pkg:apk/alpine/musl@1.2.4-r2?arch=x86_64&distro=alpine-3.18.4");
+    assert_eq!(purl, "pkg:apk/alpine/musl@1.2.4-r2?arch=x86_64&distro=3.18.4");
 }
 
 fn operations() -> impl Strategy<Value = Vec<Vec<(u8, u8)>>> {
