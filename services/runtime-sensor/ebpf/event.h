@@ -36,6 +36,8 @@ enum part {
 	PART_UNIX = 16,
 	PART_OPENED = 17,
 	PART_PAYLOAD = 18,
+	PART_STREAM = 19, /* and the next two: standard input, output and error */
+	PART_STREAM_PATH = 22, /* names; and the next two */
 };
 
 enum { FLAG_TRUNCATED = 1, FLAG_FAULT = 2 };
@@ -96,6 +98,13 @@ struct socket_facts {
 	u16 local_port, remote_port;
 	u32 reserved;
 	u8 local[16], remote[16];
+};
+
+/* What is behind one of the first three descriptors. Of a file the first two, and its path. */
+struct stream_facts {
+	u32 mode;
+	u32 reserved;
+	struct socket_facts socket;
 };
 
 /* What the kernel counted of a class. Nothing is lost without being counted here or as a missed run of the program. */

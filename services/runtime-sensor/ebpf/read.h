@@ -246,12 +246,8 @@ static __always_inline bool is_datagram(struct sock *sock)
 	return (family == 2 || family == 10) && BPF_CORE_READ(sock, sk_type) != 1;
 }
 
-static __always_inline u32 put_socket(struct scratch *out, u32 end, u64 inode, struct sock *sock)
+static __always_inline void read_socket(struct socket_facts *facts, u64 inode, struct sock *sock)
 {
-	if (end > END || !sock)
-		return end;
-	u8 *place = place_of(out, end);
-	struct socket_facts *facts = (struct socket_facts *)(place + 4);
 	__builtin_memset(facts, 0, sizeof(*facts));
 	facts->inode = inode;
 	facts->family = BPF_CORE_READ(sock, __sk_common.skc_family);
@@ -269,6 +265,15 @@ static __always_inline u32 put_socket(struct scratch *out, u32 end, u64 inode, s
 		BPF_CORE_READ_INTO(&facts->local, sock, __sk_common.skc_v6_rcv_saddr);
 		BPF_CORE_READ_INTO(&facts->remote, sock, __sk_common.skc_v6_daddr);
 	}
+}
+
+static __always_inline u32 put_socket(struct scratch *out, u32 end, u64 inode, struct sock *sock)
+{
+	if (end > END || !sock)
+		return end;
+	u8 *place = place_of(out, end);
+	struct socket_facts *facts = (struct socket_facts *)(place + 4);
+	read_socket(facts, inode, sock);
 	end = close_part(place, end, PART_SOCKET, sizeof(*facts));
 	if (facts->family != 1)
 		return end;

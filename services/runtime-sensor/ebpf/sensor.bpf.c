@@ -408,6 +408,30 @@ static __always_inline u32 put_exec(struct scratch *out, u32 end, struct task_st
 	return close_part(place, end, PART_EXEC, sizeof(*facts));
 }
 
+/* What a program that starts reads from and writes to. */
+__noinline u32 put_stream(u32 end, u32 descriptor)
+{
+	struct scratch *out = scratch_of(KIND_EXEC);
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	struct file *file = file_of(task, descriptor);
+	if (!out || end > END || descriptor > 2 || !file)
+		return end;
+	u8 *place = place_of(out, end);
+	struct stream_facts *facts = (struct stream_facts *)(place + 4);
+	struct inode *inode = BPF_CORE_READ(file, f_inode);
+	facts->mode = BPF_CORE_READ(inode, i_mode);
+	facts->reserved = 0;
+	if ((facts->mode & S_IFMT) != S_IFSOCK) {
+		end = close_part(place, end, PART_STREAM + descriptor, sizeof(*facts) - sizeof(facts->socket));
+		return put_file_path(KIND_EXEC, end, PART_STREAM_PATH + descriptor, task, file);
+	}
+	struct sock *sock = socket_of(file);
+	if (!sock)
+		return end;
+	read_socket(&facts->socket, BPF_CORE_READ(inode, i_ino), sock);
+	return close_part(place, end, PART_STREAM + descriptor, sizeof(*facts));
+}
+
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm *binary)
 {
@@ -424,6 +448,8 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 	end = put_file_path(KIND_EXEC, end, PART_EXE, task, file);
 	end = put_cwd(KIND_EXEC, end, task);
 	end = put_cgroup(out, end, task);
+	for (u32 descriptor = 0; descriptor < 3; descriptor++)
+		end = put_stream(end, descriptor);
 	struct mm_struct *memory = BPF_CORE_READ(task, mm);
 	unsigned long start = BPF_CORE_READ(memory, arg_start), stop = BPF_CORE_READ(memory, arg_end);
 	end = put_bytes(out, end, PART_ARGV, start, stop - start);

@@ -106,6 +106,9 @@ pub struct RawEvent<'a> {
     pub unix_name: Option<&'a [u8]>,
     /// The first bytes that went through the call.
     pub payload: Option<&'a [u8]>,
+    /// What a program that starts has as standard input, output and error.
+    pub streams: [Option<&'a [u8]>; 3],
+    pub stream_paths: [Option<&'a [u8]>; 3],
 }
 
 /// Decodes one event.
@@ -150,6 +153,12 @@ pub fn decode(bytes: &[u8]) -> Result<RawEvent<'_>, DecodeError> {
             16 => event.unix_name = content,
             17 => event.file = content,
             18 => event.payload = content,
+            19 => event.streams[0] = content,
+            20 => event.streams[1] = content,
+            21 => event.streams[2] = content,
+            22 => event.stream_paths[0] = content,
+            23 => event.stream_paths[1] = content,
+            24 => event.stream_paths[2] = content,
             // A newer kernel side may add parts.
             _ => {}
         }
@@ -211,6 +220,8 @@ fn header<'a>(cursor: &mut Cursor<'a>, kind: Kind) -> Result<RawEvent<'a>, Decod
         cgroup_path: None,
         unix_name: None,
         payload: None,
+        streams: [None; 3],
+        stream_paths: [None; 3],
     })
 }
 
@@ -322,6 +333,12 @@ pub(crate) mod tests {
             (16, event.unix_name),
             (17, event.file),
             (18, event.payload),
+            (19, event.streams[0]),
+            (20, event.streams[1]),
+            (21, event.streams[2]),
+            (22, event.stream_paths[0]),
+            (23, event.stream_paths[1]),
+            (24, event.stream_paths[2]),
         ] {
             if let Some(content) = content {
                 out.extend(part.to_le_bytes());

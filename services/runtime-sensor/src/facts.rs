@@ -151,7 +151,7 @@ impl SocketFacts {
         Self::read(&mut Cursor::new(bytes)).ok()
     }
 
-    fn read(cursor: &mut Cursor<'_>) -> Result<Self, DecodeError> {
+    pub(crate) fn read(cursor: &mut Cursor<'_>) -> Result<Self, DecodeError> {
         let inode = cursor.u64()?;
         let (family, _kind, protocol, state) = (cursor.u16()?, cursor.u16()?, cursor.u16()?, cursor.u16()?);
         let (local_port, remote_port) = (cursor.u16()?, cursor.u16()?);

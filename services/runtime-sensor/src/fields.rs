@@ -105,12 +105,6 @@ pub(crate) fn is_captured(field: FieldId) -> bool {
                     | FieldId::ProcVmsize
                     | FieldId::ProcVmrss
                     | FieldId::ProcVmswap
-                    | FieldId::ProcStdinType
-                    | FieldId::ProcStdoutType
-                    | FieldId::ProcStderrType
-                    | FieldId::ProcStdinName
-                    | FieldId::ProcStdoutName
-                    | FieldId::ProcStderrName
                     | FieldId::ProcIsContainerHealthcheck
                     | FieldId::ProcIsContainerLivenessProbe
                     | FieldId::ProcIsContainerReadinessProbe

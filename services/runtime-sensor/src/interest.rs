@@ -11,7 +11,10 @@ use crate::syscalls::{self, Need, Syscall};
 pub(crate) fn flags(rules: &RuleSet, syscall: &Syscall) -> u64 {
     let wanting: Vec<&Rule> = rules.rules().iter().filter(|rule| wants(rule, syscall)).collect();
     if wanting.is_empty() {
-        return if syscalls::STATE.contains(&syscall.name) { syscall.flags(Need::default()) } else { 0 };
+        let keeps_streams = matches!(syscall.name, "dup" | "dup2" | "dup3")
+            && rules.fields().iter().any(|field| crate::streams::is_about(field.id));
+        let is_state = keeps_streams || syscalls::STATE.contains(&syscall.name);
+        return if is_state { syscall.flags(Need::default()) } else { 0 };
     }
     let can_be = |facts: Facts| {
         let assumed = Assumed { event_type: syscall.event_type, facts };

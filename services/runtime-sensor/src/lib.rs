@@ -32,6 +32,7 @@ mod rules;
 mod sockets;
 mod source;
 pub mod standalone;
+mod streams;
 mod syscalls;
 mod wire;
 

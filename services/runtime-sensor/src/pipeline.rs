@@ -27,6 +27,7 @@ use crate::record;
 use crate::rules::{self, Rules};
 use crate::sockets::Sockets;
 use crate::source::Source;
+use crate::streams;
 use crate::syscalls::{self, Syscall};
 use crate::wire;
 
@@ -45,6 +46,8 @@ pub(crate) struct Pipeline {
     addresses: Addresses,
     /// Whether any rule compares with names of addresses.
     has_names: bool,
+    /// Whether any rule asks for standard input, output or error.
+    has_streams: bool,
     hostname: String,
     boot: Timestamp,
     live: bool,
@@ -75,6 +78,7 @@ impl Pipeline {
             directory: Directory::read(),
             addresses: Addresses::default(),
             has_names: false,
+            has_streams: false,
             hostname: String::new(),
             boot: Timestamp::default(),
             live: false,
@@ -143,6 +147,9 @@ impl Pipeline {
             Kind::Fork => self.processes.fork(&event),
             Kind::Exec => {
                 self.processes.exec(&event, self.live);
+                if self.has_streams {
+                    self.processes.begin_with(event.tgid, streams::of_program(&event, &self.sockets));
+                }
                 self.learn_cgroup(&event);
                 if self.has_names && self.cgroups.container(event.cgroup, event.tgid).is_some() {
                     self.addresses.learn(event.environment.unwrap_or_default());
@@ -178,6 +185,9 @@ impl Pipeline {
         match syscall.name {
             "chdir" | "fchdir" => self.processes.change_directory(event),
             "setsid" => self.processes.lead_session(event.tgid),
+            "dup" | "dup2" | "dup3" if self.has_streams && (0..3).contains(&event.ret) => {
+                self.processes.redirect(event.tgid, event.ret, streams::of_call(event, &self.sockets));
+            }
             "io_uring_setup" if event.ret >= 0 => self.tell_of_ring(event.tgid),
             _ => {}
         }
@@ -374,6 +384,7 @@ impl Pipeline {
         if self.live && self.has_names && !had_names {
             self.addresses.follow()?;
         }
+        self.has_streams = self.set.fields().iter().any(|field| streams::is_about(field.id));
         self.processes.keeps_environment = self.set.fields().iter().any(|field| fields::needs_environment(field.id));
         Ok(())
     }

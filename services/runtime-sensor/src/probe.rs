@@ -75,7 +75,7 @@ pub(crate) fn examine() -> Vec<Feature> {
     features.push(if crate::container::mount().is_some() {
         Feature::there("cgroup2")
     } else {
-        Feature::degraded("cgroup2", "containers that run already are not known: mount the unified hierarchy")
+        Feature::degraded("cgroup2", "containers are not told from the host: mount the unified hierarchy")
     });
     features
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::decode::RawEvent;
 use crate::facts::{self, ExecFacts, FileFacts};
 use crate::hash::ByNumber;
+use crate::streams::{Stream, Streams};
 
 /// What a process runs. Shared with the children that it makes, until they run something else.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -48,6 +49,8 @@ pub(crate) struct Process {
     pub(crate) cap_bounding: u64,
     /// Whether a filter of system calls is in force.
     pub(crate) is_filtered: bool,
+    /// Standard input, output and error; not known when no rule asks for them.
+    pub(crate) streams: Streams,
     /// When the first process of its pid namespace started.
     pub(crate) namespace_start_ns: u64,
     /// The cgroup in which it, or the process that made it, last started a program; 0 when that was not seen.
@@ -229,6 +232,22 @@ impl Processes {
             if let Some(cwd) = event.cwd.and_then(facts::path).or_else(named) {
                 process.cwd = cwd.into();
             }
+        }
+    }
+
+    /// A process runs a program with these streams.
+    pub(crate) fn begin_with(&mut self, pid: u32, streams: Streams) {
+        if let Some(process) = self.by_pid.get_mut(&pid) {
+            process.streams = streams;
+        }
+    }
+
+    /// One of the streams was exchanged.
+    pub(crate) fn redirect(&mut self, pid: u32, descriptor: i64, stream: Option<Arc<Stream>>) {
+        let process = self.by_pid.get_mut(&pid);
+        let place = process.zip(usize::try_from(descriptor).ok()).and_then(|(process, at)| process.streams.get_mut(at));
+        if let Some(place) = place {
+            *place = stream;
         }
     }
 

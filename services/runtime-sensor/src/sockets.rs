@@ -29,6 +29,11 @@ pub(crate) struct Seen {
 }
 
 impl Sockets {
+    /// Whether the process that has a socket is its server, as far as is known.
+    pub(crate) fn is_server(&self, inode: u64) -> bool {
+        self.by_inode.get(&inode).is_some_and(|socket| socket.is_server)
+    }
+
     /// Takes in an event about a socket.
     pub(crate) fn see(&mut self, call: &str, facts: &SocketFacts, address: Option<&Address>) -> Seen {
         if self.by_inode.len() >= MAX && !self.by_inode.contains_key(&facts.inode) {

@@ -6,6 +6,7 @@ use super::Asked;
 use crate::enrich::Enriched;
 use crate::names;
 use crate::process::Process;
+use crate::streams;
 
 impl Enriched<'_> {
     fn parent(&self) -> Option<&Process> {
@@ -58,8 +59,14 @@ impl Enriched<'_> {
             FieldId::ProcAenv => {
                 return self.ancestry(field, |process| variables(process, None).map(Value::owned));
             }
-            _ => return self.of_groups(field).or_else(|| self.of_executable(field)),
+            _ => return self.of_groups(field).or_else(|| self.of_executable(field)).or_else(|| self.of_stream(field)),
         })
+    }
+
+    fn of_stream(&self, field: &Asked<'_>) -> Option<Value<'_>> {
+        let (place, is_type) = streams::field_of(field.id)?;
+        let stream = self.process.streams.get(place)?.as_deref()?;
+        Some(Value::text(if is_type { stream.kind } else { &stream.name }))
     }
 
     /// Session and process group, and who leads them.

@@ -86,6 +86,43 @@ fn a_stalled_reader_loses_exactly_what_is_counted_at_every_rate() {
     assert_eq!(other(&kernel).1, before);
 }
 
+#[test]
+fn a_slow_reader_loses_exactly_what_is_counted_at_rising_rates() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(mut kernel) = kernel(262_144, true, &["chroot"]) else { return };
+    let mut has_lost = false;
+    // One generator after the other makes more calls at a time, while the reader takes a few, rests, and takes a few.
+    for (generators, at_a_time, rest_us) in [(1, 4_096, 0), (1, 64, 200), (2, 64, 1_000), (3, 16, 2_000)] {
+        const CALLS: u32 = 20_000;
+        let before = other(&kernel);
+        let mut children: Vec<Child> = (0..generators).map(|_| generator(CALLS)).collect();
+        let (mut received, mut is_over) = (0_u64, false);
+        loop {
+            let ids: Vec<u32> = children.iter().map(Child::id).collect();
+            let is_ours = |bytes: &[u8]| {
+                decode(bytes).is_ok_and(|event| event.kind == Kind::Syscall && ids.contains(&event.tgid))
+            };
+            let taken = kernel.poll(at_a_time, |bytes| received += u64::from(is_ours(bytes)));
+            if is_over && taken == 0 {
+                break;
+            }
+            // What was under way when the last one ended is in the ring by now.
+            is_over = children.iter_mut().all(|child| child.try_wait().unwrap().is_some());
+            std::thread::sleep(Duration::from_micros(if is_over { 0 } else { rest_us }));
+        }
+        let after = other(&kernel);
+        let (sent, dropped, missed) = (after.0 - before.0, after.1 - before.1, after.2 - before.2);
+        let made = u64::from(CALLS) * generators;
+        has_lost |= dropped > 0;
+        assert_eq!(received, sent, "all that was sent is there");
+        assert!(
+            sent + dropped <= made && sent + dropped + missed >= made,
+            "{sent} + {dropped} (+ {missed}) of {made} at {generators} x, {rest_us} us"
+        );
+    }
+    assert!(has_lost, "the reader is too fast for the last of them");
+}
+
 /// The program that makes calls, built from source; `None`, loudly, without a compiler.
 fn calls(folder: &std::path::Path) -> Option<std::path::PathBuf> {
     let (source, program) = (concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/calls.c"), folder.join("calls"));

@@ -42,6 +42,7 @@ pub(super) fn read(pid: u32) -> Option<Process> {
         cap_inheritable: status.cap_inheritable,
         cap_bounding: status.cap_bounding,
         is_filtered: status.is_filtered,
+        streams: ["fd/0", "fd/1", "fd/2"].map(|name| crate::streams::of_link(&link(pid, name))),
         ..Process::default()
     })
 }

@@ -29,7 +29,7 @@ const TOLD: &str = "%proc.env[BT_ACTION] %proc.name %proc.pname %proc.aname[2] %
     %proc.is_exe_from_memfd %user.uid %user.name %fd.num %fd.name %fd.nameraw %fd.type %fd.l4proto %fd.sip %fd.sport %fd.lip %fd.lport \
     %evt.type %evt.res %evt.is_open_exec %evt.arg.flags %evt.arg.request %evt.arg.domain %evt.arg.cmd %evt.arg.uid %evt.arg.target \
     %evt.arg.linkpath %evt.arg.oldpath %evt.arg.newpath %evt.arg.filename %evt.arg.name %evt.arg.path %container.id %container.full_id \
-    %k8s.pod.uid";
+    %k8s.pod.uid %proc.stdin.type %proc.stdin.name %proc.stdout.type";
 
 /// One line of a list that the driver works off.
 struct Task {
@@ -464,7 +464,9 @@ fn judge(actions: &[&Action], rules: &[(PathBuf, Vec<String>)], folder: &Path) -
             .iter()
             .filter(|alert| alert["rule"] == action.rule)
             .map(|alert| {
-                let told = &alert["output_fields"];
+                let mut told = alert["output_fields"].clone();
+                let stdin = shown(&told["proc.stdin.name"]);
+                told["proc.stdin.server"] = json!(stdin.split_once("->").map(|(_, server)| server));
                 let is_of_it = told["proc.vpid"] == json!(pid.parse::<i64>().ok())
                     || told["proc.pvpid"] == json!(pid.parse::<i64>().ok());
                 let others = fields.iter().filter(|(field, value)| *value != "*" && shown(&told[**field]) != **value);

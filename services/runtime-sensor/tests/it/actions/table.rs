@@ -454,6 +454,21 @@ pub(super) const NEVER: &[(&str, &str)] = &[(
 /// Of our own rules about the further actions that the field's generator of events performs.
 pub(super) const FURTHER: &[Action] = &[
     on(
+        "bt shell of somebody else",
+        Plain,
+        "B/shell-back shell-back @stdin-socket 192.0.2.7 4447 @exec B/dash dash",
+        "proc.stdin.type=ipv4; proc.stdin.server=192.0.2.7:4447; proc.stdout.type=pipe",
+        "B/shell-back shell-back @stdin-file /etc/passwd @exec B/dash dash",
+    )
+    .also(&["Redirect STDOUT/STDIN to Network Connection in Container"]),
+    on(
+        "bt input exchanged",
+        Host,
+        "B/shell-back shell-back @stdin-socket 192.0.2.7 4448 @peek",
+        "proc.stdin.type=ipv4; proc.stdin.server=192.0.2.7:4448",
+        "B/shell-back shell-back @stdin-file /etc/passwd @peek",
+    ),
+    on(
         "bt drift by chmod",
         Plain,
         "B/dropper dropper @write /tmp/bt-drift @chmod /tmp/bt-drift 755",
