@@ -9,11 +9,13 @@ use service::Context;
 use tokio::sync::watch;
 
 /// Waits until this process has the lease, saying so while another has it. `None` when the service ends first.
-pub(crate) async fn acquire(context: &Context, bus: &Bus) -> Option<Lease> {
+///
+/// `owner` is the name of the state that this process has open: a lease that a process before it left behind is taken over at once.
+pub(crate) async fn acquire(context: &Context, bus: &Bus, owner: &str) -> Option<Lease> {
     let ready = context.readiness.part("lease");
     let mut said = String::new();
     loop {
-        let why = match bus.lease(KEY).await {
+        let why = match bus.lease_as(KEY, owner).await {
             Ok(lease) => {
                 ready.ready();
                 tracing::info!(revision = lease.revision(), "this correlator owns all partitions");
@@ -36,7 +38,12 @@ pub(crate) async fn acquire(context: &Context, bus: &Bus) -> Option<Lease> {
 
 /// Keeps the lease until the service ends; `owned` turns false when it is not certain any more, and true again when it is. Ends with
 /// an error when somebody else took it over.
-pub(crate) async fn keep(context: Context, bus: Bus, lease: Lease, owned: watch::Sender<bool>) -> anyhow::Result<()> {
+pub(crate) async fn keep(
+    context: Context,
+    (bus, owner): (Bus, String),
+    lease: Lease,
+    owned: watch::Sender<bool>,
+) -> anyhow::Result<()> {
     let mut lease = Some(lease);
     let mut renewed = tokio::time::Instant::now();
     loop {
@@ -58,7 +65,7 @@ pub(crate) async fn keep(context: Context, bus: Bus, lease: Lease, owned: watch:
             renewed = asked;
             continue;
         }
-        match bus.lease(KEY).await {
+        match bus.lease_as(KEY, &owner).await {
             Ok(new) => {
                 tracing::warn!(revision = new.revision(), "the lease was lost for a moment and is held again");
                 (lease, renewed) = (Some(new), asked);

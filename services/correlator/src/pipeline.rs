@@ -33,13 +33,20 @@ impl Task {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         let ready = self.context.readiness.part("state");
         ready.waiting("waiting for the lease");
-        let Some(lease) = lease::acquire(&self.context, &self.bus).await else { return Ok(()) };
+        let folder = self.config.state.clone();
+        let opened = tokio::task::spawn_blocking(move || {
+            let store = Store::open(&folder)?;
+            let owner = store.identity()?;
+            Ok::<_, StoreError>((store, owner))
+        });
+        let (store, owner) = opened.await.context("opening the state panicked")??;
+        let Some(lease) = lease::acquire(&self.context, &self.bus, &owner).await else { return Ok(()) };
         let (owned, is_owned) = watch::channel(true);
-        self.context.spawn_vital("lease", lease::keep(self.context.clone(), self.bus.clone(), lease, owned));
+        self.context.spawn_vital("lease", lease::keep(self.context.clone(), (self.bus.clone(), owner), lease, owned));
         let (to_publish, inbox) = mpsc::channel(1_024);
         let (sent, was_sent) = mpsc::channel(1_024);
         let outbox = tokio::spawn(outbox::run(self.bus.clone(), self.publisher.clone(), inbox, sent));
-        let mut pipeline = Pipeline::open(&self, to_publish).await?;
+        let mut pipeline = Pipeline::open(&self, store, to_publish).await?;
         ready.ready();
         let shutdown = self.context.shutdown.clone();
         let mut tasks = Tasks { is_owned, was_sent, outbox };
@@ -86,14 +93,9 @@ impl std::fmt::Debug for Pipeline {
 }
 
 impl Pipeline {
-    async fn open(task: &Task, to_publish: mpsc::Sender<(u64, Outgoing)>) -> anyhow::Result<Self> {
-        let folder = task.config.state.clone();
-        let opened = tokio::task::spawn_blocking(move || {
-            let store = Store::open(&folder)?;
-            let saved = store.load()?;
-            Ok::<_, StoreError>((store, saved))
-        });
-        let (store, saved) = opened.await.context("opening the state panicked")??;
+    async fn open(task: &Task, store: Store, to_publish: mpsc::Sender<(u64, Outgoing)>) -> anyhow::Result<Self> {
+        let loaded = tokio::task::spawn_blocking(move || store.load().map(|saved| (store, saved)));
+        let (store, saved) = loaded.await.context("reading the state panicked")??;
         let mut machine = Machine::new(Arc::clone(&task.rules), Limits::default());
         let cursors = saved.cursors;
         let mut pipeline = Self {

@@ -94,6 +94,32 @@ impl Store {
         Ok(store)
     }
 
+    /// A name that this state has had since it was made. Only the process that has the database open can read it, so who knows it
+    /// knows that no other process works on this state.
+    ///
+    /// # Errors
+    /// When the database cannot be read or written.
+    pub(crate) fn identity(&self) -> Result<String, StoreError> {
+        let made = || -> Result<String, Failure> {
+            let transaction = self.database.begin_write()?;
+            let name = {
+                let mut table = transaction.open_table(IDENTITY)?;
+                let known = table.get("name")?.map(|value| value.value().to_owned());
+                match known {
+                    Some(name) => name,
+                    None => {
+                        let name = uuid::Uuid::new_v4().simple().to_string();
+                        table.insert("name", name.as_str())?;
+                        name
+                    }
+                }
+            };
+            transaction.commit()?;
+            Ok(name)
+        };
+        made().map_err(|source| StoreError::Load { source })
+    }
+
     /// Commits a batch: all of it or nothing, on disk when this returns.
     ///
     /// # Errors
@@ -222,6 +248,7 @@ pub(crate) enum StoreError {
 
 // The number is the version of what is inside. Another version starts with empty tables: the cursors are among them, so the streams
 // are read again from their beginning and lead to the same incidents.
+const IDENTITY: TableDefinition<'_, &str, &str> = TableDefinition::new("identity");
 const STATE: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("state/2");
 const CURSORS: TableDefinition<'_, &str, u64> = TableDefinition::new("cursors/2");
 const OUTGOING: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("outgoing/2");

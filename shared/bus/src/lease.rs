@@ -17,22 +17,36 @@ impl Bus {
     /// # Errors
     /// [`LeaseError::Held`] when somebody else holds it, [`LeaseError::Store`] when the store does not answer.
     pub async fn lease(&self, key: &str) -> Result<Lease, LeaseError> {
+        self.lease_as(key, "").await
+    }
+
+    /// Takes the lease `key` for `owner`, one word. A lease of the same owner is taken over at once: who calls this must know that
+    /// the process which held it has ended, for example by a lock on the owner's state that only one process can have.
+    ///
+    /// # Errors
+    /// As [`Self::lease`].
+    pub async fn lease_as(&self, key: &str, owner: &str) -> Result<Lease, LeaseError> {
         let cannot =
             |error: Box<dyn std::error::Error + Send + Sync>| LeaseError::Store { key: key.to_owned(), source: error };
         let store = self.jetstream.get_key_value(BUCKET).await.map_err(|error| cannot(Box::new(error)))?;
-        let holder = self.origin.source();
-        match store.create(key, holder.clone().into()).await {
-            Ok(revision) => Ok(Lease { store, key: key.to_owned(), holder, revision }),
-            Err(error) if error.kind() == async_nats::jetstream::kv::CreateErrorKind::AlreadyExists => {
-                let held = store.get(key).await.ok().flatten();
-                let by = held.map_or_else(
-                    || "an unknown holder".to_owned(),
-                    |value| String::from_utf8_lossy(&value).into_owned(),
-                );
-                Err(LeaseError::Held { key: key.to_owned(), by })
-            }
-            Err(error) => Err(cannot(Box::new(error))),
+        let holder = format!("{} {owner}", self.origin.source()).trim_end().to_owned();
+        let created = store.create(key, holder.clone().into()).await;
+        let taken = |revision| Lease { store: store.clone(), key: key.to_owned(), holder: holder.clone(), revision };
+        match created {
+            Ok(revision) => return Ok(taken(revision)),
+            Err(error) if error.kind() == async_nats::jetstream::kv::CreateErrorKind::AlreadyExists => {}
+            Err(error) => return Err(cannot(Box::new(error))),
         }
+        let held = store.entry(key).await.ok().flatten();
+        let text = held.as_ref().map(|entry| String::from_utf8_lossy(&entry.value).into_owned()).unwrap_or_default();
+        let (by, whose) = text.split_once(' ').unwrap_or((&text, ""));
+        if let Some(entry) = held.as_ref().filter(|_| !owner.is_empty() && whose == owner)
+            && let Ok(revision) = store.update(key, holder.clone().into(), entry.revision).await
+        {
+            return Ok(taken(revision));
+        }
+        let by = if by.is_empty() { "an unknown holder".to_owned() } else { by.to_owned() };
+        Err(LeaseError::Held { key: key.to_owned(), by })
     }
 }
 

@@ -42,6 +42,11 @@ async fn a_lease_has_one_holder() {
     assert_eq!(by, "/test/tester/1");
     lease.renew().await.unwrap();
     assert!(lease.revision() > before, "the fencing token grows");
+    // Who can prove to be the same owner need not wait for the end of a lease; others must.
+    let mine = bus.lease_as("partition-2", "state-a").await.unwrap().revision();
+    assert!(bus.lease_as("partition-2", "state-b").await.is_err());
+    assert!(bus.lease_as("partition-2", "").await.is_err());
+    assert!(bus.lease_as("partition-2", "state-a").await.unwrap().revision() > mine);
     lease.release().await;
     assert!(bus.lease("partition-1").await.unwrap().revision() > before);
 }
