@@ -4,13 +4,15 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::scan::args::Scan;
+
 /// Kubernetes security from build to run: scan, admit, deliver secrets, watch, and join it all into incidents.
 #[derive(Debug, Parser)]
 #[command(name = "biotope", version, arg_required_else_help = true)]
 pub(crate) struct Cli {
-    /// How results are printed.
-    #[arg(long, short, global = true, value_enum, default_value_t = Format::Table)]
-    pub(crate) output: Format,
+    /// How results are printed: table, json, or junit (`policy test` only). Of `scan` also the file to write to.
+    #[arg(long, short, global = true, value_name = "FORMAT", default_value = "table")]
+    pub(crate) output: OutputTo,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -25,6 +27,34 @@ pub(crate) enum Output {
 }
 
 /// What `--output` may say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum OutputTo {
+    /// A form, on standard output.
+    Format(Format),
+    /// A file.
+    File(PathBuf),
+}
+
+impl std::str::FromStr for OutputTo {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let format = Format::from_str(text, false);
+        Ok(format.map_or_else(|_| Self::File(PathBuf::from(text)), Self::Format))
+    }
+}
+
+impl OutputTo {
+    /// The form, for commands that write no files.
+    pub(crate) fn format(&self) -> anyhow::Result<Format> {
+        match self {
+            Self::Format(format) => Ok(*format),
+            Self::File(file) => anyhow::bail!("`--output {}`: it is table, json or junit here", file.display()),
+        }
+    }
+}
+
+/// How results are printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
     /// For people.
@@ -53,8 +83,8 @@ pub(crate) enum Command {
     Up(Up),
     /// Plays one real story through all five services and checks that it becomes one incident.
     Demo(Demo),
-    /// Scans an image, without a running platform.
-    Scan(Scan),
+    /// Scans an image, a folder or a bill of material, without a running platform.
+    Scan(Box<Scan>),
     /// Fetches and shows the vulnerability database.
     Db {
         #[command(subcommand)]
@@ -140,33 +170,6 @@ pub(crate) struct Demo {
     /// Keeps the platform running at the end, until Ctrl-C.
     #[arg(long)]
     pub(crate) keep: bool,
-}
-
-#[derive(Clone, Debug, Args)]
-pub(crate) struct Scan {
-    /// Image reference, OCI layout folder, or archive.
-    pub(crate) target: String,
-    /// Folder of advisories: OSV JSON files, Trivy's database, or both.
-    #[arg(long, value_name = "FOLDER", env = "BIOTOPE_ADVISORIES", default_value = "advisories")]
-    pub(crate) advisories: PathBuf,
-    /// Platform, as os/arch[/variant].
-    #[arg(long)]
-    pub(crate) platform: Option<String>,
-    /// Only these severities, separated by commas.
-    #[arg(long, value_delimiter = ',')]
-    pub(crate) severity: Vec<String>,
-    /// Leaves out what has no fix.
-    #[arg(long)]
-    pub(crate) ignore_unfixed: bool,
-    /// File of what to ignore: lines, or YAML. Default: .trivyignore or .trivyignore.yaml, where there is one.
-    #[arg(long, value_name = "FILE", env = "TRIVY_IGNOREFILE")]
-    pub(crate) ignorefile: Option<PathBuf>,
-    /// Exit code when there are findings.
-    #[arg(long, default_value_t = 0)]
-    pub(crate) exit_code: u8,
-    /// Lists all packages too.
-    #[arg(long)]
-    pub(crate) list_all_pkgs: bool,
 }
 
 #[derive(Clone, Debug, Subcommand)]

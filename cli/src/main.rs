@@ -41,12 +41,14 @@ fn main() -> ExitCode {
 }
 
 async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
-    let format = cli.output;
+    if let Command::Scan(scan) = &cli.command {
+        return scan::scan(scan, &cli.output).await;
+    }
+    let format = cli.output.format()?;
     let output = format.plain();
     match cli.command {
         Command::Up(up) => up::up(&up).await,
         Command::Demo(demo) => demo::demo(&demo).await,
-        Command::Scan(scan) => scan::scan(&scan, output).await,
         Command::Db { command } => database::database(&command, output).await,
         Command::Incidents { command, connection } => incidents::incidents(&command, &connection, output).await,
         Command::Events { connection, seconds } => events::tail(&connection, seconds, output).await,
@@ -57,7 +59,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             incidents::replay(&rules, since.as_deref(), &connection, output).await
         }
         Command::Doctor { connection } => doctor::doctor(&connection, output).await,
-        Command::Completion { .. } => Ok(ExitCode::SUCCESS),
+        Command::Scan(_) | Command::Completion { .. } => Ok(ExitCode::SUCCESS),
     }
 }
 

@@ -35,6 +35,12 @@ pub(crate) fn line(text: impl std::fmt::Display) {
     println!("{text}");
 }
 
+/// Text that ends its own lines.
+#[expect(clippy::print_stdout, reason = "results of commands go to standard output")]
+pub(crate) fn text(text: &str) {
+    print!("{text}");
+}
+
 /// A line about the work itself, not its result.
 #[expect(clippy::print_stderr, reason = "what is not a result goes beside it")]
 pub(crate) fn note(text: impl std::fmt::Display) {

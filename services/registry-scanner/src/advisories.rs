@@ -10,6 +10,7 @@ use schemas::build::v1::Finding;
 use vulnerability_matching::database::VulnerabilityDetail;
 use vulnerability_matching::{AdvisoryIndex, OperatingSystem};
 
+use crate::matches::Match;
 use crate::trivy::{Metadata, TrivyDatabase};
 
 /// Advisories that packages are matched with. Immutable; a changed folder gives a new one.
@@ -91,15 +92,15 @@ impl Advisories {
     /// Matches everything in an image, worst first, and says what of the database could not be read. Where both sources know a
     /// vulnerability of a package, Trivy's word counts.
     #[must_use]
-    pub fn findings(&self, image: &ImageInventory) -> (Vec<Finding>, Vec<Fault>) {
+    pub fn findings(&self, image: &ImageInventory) -> (Vec<Match>, Vec<Fault>) {
         let (mut findings, faults) = self.trivy.as_ref().map(|trivy| trivy.findings(image)).unwrap_or_default();
-        let is_known = |new: &Finding, known: &[Finding]| {
+        let is_known = |new: &Match, known: &[Match]| {
             known.iter().any(|old| {
                 (&old.package, &old.path, &old.installed_version) == (&new.package, &new.path, &new.installed_version)
                     && (old.id == new.id || new.aliases.contains(&old.id) || old.aliases.contains(&new.id))
             })
         };
-        let more: Vec<Finding> = self.osv_findings(image).into_iter().filter(|new| !is_known(new, &findings)).collect();
+        let more: Vec<Match> = self.osv_findings(image).into_iter().filter(|new| !is_known(new, &findings)).collect();
         findings.extend(more);
         findings.sort_by(|a, b| {
             b.severity.cmp(&a.severity).then_with(|| (&a.package, &a.path, &a.id).cmp(&(&b.package, &b.path, &b.id)))
@@ -107,7 +108,7 @@ impl Advisories {
         (findings, faults)
     }
 
-    fn osv_findings(&self, image: &ImageInventory) -> Vec<Finding> {
+    fn osv_findings(&self, image: &ImageInventory) -> Vec<Match> {
         let installed: Vec<(&Package, &str)> = image
             .packages
             .iter()
@@ -184,8 +185,8 @@ fn matchable(package: &Package) -> Option<vulnerability_matching::Package> {
     })
 }
 
-fn named(finding: vulnerability_matching::Finding, (package, path): (&Package, &str)) -> Finding {
-    Finding {
+fn named(finding: vulnerability_matching::Finding, (package, path): (&Package, &str)) -> Match {
+    Match::from(Finding {
         id: finding.id,
         aliases: finding.aliases,
         package: package.name.clone(),
@@ -197,5 +198,5 @@ fn named(finding: vulnerability_matching::Finding, (package, path): (&Package, &
         published: finding.published,
         layer: package.layer.clone(),
         path: path.to_owned(),
-    }
+    })
 }

@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use image_inventory::{ImageInventory, ParseError, sbom};
 use serde::Deserialize;
 use serde_json::Value;
+use vulnerability_matching::vex::ScannedBill;
 
 /// The form of a bill of material.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,6 +108,20 @@ fn is_known_bundle(media_type: &str) -> bool {
     let new =
         media_type.strip_prefix("application/vnd.dev.sigstore.bundle.v").and_then(|rest| rest.strip_suffix("+json"));
     matches!(old.or(new), Some("0.1" | "0.2" | "0.3"))
+}
+
+/// What a CycloneDX bill calls itself; `None` where it has no serial number.
+pub(crate) fn scanned_bill(bytes: &[u8]) -> Option<ScannedBill> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Serial {
+        serial_number: String,
+        #[serde(default)]
+        version: Option<u64>,
+    }
+    let (inner, _) = unwrapped(bytes)?;
+    let serial: Serial = serde_json::from_slice(&inner).ok()?;
+    Some(ScannedBill { serial_number: serial.serial_number, version: serial.version.unwrap_or(1) })
 }
 
 /// Reads what a bill of material lists.

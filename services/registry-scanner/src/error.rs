@@ -75,6 +75,20 @@ pub enum ScanError {
         /// What is missing.
         what: String,
     },
+    /// A file is no bill of material.
+    #[error("{} is no bill of material: {what}", path.display())]
+    NoBill {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        what: String,
+    },
+    /// No registry may be asked, and the image was not scanned before.
+    #[error("`{image}` is not known here, and no registry may be asked")]
+    Offline {
+        /// The image.
+        image: String,
+    },
     /// The store of inventories cannot be used.
     #[error("cannot use the inventory store {}: {source}", path.display())]
     Store {
@@ -109,6 +123,8 @@ impl ScanError {
             Self::Registry { .. } => "check name, network and `service.plain_http_registries`, then try again",
             Self::File { .. } => "check that the file is there and may be read",
             Self::NoImage { .. } => "give an OCI layout folder, an OCI archive or a `docker save` archive",
+            Self::NoBill { .. } => "give CycloneDX or SPDX in JSON",
+            Self::Offline { .. } => "scan it once with its registry, or give an archive or layout folder",
             Self::Store { .. } => "check rights and free space of the folder",
             Self::CutShort { .. } => "scan again",
         }

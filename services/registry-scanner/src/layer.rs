@@ -12,6 +12,7 @@ use image_inventory::{Entry, LayerInventory, LayerReader};
 use model::Digest;
 
 use crate::limits::Limits;
+use crate::skip::Skip;
 use crate::tar::Walk;
 
 /// One layer as a manifest names it.
@@ -53,14 +54,14 @@ pub(crate) struct LayerRead {
 }
 
 /// Takes the inventory of a layer. A layer that cannot be read to its end gives what was found so far, with a fault.
-pub(crate) fn read(layer: &Layer, blob: Box<dyn Read + Send>, limits: &Limits) -> LayerRead {
+pub(crate) fn read(layer: &Layer, blob: Box<dyn Read + Send>, limits: &Limits, skip: &Skip) -> LayerRead {
     let bounds = image_inventory::Limits {
         max_entries: limits.max_entries,
         max_file_bytes: limits.max_file_bytes,
         ..image_inventory::Limits::default()
     };
     let mut reader = LayerReader::new(layer.name(), bounds);
-    let verified = match walk(layer, blob, limits, &mut reader) {
+    let verified = match walk(layer, (blob, skip), limits, &mut reader) {
         Ok(()) => true,
         Err(error) => {
             let remedy = match error.kind() {
@@ -74,7 +75,12 @@ pub(crate) fn read(layer: &Layer, blob: Box<dyn Read + Send>, limits: &Limits) -
     LayerRead { inventory: reader.finish(), verified }
 }
 
-fn walk(layer: &Layer, blob: Box<dyn Read + Send>, limits: &Limits, reader: &mut LayerReader) -> io::Result<()> {
+fn walk(
+    layer: &Layer,
+    (blob, skip): (Box<dyn Read + Send>, &Skip),
+    limits: &Limits,
+    reader: &mut LayerReader,
+) -> io::Result<()> {
     let packed = Rc::new(RefCell::new(Tally::default()));
     let unpacked = Rc::new(RefCell::new(Tally::default()));
     let counted = BufReader::with_capacity(BUFFER, Counted { inner: blob, tally: packed.clone(), bound: None });
@@ -82,6 +88,9 @@ fn walk(layer: &Layer, blob: Box<dyn Read + Send>, limits: &Limits, reader: &mut
     let inflated = Counted { inner: inflate(counted)?, tally: unpacked.clone(), bound: Some(bound) };
     let mut entries = Walk::new(BufReader::with_capacity(BUFFER, inflated));
     while let Some(header) = entries.next()? {
+        if skip.is_left_out(&header.path) {
+            continue;
+        }
         let entry = Entry { path: &header.path, kind: header.kind, size: header.size, mode: header.mode };
         let offered = reader.offer(&entry, &mut entries.content());
         offered.map_err(|error| io::Error::new(kind_of(&error), error.to_string()))?;

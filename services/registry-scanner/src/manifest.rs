@@ -153,11 +153,11 @@ struct RootFs {
     diff_ids: Vec<Digest>,
 }
 
-/// Diff ids of an image configuration, the lowest layer first.
-pub(crate) fn diff_ids(subject: &str, config: &[u8]) -> Result<Vec<Digest>, ScanError> {
-    let config: RawConfig = serde_json::from_slice(config)
-        .map_err(|error| ScanError::Manifest { subject: subject.to_owned(), what: error.to_string() })?;
-    Ok(config.rootfs.diff_ids)
+/// An image configuration and its diff ids, the lowest layer first.
+pub(crate) fn configuration(subject: &str, config: &[u8]) -> Result<(serde_json::Value, Vec<Digest>), ScanError> {
+    let fault = |error: serde_json::Error| ScanError::Manifest { subject: subject.to_owned(), what: error.to_string() };
+    let raw: RawConfig = serde_json::from_slice(config).map_err(fault)?;
+    Ok((serde_json::from_slice(config).map_err(fault)?, raw.rootfs.diff_ids))
 }
 
 /// Layers of a manifest with their diff ids.

@@ -76,6 +76,7 @@ impl Scanner {
             limits: self.config.limits.clone(),
             store: self.store.clone(),
             advisories: self.advisories.load_full(),
+            ..Options::default()
         };
         scan_once(&wanted.target, &options).await
     }

@@ -23,7 +23,8 @@ pub fn rematch(
         if image.database == advisories.name() {
             continue;
         }
-        let (findings, _faults) = advisories.findings(&image.inventory);
+        let (matches, _faults) = advisories.findings(&image.inventory);
+        let findings: Vec<Finding> = matches.into_iter().map(|one| one.finding).collect();
         let change = change(&image, &findings, advisories.name());
         if let Some(change) = change {
             rematched.changed = rematched.changed.saturating_add(1);

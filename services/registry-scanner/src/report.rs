@@ -3,63 +3,114 @@
 use std::collections::HashMap;
 
 use image_inventory::{ImageInventory, Package};
-use model::Timestamp;
-use scan_report::{ArtifactKind, PackageList, Source};
-use schemas::build::v1::Finding;
+use model::{ImageReference, Timestamp};
+use scan_report::{ArtifactKind, PackageList, Source, Suppressed};
 use vulnerability_matching::assess::assess;
-use vulnerability_matching::detect::Detection;
+use vulnerability_matching::detect::{Detection, is_supported};
+use vulnerability_matching::filter::unique;
 
 use crate::advisories::Advisories;
+use crate::matches::Match;
 use crate::scan::Report;
 
 /// What a document says of itself.
 #[derive(Clone, Debug)]
 pub struct Making {
-    /// What kind of thing was scanned.
-    pub kind: ArtifactKind,
     /// When.
     pub created: Timestamp,
     /// A UUID to name the document by.
     pub uuid: String,
     /// Version of this program.
     pub version: String,
-    /// Architecture of the image; empty when unknown.
-    pub architecture: String,
 }
 
-/// The report of a scan, with what the database tells of each of `findings`.
+/// What of a report a document shows.
+#[derive(Clone, Debug, Default)]
+pub struct Shown<'r> {
+    /// Findings that stand.
+    pub findings: Vec<&'r Match>,
+    /// Findings that somebody said do not matter, with status, reason and source.
+    pub suppressed: Vec<(&'r Match, [String; 3])>,
+}
+
+/// The report of a scan, with what the database tells of each finding that is shown. Findings of a list are sorted as Trivy sorts them,
+/// and one that is there twice is told once.
 #[must_use]
-pub fn document(
-    report: &Report,
-    findings: &[&Finding],
-    advisories: &Advisories,
-    making: Making,
-) -> scan_report::Report {
+pub fn document(report: &Report, shown: &Shown<'_>, advisories: &Advisories, making: Making) -> scan_report::Report {
     let (mut lists, places) = lists(&report.inventory);
-    for finding in findings {
-        let key = (finding.package.clone(), finding.installed_version.clone(), finding.path.clone());
-        let Some((list, package)) = places.get(&key).copied() else { continue };
-        if let Some(list) = lists.get_mut(list) {
-            list.findings.push(documented(finding, package, advisories));
+    for found in unique(shown.findings.clone()) {
+        if let Some((list, package)) = place(&places, found)
+            && let Some(list) = lists.get_mut(list)
+        {
+            list.findings.push(documented(found, package, advisories));
         }
     }
-    let is_image = making.kind == ArtifactKind::ContainerImage;
-    let pinned = format!("{}@{}", report.image.split('@').next().unwrap_or_default(), report.digest);
-    let is_pulled = is_image && scan_report::image_purl(std::slice::from_ref(&pinned), "").is_ok();
+    for (found, [status, statement, source]) in &shown.suppressed {
+        if let Some((list, package)) = place(&places, found)
+            && let Some(list) = lists.get_mut(list)
+        {
+            list.suppressed.push(Suppressed {
+                finding: documented(found, package, advisories),
+                status: status.clone(),
+                statement: statement.clone(),
+                source: source.clone(),
+            });
+        }
+    }
+    let names = Names::of(report);
     let system = report.inventory.operating_system.as_ref();
+    let day = making.created.as_nanos().div_euclid(86_400 * 1_000_000_000);
     scan_report::Report {
         artifact: report.image.clone(),
-        kind: making.kind,
-        digest: is_image.then(|| report.digest.clone()),
-        repository_digests: if is_pulled { vec![pinned] } else { Vec::new() },
-        repository_tags: Vec::new(),
-        architecture: making.architecture,
+        kind: report.kind,
+        digest: (report.kind == ArtifactKind::ContainerImage).then(|| report.digest.clone()),
+        repository_digests: names.digests,
+        repository_tags: names.tags,
+        image_id: report.image_id.clone(),
+        diff_ids: report.diff_ids.clone(),
+        image_config: report.config.clone(),
+        architecture: report.config.get("architecture").and_then(|one| one.as_str()).unwrap_or_default().to_owned(),
         operating_system: system.map(|one| (one.family.clone(), one.release.clone())),
+        is_end_of_life: system.is_some_and(|one| !is_supported(&one.family, &one.release, day)),
         created: making.created,
         uuid: making.uuid,
         tool: ("biotope".to_owned(), making.version),
         lists,
     }
+}
+
+/// Where the image can be pulled.
+#[derive(Default)]
+pub(crate) struct Names {
+    pub(crate) digests: Vec<String>,
+    tags: Vec<String>,
+}
+
+impl Names {
+    /// Only what came from a registry has such names. Those of Docker Hub are as short as people write them.
+    pub(crate) fn of(report: &Report) -> Self {
+        if report.kind != ArtifactKind::ContainerImage || std::path::Path::new(&report.image).exists() {
+            return Self::default();
+        }
+        let Ok(reference) = report.image.parse::<ImageReference>() else { return Self::default() };
+        let name = match reference.registry() {
+            "docker.io" | "index.docker.io" => {
+                let repository = reference.repository();
+                repository.strip_prefix("library/").unwrap_or(repository).to_owned()
+            }
+            registry => format!("{registry}/{}", reference.repository()),
+        };
+        let digest = report.index_digest.as_ref().unwrap_or(&report.digest);
+        let tag = if reference.digest().is_some() { None } else { Some(reference.tag().unwrap_or("latest")) };
+        Self {
+            digests: vec![format!("{name}@{digest}")],
+            tags: tag.map(|tag| format!("{name}:{tag}")).into_iter().collect(),
+        }
+    }
+}
+
+fn place(places: &Places, found: &Match) -> Option<(usize, usize)> {
+    places.get(&(found.package.clone(), found.installed_version.clone(), found.path.clone())).copied()
 }
 
 /// Name, version and file of a package, as findings tell them, to its list and its place there.
@@ -97,6 +148,9 @@ fn listed(package: &Package) -> scan_report::Package {
         id: package.id.clone(),
         name: package.name.clone(),
         version: package.full_version(),
+        upstream_version: package.version.clone(),
+        release: package.release.clone(),
+        epoch: package.epoch,
         arch: package.arch.clone(),
         source: Source {
             name: package.source_name.clone(),
@@ -114,29 +168,31 @@ fn listed(package: &Package) -> scan_report::Package {
     }
 }
 
-fn documented(finding: &Finding, package: usize, advisories: &Advisories) -> scan_report::Finding {
-    let detail = advisories.detail(&finding.id);
-    let detection =
-        Detection { id: finding.id.clone(), fixed_version: finding.fixed_version.clone(), ..Detection::default() };
-    let assessed = assess(&detection, detail.as_ref(), &["auto"]);
-    let detail = detail.unwrap_or_default();
+fn documented(found: &Match, package: usize, advisories: &Advisories) -> scan_report::Finding {
+    let detail = advisories.detail(&found.id).unwrap_or_default();
     let object = |value: Result<serde_json::Value, serde_json::Error>| value.unwrap_or_default();
+    let primary_url = match found.primary_url.as_str() {
+        "" => assess(&Detection { id: found.id.clone(), ..Detection::default() }, None, &["auto"]).primary_url,
+        known => known.to_owned(),
+    };
     scan_report::Finding {
-        id: finding.id.clone(),
-        vendor_ids: finding.aliases.clone(),
+        id: found.id.clone(),
+        vendor_ids: found.aliases.clone(),
         package,
-        installed_version: finding.installed_version.clone(),
-        fixed_version: finding.fixed_version.clone(),
-        status: assessed.status.to_owned(),
-        severity: finding.severity,
-        title: finding.title.clone(),
+        installed_version: found.installed_version.clone(),
+        fixed_version: found.fixed_version.clone(),
+        status: found.status.to_owned(),
+        severity: found.severity,
+        severity_source: found.severity_source.clone(),
+        data_source: found.source.as_ref().map(|one| object(serde_json::to_value(one))).unwrap_or_default(),
+        title: found.title.clone(),
         description: detail.description,
-        primary_url: assessed.primary_url,
+        primary_url,
         references: detail.references,
         cwe_ids: detail.cwe_ids,
         cvss: object(serde_json::to_value(&detail.cvss)),
         vendor_severity: object(serde_json::to_value(&detail.vendor_severity)),
-        published: detail.published.or_else(|| finding.published.map(|time| time.to_string())),
+        published: detail.published.or_else(|| found.published.map(|time| time.to_string())),
         last_modified: detail.last_modified,
     }
 }

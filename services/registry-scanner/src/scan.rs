@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use futures::StreamExt as _;
 use image_inventory::{ImageInventory, LayerInventory, merge};
 use model::{Digest, Fault};
+use scan_report::ArtifactKind;
 use schemas::build::v1::Finding;
+use vulnerability_matching::vex::ScannedBill;
 
 use crate::advisories::Advisories;
 use crate::config::Pull;
@@ -14,8 +16,12 @@ use crate::error::ScanError;
 use crate::layer::{self, Layer};
 use crate::limits::Limits;
 use crate::manifest::Platform;
-use crate::source::{Image, Source, folder};
+use crate::matches::Match;
+use crate::progress::Progress;
+use crate::skip::Skip;
+use crate::source::{Image, Source};
 use crate::store::{KnownImage, Store};
+use crate::unlayered;
 
 /// How to scan.
 #[derive(Clone, Debug, Default)]
@@ -30,6 +36,12 @@ pub struct Options {
     pub store: Store,
     /// What to match with.
     pub advisories: Arc<Advisories>,
+    /// What is not looked at. A scan that leaves something out neither uses nor fills the store.
+    pub skip: Skip,
+    /// Whether registries may be asked. Without, an image that was scanned before is matched again from the store.
+    pub is_offline: bool,
+    /// How far the scan is, for whoever watches.
+    pub progress: Progress,
 }
 
 /// What came of a scan.
@@ -37,14 +49,24 @@ pub struct Options {
 pub struct Report {
     /// What was asked for.
     pub image: String,
-    /// Manifest digest of what was scanned; of a folder, the digest of its list of packages.
+    /// What kind of thing it is.
+    pub kind: ArtifactKind,
+    /// Manifest digest of what was scanned; of a folder, the digest of its list of packages; of a bill of material, that of its bytes.
     pub digest: Digest,
     /// Digest of the index that it was chosen from.
     pub index_digest: Option<Digest>,
+    /// Digest of the image configuration, which is the image's id.
+    pub image_id: Option<Digest>,
+    /// The image configuration; null where there is none.
+    pub config: serde_json::Value,
+    /// Diff ids of the layers, the lowest first.
+    pub diff_ids: Vec<Digest>,
+    /// What a bill of material calls itself.
+    pub bill: Option<ScannedBill>,
     /// Everything that is in the image.
     pub inventory: ImageInventory,
     /// Findings, worst first.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<Match>,
     /// Advisory database.
     pub database: String,
     /// Whether something could not be read.
@@ -60,73 +82,79 @@ pub struct Report {
 }
 
 impl Report {
+    /// A report of something without layers, matched.
+    pub(crate) fn matched(
+        (image, kind, digest): (&str, ArtifactKind, Digest),
+        mut inventory: ImageInventory,
+        advisories: &Advisories,
+        started: Instant,
+    ) -> Self {
+        let (findings, faults) = advisories.findings(&inventory);
+        inventory.faults.extend(faults);
+        Self {
+            image: image.to_owned(),
+            kind,
+            digest,
+            index_digest: None,
+            image_id: None,
+            config: serde_json::Value::Null,
+            diff_ids: Vec::new(),
+            bill: None,
+            findings,
+            database: advisories.name().to_owned(),
+            partial: inventory.partial,
+            faults: std::mem::take(&mut inventory.faults),
+            layers: 0,
+            layers_known: 0,
+            inventory,
+            duration: started.elapsed(),
+        }
+    }
+
     /// Number of packages.
     #[must_use]
     pub fn packages(&self) -> u64 {
         self.inventory.all_packages().count() as u64
     }
+
+    /// The findings as events have them.
+    #[must_use]
+    pub fn wire_findings(&self) -> Vec<Finding> {
+        self.findings.iter().map(|one| one.finding.clone()).collect()
+    }
 }
 
-/// Scans one image. Needs no bus: this is what `biotope scan` calls.
+/// Scans one image, folder or bill of material. Needs no bus: this is what `biotope scan` calls. `sbom:` before a path says that it is a
+/// bill of material; without, that is found out.
 ///
 /// # Errors
-/// When there is no image to scan. A layer that cannot be read makes the report partial instead.
+/// When there is nothing to scan. A layer that cannot be read makes the report partial instead.
 pub async fn scan_once(target: &str, options: &Options) -> Result<Report, ScanError> {
     let started = Instant::now();
-    let path = std::path::PathBuf::from(target);
-    if folder::is_plain(&path) {
-        return scan_folder(target, path, options, started).await;
+    if let Some(report) = unlayered::scan(target, options, started).await? {
+        return Ok(report);
     }
     let source = Arc::new(open(target, options).await?);
+    if options.is_offline && source.is_remote() {
+        return unlayered::known(target, options, started).await;
+    }
     let image = source.resolve(&options.platform).await?;
     let layers = inventories(&source, &image, options).await?;
-    let mut inventory =
+    let inventory =
         merge(image.layers.iter().map(|layer| &layer.diff_id).zip(layers.iter().map(|one| &*one.inventory)));
-    let (findings, faults) = options.advisories.findings(&inventory);
-    inventory.faults.extend(faults);
+    let known = layers.iter().filter(|layer| layer.known).count();
+    let subject = (target, ArtifactKind::ContainerImage, image.digest);
     let report = Report {
-        image: target.to_owned(),
-        digest: image.digest,
         index_digest: image.index_digest,
-        findings,
-        database: options.advisories.name().to_owned(),
-        partial: inventory.partial,
-        faults: std::mem::take(&mut inventory.faults),
+        image_id: Some(image.image_id),
+        config: image.config,
+        diff_ids: image.layers.into_iter().map(|layer| layer.diff_id).collect(),
         layers: layers.len(),
-        layers_known: layers.iter().filter(|layer| layer.known).count(),
-        inventory,
-        duration: started.elapsed(),
+        layers_known: known,
+        ..Report::matched(subject, inventory, &options.advisories, started)
     };
     keep(&report, options).await?;
     Ok(report)
-}
-
-/// Scans a folder as it is: a project, or the root of a system. It has no identity, so nothing of it is kept.
-async fn scan_folder(
-    target: &str,
-    path: std::path::PathBuf,
-    options: &Options,
-    started: Instant,
-) -> Result<Report, ScanError> {
-    let limits = options.limits.clone();
-    let mut inventory = blocking(target, move || folder::read(&path, &limits)).await??;
-    let (findings, faults) = options.advisories.findings(&inventory);
-    inventory.faults.extend(faults);
-    let listed: Vec<String> =
-        inventory.all_packages().map(|one| format!("{}@{}", one.name, one.full_version())).collect();
-    Ok(Report {
-        image: target.to_owned(),
-        digest: crate::source::hash(listed.join("\n").as_bytes()),
-        index_digest: None,
-        findings,
-        database: options.advisories.name().to_owned(),
-        partial: inventory.partial,
-        faults: std::mem::take(&mut inventory.faults),
-        layers: 0,
-        layers_known: 0,
-        inventory,
-        duration: started.elapsed(),
-    })
 }
 
 struct Taken {
@@ -147,6 +175,7 @@ async fn inventories(source: &Arc<Source>, image: &Image, options: &Options) -> 
             unique.push(layer.clone());
         }
     }
+    options.progress.expect(unique.len(), unique.iter().map(|layer| layer.size).sum());
     let parallel = options.limits.parallel_layers.max(1);
     let mut taken = futures::stream::iter(unique)
         .map(|layer| async move { inventory(source, &layer, options).await.map(|one| (layer.diff_id, one)) })
@@ -165,7 +194,9 @@ async fn inventories(source: &Arc<Source>, image: &Image, options: &Options) -> 
 
 async fn inventory(source: &Source, layer: &Layer, options: &Options) -> Result<Taken, ScanError> {
     let (store, diff_id) = (options.store.clone(), layer.diff_id.clone());
-    if let Some(known) = blocking(layer.name(), move || store.layer(&diff_id)).await? {
+    let is_kept = options.skip.is_empty();
+    if is_kept && let Some(known) = blocking(layer.name(), move || store.layer(&diff_id)).await? {
+        options.progress.passed(layer.size);
         return Ok(Taken { inventory: Arc::new(known), known: true });
     }
     let blob = match source.open(layer).await {
@@ -174,10 +205,12 @@ async fn inventory(source: &Source, layer: &Layer, options: &Options) -> Result<
         Err(error) => return Ok(Taken { inventory: Arc::new(unreadable(layer, &error)), known: false }),
     };
     let (owned, limits, store) = (layer.clone(), options.limits.clone(), options.store.clone());
+    let (skip, progress) = (options.skip.clone(), options.progress.clone());
     let read = blocking(layer.name(), move || {
-        let read = layer::read(&owned, blob, &limits);
+        let read = layer::read(&owned, Box::new(progress.counting(blob)), &limits, &skip);
+        progress.finished();
         // Only what was seen whole and holds its digests may stand for this diff id in other images.
-        if read.verified {
+        if read.verified && is_kept {
             store.keep_layer(&owned.diff_id, &read.inventory)?;
         }
         Ok(read)
@@ -192,8 +225,11 @@ fn unreadable(layer: &Layer, error: &ScanError) -> LayerInventory {
     reader.finish()
 }
 
-/// Remembers the image, so that a changed database needs no pull. A partial result is no base for that.
+/// Remembers the image, so that a changed database needs no pull.
 async fn keep(report: &Report, options: &Options) -> Result<(), ScanError> {
+    if !options.skip.is_empty() {
+        return Ok(());
+    }
     let mut inventory = report.inventory.clone();
     for package in &mut inventory.packages {
         package.installed_files = Vec::new();
@@ -203,14 +239,17 @@ async fn keep(report: &Report, options: &Options) -> Result<(), ScanError> {
         digest: report.digest.clone(),
         index_digest: report.index_digest.clone(),
         inventory,
-        findings: report.findings.clone(),
+        findings: report.wire_findings(),
         database: report.database.clone(),
     };
     let store = options.store.clone();
     blocking(&report.image, move || store.keep_image(&known)).await?
 }
 
-async fn blocking<T: Send + 'static>(subject: &str, work: impl FnOnce() -> T + Send + 'static) -> Result<T, ScanError> {
+pub(crate) async fn blocking<T: Send + 'static>(
+    subject: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, ScanError> {
     let cut =
         |error: tokio::task::JoinError| ScanError::CutShort { image: subject.to_owned(), what: error.to_string() };
     tokio::task::spawn_blocking(work).await.map_err(cut)

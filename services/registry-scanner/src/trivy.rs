@@ -17,6 +17,8 @@ use vulnerability_matching::detect::{
     BuildOrigin, Detection, LanguagePackage, SystemPackage, Target, Version, detect, detect_language, is_supported,
 };
 
+use crate::matches::Match;
+
 /// An open database.
 #[derive(Debug)]
 pub struct TrivyDatabase {
@@ -101,7 +103,7 @@ impl TrivyDatabase {
 
     /// Everything that the database says of an image, in no order, and what of it could not be read.
     #[must_use]
-    pub fn findings(&self, image: &ImageInventory) -> (Vec<Finding>, Vec<Fault>) {
+    pub fn findings(&self, image: &ImageInventory) -> (Vec<Match>, Vec<Fault>) {
         let mut all = All { database: self, findings: Vec::new(), faults: Vec::new() };
         all.system(image);
         for application in &image.applications {
@@ -113,7 +115,7 @@ impl TrivyDatabase {
 
 struct All<'d> {
     database: &'d TrivyDatabase,
-    findings: Vec<Finding>,
+    findings: Vec<Match>,
     faults: Vec<Fault>,
 }
 
@@ -170,7 +172,7 @@ impl All<'_> {
         };
         let assessed = assess(detection, detail.as_ref(), &["auto"]);
         let detail = detail.unwrap_or_default();
-        self.findings.push(Finding {
+        let finding = Finding {
             id: detection.id.clone(),
             aliases: detection.vendor_ids.clone(),
             package: package.name.clone(),
@@ -182,6 +184,13 @@ impl All<'_> {
             published: detail.published.as_deref().and_then(|time| time.parse().ok()),
             layer: package.layer.clone(),
             path: path.to_owned(),
+        };
+        self.findings.push(Match {
+            finding,
+            status: assessed.status,
+            severity_source: assessed.severity_source,
+            primary_url: assessed.primary_url,
+            source: detection.source.clone(),
         });
     }
 

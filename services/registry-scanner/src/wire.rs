@@ -11,7 +11,7 @@ use crate::source_hash;
 
 /// `build.image.scanned`.
 pub(crate) fn scanned(report: &Report, time: Timestamp) -> bus::Outgoing<ImageScanned> {
-    let findings: Vec<_> = report.findings.iter().take(MAX_FINDINGS).cloned().collect();
+    let findings: Vec<_> = report.findings.iter().take(MAX_FINDINGS).map(|one| one.finding.clone()).collect();
     let omitted = report.findings.len().saturating_sub(findings.len()) as u64;
     let data = ImageScanned {
         image: report.image.clone(),
@@ -24,7 +24,7 @@ pub(crate) fn scanned(report: &Report, time: Timestamp) -> bus::Outgoing<ImageSc
         packages: report.packages(),
         findings,
         findings_omitted: omitted,
-        counts: SeverityCounts::of(&report.findings),
+        counts: SeverityCounts::of(&report.wire_findings()),
         database: report.database.clone(),
         partial: report.partial,
         faults: report.faults.iter().take(MAX_FAULTS).map(|fault| shortened(&fault.to_string())).collect(),
@@ -64,7 +64,7 @@ pub(crate) fn reply(report: &Report) -> ScanReply {
     ScanReply {
         digest: report.digest.clone(),
         packages: report.packages(),
-        counts: SeverityCounts::of(&report.findings),
+        counts: SeverityCounts::of(&report.wire_findings()),
         partial: report.partial,
     }
 }

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use crate::error::ScanError;
 use crate::layer::{Layer, Place};
 use crate::limits::Limits;
-use crate::manifest::{Platform, diff_ids};
+use crate::manifest::{Platform, configuration};
 use crate::source::Image;
 use crate::source::layout::{bounded, resolve, sha256, verify};
 use crate::tar::Walk;
@@ -72,7 +72,7 @@ impl Archive {
         }
         let Some(saved) = images.pop() else { return Err(fault("it holds no image".to_owned())) };
         let config = self.small(&saved.config)?;
-        let diff_ids = diff_ids(subject, &config)?;
+        let (configuration, diff_ids) = configuration(subject, &config)?;
         if diff_ids.len() != saved.layers.len() || diff_ids.len() > self.limits.max_layers {
             return Err(fault(format!("{} layers, {} diff ids", saved.layers.len(), diff_ids.len())));
         }
@@ -81,7 +81,8 @@ impl Archive {
             Layer { digest: None, diff_id, size, place: Place::Path(path) }
         };
         let layers = saved.layers.into_iter().zip(diff_ids).map(layer).collect();
-        Ok(Image { digest: sha256(&config), index_digest: None, layers })
+        let digest = sha256(&config);
+        Ok(Image { image_id: digest.clone(), digest, index_digest: None, config: configuration, layers })
     }
 
     pub(crate) fn open_layer(&self, layer: &Layer) -> Result<Box<dyn Read + Send>, ScanError> {

@@ -11,6 +11,7 @@ use image_inventory::{Cache, FolderReader, ImageInventory, Outside, Scope};
 
 use crate::error::ScanError;
 use crate::limits::Limits;
+use crate::skip::Skip;
 
 /// Whether a path is a folder with something in it, and no OCI layout.
 pub(crate) fn is_plain(path: &Path) -> bool {
@@ -23,7 +24,7 @@ pub(crate) fn is_plain(path: &Path) -> bool {
 ///
 /// # Errors
 /// When the folder itself cannot be read, or holds more files than allowed.
-pub(crate) fn read(root: &Path, limits: &Limits) -> Result<ImageInventory, ScanError> {
+pub(crate) fn read(root: &Path, limits: &Limits, skip: &Skip) -> Result<ImageInventory, ScanError> {
     let unreadable = |source: io::Error| ScanError::File { path: root.to_owned(), source };
     fs::read_dir(root).map_err(unreadable)?;
     let is_system = root.join("etc/os-release").exists() || root.join("var/lib/dpkg").exists();
@@ -50,19 +51,26 @@ pub(crate) fn read(root: &Path, limits: &Limits) -> Result<ImageInventory, ScanE
             if metadata.is_dir() {
                 if depth >= MAX_DEPTH {
                     reader.set_aside(&shown(root, &path), "it lies too deep", "scan the folder by itself");
-                } else if !is_left_out(root, &path) {
+                } else if !is_left_out(root, &path) && !skip.is_left_out(below(root, &path)) {
                     pending.push((path, depth.saturating_add(1)));
                 }
             } else if metadata.is_file() {
-                let below = path.strip_prefix(root).unwrap_or(&path).as_os_str().as_bytes().to_owned();
+                if skip.is_left_out(below(root, &path)) {
+                    continue;
+                }
                 let mut content = Lazy { path: &path, file: None };
                 let mode = metadata.permissions().mode() & 0o7777;
-                let offered = reader.offer(&below, metadata.len(), mode, &mut content);
+                let offered = reader.offer(below(root, &path), metadata.len(), mode, &mut content);
                 offered.map_err(|error| unreadable(io::Error::new(io::ErrorKind::FileTooLarge, error.to_string())))?;
             }
         }
     }
     Ok(reader.finish(&Home::of_this_user()))
+}
+
+/// The path in the folder.
+fn below<'p>(root: &Path, path: &'p Path) -> &'p [u8] {
+    path.strip_prefix(root).unwrap_or(path).as_os_str().as_bytes()
 }
 
 fn shown(root: &Path, path: &Path) -> String {

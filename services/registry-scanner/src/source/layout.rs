@@ -9,7 +9,7 @@ use model::Digest;
 use crate::error::ScanError;
 use crate::layer::{Layer, Place};
 use crate::limits::Limits;
-use crate::manifest::{Descriptor, Document, Platform, choose, diff_ids, layers, parse};
+use crate::manifest::{Descriptor, Document, Platform, choose, configuration, layers, parse};
 use crate::source::Image;
 
 pub(crate) struct Layout {
@@ -101,9 +101,10 @@ pub(crate) fn resolve(
         match &document {
             Document::Index(_) => index_digest = Some(chosen.digest),
             Document::Manifest { config, layers: described } => {
-                let diff_ids = diff_ids(subject, &read(&config.digest)?)?;
+                let (configuration, diff_ids) = configuration(subject, &read(&config.digest)?)?;
                 let layers = layers(subject, described, &diff_ids, limits)?;
-                return Ok(Image { digest: chosen.digest, index_digest, layers });
+                let image_id = config.digest.clone();
+                return Ok(Image { digest: chosen.digest, index_digest, image_id, config: configuration, layers });
             }
         }
     }

@@ -3,7 +3,7 @@
 
 mod archive;
 pub(crate) mod folder;
-mod layout;
+pub(crate) mod layout;
 pub(crate) mod registry;
 
 use std::io::Read;
@@ -24,6 +24,10 @@ pub(crate) struct Image {
     pub(crate) digest: Digest,
     /// Digest of the index that it was chosen from.
     pub(crate) index_digest: Option<Digest>,
+    /// Digest of the image configuration.
+    pub(crate) image_id: Digest,
+    /// The image configuration.
+    pub(crate) config: serde_json::Value,
     /// Layers.
     pub(crate) layers: Vec<Layer>,
 }
@@ -51,6 +55,11 @@ impl Source {
         }
         let reference: ImageReference = target.parse().map_err(|error| fault(format!("{error}")))?;
         Ok(Self::Registry(registry::Registry::new(reference, pull, limits)))
+    }
+
+    /// Whether somebody has to be asked over the network.
+    pub(crate) fn is_remote(&self) -> bool {
+        matches!(self, Self::Registry(_))
     }
 
     /// Finds the image for a platform and its layers.

@@ -18,7 +18,7 @@ use crate::config::Pull;
 use crate::error::ScanError;
 use crate::layer::{Layer, Place};
 use crate::limits::Limits;
-use crate::manifest::{Document, Platform, choose, diff_ids, layers, parse};
+use crate::manifest::{Document, Platform, choose, configuration, layers, parse};
 use crate::source::Image;
 use crate::source::layout::{sha256, verify};
 
@@ -62,9 +62,9 @@ impl Registry {
             return Err(ScanError::Manifest { subject, what });
         };
         let config_bytes = self.small_blob(&config.digest, config.size).await?;
-        let diff_ids = diff_ids(&subject, &config_bytes)?;
+        let (configuration, diff_ids) = configuration(&subject, &config_bytes)?;
         let layers = layers(&subject, &described, &diff_ids, &self.limits)?;
-        Ok(Image { digest, index_digest, layers })
+        Ok(Image { digest, index_digest, image_id: config.digest, config: configuration, layers })
     }
 
     /// The one layer of an artifact that has a media type.

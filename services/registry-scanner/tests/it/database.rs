@@ -9,7 +9,8 @@ use oci_client::Reference;
 use oci_client::client::{Client, ClientConfig, ClientProtocol};
 use oci_client::secrets::RegistryAuth;
 use registry_scanner::{
-    Advisories, Fingerprint, Making, Options, Pull, document, import_database, read_bill, scan_once, update_database,
+    Advisories, Fingerprint, Making, Options, Pull, Shown, document, import_database, read_bill, scan_once,
+    update_database,
 };
 use serde_json::json;
 use testkit::bbolt;
@@ -69,7 +70,7 @@ async fn findings(folder: &Path, advisories: &Path) -> (String, Vec<String>) {
     assert_eq!(faults, []);
     let options = Options { advisories: Arc::new(advisories), ..options(folder) };
     let report = scan_once(&image.display().to_string(), &options).await.unwrap();
-    let line = |finding: &schemas::build::v1::Finding| {
+    let line = |finding: &registry_scanner::Match| {
         format!("{} {} {} {:?} {}", finding.id, finding.package, finding.severity, finding.fixed_version, finding.title)
     };
     assert_eq!(report.faults, []);
@@ -143,16 +144,14 @@ async fn a_bill_of_material_that_is_written_and_read_gives_the_same_findings() {
     let options = Options { advisories: advisories.clone(), ..options(folder.path()) };
     let report = scan_once(&image.display().to_string(), &options).await.unwrap();
     let making = Making {
-        kind: scan_report::ArtifactKind::ContainerImage,
         created: "2026-11-23T10:00:00Z".parse().unwrap(),
         uuid: "5f0c6f4e-8a53-4c7e-9d0c-0f5a4d1f2b3c".to_owned(),
         version: "0".to_owned(),
-        architecture: "amd64".to_owned(),
     };
-    let findings: Vec<_> = report.findings.iter().collect();
-    let document = document(&report, &findings, &advisories, making);
+    let shown = Shown { findings: report.findings.iter().collect(), ..Shown::default() };
+    let document = document(&report, &shown, &advisories, making);
     assert_eq!(document.lists.iter().map(|list| list.findings.len()).sum::<usize>(), 2);
-    let key = |one: &schemas::build::v1::Finding| {
+    let key = |one: &registry_scanner::Match| {
         (one.id.clone(), one.package.clone(), one.installed_version.clone(), one.path.clone(), one.severity)
     };
     let wanted: Vec<_> = report.findings.iter().map(key).collect();

@@ -161,5 +161,6 @@ pub(crate) fn options(folder: &Path) -> Options {
         limits: Limits::default(),
         store: Store::open(Some(&folder.join("store"))).unwrap(),
         advisories: Arc::new(Advisories::load(&advisories, &Fingerprint::of(&advisories)).0),
+        ..Options::default()
     }
 }

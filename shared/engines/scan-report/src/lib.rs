@@ -52,10 +52,18 @@ pub struct Report {
     pub repository_digests: Vec<String>,
     /// Tags of the image.
     pub repository_tags: Vec<String>,
+    /// Digest of the image configuration, which is the image's id.
+    pub image_id: Option<Digest>,
+    /// Diff ids of its layers, the lowest first.
+    pub diff_ids: Vec<Digest>,
+    /// The image configuration as it is; null where there is none.
+    pub image_config: Value,
     /// Architecture of the image.
     pub architecture: String,
     /// Family and release of the operating system.
     pub operating_system: Option<(String, String)>,
+    /// Whether its makers no longer support that release.
+    pub is_end_of_life: bool,
     /// When the report was made.
     pub created: Timestamp,
     /// A UUID, to name the document by.
@@ -105,6 +113,21 @@ pub struct PackageList {
     pub packages: Vec<Package>,
     /// What was found.
     pub findings: Vec<Finding>,
+    /// What was found and taken away by a statement or an ignore file.
+    pub suppressed: Vec<Suppressed>,
+}
+
+/// A finding that somebody said does not matter.
+#[derive(Clone, Debug, Default)]
+pub struct Suppressed {
+    /// The finding.
+    pub finding: Finding,
+    /// `ignored`, `not_affected` or `fixed`.
+    pub status: String,
+    /// Why.
+    pub statement: String,
+    /// The file or document that says so.
+    pub source: String,
 }
 
 /// One package.
@@ -116,6 +139,12 @@ pub struct Package {
     pub name: String,
     /// Version, with epoch and release.
     pub version: String,
+    /// Version alone; empty where it is the whole.
+    pub upstream_version: String,
+    /// Release.
+    pub release: String,
+    /// Epoch.
+    pub epoch: u32,
     /// Architecture.
     pub arch: String,
     /// Source package: name, epoch, version, release; an empty name when there is none.
@@ -176,6 +205,10 @@ pub struct Finding {
     pub status: String,
     /// Severity.
     pub severity: Severity,
+    /// Whose severity it is; empty when nobody's in particular.
+    pub severity_source: String,
+    /// Who says that the package is vulnerable, in Trivy's form; null when unknown.
+    pub data_source: Value,
     /// One line.
     pub title: String,
     /// Text.

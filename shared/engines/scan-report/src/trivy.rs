@@ -2,26 +2,28 @@
 
 use serde_json::{Value, json};
 
-use crate::{ArtifactKind, Finding, Package, PackageList, Report, artifact_id, compact, severity_word};
+use crate::{ArtifactKind, Finding, Package, PackageList, Report, Suppressed, artifact_id, compact, severity_word};
 
 /// Renders a report; packages without findings are listed when `lists_packages`.
 #[must_use]
 pub fn render(report: &Report, lists_packages: bool) -> Value {
-    let digest = report.digest.as_ref().map(ToString::to_string).unwrap_or_default();
+    let image_id = report.image_id.as_ref().map(ToString::to_string).unwrap_or_default();
     let system = report.operating_system.as_ref();
     let is_image = report.kind == ArtifactKind::ContainerImage;
     let metadata = compact(json!({
-        "OS": system.map(|(family, release)| json!({ "Family": family, "Name": release })),
+        "OS": system.map(|(family, release)| operating_system(family, release, report.is_end_of_life)),
+        "ImageID": image_id,
+        "DiffIDs": report.diff_ids.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "RepoTags": report.repository_tags,
         "RepoDigests": report.repository_digests,
-        "ImageConfig": is_image.then(|| json!({ "architecture": report.architecture, "os": "linux" })),
+        "ImageConfig": report.image_config,
     }));
     let results: Vec<Value> = report.lists.iter().map(|list| result(report, list, lists_packages)).collect();
     let mut rendered = json!({
         "SchemaVersion": 2,
         "ReportID": report.uuid,
         "CreatedAt": report.created.to_string(),
-        "ArtifactID": if is_image { artifact_id(&digest, &report.artifact) } else { String::new() },
+        "ArtifactID": if is_image { artifact_id(&image_id, &report.artifact) } else { String::new() },
         "ArtifactName": report.artifact,
         "ArtifactType": report.kind.as_str(),
         "Metadata": metadata,
@@ -33,6 +35,14 @@ pub fn render(report: &Report, lists_packages: bool) -> Value {
     rendered
 }
 
+fn operating_system(family: &str, release: &str, is_end_of_life: bool) -> Value {
+    let mut system = json!({ "Family": family, "Name": release });
+    if let (Some(map), true) = (system.as_object_mut(), is_end_of_life) {
+        map.insert("EOSL".to_owned(), Value::Bool(true));
+    }
+    system
+}
+
 fn result(report: &Report, list: &PackageList, lists_packages: bool) -> Value {
     let packages: Vec<Value> = if lists_packages { list.packages.iter().map(package).collect() } else { Vec::new() };
     compact(json!({
@@ -41,6 +51,7 @@ fn result(report: &Report, list: &PackageList, lists_packages: bool) -> Value {
         "Type": list.kind,
         "Packages": packages,
         "Vulnerabilities": list.findings.iter().map(|one| finding(one, list)).collect::<Vec<_>>(),
+        "ExperimentalModifiedFindings": list.suppressed.iter().map(|one| suppressed(one, list)).collect::<Vec<_>>(),
     }))
 }
 
@@ -49,16 +60,35 @@ fn package(package: &Package) -> Value {
         "ID": package.id,
         "Name": package.name,
         "Identifier": identifier(package),
-        "Version": package.version,
+        "Version": if package.upstream_version.is_empty() { &package.version } else { &package.upstream_version },
+        "Release": package.release,
+        "Epoch": number(package.epoch),
         "Arch": package.arch,
         "SrcName": package.source.name,
-        "SrcVersion": package.source.full_version(),
+        "SrcVersion": package.source.version,
+        "SrcRelease": package.source.release,
+        "SrcEpoch": number(package.source.epoch),
         "Licenses": package.licenses,
         "Modularitylabel": package.modularity,
         "DependsOn": package.depends_on,
         "Layer": layer(package),
         "FilePath": package.path,
         "Digest": package.digest,
+    }))
+}
+
+/// A number that is left out when it is 0.
+fn number(number: u32) -> Value {
+    if number == 0 { Value::Null } else { number.into() }
+}
+
+fn suppressed(one: &Suppressed, list: &PackageList) -> Value {
+    compact(json!({
+        "Type": "vulnerability",
+        "Status": one.status,
+        "Statement": one.statement,
+        "Source": one.source,
+        "Finding": finding(&one.finding, list),
     }))
 }
 
@@ -84,7 +114,9 @@ fn finding(finding: &Finding, list: &PackageList) -> Value {
         "FixedVersion": finding.fixed_version,
         "Status": finding.status,
         "Layer": layer(package),
+        "SeveritySource": finding.severity_source,
         "PrimaryURL": finding.primary_url,
+        "DataSource": finding.data_source,
         "Title": finding.title,
         "Description": finding.description,
         "Severity": severity_word(finding.severity),

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::Limits;
 use crate::ast::{Branch, Command, Node, Operand, OperandKind, Pipe, Position};
 use crate::format::{print, quote};
 use crate::functions;
 use crate::value::{Text, Value};
+use crate::{Functions, Limits};
 
 /// Why a list of nodes ended.
 #[derive(PartialEq, Eq)]
@@ -29,12 +29,13 @@ struct State<'a> {
     limits: Limits,
     steps: u64,
     depth: u32,
+    functions: Functions,
 }
 
 /// Renders tree `name` with `data` as dot.
 pub(crate) fn render(
     source: (&str, &str),
-    trees: &BTreeMap<String, Arc<Node>>,
+    (trees, functions): (&BTreeMap<String, Arc<Node>>, Functions),
     data: &Value,
     limits: Limits,
 ) -> Outcome<Text> {
@@ -43,8 +44,17 @@ pub(crate) fn render(
         return Err(format!("{name}: {} is an incomplete or empty template", quote(name.as_bytes())));
     };
     let variables = vec![("$".to_owned(), data.clone())];
-    let mut state =
-        State { source, name: name.to_owned(), trees, output: Vec::new(), variables, limits, steps: 0, depth: 0 };
+    let mut state = State {
+        source,
+        name: name.to_owned(),
+        trees,
+        output: Vec::new(),
+        variables,
+        limits,
+        steps: 0,
+        depth: 0,
+        functions,
+    };
     state.walk(tree, data)?;
     Ok(Text::new(state.output))
 }
@@ -260,7 +270,7 @@ impl State<'_> {
             values.push(self.operand(argument, dot)?);
         }
         values.extend(last);
-        let value = functions::call(name, values, self.limits).map_err(|error| match error {
+        let value = self.invoke(name, values).map_err(|error| match error {
             functions::CallError::Arity(what) => self.fault(at, name, &what),
             functions::CallError::Failed(what) => {
                 self.fault(command.at, &command.to_string(), &format!("error calling {name}: {what}"))
@@ -271,6 +281,19 @@ impl State<'_> {
             None => return Err(self.fault(at, name, "value is too large or nested too deeply")),
         }
         Ok(value)
+    }
+
+    /// A function of the caller's, or one that is always there.
+    fn invoke(&self, name: &str, values: Vec<Value>) -> Result<Value, functions::CallError> {
+        let Some((_, want, function)) = self.functions.iter().find(|(known, ..)| *known == name) else {
+            return functions::call(name, values, self.limits);
+        };
+        let got = values.len();
+        if got != *want {
+            let what = format!("wrong number of args for {name}: want {want} got {got}");
+            return Err(functions::CallError::Arity(what));
+        }
+        function(&values).map_err(functions::CallError::Failed)
     }
 
     /// `and` and `or` stop at the first argument that decides.
@@ -309,14 +332,12 @@ impl State<'_> {
                     self.variables.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value.clone());
                 self.fields(operand, found.unwrap_or_default(), names)
             }
-            OperandKind::Function(name) => {
-                functions::call(name, Vec::new(), self.limits).map_err(|error| match error {
-                    functions::CallError::Arity(what) => self.fault(operand.at, name, &what),
-                    functions::CallError::Failed(what) => {
-                        self.fault(operand.at, name, &format!("error calling {name}: {what}"))
-                    }
-                })
-            }
+            OperandKind::Function(name) => self.invoke(name, Vec::new()).map_err(|error| match error {
+                functions::CallError::Arity(what) => self.fault(operand.at, name, &what),
+                functions::CallError::Failed(what) => {
+                    self.fault(operand.at, name, &format!("error calling {name}: {what}"))
+                }
+            }),
             OperandKind::Pipe(pipe) => {
                 let scope = self.variables.len();
                 let value = self.pipe(pipe, dot)?;

@@ -62,7 +62,11 @@ pub struct Template {
     name: String,
     text: Text,
     trees: BTreeMap<String, Arc<ast::Node>>,
+    functions: Functions,
 }
+
+/// Functions that a caller adds: name, number of arguments, and what it does. They come before those of the same name.
+pub type Functions = &'static [(&'static str, usize, fn(&[Value]) -> Result<Value, String>)];
 
 impl Template {
     /// Parses `text`, with the delimiters `{{` and `}}`.
@@ -80,8 +84,17 @@ impl Template {
     pub fn parse_with(name: &str, text: &str, (left, right): (&str, &str)) -> Result<Self, TemplateError> {
         let or = |given: &str, default: &str| if given.is_empty() { default.to_owned() } else { given.to_owned() };
         let delimiters = (or(left, "{{"), or(right, "}}"));
-        let trees = parser::parse(name, text, (&delimiters.0, &delimiters.1)).map_err(TemplateError)?;
-        Ok(Self { name: name.to_owned(), text: Text::from(text), trees })
+        let trees = parser::parse(name, text, (&delimiters.0, &delimiters.1), &[]).map_err(TemplateError)?;
+        Ok(Self { name: name.to_owned(), text: Text::from(text), trees, functions: &[] })
+    }
+
+    /// Parses `text`, which may call `functions` besides those that are always there.
+    ///
+    /// # Errors
+    /// As [`Template::parse`].
+    pub fn parse_with_functions(name: &str, text: &str, functions: Functions) -> Result<Self, TemplateError> {
+        let trees = parser::parse(name, text, ("{{", "}}"), functions).map_err(TemplateError)?;
+        Ok(Self { name: name.to_owned(), text: Text::from(text), trees, functions })
     }
 
     /// Renders the template with `data` as dot.
@@ -90,6 +103,6 @@ impl Template {
     /// In Go's words, with line and column; or names the limit that was reached.
     pub fn render(&self, data: &Value, limits: Limits) -> Result<Text, TemplateError> {
         let source = (self.name.as_str(), &*self.text.expose_str());
-        execute::render(source, &self.trees, data, limits).map_err(TemplateError)
+        execute::render(source, (&self.trees, self.functions), data, limits).map_err(TemplateError)
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::Functions;
 use crate::ast::{Branch, Command, Node, Operand, OperandKind, Pipe};
 use crate::format::quote;
 use crate::functions;
@@ -10,7 +11,12 @@ use crate::lexer::{Kind, Token, lex};
 use crate::value::Value;
 
 /// Parses a template and those that it defines.
-pub(crate) fn parse(name: &str, text: &str, delimiters: (&str, &str)) -> Result<BTreeMap<String, Arc<Node>>, String> {
+pub(crate) fn parse(
+    name: &str,
+    text: &str,
+    delimiters: (&str, &str),
+    functions: Functions,
+) -> Result<BTreeMap<String, Arc<Node>>, String> {
     let mut parser = Parser {
         name,
         text,
@@ -20,6 +26,7 @@ pub(crate) fn parse(name: &str, text: &str, delimiters: (&str, &str)) -> Result<
         trees: BTreeMap::new(),
         depth: 0,
         range_depth: 0,
+        functions,
     };
     let (list, end) = parser.list(&[Kind::End])?;
     if let Some(keyword) = end {
@@ -43,6 +50,7 @@ struct Parser<'a> {
     trees: BTreeMap<String, Arc<Node>>,
     depth: u32,
     range_depth: u32,
+    functions: Functions,
 }
 
 /// Deeper nesting than any template needs; keeps the stack small.
@@ -373,10 +381,14 @@ impl Parser<'_> {
         Ok(Some(Operand { at, kind }))
     }
 
+    fn is_function(&self, name: &str) -> bool {
+        self.functions.iter().any(|(known, ..)| *known == name) || functions::exists(name)
+    }
+
     fn term(&mut self) -> Result<Option<Operand>, String> {
         let token = self.take_solid();
         let kind = match token.kind {
-            Kind::Identifier if functions::exists(&token.text) => OperandKind::Function(token.text),
+            Kind::Identifier if self.is_function(&token.text) => OperandKind::Function(token.text),
             Kind::Identifier => {
                 return Err(self.fault(&format!("function {} not defined", quote(token.text.as_bytes()))));
             }

@@ -1,0 +1,150 @@
+//! `biotope scan`: one image, folder or bill of material, without a platform.
+//!
+//! ```text
+//! target -> scan_once -> what stands and what is left out (filter) -> a report in the form that is asked for (render, table)
+//! ```
+
+pub(crate) mod args;
+mod filter;
+mod render;
+mod table;
+mod template;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use indicatif::{ProgressBar, ProgressStyle};
+use registry_scanner::{
+    Advisories, Fingerprint, Making, Options, Platform, Progress, Pull, Report, ScanError, Skip, Store, document,
+    scan_once,
+};
+
+use crate::args::{Format, OutputTo};
+use crate::print;
+use args::{Form, Scan};
+
+/// Scans and prints. Exits with `--exit-code` when there are findings.
+pub(crate) async fn scan(scan: &Scan, output: &OutputTo) -> anyhow::Result<ExitCode> {
+    let form = scan.form(output);
+    anyhow::ensure!(
+        (form == Form::Template) == scan.template.is_some(),
+        "`--format template` and `--template` go together"
+    );
+    anyhow::ensure!(
+        scan.advisories.is_dir(),
+        "{} is no folder of advisories: name one with --advisories (OSV JSON files, or what `biotope db update` fetched)",
+        scan.advisories.display()
+    );
+    let (advisories, faults) = Advisories::load(&scan.advisories, &Fingerprint::of(&scan.advisories));
+    faults.iter().for_each(print::note);
+    let options = scan.options(Arc::new(advisories))?;
+    let target = scan.subject();
+    let report = watched(scan_once(&target, &options), &options.progress, (&target, scan.quiet)).await;
+    let report = report.map_err(|error| anyhow::anyhow!("{error}: {}", error.remedy()))?;
+    report.faults.iter().for_each(print::note);
+    let shown = filter::shown(scan, &report)?;
+    let making = Making {
+        created: service::now(),
+        uuid: uuid::Uuid::new_v4().to_string(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    let document = document(&report, &shown, &options.advisories, making);
+    let text = match form {
+        Form::Table => table::render(scan, &report, &document),
+        form => render::render(scan, form, &document)?,
+    };
+    match output {
+        OutputTo::File(path) => {
+            std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        OutputTo::Format(_) => print::text(&text),
+    }
+    if document.is_end_of_life && scan.exit_on_eol != 0 {
+        return Ok(ExitCode::from(scan.exit_on_eol));
+    }
+    Ok(if shown.findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(scan.exit_code) })
+}
+
+impl Scan {
+    fn subject(&self) -> String {
+        let input = self.input.as_ref().map(|path| path.display().to_string());
+        input.or_else(|| self.target.clone()).unwrap_or_default()
+    }
+
+    /// `--output json` is another word for `--format json`.
+    fn form(&self, output: &OutputTo) -> Form {
+        match (self.format, output) {
+            (Some(form), _) => form,
+            (None, OutputTo::Format(Format::Json)) => Form::Json,
+            (None, OutputTo::Format(Format::Junit)) => Form::Junit,
+            (None, OutputTo::Format(Format::Table) | OutputTo::File(_)) => Form::Table,
+        }
+    }
+
+    fn options(&self, advisories: Arc<Advisories>) -> anyhow::Result<Options> {
+        let platform = self.platform.as_deref().map(str::parse::<Platform>).transpose();
+        let home = std::env::home_dir();
+        let cache = self.cache_dir.clone().or_else(|| Some(home.as_ref()?.join(".cache/biotope/scans")));
+        let cache = cache.filter(|_| !self.no_cache);
+        let docker = self.docker_config.clone().or_else(|| Some(home?.join(".docker")));
+        let pull = Pull {
+            plain_http_registries: self.plain_http.clone(),
+            docker_config: docker.map(|path| if path.is_dir() { path.join("config.json") } else { path }),
+            ..Pull::default()
+        };
+        Ok(Options {
+            platform: platform.context("--platform is os/arch[/variant]")?.unwrap_or_default(),
+            pull,
+            store: kept_in(cache),
+            advisories,
+            skip: Skip::new(&self.skip_files, &self.skip_dirs),
+            is_offline: self.offline,
+            ..Options::default()
+        })
+    }
+}
+
+/// A cache is a convenience: without it, everything is read.
+fn kept_in(folder: Option<PathBuf>) -> Store {
+    let store = Store::open(folder.as_deref());
+    store.unwrap_or_else(|error| {
+        print::note(format!("nothing is cached: {error}"));
+        Store::default()
+    })
+}
+
+/// Shows on a terminal how far a scan is.
+async fn watched(
+    scanning: impl Future<Output = Result<Report, ScanError>>,
+    progress: &Progress,
+    (target, is_quiet): (&str, bool),
+) -> Result<Report, ScanError> {
+    let bar = if is_quiet { ProgressBar::hidden() } else { print::spinner(format!("scanning {target}")) };
+    let mut scanning = std::pin::pin!(scanning);
+    let mut tick = tokio::time::interval(Duration::from_millis(100));
+    let mut is_sized = false;
+    let report = loop {
+        tokio::select! {
+            report = &mut scanning => break report,
+            _ = tick.tick() => {}
+        }
+        let ((layers_done, layers), (done, all)) = (progress.layers(), progress.bytes());
+        if all > 0 && !is_sized {
+            is_sized = true;
+            let style = "{spinner} {msg} [{bar:30}] {bytes}/{total_bytes} ({elapsed})";
+            if let Ok(style) = ProgressStyle::with_template(style) {
+                bar.set_style(style);
+            }
+        }
+        bar.set_length(all);
+        bar.set_position(done);
+        if layers > 0 {
+            bar.set_message(format!("{target}: {layers_done} of {layers} layers"));
+        }
+    };
+    bar.finish_and_clear();
+    report
+}

@@ -1,0 +1,121 @@
+//! `biotope scan --format`: each form, read by programs that are not ours where there are any.
+
+use std::fs;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::scan::Place;
+
+#[test]
+fn the_table_has_a_summary_and_totals() {
+    let text = Place::new().said(&["image.tar"]);
+    for wanted in [
+        "Report Summary",
+        "│ image.tar (debian 12.5)",
+        "Total: 1 (UNKNOWN: 0, LOW: 0, MEDIUM: 0, HIGH: 1, CRITICAL: 0)",
+        "│ Library",
+        "CVE-2021-33503",
+        "https://avd.aquasec.com/nvd/cve-2021-33503",
+    ] {
+        assert!(text.contains(wanted), "{wanted}\n{text}");
+    }
+}
+
+#[test]
+fn the_json_has_the_fields_of_the_peer() {
+    let place = Place::new();
+    let report = place.json(&["image.tar", "--list-all-pkgs"]);
+    assert_eq!((&report["SchemaVersion"], &report["ArtifactType"]), (&2.into(), &"container_image".into()));
+    let metadata = &report["Metadata"];
+    assert_eq!(metadata["OS"], serde_json::json!({"Family": "debian", "Name": "12.5"}));
+    assert_eq!(metadata["DiffIDs"].as_array().unwrap().len(), 2);
+    assert!(metadata["ImageID"].as_str().unwrap().starts_with("sha256:"));
+    assert_eq!(metadata["ImageConfig"]["config"]["Env"][0], "A=b");
+    let system = &report["Results"][0];
+    assert_eq!(
+        (&system["Target"], &system["Class"], &system["Type"]),
+        (&"image.tar (debian 12.5)".into(), &"os-pkgs".into(), &"debian".into())
+    );
+    let package = &system["Packages"][0];
+    for (key, wanted) in [
+        ("ID", "zlib1g@1:1.2.13.dfsg-1"),
+        ("Name", "zlib1g"),
+        ("Version", "1.2.13.dfsg"),
+        ("Release", "1"),
+        ("SrcName", "zlib"),
+        ("SrcVersion", "1.2.13.dfsg"),
+        ("SrcRelease", "1"),
+        ("Arch", "amd64"),
+    ] {
+        assert_eq!(package[key], wanted, "{key}");
+    }
+    assert_eq!((&package["Epoch"], &package["SrcEpoch"]), (&1.into(), &1.into()));
+    let finding = &report["Results"][1]["Vulnerabilities"][0];
+    for (key, wanted) in [
+        ("VulnerabilityID", "CVE-2021-33503"),
+        ("PkgName", "urllib3"),
+        ("PkgPath", "usr/lib/python3/dist-packages/urllib3-1.26.4.dist-info/METADATA"),
+        ("InstalledVersion", "1.26.4"),
+        ("FixedVersion", "1.26.5"),
+        ("Status", "fixed"),
+        ("Severity", "HIGH"),
+        ("PrimaryURL", "https://avd.aquasec.com/nvd/cve-2021-33503"),
+    ] {
+        assert_eq!(finding[key], wanted, "{key}");
+    }
+    assert_eq!(finding["PkgIdentifier"]["PURL"], "pkg:pypi/urllib3@1.26.4");
+    assert_eq!(finding["Layer"]["DiffID"], metadata["DiffIDs"][1]);
+    // `-o json` is another word for it.
+    let again: Value = serde_json::from_str(&place.said(&["image.tar", "-o", "json"])).unwrap();
+    assert_eq!(again["Results"][1]["Vulnerabilities"], report["Results"][1]["Vulnerabilities"]);
+}
+
+#[test]
+fn templates_of_ones_own_see_every_field() {
+    let place = Place::new();
+    let template = "{{- range . }}{{ $target := .Target }}{{ range .Vulnerabilities }}\
+        {{ $target | escapeXML }}|{{ .VulnerabilityID }}|{{ .Vulnerability.Severity | toLower }}|{{ .Title | escapeXML }}|{{ .PkgIdentifier.PURL }}|{{ .FixedVersion }}\n\
+        {{ end }}{{ if not .Misconfigurations }}none{{ end }}\n{{ end }}";
+    fs::write(place.path().join("own.tpl"), template).unwrap();
+    let text = place.said(&["image.tar", "--format", "template", "--template", "@own.tpl"]);
+    assert!(
+        text.contains(
+            "|CVE-2021-33503|high|regular expression takes &#34;very&#34; long|pkg:pypi/urllib3@1.26.4|1.26.5\n"
+        ),
+        "{text}"
+    );
+    assert!(text.contains("image.tar (debian 12.5)|CVE-2023-45853|unknown||"), "{text}");
+    let output = place.scan(&["image.tar", "--format", "template", "--template", "{{ .No.Such }}"]);
+    assert!(!output.status.success());
+}
+
+#[test]
+fn sarif_and_junit_are_well_formed() {
+    let place = Place::new();
+    let sarif: Value = serde_json::from_str(&place.said(&["image.tar", "-f", "sarif"])).unwrap();
+    assert_eq!((&sarif["version"], sarif["runs"].as_array().unwrap().len()), (&"2.1.0".into(), 1));
+    assert_eq!(sarif["runs"][0]["results"].as_array().unwrap().len(), 2);
+    for form in ["junit", "sarif"] {
+        place.said(&["image.tar", "-f", form, "--output", "report"]);
+        assert!(fs::read_to_string(place.path().join("report")).unwrap().contains("CVE-2021-33503"), "{form}");
+    }
+}
+
+/// The tools folder has programs of others that know the official schemas.
+#[test]
+fn bills_of_material_are_valid_by_the_official_schemas() {
+    let python = parts::tools_folder().join("validators-1/bin/python3");
+    if !python.is_file() {
+        return testkit::require::skip("validators", "tests/tools/install.sh installs them");
+    }
+    let place = Place::new();
+    place.said(&["image.tar", "-f", "cyclonedx", "--output", "bom.cdx.json"]);
+    place.said(&["image.tar", "-f", "spdx-json", "--output", "bom.spdx.json"]);
+    place.said(&["image.tar", "-f", "junit", "--output", "junit.xml"]);
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/validate.py");
+    let output = Command::new(python).arg(script).current_dir(place.path()).output().unwrap();
+    let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+    assert!(output.status.success(), "{said}");
+    assert_eq!(said.lines().filter(|line| line.starts_with("valid ")).count(), 3, "{said}");
+}
