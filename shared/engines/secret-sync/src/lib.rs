@@ -30,6 +30,7 @@ mod machine;
 mod manifest;
 mod property;
 pub mod provider;
+pub mod reconcile;
 mod rewrite;
 mod schedule;
 mod set;

@@ -7,8 +7,11 @@
     reason = "tests fail by panicking"
 )]
 
+mod controllers;
 mod corpus;
 mod machine;
 mod manifests;
 mod providers;
+mod pushes;
 mod utilities;
+mod world;
