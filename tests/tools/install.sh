@@ -26,6 +26,7 @@ debian busybox busybox-static
 if [ "$purpose" = all ]; then # what tests compare with
     debian go golang-go
     debian npm npm
+    debian rpmbuild rpm
     debian ip iproute2
     debian nsenter util-linux
     debian sysctl procps

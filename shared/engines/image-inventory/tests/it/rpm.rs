@@ -138,3 +138,93 @@ fn broken_older_forms_are_faults() {
     let found = analyze("rpm", [("var/lib/rpm/Packages", &b"no database"[..])]);
     assert!(found.faults[0].to_string().contains("no package database of rpm"), "{}", found.faults[0]);
 }
+
+/// A recipe of three packages: an epoch, a source of another name, licences, a vendor, needs and files.
+const SPEC: &str = "\
+Name: own
+Epoch: 3
+Version: 1.2
+Release: 4.el9
+Summary: own
+License: MIT and GPLv2+
+Vendor: Fedora Project
+BuildArch: noarch
+%description
+own
+%package tools
+Summary: tools
+License: Apache-2.0
+Requires: own = 3:1.2
+%description tools
+tools
+%package -n other
+Summary: other
+Version: 0.9~rc1
+Epoch: 0
+%description -n other
+other
+%install
+mkdir -p %{buildroot}/usr/share/own %{buildroot}/usr/bin
+echo a > %{buildroot}/usr/share/own/a
+echo b > %{buildroot}/usr/bin/own-tool
+echo c > %{buildroot}/usr/share/own/c
+%files
+/usr/share/own/a
+%files tools
+/usr/bin/own-tool
+%files -n other
+/usr/share/own/c
+";
+
+fn run(program: &str, arguments: &[&str]) -> Result<String, String> {
+    let output = std::process::Command::new(program).args(arguments).output();
+    let output = output.map_err(|error| format!("`{program}` cannot be started: {error}"))?;
+    if !output.status.success() {
+        return Err(format!("`{program}` fails: {}", String::from_utf8_lossy(&output.stderr)));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+#[test]
+fn rpm_itself_lists_the_same_packages() {
+    let folder = tempfile::tempdir().unwrap();
+    let top = folder.path().to_str().unwrap();
+    let spec = folder.path().join("own.spec");
+    std::fs::write(&spec, SPEC).unwrap();
+    let build = run("rpmbuild", &["-bb", "--quiet", "--define", &format!("_topdir {top}"), spec.to_str().unwrap()]);
+    if let Err(why) = build {
+        return testkit::require::skip("rpm", &why);
+    }
+    let built: Vec<String> = std::fs::read_dir(folder.path().join("RPMS/noarch"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path().to_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(built.len(), 3);
+    // Debian's rpm writes this form only.
+    let (backend, file) = ("sqlite", "rpmdb.sqlite");
+    let home = format!("{top}/{backend}");
+    let (define, path) = (format!("_db_backend {backend}"), format!("{home}/{file}"));
+    let options = ["--define", &define, "--dbpath", &home];
+    let rpm = |arguments: &[&str]| run("rpm", &[&options, arguments].concat()).unwrap();
+    rpm(&["--initdb"]);
+    let packages: Vec<&str> = built.iter().map(String::as_str).collect();
+    rpm(&[&["-i", "--justdb", "--nodeps", "--noscripts"], packages.as_slice()].concat());
+    let format = "%{NAME} %{EPOCHNUM} %{VERSION} %{RELEASE} %{ARCH} %{SOURCERPM} %{VENDOR} [%{FILENAMES},] %{SIGMD5}\n";
+    let listed = rpm(&["-qa", "--qf", format]);
+    let expected: std::collections::BTreeSet<String> = listed.lines().map(str::to_owned).collect();
+    let bytes = std::fs::read(&path).unwrap();
+    let found = analyze("rpm", [(format!("var/lib/rpm/{file}").as_str(), bytes.as_slice())]);
+    assert_eq!(found.faults, [], "{backend}");
+    let got = found.package_lists[0].packages.iter().map(|one| {
+        let source = format!("{}-{}-{}.src.rpm", one.source_name, one.source_version, one.source_release);
+        let files: String = one.installed_files.iter().map(|file| format!("{file},")).collect();
+        let digest = one.digest.trim_start_matches("md5:");
+        format!(
+            "{} {} {} {} {} {source} {} {files} {digest}",
+            one.name, one.epoch, one.version, one.release, one.arch, one.maintainer
+        )
+    });
+    assert_eq!(got.collect::<std::collections::BTreeSet<_>>(), expected, "{backend}");
+    let tools = found.package_lists[0].packages.iter().find(|one| one.name == "own-tools").unwrap();
+    assert_eq!(tools.depends_on, ["own@1.2-4.el9.noarch"], "{backend}");
+}
