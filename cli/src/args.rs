@@ -121,6 +121,11 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: Sensor,
     },
+    /// Shows what was synced and who holds it, and renders External Secrets' manifests.
+    Secrets {
+        #[command(subcommand)]
+        command: Secrets,
+    },
     /// Runs incident rules over the stored events and prints the incidents that would have been.
     Replay {
         /// Rules file (YAML).
@@ -141,6 +146,42 @@ pub(crate) enum Command {
     Completion {
         /// The shell.
         shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Secrets {
+    /// Lists what was synced, with versions and the number of pods that hold it.
+    List {
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Lists the pods that were handed a secret, with the version that each has.
+    Holders {
+        /// Path in the store, or `namespace/name` of the Kubernetes Secret.
+        path: String,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Asks the broker for a new version.
+    Rotate {
+        /// Store, as `SecretStore default/vault`.
+        store: String,
+        /// Path in the store.
+        path: String,
+        /// Why, for the audit trail: an incident id, or your words.
+        #[arg(long, default_value = "asked for on the command line")]
+        reason: String,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Renders ExternalSecret manifests with given values, without a store. Prints the values: do not use real ones.
+    Render {
+        /// Manifests (YAML).
+        manifest: PathBuf,
+        /// Values (YAML): `path: { property: value }`.
+        #[arg(long, value_name = "FILE")]
+        values: PathBuf,
     },
 }
 

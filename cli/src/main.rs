@@ -14,6 +14,7 @@ mod policy;
 mod print;
 mod rules;
 mod scan;
+mod secrets;
 mod sensor;
 mod up;
 
@@ -54,6 +55,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Events { connection, seconds } => events::tail(&connection, seconds, output).await,
         Command::Policy { command } => policy::policy(&command, format),
         Command::Rules { command } => rules::rules(&command, output),
+        Command::Secrets { command } => secrets::secrets(&command, output).await,
         Command::Sensor { command } => sensor::sensor(command, format).await,
         Command::Replay { rules, since, connection } => {
             incidents::replay(&rules, since.as_deref(), &connection, output).await

@@ -18,6 +18,7 @@ mod home;
 mod manifests;
 mod metrics;
 mod pipeline;
+mod preview;
 mod provider;
 mod rotate;
 mod target;
@@ -30,6 +31,7 @@ use service::Context;
 use crate::home::Home;
 
 pub use config::{Config, CredentialSource, KubernetesConfig};
+pub use preview::{Preview, as_yaml, preview};
 
 /// Starts the broker: ready once the bus is reached, the manifests are read and, if there are any, a store has answered.
 ///
