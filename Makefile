@@ -45,7 +45,8 @@ golden:
 
 ## Judges the engines by the peers' test data: all, or `make corpus NAME=falco-parser`.
 corpus:
-	@$(CARGO) test --profile fast --workspace --test it corpus_$(subst -,_,$(NAME)) -- --nocapture 2>/dev/null | grep -o 'CORPUS .*'
+	@$(CARGO) test --profile fast --workspace --test it corpus_$(subst -,_,$(NAME)) -- --nocapture 2>/dev/null | grep -o 'CORPUS .*' \
+		| awk '{ print } /^CORPUS eso-/ { passed += $$3; all += $$5 } END { if (all) print "CORPUS eso: " passed " of " all }'
 
 bench:
 	$(CARGO) bench --workspace
