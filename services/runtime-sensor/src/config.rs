@@ -7,6 +7,10 @@ use std::path::PathBuf;
 use runtime_rules::{LoadOptions, Matching};
 use serde::Deserialize;
 use service::{ConfigFault, Configuration};
+use tokio_util::sync::CancellationToken;
+
+use crate::cri::{Containers, SOCKETS};
+use crate::metrics::Metrics;
 
 pub use alerts::{
     Alerts, Append, AppendField, AppendMatch, Drops, FileOutput, HttpOutput, Level, NatsOutput, OutputsQueue,
@@ -41,6 +45,8 @@ pub struct Config {
     pub containers_only: bool,
     /// What is added to the outputs of rules. Default: the container's and the pod's fields, to all.
     pub append_output: Vec<Append>,
+    /// Who is asked for names, images and labels of containers.
+    pub container_engines: ContainerEngines,
     /// When lost events are an alert.
     pub syscall_event_drops: Drops,
     /// Where alerts go beside the bus, and how they are written there. On the bus they are always whole.
@@ -72,9 +78,42 @@ impl Default for Config {
             max_alerts_per_second: 100,
             containers_only: false,
             append_output: vec![Append { suggested_output: true, ..Append::default() }],
+            container_engines: ContainerEngines::default(),
             syscall_event_drops: Drops::default(),
             alerts: Alerts::default(),
         }
+    }
+}
+
+/// Who is asked for names, images and labels of containers.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ContainerEngines {
+    /// Runtimes with the Container Runtime Interface: containerd, CRI-O.
+    pub cri: Cri,
+    /// Milliseconds that events of a new container wait for the answer; later ones are judged without. Default 500.
+    pub wait_ms: u64,
+}
+
+impl Default for ContainerEngines {
+    fn default() -> Self {
+        Self { cri: Cri::default(), wait_ms: 500 }
+    }
+}
+
+/// Runtimes with the Container Runtime Interface.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Cri {
+    /// Whether they are asked. Default true.
+    pub enabled: bool,
+    /// Sockets; the first that answers is asked. Default: where containerd, CRI-O and k3s have theirs.
+    pub sockets: Vec<PathBuf>,
+}
+
+impl Default for Cri {
+    fn default() -> Self {
+        Self { enabled: true, sockets: SOCKETS.map(PathBuf::from).to_vec() }
     }
 }
 
@@ -99,6 +138,19 @@ impl From<RuleMatching> for Matching {
 }
 
 impl Config {
+    /// Follows the container runtime, where events are of this machine and the settings want it.
+    pub(crate) fn containers(
+        &self,
+        metrics: &Metrics,
+        runtime: &tokio::runtime::Handle,
+        shutdown: &CancellationToken,
+    ) -> Option<Containers> {
+        let sockets = &self.container_engines.cri.sockets;
+        let is_wanted = self.container_engines.cri.enabled && self.source == SourceKind::Ebpf && !sockets.is_empty();
+        is_wanted
+            .then(|| Containers::follow(sockets.clone(), metrics.containers_evicted.clone(), runtime, shutdown.clone()))
+    }
+
     /// How rules files are to be read.
     pub(crate) fn load_options(&self) -> LoadOptions {
         LoadOptions {
@@ -119,6 +171,9 @@ impl Configuration for Config {
             return fault("service.max_processes", "must be from 1024 to 4194304");
         }
         self.alerts.check()?;
+        if self.container_engines.wait_ms > 10_000 {
+            return fault("service.container_engines.wait_ms", "must be at most 10000 milliseconds");
+        }
         match (self.source, &self.replay_file) {
             (SourceKind::Replay, None) => {
                 fault("service.replay_file", "names the recording that `source: replay` plays")

@@ -3,17 +3,21 @@
 use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use model::{ContainerId, PodUid};
 
+use crate::cri::ContainerFacts;
 use crate::hash::ByNumber;
 
 /// A container, as its cgroup path tells.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Container {
     pub(crate) id: ContainerId,
     pub(crate) pod: Option<PodUid>,
     pub(crate) cgroup: String,
+    /// What its runtime says of it, once that is known.
+    pub(crate) facts: Option<Arc<ContainerFacts>>,
 }
 
 /// Finds containers by cgroup id and remembers them.
@@ -43,6 +47,11 @@ impl Cgroups {
             self.look_for(cgroup, tgid);
         }
         self.known.get(&cgroup).and_then(Option::as_ref)
+    }
+
+    /// The container of a cgroup id that is known already.
+    pub(crate) fn known(&mut self, cgroup: u64) -> Option<&mut Container> {
+        self.known.get_mut(&cgroup).and_then(Option::as_mut)
     }
 
     fn look_for(&mut self, cgroup: u64, tgid: u32) {
@@ -124,7 +133,7 @@ pub(crate) fn parse(path: &str) -> Option<Container> {
         let uid = part.strip_prefix("pod").or_else(|| part.split_once("-pod").map(|(_, uid)| uid))?;
         uid.replace('_', "-").parse::<PodUid>().ok()
     });
-    Some(Container { id, pod, cgroup: path.to_owned() })
+    Some(Container { id, pod, cgroup: path.to_owned(), facts: None })
 }
 
 fn id(component: &str) -> Option<ContainerId> {

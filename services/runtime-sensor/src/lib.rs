@@ -11,11 +11,13 @@ mod addresses;
 mod arguments;
 mod config;
 mod container;
+mod cri;
 mod decode;
 mod enrich;
 mod facts;
 mod fields;
 mod hash;
+mod held;
 mod host;
 mod interest;
 mod kernel;
@@ -39,8 +41,8 @@ mod wire;
 use service::Context;
 
 pub use config::{
-    Alerts, Append, AppendField, AppendMatch, Config, Drops, FileOutput, HttpOutput, Level, NatsOutput, OutputsQueue,
-    ProgramOutput, RuleMatching, SourceKind, StdoutOutput, SyslogOutput,
+    Alerts, Append, AppendField, AppendMatch, Config, ContainerEngines, Cri, Drops, FileOutput, HttpOutput, Level,
+    NatsOutput, OutputsQueue, ProgramOutput, RuleMatching, SourceKind, StdoutOutput, SyslogOutput,
 };
 pub use decode::{DecodeError, Kind, RawEvent, decode};
 
@@ -61,7 +63,9 @@ pub async fn start(context: Context, config: Config) -> anyhow::Result<()> {
         dropped: metrics.falco.queue_drops.clone(),
     };
     let out = out::Out::new(&config, Some(publisher), &surroundings, source.hostname())?;
-    let pipeline = pipeline::Pipeline::new(rules, pods, metrics, config);
+    let containers = config.containers(&metrics, &surroundings.runtime, &context.shutdown);
+    let mut pipeline = pipeline::Pipeline::new(rules, pods, metrics, config);
+    pipeline.containers = containers;
     let (ready, shutdown) = (context.readiness.part("events"), context.shutdown.clone());
     // A thread of its own: it polls the ring every few milliseconds and never waits for anything else.
     let (done, ended) = tokio::sync::oneshot::channel();

@@ -27,6 +27,8 @@ pub(crate) struct Metrics {
     pub(crate) matched: Counter,
     pub(crate) limited: Counter,
     pub(crate) failed: Counter,
+    pub(crate) containers_evicted: Counter,
+    pub(crate) facts_late: Counter,
     pub(crate) processes: Gauge,
     pub(crate) evicted: Gauge,
     pub(crate) sockets_evicted: Gauge,
@@ -72,7 +74,7 @@ impl Metrics {
     }
 
     /// Name, help and counter.
-    fn counters(&self) -> [(&'static str, &'static str, &Counter); 9] {
+    fn counters(&self) -> [(&'static str, &'static str, &Counter); 11] {
         [
             ("runtime_sensor_events_received", "Events taken from the ring", &self.received),
             (
@@ -90,6 +92,16 @@ impl Metrics {
             ("runtime_sensor_events_undecodable", "Events that could not be decoded", &self.undecodable),
             ("runtime_sensor_rules_matched", "Events that matched a rule", &self.matched),
             ("runtime_sensor_alerts_limited", "Alerts left out because their rule fires too often", &self.limited),
+            (
+                "runtime_sensor_containers_evicted",
+                "Containers whose facts were forgotten for want of room",
+                &self.containers_evicted,
+            ),
+            (
+                "runtime_sensor_container_facts_late",
+                "Containers whose first events were judged before the runtime told of them",
+                &self.facts_late,
+            ),
             ("runtime_sensor_events_failed", "Events that could not be published", &self.failed),
         ]
     }

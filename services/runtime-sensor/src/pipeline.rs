@@ -1,10 +1,10 @@
 //! One event after the other: decode -> tables -> rules -> say.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use model::Timestamp;
+use model::{ContainerId, Timestamp};
 use runtime_rules::{EventType, RateLimit, RuleSet, Scratch, Verdict};
 use schemas::Token;
 use schemas::run::v1::{ContainerExited, ContainerStarted, EventsLost};
@@ -13,10 +13,12 @@ use service::ReadyHandle;
 use crate::addresses::Addresses;
 use crate::config::Config;
 use crate::container::Cgroups;
+use crate::cri::{Containers, Lookup};
 use crate::decode::{Class, Kind, RawEvent, decode};
 use crate::enrich::{Address, Enriched, Paths};
 use crate::facts::{self, SocketFacts};
 use crate::fields;
+use crate::held::Held;
 use crate::host::Directory;
 use crate::kernel::{Counts, URING_KINDS};
 use crate::metrics::Metrics;
@@ -51,6 +53,11 @@ pub(crate) struct Pipeline {
     hostname: String,
     boot: Timestamp,
     live: bool,
+    /// The container runtime, where it is asked.
+    pub(crate) containers: Option<Containers>,
+    held: Held,
+    /// Containers whose events waited in vain, so that they wait no more.
+    late: HashSet<ContainerId>,
     /// Whether `run` returns at the end of a recording.
     pub(crate) ends_with_recording: bool,
     number: u64,
@@ -82,6 +89,9 @@ impl Pipeline {
             hostname: String::new(),
             boot: Timestamp::default(),
             live: false,
+            containers: None,
+            held: Held::default(),
+            late: HashSet::new(),
             ends_with_recording: false,
             number: 0,
             truncated: 0,
@@ -107,6 +117,9 @@ impl Pipeline {
         if self.live {
             self.processes = Processes::scan(self.config.max_processes);
         }
+        if let Some(containers) = &self.containers {
+            containers.await_first(&self.config.container_engines.cri.sockets, Duration::from_secs(2));
+        }
         for feature in source.features() {
             tracing::info!(%feature, "feature");
             self.metrics.features.get_or_create(&[("name", feature.name), ("state", feature.state())]).set(1);
@@ -117,6 +130,7 @@ impl Pipeline {
         let mut looked = Instant::now();
         while !(shutdown.is_cancelled() || self.ends_with_recording && source.is_over()) {
             source.poll(4_096, |bytes| self.take(bytes, out))?;
+            self.release(out);
             if looked.elapsed() >= Duration::from_secs(1) {
                 looked = Instant::now();
                 self.look_around(&mut source, out)?;
@@ -141,28 +155,106 @@ impl Pipeline {
         if self.number == 0 && !self.live && self.config.replay_as_now {
             self.boot = service::now().minus(Duration::from_nanos(event.time_ns));
         }
+        self.learn_cgroup(&event);
+        if !self.must_wait(&event, bytes, out) {
+            self.process(&event, out);
+        }
+    }
+
+    /// Whether an event waits for what the runtime says of its container.
+    fn must_wait(&mut self, event: &RawEvent<'_>, bytes: &[u8], out: &Out) -> bool {
+        let Some(containers) = &self.containers else { return false };
+        let Some(container) = self.cgroups.container(event.cgroup, event.tgid) else { return false };
+        if container.facts.is_some() {
+            return false;
+        }
+        let id = container.id.clone();
+        match containers.look_up(&id) {
+            Lookup::Known(facts) => {
+                self.process_held(&id, out);
+                if let Some(container) = self.cgroups.known(event.cgroup) {
+                    container.facts = Some(facts);
+                }
+                false
+            }
+            Lookup::Asked if self.late.contains(&id) || self.held.is_full() => {
+                self.process_held(&id, out);
+                false
+            }
+            Lookup::Asked => {
+                self.held.keep(&id, bytes, Instant::now());
+                true
+            }
+            Lookup::Unknown => {
+                self.process_held(&id, out);
+                false
+            }
+        }
+    }
+
+    /// Judges events that waited, where the runtime has answered or will not in time.
+    fn release(&mut self, out: &Out) {
+        let Some(containers) = self.containers.clone().filter(|_| !self.held.is_empty()) else { return };
+        let most = Duration::from_millis(self.config.container_engines.wait_ms);
+        for (id, is_over) in self.held.waiting(most, Instant::now()) {
+            let is_asked = matches!(containers.look_up(&id), Lookup::Asked);
+            if is_asked && !is_over && !self.held.is_full() {
+                continue;
+            }
+            if is_asked {
+                self.metrics.facts_late.inc();
+                if self.late.len() >= MAX_CONTAINERS {
+                    self.late.clear();
+                }
+                self.late.insert(id.clone());
+            }
+            self.process_held(&id, out);
+        }
+    }
+
+    fn process_held(&mut self, id: &ContainerId, out: &Out) {
+        if !self.held.has(id) {
+            return;
+        }
+        for bytes in self.held.release(id) {
+            let Ok(event) = decode(&bytes) else { continue };
+            self.attach_facts(&event);
+            self.process(&event, out);
+        }
+    }
+
+    fn attach_facts(&mut self, event: &RawEvent<'_>) {
+        if let (Some(containers), Some(container)) = (&self.containers, self.cgroups.known(event.cgroup))
+            && container.facts.is_none()
+            && let Lookup::Known(facts) = containers.look_up(&container.id)
+        {
+            container.facts = Some(facts);
+        }
+    }
+
+    /// Takes an event into the tables and judges it.
+    fn process(&mut self, event: &RawEvent<'_>, out: &Out) {
         self.number = self.number.wrapping_add(1);
         self.truncated += u64::from(event.is_truncated);
         match event.kind {
-            Kind::Fork => self.processes.fork(&event),
+            Kind::Fork => self.processes.fork(event),
             Kind::Exec => {
-                self.processes.exec(&event, self.live);
+                self.processes.exec(event, self.live);
                 if self.has_streams {
-                    self.processes.begin_with(event.tgid, streams::of_program(&event, &self.sockets));
+                    self.processes.begin_with(event.tgid, streams::of_program(event, &self.sockets));
                 }
-                self.learn_cgroup(&event);
                 if self.has_names && self.cgroups.container(event.cgroup, event.tgid).is_some() {
                     self.addresses.learn(event.environment.unwrap_or_default());
                 }
-                self.announce(&event, out);
-                self.judge(&event, None, out);
+                self.announce(event, out);
+                self.judge(event, None, out);
             }
             Kind::Exit => {
-                self.judge(&event, None, out);
-                self.farewell(&event, out);
-                self.processes.exit(&event);
+                self.judge(event, None, out);
+                self.farewell(event, out);
+                self.processes.exit(event);
             }
-            Kind::Syscall => self.syscall(&event, out),
+            Kind::Syscall => self.syscall(event, out),
         }
     }
 

@@ -119,7 +119,9 @@ fn try_run(run: &Run, config: Config) -> anyhow::Result<()> {
     if !config.rules.is_empty() && source.is_live() {
         set.follow(&config, &shutdown)?;
     }
+    let containers = config.containers(&metrics, runtime.handle(), &shutdown);
     let mut pipeline = Pipeline::new(set, Pods::default(), metrics, config);
+    pipeline.containers = containers;
     pipeline.ends_with_recording = true;
     let result = pipeline.run(source, &out, &service::Readiness::default().part("events"), &shutdown);
     drop(out);

@@ -39,15 +39,21 @@ pub(crate) fn process(process: &Process) -> WireProcess {
     }
 }
 
-/// Every identity that is known of a container.
+/// Every identity that is known of a container: what its runtime says goes before what was announced of the pod.
 pub(crate) fn identity(container: Option<&Container>, pod: Option<&Pod>, cgroup: u64) -> Identity {
     let Some(container) = container else { return Identity::default() };
+    let announced = pod.map(|pod| pod.identity.clone()).unwrap_or_default();
+    let told = container.facts.as_ref().map(|facts| facts.pod.identity.clone()).unwrap_or_default();
     Identity {
-        pod_uid: container.pod.clone(),
+        pod_uid: container.pod.clone().or(told.pod_uid),
+        pod_name: told.pod_name.or(announced.pod_name),
+        namespace: told.namespace.or(announced.namespace),
+        image: told.image.or(announced.image),
+        image_digest: told.image_digest.or(announced.image_digest),
         container_id: Some(container.id.clone()),
-        container_name: pod.and_then(|pod| pod.container_name.clone()),
+        container_name: told.container_name.or_else(|| pod.and_then(|pod| pod.container_name.clone())),
         cgroup_id: Some(cgroup),
-        ..pod.map(|pod| pod.identity.clone()).unwrap_or_default()
+        ..announced
     }
 }
 

@@ -61,8 +61,16 @@ impl Nats {
         fs::create_dir_all(folder)?;
         let mut command = Command::new(find(Tool::NatsServer)?);
         command.args(["-a", "127.0.0.1", "-p", &port.to_string()]);
-        if let NatsVariant::Configured(path) = &variant {
-            command.arg("-c").arg(path);
+        match &variant {
+            NatsVariant::Configured(path) => drop(command.arg("-c").arg(path)),
+            NatsVariant::Plain => {
+                // By itself the server lends out three quarters of what is free on the disk, which may be less than the streams may
+                // grow to; what they are allowed is not what they take.
+                let path = folder.join("limits.conf");
+                fs::write(&path, "jetstream { max_file_store: 64GB }\n")?;
+                command.arg("-c").arg(path);
+            }
+            NatsVariant::WithoutJetStream => {}
         }
         if !matches!(variant, NatsVariant::WithoutJetStream) {
             command.arg("-js").arg("-sd").arg(folder.join("store"));

@@ -10,6 +10,7 @@
 mod actions;
 mod calls;
 mod outputs;
+mod pods;
 mod programs;
 
 use std::fs;

@@ -214,8 +214,9 @@ fn the_platforms_sensor_has_upstreams_subject_and_metrics_too() {
     let mut got = String::new();
     while !got.contains("\"hostname\"") {
         let mut bytes = [0; 4096];
-        let count = listener.read(&mut bytes).unwrap();
-        assert!(count > 0, "{got}");
+        let said = || fs::read_to_string(folder.path().join("out")).unwrap_or_default();
+        let count = listener.read(&mut bytes).unwrap_or_else(|error| panic!("{error}: {got} {}", said()));
+        assert!(count > 0, "{got} {}", said());
         got.push_str(&String::from_utf8_lossy(&bytes[..count]));
     }
     let (subject, payload) = got.split_once("MSG ").unwrap().1.split_once("\r\n").unwrap();
