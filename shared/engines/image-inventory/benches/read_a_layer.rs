@@ -59,6 +59,76 @@ fn read(files: &[File], scope: Scope) -> usize {
     found.package_lists.len() + found.applications.len()
 }
 
+/// The layer as registries hold it.
+fn packed(files: &[File]) -> Vec<u8> {
+    let gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(6));
+    let mut archive = tar::Builder::new(gzip);
+    for file in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(file.content.len() as u64);
+        header.set_mode(file.mode);
+        if archive.append_data(&mut header, &file.path, file.content.as_slice()).is_err() {
+            return Vec::new();
+        }
+    }
+    archive.into_inner().and_then(flate2::write::GzEncoder::finish).unwrap_or_default()
+}
+
+/// What no scanner can do without: inflate, and walk the entries.
+fn walk(bytes: &[u8]) -> std::io::Result<u64> {
+    let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(bytes));
+    let mut sum = 0_u64;
+    for entry in archive.entries()? {
+        sum += std::io::copy(&mut entry?, &mut std::io::sink())?;
+    }
+    Ok(sum)
+}
+
+/// The same with the inventory taken.
+fn take(bytes: &[u8]) -> std::io::Result<usize> {
+    let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(bytes));
+    let mut reader = LayerReader::new("sha256:bench", Limits::default()).with_scope(Scope::Image);
+    for file in archive.entries()? {
+        let mut file = file?;
+        let path = file.path_bytes().into_owned();
+        let (size, mode) = (file.size(), file.header().mode()?);
+        let entry = Entry { path: &path, kind: EntryKind::File, size, mode };
+        reader.offer(&entry, &mut file).map_err(std::io::Error::other)?;
+    }
+    Ok(reader.finish().found.applications.len())
+}
+
+/// Highest memory of the process in KiB while `run` runs, where Linux tells.
+fn peak_kib(run: impl FnOnce()) -> u64 {
+    // Writing 5 sets the mark back (proc(5)).
+    let is_set_back = std::fs::write("/proc/self/clear_refs", "5").is_ok();
+    run();
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mark = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = mark.and_then(|mark| mark.trim().trim_end_matches(" kB").parse().ok());
+    kib.filter(|_| is_set_back).unwrap_or(0)
+}
+
+/// Time and peak memory against inflating and walking alone, in one run.
+fn against_a_walk(criterion: &mut Criterion) {
+    let bytes = {
+        let files = layer();
+        packed(&files)
+    };
+    let size = walk(&bytes).unwrap_or(0);
+    let floor = peak_kib(|| drop(walk(&bytes)));
+    let whole = peak_kib(|| drop(take(&bytes)));
+    println!(
+        "peak memory: {floor} KiB to inflate and walk, {whole} KiB with the inventory ({} MB of layer)",
+        size >> 20
+    );
+    let mut group = criterion.benchmark_group("packed");
+    group.sample_size(10).throughput(Throughput::Bytes(size));
+    group.bench_function("inflate_and_walk", |bencher| bencher.iter(|| walk(&bytes)));
+    group.bench_function("inflate_walk_and_inventory", |bencher| bencher.iter(|| take(&bytes)));
+    group.finish();
+}
+
 fn benches(criterion: &mut Criterion) {
     let files = layer();
     let bytes: u64 = files.iter().map(|file| file.content.len() as u64).sum();
@@ -73,5 +143,5 @@ fn benches(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(layers, benches);
+criterion_group!(layers, benches, against_a_walk);
 criterion_main!(layers);

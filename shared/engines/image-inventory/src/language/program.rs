@@ -7,6 +7,7 @@ use object::{Object as _, ObjectSection as _, ObjectSegment as _, ObjectSymbol a
 use crate::analyzer::File;
 use crate::found::Found;
 use crate::language::graph::package;
+use crate::language::other::golang::named;
 use crate::package::{ApplicationKind, Package, Relationship};
 use crate::text::ParseError;
 use crate::tree::json;
@@ -151,18 +152,18 @@ fn go_packages(info: &BuildInfo, bytes: &[u8]) -> Vec<Package> {
     let mut packages: Vec<Package> = modules
         .into_iter()
         .filter(|(name, _)| !name.is_empty())
-        .map(|(name, version)| package(&name, &version))
+        .map(|(name, version)| named(&name, &version))
         .collect();
     let library = stdlib_version(&info.go);
     if !library.is_empty() {
-        packages.push(Package { relationship: Relationship::Direct, ..package("stdlib", &library) });
+        packages.push(Package { relationship: Relationship::Direct, ..named("stdlib", &library) });
     }
     if let Some((name, version)) = root.filter(|(name, _)| !name.is_empty()) {
         let flags: Vec<String> = flags.split_whitespace().map(str::to_owned).collect();
         let version = main_version(&version, &version_of_flags(&name, &flags), &symbol_version(bytes, &name));
         let mut needs: Vec<String> = packages.iter().map(|one| one.id.clone()).collect();
         needs.sort();
-        packages.push(Package { relationship: Relationship::Root, depends_on: needs, ..package(&name, &version) });
+        packages.push(Package { relationship: Relationship::Root, depends_on: needs, ..named(&name, &version) });
     }
     packages
 }

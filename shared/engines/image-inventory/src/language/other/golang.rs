@@ -43,10 +43,9 @@ pub(crate) fn module(bytes: &[u8], replace: bool, toolchain: bool) -> Result<Mod
     }
     let mut packages: BTreeMap<String, Package> = BTreeMap::new();
     let one = |name: &str, version: &str, relationship| Package {
-        id: id(name, version),
         references: vcs(name),
         relationship,
-        ..package(name, version)
+        ..named(name, version)
     };
     let library = toolchain_version(&go, &chain);
     if toolchain && !library.is_empty() {
@@ -71,6 +70,11 @@ pub(crate) fn module(bytes: &[u8], replace: bool, toolchain: bool) -> Result<Mod
         packages.insert(root.clone(), Package { depends_on: needs, ..one(&root, "", Relationship::Root) });
     }
     Ok(Module { packages: packages.into_values().collect() })
+}
+
+/// A module with its id.
+pub(crate) fn named(name: &str, version: &str) -> Package {
+    Package { id: id(name, version), ..package(name, version) }
 }
 
 /// Versions in the ids of modules begin with `v`.
@@ -172,6 +176,6 @@ pub(crate) fn sum(bytes: &[u8]) -> Result<Vec<Package>, ParseError> {
         // Lines are in ascending order of versions.
         versions.insert(name.to_owned(), version.strip_suffix("/go.mod").unwrap_or(version).to_owned());
     }
-    let one = |(name, version): (String, String)| Package { id: id(&name, &version), ..package(&name, &version) };
+    let one = |(name, version): (String, String)| named(&name, &version);
     Ok(versions.into_iter().map(one).collect())
 }
