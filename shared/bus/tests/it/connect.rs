@@ -32,3 +32,14 @@ async fn no_address() {
     let said = error("nats://127.0.0.1:99999".to_owned()).await;
     assert!(said.contains("is not an address of the form nats://host:port"), "{said}");
 }
+
+/// A server with little room still gets every stream, only smaller ones.
+#[tokio::test]
+async fn little_room() {
+    let configured =
+        |folder: &std::path::Path| format!("jetstream: {{ max_file_store: 1400MB }}\n# {}\n", folder.display());
+    let Some(server) = parts::nats_configured(configured) else { return };
+    let bus = crate::connect(&server).await;
+    assert_eq!(bus.stream_bounds("BIOTOPE_EVENTS").await.unwrap().1, 0);
+    bus.ensure_streams().await.unwrap();
+}
