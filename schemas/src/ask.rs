@@ -1,6 +1,6 @@
 //! Commands: request and reply between operators, the CLI and a service.
 
-use model::Digest;
+use model::{Digest, PodUid};
 use serde::{Deserialize, Serialize};
 
 use crate::build::v1::SeverityCounts;
@@ -62,4 +62,53 @@ pub struct RotateRequest {
     /// Why, for the audit trail: an incident id or a person's words.
     #[serde(default)]
     pub reason: String,
+}
+
+/// What came of a rotation. Holds names and versions, never a value.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct RotateReply {
+    /// Version before.
+    pub previous: String,
+    /// Version that was made.
+    pub version: String,
+    /// Keys that have new values.
+    pub keys: Vec<String>,
+    /// Targets that have the new version, as `namespace/name`.
+    pub targets: Vec<String>,
+    /// Targets that did not get it in time.
+    pub late: Vec<String>,
+    /// Pods that held the version before.
+    pub holders: Vec<RotateHolder>,
+}
+
+/// A pod that held the version before a rotation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct RotateHolder {
+    /// The pod.
+    pub pod_uid: PodUid,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name; empty when unknown.
+    pub name: String,
+    /// The target that it holds.
+    pub target: String,
+    /// How: `env`, `envFrom`, `volume`, `projected`.
+    pub by: Vec<String>,
+    /// What was done about it.
+    pub outcome: RotateOutcome,
+    /// Why it was not restarted; empty when it was, or needs not be.
+    #[serde(default)]
+    pub reason: String,
+}
+
+/// What was done about a pod that held an old version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum RotateOutcome {
+    /// It is evicted; what controls it makes a new one.
+    Restarted,
+    /// It reads files, which change by themselves.
+    Follows,
+    /// It keeps the old version until somebody restarts it.
+    Keeps,
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use model::{Fault, FaultKind, Identity, PodUid, SecretRef};
+use schemas::ask::{RotateHolder, RotateOutcome};
 use schemas::start::v1::SecretDelivered;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -16,6 +17,36 @@ pub(crate) struct Holders {
     before: Option<Listing>,
     pods: BTreeMap<PodUid, Pod>,
     delivered: BTreeMap<(PodUid, String), Vec<SecretRef>>,
+}
+
+/// A pod that holds a target.
+#[derive(Clone, Debug)]
+pub(crate) struct Holder {
+    /// Its uid.
+    pub(crate) uid: PodUid,
+    /// Its namespace, which is the target's.
+    pub(crate) namespace: String,
+    /// Its name.
+    pub(crate) name: String,
+    /// The target.
+    pub(crate) target: String,
+    /// Ways by which it refers to it.
+    pub(crate) by: Vec<String>,
+    /// Whether something makes a new one when it goes.
+    pub(crate) has_controller: bool,
+}
+
+impl Holder {
+    /// Whether it holds the version that it started with: variables never change.
+    pub(crate) fn keeps(&self) -> bool {
+        self.by.iter().any(|way| !matches!(way.as_str(), "volume" | "projected"))
+    }
+
+    /// What was done about it, for who asked.
+    pub(crate) fn with(self, outcome: RotateOutcome, reason: &str) -> RotateHolder {
+        let Self { uid, namespace, name, target, by, .. } = self;
+        RotateHolder { pod_uid: uid, namespace, name, target, by, outcome, reason: reason.to_owned() }
+    }
 }
 
 #[derive(Debug)]
@@ -72,6 +103,20 @@ impl Holders {
         let pods = &self.pods;
         self.delivered.retain(|(uid, _), _| pods.contains_key(uid));
         left_out
+    }
+
+    /// The pods that hold a target.
+    pub(crate) fn of(&self, namespace: &str, target: &str) -> Vec<Holder> {
+        let is_here = |(_, pod): &(&PodUid, &Pod)| pod.namespace == namespace;
+        let holder = |(uid, pod): (&PodUid, &Pod)| {
+            let by = pod.secrets.get(target)?.iter().map(|way| (*way).to_owned()).collect();
+            let name = pod.identity.pod_name.clone().unwrap_or_default();
+            let workload = pod.identity.workload.as_ref();
+            let has_controller = workload.is_some_and(|workload| workload.kind != "Pod");
+            let (namespace, target) = (namespace.to_owned(), target.to_owned());
+            Some(Holder { uid: uid.clone(), namespace, name, target, by, has_controller })
+        };
+        self.pods.iter().filter(is_here).filter_map(holder).collect()
     }
 
     /// What is delivered now that `sources_of` says what stands in each target: to new pods everything, to others what they see change.

@@ -4,13 +4,15 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
+use futures::future::BoxFuture;
 use model::Fault;
+use schemas::ask::{RotateHolder, RotateOutcome};
 use secret_sync::{CreationPolicy, Event, FetchProblem, Report, Resolved, WriteOrder};
 use tokio::sync::mpsc;
 
 use crate::cluster;
 use crate::config::Config;
-use crate::holders::Holders;
+use crate::holders::{Holder, Holders};
 use crate::manifests::Manifests;
 use crate::target::Targets;
 
@@ -109,6 +111,21 @@ impl Home {
                 Err(error) => tracing::error!(namespace, target, %error, "target cannot be removed"),
             },
             Self::Cluster(home) => home.remove(namespace.to_owned(), target.to_owned()),
+        }
+    }
+
+    /// Restarts the pods that keep an old version, where this home can; says of each what was done.
+    pub(crate) fn restart(&self, holders: Vec<Holder>) -> BoxFuture<'static, Vec<RotateHolder>> {
+        match self {
+            Self::Folders(_) => {
+                let done = |holder: Holder| match holder.keeps() {
+                    true => holder.with(RotateOutcome::Keeps, "pods of a folder are restarted by whoever runs them"),
+                    false => holder.with(RotateOutcome::Follows, ""),
+                };
+                let all = holders.into_iter().map(done).collect();
+                Box::pin(async move { all })
+            }
+            Self::Cluster(home) => home.restart(holders),
         }
     }
 

@@ -46,9 +46,10 @@ pub async fn start(context: Context, config: Config) -> anyhow::Result<()> {
     let bus = context.connect_bus().await?;
     let publisher = context.publisher(&bus)?;
     let (events, inbox) = tokio::sync::mpsc::channel(EVENTS);
-    rotate::answer(&context, &bus, events.clone());
+    let (commands, commanded) = tokio::sync::mpsc::channel(rotate::COMMANDS);
+    rotate::listen(&context, &bus, commands);
     let pipeline = pipeline::Pipeline::new(&context, (config, hash_key), (home, publisher), events);
-    context.spawn_vital("sync", pipeline.run(inbox));
+    context.spawn_vital("sync", pipeline.run(inbox, commanded));
     Ok(())
 }
 

@@ -17,7 +17,8 @@ use crate::credentials::Vault;
 use crate::holders::Holders;
 use crate::home::Home;
 use crate::metrics::Metrics;
-use crate::provider::Providers;
+use crate::provider::{Made, Providers};
+use crate::rotate::{Command, Rotations};
 use crate::wire;
 
 /// Everything that the loop needs.
@@ -33,6 +34,7 @@ pub(crate) struct Pipeline {
     metrics: Metrics,
     events: Sender<Event>,
     reads: Arc<Semaphore>,
+    rotations: Rotations,
     stores: ReadyHandle,
     /// Problems that were logged, with the manifests that have them: one line for all.
     problems: BTreeMap<String, BTreeSet<String>>,
@@ -74,6 +76,7 @@ impl Pipeline {
             metrics,
             events,
             reads: Arc::new(Semaphore::new(READS_AT_ONCE)),
+            rotations: Rotations::new(),
             stores,
             problems: BTreeMap::new(),
             is_swept: false,
@@ -81,18 +84,50 @@ impl Pipeline {
     }
 
     /// Runs until the service ends.
-    pub(crate) async fn run(mut self, mut inbox: Receiver<Event>) -> anyhow::Result<()> {
+    pub(crate) async fn run(
+        mut self,
+        mut inbox: Receiver<Event>,
+        mut commands: Receiver<Command>,
+    ) -> anyhow::Result<()> {
         let mut look = tokio::time::interval(LOOK);
         loop {
             let wait = self.machine.poll_timeout().map_or(LOOK, |at| until(at, service::now()));
             tokio::select! {
                 () = self.context.shutdown.cancelled() => return Ok(()),
                 Some(event) = inbox.recv() => self.answered(event),
+                Some(command) = commands.recv() => self.rotations.begin(&self.context, command, &self.providers),
+                Some((command, made)) = self.rotations.next() => self.made(command, made).await,
                 () = tokio::time::sleep(wait) => self.machine.handle_timeout(service::now()),
                 _ = look.tick() => self.look().await,
             }
             self.perform_all().await;
+            self.finish_rotations();
             self.deliver().await;
+        }
+    }
+
+    /// A new version was asked for, and is there or is not.
+    async fn made(&mut self, command: Command, made: Result<Made, FetchProblem>) {
+        match made {
+            Ok(made) => {
+                let (store, path) = self.rotations.made(command, made, (&self.machine, &self.holders));
+                self.machine.handle_event(Event::Changed { store, path }, service::now());
+            }
+            Err(problem) => command.refuse(problem).await,
+        }
+    }
+
+    /// Restarts who held the version before a rotation, now that the new one is in the targets, and answers who asked.
+    fn finish_rotations(&mut self) {
+        for finished in self.rotations.finished(&self.machine) {
+            let restarted = self.home.restart(finished.holders);
+            let (mut reply, request) = (finished.reply, finished.request);
+            self.context.spawn(async move {
+                reply.holders = restarted.await;
+                let (keys, holders) = (reply.keys.len(), reply.holders.len());
+                tracing::info!(keys, holders, version = reply.version, "secret was rotated");
+                request.answer(reply).await;
+            });
         }
     }
 

@@ -10,6 +10,7 @@
 
 mod credentials;
 mod object;
+mod restart;
 mod status;
 
 use std::collections::BTreeMap;
@@ -17,8 +18,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use futures::future::BoxFuture;
 use kubernetes::{Cluster, Resource, Seen};
 use model::Fault;
+use schemas::ask::RotateHolder;
 use secret_sync::{Documents, Event, FetchProblem, Report, Resolved, WriteOrder, parse};
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
@@ -26,6 +29,7 @@ use zeroize::Zeroizing;
 
 use self::status::Conditions;
 use crate::credentials::Vault;
+use crate::holders::Holder;
 
 /// The cluster that is served.
 #[derive(Debug)]
@@ -156,6 +160,11 @@ impl Home {
                 tracing::error!(namespace, target = name, reason = problem.what, "target cannot be removed");
             }
         });
+    }
+
+    /// Evicts the pods that keep an old version, so that what controls them makes new ones; budgets for disruption hold.
+    pub(crate) fn restart(&self, holders: Vec<Holder>) -> BoxFuture<'static, Vec<RotateHolder>> {
+        restart::all(self.cluster.clone(), holders)
     }
 
     /// Says on the manifest what came of it.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use futures::future::BoxFuture;
 use secret_sync::{FakeValue, FetchKey, FetchProblem, Reading};
 
-use super::Provider;
+use super::{Made, Provider};
 
 /// Answers from memory.
 #[derive(Debug)]
@@ -42,5 +42,11 @@ impl Provider for FakeProvider {
             revision: version.to_owned(),
         });
         Box::pin(async move { Ok(reading) })
+    }
+
+    fn rotate<'a>(&'a self, _: &'a FetchKey) -> BoxFuture<'a, Result<Made, FetchProblem>> {
+        let what = "unsupported: the values of the fake provider stand in its manifest".to_owned();
+        let remedy = "change them there".to_owned();
+        Box::pin(async move { Err(FetchProblem { what, remedy, is_check_refused: false }) })
     }
 }

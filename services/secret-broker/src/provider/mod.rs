@@ -22,6 +22,20 @@ pub(crate) trait Provider: fmt::Debug + Send + Sync {
 
     /// The content of a path; `None` when it has none.
     fn read<'a>(&'a self, key: &'a FetchKey) -> BoxFuture<'a, Result<Option<Reading>, FetchProblem>>;
+
+    /// Writes a new version of a path, with new values under the keys that the secret itself says may have them.
+    fn rotate<'a>(&'a self, key: &'a FetchKey) -> BoxFuture<'a, Result<Made, FetchProblem>>;
+}
+
+/// A version that was made.
+#[derive(Clone, Debug)]
+pub(crate) struct Made {
+    /// Version before.
+    pub(crate) previous: String,
+    /// The new one.
+    pub(crate) version: String,
+    /// Keys with new values.
+    pub(crate) keys: Vec<String>,
 }
 
 /// The providers of the stores in force: stores that are reached in the same way share one, and so its login.

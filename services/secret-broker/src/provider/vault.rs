@@ -3,6 +3,8 @@
 //! Everything inside a call runs without a log subscriber: the client library logs requests and errors by itself, and an error can
 //! hold the body of an answer.
 
+mod rotate;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,7 +23,7 @@ use vaultrs::api::kv2::responses::{ReadSecretMetadataResponse, ReadSecretRespons
 use vaultrs::client::{VaultClient, VaultClientSettingsBuilder};
 use vaultrs::error::ClientError;
 
-use super::{Provider, login};
+use super::{Made, Provider, login};
 use crate::credentials::Vault;
 use crate::metrics::Metrics;
 
@@ -332,6 +334,10 @@ impl Provider for VaultProvider {
 
     fn read<'a>(&'a self, key: &'a FetchKey) -> BoxFuture<'a, Result<Option<Reading>, FetchProblem>> {
         Box::pin(self.read_path(key).with_subscriber(NoSubscriber::new()))
+    }
+
+    fn rotate<'a>(&'a self, key: &'a FetchKey) -> BoxFuture<'a, Result<Made, FetchProblem>> {
+        Box::pin(self.rotate_path(key).with_subscriber(NoSubscriber::new()))
     }
 }
 

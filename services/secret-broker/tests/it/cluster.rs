@@ -3,6 +3,7 @@
 use std::process::Command;
 use std::time::Duration;
 
+use schemas::ask::{RotateOutcome, RotateReply, RotateRequest};
 use testkit::parts::{self, KubeApiserver, Nats, OpenBao, Part, Process, wait_until};
 
 const LIMIT: Duration = Duration::from_secs(40);
@@ -11,7 +12,7 @@ const CRDS: &str = include_str!("../../crds/external-secrets.io.yaml");
 struct World {
     server: Part<KubeApiserver>,
     bao: Part<OpenBao>,
-    _nats: Part<Nats>,
+    nats: Part<Nats>,
     broker: Process,
     folder: tempfile::TempDir,
 }
@@ -31,7 +32,7 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         configure(folder.path(), &nats, &server.kubeconfig);
         let broker = launch(folder.path());
-        let world = Self { server, bao, _nats: nats, broker, folder };
+        let world = Self { server, bao, nats, broker, folder };
         world.server.apply(&store(&world.bao)).unwrap();
         Some(world)
     }
@@ -172,6 +173,69 @@ spec:
   volumes: [{ name: login, secret: { secretName: db } }]
 ";
 
+async fn join(nats: &Part<Nats>) -> bus::Bus {
+    let bus_config = bus::Config { servers: vec![nats.url()], connect_timeout_s: 10, ..bus::Config::default() };
+    let (name, service) = ("local".parse().unwrap(), "tester".to_owned());
+    let origin = bus::Origin { cluster: name, service, instance: "1".to_owned(), node: None };
+    let bus = bus::Bus::connect(&bus_config, origin).await.unwrap();
+    bus.ensure_streams().await.unwrap();
+    bus
+}
+
+/// A pod that holds a Secret by a variable, or by files alone; `owner` stands for what would make a new one.
+fn pod(name: &str, owner: &str, by_variable: bool) -> String {
+    let way = if by_variable {
+        "env: [{ name: P, valueFrom: { secretKeyRef: { name: db, key: password } } }]"
+    } else {
+        "volumeMounts: [{ name: v, mountPath: /v }]"
+    };
+    let volumes = if by_variable { "[]" } else { "[{ name: v, secret: { secretName: db } }]" };
+    format!(
+        "apiVersion: v1\nkind: Pod\nmetadata: {{ name: {name}{owner} }}\nspec:\n  containers:\n  - name: main\n    image: localhost/busybox:1\n    {way}\n  volumes: {volumes}\n"
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rotation_restarts_who_keeps_the_version_before() {
+    let Some(world) = World::start() else { return };
+    let bus = join(&world.nats).await;
+    let mut cursor = bus.cursor("BIOTOPE_EVENTS", bus::From::Beginning, Vec::new());
+    world.bao.command(&["kv", "put", "secret/db", "password=canary-one"]).unwrap();
+    world.server.apply("apiVersion: v1\nkind: ServiceAccount\nmetadata: { name: default }\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: { name: owner }\n").unwrap();
+    world.server.apply(&external("db", "{}")).unwrap();
+    world.until("secret", "db", "{.data.password}", "Y2FuYXJ5LW9uZQ==");
+    let uid = world.server.kubectl(&["get", "configmap", "owner", "-o", "jsonpath={.metadata.uid}"]).unwrap();
+    let owner = format!(
+        ", ownerReferences: [{{ apiVersion: v1, kind: ConfigMap, name: owner, uid: {uid}, controller: true }}]"
+    );
+    for text in [pod("made", &owner, true), pod("bare", "", true), pod("reader", &owner, false)] {
+        world.server.apply(&text).unwrap();
+    }
+    let (mut known, deadline) = (0, tokio::time::Instant::now() + LIMIT);
+    while known < 3 && tokio::time::Instant::now() < deadline {
+        let seen = cursor.next_batch(100, Duration::from_millis(500)).await;
+        known += seen.iter().filter(|stored| stored.subject.contains("start.secret.delivered")).count();
+    }
+    assert_eq!(known, 3, "{}", world.broker.last_lines(20));
+    let request = RotateRequest {
+        store: "SecretStore default/bao".to_owned(),
+        path: "db".to_owned(),
+        reason: "incident 7".to_owned(),
+    };
+    let reply: RotateReply = bus.ask(("secret-broker", "rotate"), &request, LIMIT).await.unwrap();
+    assert_eq!((reply.version.as_str(), &reply.late), ("2", &Vec::new()));
+    let mut outcomes: Vec<_> = reply.holders.iter().map(|holder| (holder.name.as_str(), holder.outcome)).collect();
+    outcomes.sort_by_key(|(name, _)| *name);
+    let wanted =
+        [("bare", RotateOutcome::Keeps), ("made", RotateOutcome::Restarted), ("reader", RotateOutcome::Follows)];
+    assert_eq!(outcomes, wanted, "{:?}", reply.holders);
+    let gone = wait_until(LIMIT, || world.server.kubectl(&["get", "pod", "made"]).is_err().then_some(()));
+    assert!(gone.is_some(), "{}", world.broker.last_lines(20));
+    for name in ["bare", "reader"] {
+        assert!(world.server.kubectl(&["get", "pod", name]).is_ok(), "{name}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn real_pods_are_known_to_hold_what_they_were_handed() {
     let (Some(bao), Some(nats)) = (parts::openbao(), parts::nats()) else { return };
@@ -182,11 +246,7 @@ async fn real_pods_are_known_to_hold_what_they_were_handed() {
     cluster.kubectl(&established).unwrap();
     let folder = tempfile::tempdir().unwrap();
     configure(folder.path(), &nats, &cluster.kubeconfig);
-    let bus_config = bus::Config { servers: vec![nats.url()], connect_timeout_s: 10, ..bus::Config::default() };
-    let (name, service) = ("local".parse().unwrap(), "tester".to_owned());
-    let origin = bus::Origin { cluster: name, service, instance: "1".to_owned(), node: None };
-    let bus = bus::Bus::connect(&bus_config, origin).await.unwrap();
-    bus.ensure_streams().await.unwrap();
+    let bus = join(&nats).await;
     let mut cursor = bus.cursor("BIOTOPE_EVENTS", bus::From::Beginning, Vec::new());
     let broker = launch(folder.path());
     bao.command(&["kv", "put", "secret/db", "password=canary-one"]).unwrap();

@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
-use schemas::ask::RotateRequest;
+use schemas::ask::{RotateOutcome, RotateReply, RotateRequest};
 use serde_json::Value;
 
 use crate::world::{LIMIT, World};
@@ -102,14 +102,7 @@ async fn a_secret_lives() {
     assert_eq!(read(&world, "shop/db-credentials/password"), "canary-two");
 
     sealed_and_healed(&mut world).await;
-    let request = RotateRequest {
-        store: "SecretStore shop/vault".to_owned(),
-        path: "shop/db".to_owned(),
-        reason: "t".to_owned(),
-    };
-    let refused =
-        world.bus.ask::<_, Value>(("secret-broker", "rotate"), &request, LIMIT).await.unwrap_err().to_string();
-    assert!(refused.contains("unsupported"), "{refused}");
+    let made = rotated_on_demand(&mut world).await;
 
     std::fs::remove_file(world.folder.path().join("secrets/db.yaml")).unwrap();
     world.said("target of a removed manifest was removed");
@@ -120,6 +113,41 @@ async fn a_secret_lives() {
         "a value leaked:\n{everything}"
     );
     assert!(!everything.contains(&token), "the token leaked:\n{everything}");
+    assert!(!everything.contains(&made), "a value that was made leaked:\n{everything}");
+}
+
+/// Has a new version made, and gives its value.
+async fn rotated_on_demand(world: &mut World) -> String {
+    let ask = |path: &str| RotateRequest {
+        store: "SecretStore shop/vault".to_owned(),
+        path: path.to_owned(),
+        reason: "incident 7".to_owned(),
+    };
+    world.bao.command(&["kv", "put", "-mount=secret", "shop/db", "password=canary-four", "user=ada"]).unwrap();
+    world.event("rotated").await;
+    let refused =
+        world.bus.ask::<_, RotateReply>(("secret-broker", "rotate"), &ask("shop/db"), LIMIT).await.unwrap_err();
+    assert!(refused.to_string().contains("does not say which may be made anew"), "{refused}");
+    let refused =
+        world.bus.ask::<_, RotateReply>(("secret-broker", "rotate"), &ask("shop/none"), LIMIT).await.unwrap_err();
+    assert!(refused.to_string().contains("there is no secret at `shop/none`"), "{refused}");
+
+    let said = ["kv", "metadata", "put", "-mount=secret", "-custom-metadata=rotate-keys=password", "shop/db"];
+    world.bao.command(&said).unwrap();
+    let reply: RotateReply = world.bus.ask(("secret-broker", "rotate"), &ask("shop/db"), LIMIT).await.unwrap();
+    assert_eq!((reply.previous.as_str(), reply.version.as_str()), ("4", "5"));
+    assert_eq!(
+        (reply.keys, reply.targets, reply.late),
+        (vec!["password".into()], vec!["shop/db-credentials".into()], vec![])
+    );
+    let [holder] = reply.holders.as_slice() else { panic!("{:?}", reply.holders) };
+    assert_eq!((holder.name.as_str(), &holder.by), ("web", &vec!["env".to_owned(), "volume".to_owned()]));
+    assert_eq!(holder.outcome, RotateOutcome::Keeps);
+    let made = read(world, "shop/db-credentials/password");
+    assert!(made.len() == 32 && !made.contains("canary"), "the value is new in the target when the answer comes");
+    let stored = world.bao.command(&["kv", "get", "-mount=secret", "-field=user", "shop/db"]).unwrap();
+    assert_eq!(stored.trim(), "ada", "what is not rotated stays");
+    made
 }
 
 async fn sealed_and_healed(world: &mut World) {
