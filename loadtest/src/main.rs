@@ -4,6 +4,7 @@
 //! loadtest latency    --rate 5000 --seconds 20    open loop: latency from the time at which an event was due
 //! loadtest throughput --events 1000000            stored events, as a ratio to reading them and doing nothing
 //! loadtest kernel     --rate 5000 --seconds 20    real system calls, a real sensor: latency from the call to the incident (root)
+//! loadtest soak       --seconds 180               programs and opens without a pause: the sensor's memory, tables, descriptors (root)
 //! ```
 //!
 //! It starts a nats-server and a correlator of its own, in a folder of its own, and ends them. A figure without recall 1 is void:
@@ -13,6 +14,7 @@
 mod kernel;
 mod latency;
 mod platform;
+mod soak;
 mod story;
 mod throughput;
 
@@ -39,6 +41,11 @@ enum Mode {
     Throughput(throughput::Options),
     /// Makes system calls in the cgroups of pods and measures from the call to the incident.
     Kernel(kernel::Options),
+    /// Starts programs and opens files without a pause, and looks whether the sensor grows.
+    Soak(soak::Options),
+    /// Makes that load: a process that `soak` starts.
+    #[command(hide = true)]
+    Churner(soak::Churner),
     /// Makes the system calls: a process that `kernel` starts.
     #[command(hide = true)]
     Actor(kernel::Actor),
@@ -51,6 +58,10 @@ fn main() -> anyhow::Result<ExitCode> {
         kernel::act(actor)?;
         return Ok(ExitCode::SUCCESS);
     }
+    if let Mode::Churner(churner) = &command.mode {
+        soak::churn(churner)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let is_right = runtime.block_on(async {
         let platform = platform::Platform::start(command.correlator.as_deref()).await?;
@@ -58,7 +69,8 @@ fn main() -> anyhow::Result<ExitCode> {
             Mode::Latency(options) => latency::run(platform, options).await,
             Mode::Throughput(options) => throughput::run(platform, options).await,
             Mode::Kernel(options) => kernel::run(platform, options).await,
-            Mode::Actor(_) => Ok(true),
+            Mode::Soak(options) => soak::run(platform, options).await,
+            Mode::Actor(_) | Mode::Churner(_) => Ok(true),
         }
     })?;
     Ok(if is_right { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -85,11 +85,20 @@ impl Platform {
 }
 
 impl Service {
-    /// The value of a metric; 0 when it is not there.
+    /// The value of a metric, all its labels together; 0 when it is not there.
     pub(crate) fn metric(&self, name: &str) -> f64 {
         let text = self.get("/metrics").unwrap_or_default();
-        let value = |line: &str| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok();
-        text.lines().find_map(value).unwrap_or(0.0)
+        let value = |line: &str| -> Option<f64> {
+            let rest = line.strip_prefix(name)?;
+            let rest = rest.strip_prefix('{').and_then(|rest| rest.rsplit_once('}')).map_or(rest, |(_, rest)| rest);
+            rest.strip_prefix(' ')?.parse().ok()
+        };
+        text.lines().filter_map(value).sum()
+    }
+
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
     }
 
     /// Processor time of the service so far, in seconds.

@@ -19,7 +19,7 @@ use testkit::corpus::Corpus;
 use testkit::parts::{self, Tool, wait_until};
 use testkit::require;
 
-use crate::{POD, alerts, watch_files};
+use crate::{POD, alerts, own_cgroup, remove_cgroups, watch_files};
 use table::{Action, Place};
 
 const FURTHER: &str = include_str!("actions/further.yaml");
@@ -297,7 +297,7 @@ fn config(id: &str, first: &Task, stage: &Path, arguments: &[String]) -> String 
     mounts.push(
         json!({ "destination": "/stage", "type": "bind", "source": stage.display().to_string(), "options": ["bind"] }),
     );
-    let mut linux = json!({ "cgroupsPath": format!("/kubepods/burstable/pod{POD}/{id}") });
+    let mut linux = json!({ "cgroupsPath": format!("{}/kubepods/burstable/pod{POD}/{id}", own_cgroup()) });
     if first.place == Place::Mapped {
         namespaces.push(json!({ "type": "user" }));
         (linux["uidMappings"], linux["gidMappings"]) = (mapping.clone(), mapping);
@@ -371,7 +371,9 @@ fn judge(actions: &[&Action], rules: &[(PathBuf, Vec<String>)], folder: &Path) -
         .map(|(number, task)| (format!("{:032x}{number:032x}", std::process::id()), task))
         .collect();
     let many = |place: Place| tasks.iter().filter(move |task| task.place == place).collect::<Vec<_>>();
-    let shared = [(Place::Plain, "f".repeat(64)), (Place::Privileged, "e".repeat(64)), (Place::Mapped, "d".repeat(64))];
+    // Other runs of this test may be under way on this machine.
+    let own = |letter: &str| format!("{}{:032x}", letter.repeat(32), std::process::id());
+    let shared = [(Place::Plain, own("f")), (Place::Privileged, own("e")), (Place::Mapped, own("d"))];
     let (end, out) = (folder.join("marker-end"), folder.join("out"));
     let mut text = None;
     let said = std::thread::scope(|scope| {
@@ -410,6 +412,7 @@ fn judge(actions: &[&Action], rules: &[(PathBuf, Vec<String>)], folder: &Path) -
         staying.into_iter().for_each(|thread| said += &thread.join().unwrap());
         said
     });
+    remove_cgroups();
     let text = text.expect("the sensor follows");
     let place_ids: HashMap<&str, &str> = shared
         .iter()
@@ -418,9 +421,6 @@ fn judge(actions: &[&Action], rules: &[(PathBuf, Vec<String>)], folder: &Path) -
         .collect();
     let mut wrong = Vec::new();
     let alerts = alerts(&text);
-    if let Some(lost) = alerts.iter().find(|alert| alert["rule"] == "Falco internal: syscall event drop") {
-        wrong.push(format!("events were lost: {lost}"));
-    }
     let of = |id: &str| -> Vec<&Value> {
         alerts.iter().filter(|alert| alert["output_fields"]["proc.env[BT_ACTION]"] == id).collect()
     };
@@ -482,6 +482,11 @@ fn judge(actions: &[&Action], rules: &[(PathBuf, Vec<String>)], folder: &Path) -
         {
             wrong.push(format!("{}: `{}`: {}", action.rule, task.run, nearest.join(", ")));
         }
+    }
+    // Losses of what others do are no harm; where something of ours is missing they say why.
+    let lost = alerts.iter().find(|alert| alert["rule"] == "Falco internal: syscall event drop");
+    if let Some(lost) = lost.filter(|_| !wrong.is_empty()) {
+        wrong.push(format!("events were lost: {lost}"));
     }
     Some(wrong)
 }
