@@ -160,7 +160,31 @@ impl Corpus {
             println!("{faults}");
         }
         println!("CORPUS {}: {count}", self.name);
+        if let Some((group, passed, all)) = self.sum() {
+            println!("CORPUS {group}: {passed} of {all}");
+        }
         assert!(self.by_hand || faults.is_empty(), "corpus {} differs from its exceptions file", self.name);
+    }
+
+    /// All files of the group together, as each was judged last; a file that no test judged counts in full.
+    fn sum(&self) -> Option<(&str, usize, usize)> {
+        let (group, _) = self.name.split_once('-').filter(|(group, _)| SUMMED.contains(group))?;
+        let (mut passed, mut all) = (0_usize, 0_usize);
+        for entry in std::fs::read_dir(self.folder.parent()?).ok()?.flatten() {
+            let path = entry.path();
+            let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
+            if path.extension().is_none_or(|extension| extension != "jsonl") || INVENTORIES.contains(&name) {
+                continue;
+            }
+            let lines = |path: &Path| std::fs::read_to_string(path).unwrap_or_default();
+            all = all.saturating_add(lines(&path).lines().filter(|line| !line.trim().is_empty()).count());
+            let judged = lines(&workspace_root().join(format!("target/corpus/{group}-{name}.jsonl")));
+            let is_pass = |line: &&str| {
+                serde_json::from_str::<Value>(line).is_ok_and(|line| line.get("verdict") == Some(&json!("pass")))
+            };
+            passed = passed.saturating_add(judged.lines().filter(is_pass).count());
+        }
+        Some((group, passed, all))
     }
 
     fn write(&self, lines: &str) {
@@ -172,6 +196,11 @@ impl Corpus {
         }
     }
 }
+
+/// Corpora of many files that are one to who reads the count: each file judged also prints the sum, so the last sum stands.
+const SUMMED: [&str; 1] = ["eso"];
+/// Files that list names instead of cases.
+const INVENTORIES: [&str; 1] = ["template_functions"];
 
 /// The root of the workspace that these tests were built from.
 #[must_use]

@@ -25,6 +25,7 @@
 pub mod api;
 mod assemble;
 mod decode;
+pub mod generator;
 mod keys;
 mod machine;
 mod manifest;

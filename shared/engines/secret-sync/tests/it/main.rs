@@ -9,6 +9,7 @@
 
 mod controllers;
 mod corpus;
+mod generators;
 mod machine;
 mod manifests;
 mod providers;
