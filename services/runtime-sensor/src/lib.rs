@@ -25,6 +25,7 @@ mod metrics;
 mod names;
 mod out;
 mod outputs;
+mod packages;
 mod pipeline;
 mod pods;
 mod probe;
@@ -66,6 +67,7 @@ pub async fn start(context: Context, config: Config) -> anyhow::Result<()> {
     let containers = config.containers(&metrics, &surroundings.runtime, &context.shutdown);
     let mut pipeline = pipeline::Pipeline::new(rules, pods, metrics, config);
     pipeline.containers = containers;
+    pipeline.packages = packages::Packages::follow(&context, &bus);
     let (ready, shutdown) = (context.readiness.part("events"), context.shutdown.clone());
     // A thread of its own: it polls the ring every few milliseconds and never waits for anything else.
     let (done, ended) = tokio::sync::oneshot::channel();

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use bus::{Outgoing, Publisher};
 use model::{Identity, Timestamp};
 use runtime_rules::{Alert, AlertOptions, LostEvents, Priority, RateLimit, Rule, Verdict};
-use schemas::run::v1::{ContainerExited, ContainerStarted, EventsLost, RuleMatched};
+use schemas::run::v1::{ContainerExited, ContainerStarted, EventsLost, PackageLoaded, RuleMatched};
 use schemas::{EventData, Token};
 
 use crate::config::{Config, Drops};
@@ -21,6 +21,7 @@ pub(crate) enum Said {
     Matched(Box<Matched>),
     Started(ContainerStarted),
     Exited(ContainerExited),
+    Loaded(PackageLoaded),
     Lost(EventsLost),
 }
 
@@ -103,6 +104,7 @@ impl Out {
             }
             Said::Started(data) => self.publish(time, key, identity, (bus::Class::Normal, data)),
             Said::Exited(data) => self.publish(time, key, identity, (bus::Class::Low, data)),
+            Said::Loaded(data) => self.publish(time, key, identity, (bus::Class::Low, data)),
             Said::Lost(data) => {
                 self.tell_lost(&data, time);
                 self.publish(time, key, identity, (bus::Class::High, data))

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use model::{ContainerId, Timestamp};
 use runtime_rules::{EventType, RateLimit, RuleSet, Scratch, Verdict};
 use schemas::Token;
-use schemas::run::v1::{ContainerExited, ContainerStarted, EventsLost};
+use schemas::run::v1::{ContainerExited, ContainerStarted, EventsLost, PackageLoaded};
 use service::ReadyHandle;
 
 use crate::addresses::Addresses;
@@ -23,6 +23,7 @@ use crate::host::Directory;
 use crate::kernel::{Counts, URING_KINDS};
 use crate::metrics::Metrics;
 use crate::out::{Out, Said};
+use crate::packages::{Packages, Told};
 use crate::pods::Pods;
 use crate::process::Processes;
 use crate::record;
@@ -55,6 +56,9 @@ pub(crate) struct Pipeline {
     live: bool,
     /// The container runtime, where it is asked.
     pub(crate) containers: Option<Containers>,
+    /// The files of packages with findings.
+    pub(crate) packages: Packages,
+    told: Told,
     held: Held,
     /// Containers whose events waited in vain, so that they wait no more.
     late: HashSet<ContainerId>,
@@ -64,6 +68,8 @@ pub(crate) struct Pipeline {
     truncated: u64,
     /// First process and start of each container that was announced.
     started: HashMap<String, (u32, u64)>,
+    /// When the sensor began to watch, nanoseconds since boot; 0 for recordings.
+    since_ns: u64,
     limits: RateLimit,
     scratch: Scratch,
     counted: Counts,
@@ -90,12 +96,15 @@ impl Pipeline {
             boot: Timestamp::default(),
             live: false,
             containers: None,
+            packages: Packages::default(),
+            told: Told::default(),
             held: Held::default(),
             late: HashSet::new(),
             ends_with_recording: false,
             number: 0,
             truncated: 0,
             started: HashMap::new(),
+            since_ns: 0,
             limits,
             scratch: Scratch::default(),
             counted: Counts::default(),
@@ -115,6 +124,8 @@ impl Pipeline {
         self.directory.asks_containers(self.live);
         (self.boot, self.hostname) = (source.boot_time(), source.hostname());
         if self.live {
+            let since = service::now().as_nanos().saturating_sub(self.boot.as_nanos());
+            self.since_ns = u64::try_from(since).unwrap_or_default();
             self.processes = Processes::scan(self.config.max_processes);
         }
         if let Some(containers) = &self.containers {
@@ -335,6 +346,11 @@ impl Pipeline {
             is_name_changed: seen.is_name_changed,
             paths: Paths::default(),
         };
+        if let Some(loaded) = loaded(&self.packages, &mut self.told, &event) {
+            let identity = wire::identity(container, pod.as_deref(), raw.cgroup);
+            let said = Said::Loaded(loaded);
+            say(&self.metrics, out, (event.time, wire::key(container, &self.hostname), identity, said));
+        }
         let matching = self.config.rule_matching.into();
         let mut rules = self.set.evaluate(&event, matching, &mut self.scratch);
         // A link may lead to a file that a rule is about, though the path is another.
@@ -373,6 +389,7 @@ impl Pipeline {
         if process.is_set_up(raw.time_ns)
             || process.comm.starts_with("runc")
             || self.started.contains_key(container.id.as_str())
+            || (is_in_own_namespace(raw) && process.namespace_start_ns < self.since_ns)
         {
             return;
         }
@@ -382,12 +399,12 @@ impl Pipeline {
             self.started.clear();
         }
         let pod = container.pod.as_ref().and_then(|uid| self.pods.get(uid));
+        let identity = wire::identity(Some(container), pod.as_deref(), raw.cgroup);
         let data = ContainerStarted {
             process: wire::process(process),
-            image: pod.as_ref().and_then(|pod| pod.image.clone()).unwrap_or_default(),
+            image: identity.image.clone().or_else(|| pod.as_ref()?.image.clone()).unwrap_or_default(),
             cgroup: container.cgroup.clone(),
         };
-        let identity = wire::identity(Some(container), pod.as_deref(), raw.cgroup);
         let time = self.boot.plus(Duration::from_nanos(raw.time_ns));
         say(&self.metrics, out, (time, wire::key(Some(container), &self.hostname), identity, Said::Started(data)));
         self.started.insert(container.id.to_string(), (raw.tgid, raw.time_ns));
@@ -396,11 +413,14 @@ impl Pipeline {
     /// Tells of a container whose first process ended.
     fn farewell(&mut self, raw: &RawEvent<'_>, out: &Out) {
         let Some(container) = self.cgroups.container(raw.cgroup, raw.tgid) else { return };
-        let Some((_, since)) = self.started.get(container.id.as_str()).filter(|(pid, _)| *pid == raw.tgid).copied()
-        else {
-            return;
+        let since = match self.started.get(container.id.as_str()) {
+            Some((pid, since)) if *pid == raw.tgid => *since,
+            // It ran before the sensor did.
+            None if raw.vpid == 1 && is_in_own_namespace(raw) => raw.start_ns,
+            _ => return,
         };
         self.started.remove(container.id.as_str());
+        self.told.forget(&container.id);
         let pod = container.pod.as_ref().and_then(|uid| self.pods.get(uid));
         let data = ContainerExited {
             status: i32::try_from(raw.ret).unwrap_or(i32::MAX),
@@ -480,6 +500,25 @@ impl Pipeline {
         self.processes.keeps_environment = self.set.fields().iter().any(|field| fields::needs_environment(field.id));
         Ok(())
     }
+}
+
+/// Whether a process has another number for itself than the host has for it.
+fn is_in_own_namespace(raw: &RawEvent<'_>) -> bool {
+    raw.vpid != raw.tgid
+}
+
+/// The package whose file an event is about, the first time that its container uses it. Files are those of programs that start and of
+/// opens that the rules ask for.
+fn loaded(packages: &Packages, told: &mut Told, event: &Enriched<'_>) -> Option<PackageLoaded> {
+    let container = event.container?;
+    let files = packages.of(container.facts.as_ref()?.pod.identity.image_digest.as_ref()?)?;
+    let (path, by) = match event.call {
+        Some(_) if event.is_open() && event.raw.ret >= 0 => (event.path()?, "open"),
+        None if event.raw.kind == Kind::Exec => (event.process.program.exe_path.as_str(), "exec"),
+        _ => return None,
+    };
+    let purl = files.owner(path).filter(|purl| told.is_new(&container.id, purl))?;
+    Some(PackageLoaded { purl: purl.clone(), path: path.to_owned(), by: by.to_owned() })
 }
 
 type Message = (Timestamp, Token, model::Identity, Said);

@@ -13,6 +13,7 @@ mod hostile;
 mod outputs;
 mod pods;
 mod programs;
+mod reload;
 
 use std::fs;
 use std::path::{Path, PathBuf};

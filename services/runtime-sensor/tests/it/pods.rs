@@ -127,6 +127,7 @@ fn alerts_tell_pod_container_and_image() {
             (&json!(is_strong), &json!(is_strong))
         );
     }
+    packages_in_use_are_told(&cluster, of_deployment["container.image.digest"].as_str().unwrap());
     let text = fs::read_to_string(folder.path().join("out")).unwrap();
     let nameless: Vec<_> = alerts(&text)
         .into_iter()
@@ -164,4 +165,81 @@ fn check(cluster: &Cluster, fields: &Value, pod: &str, container: &str) {
         assert!(fields["k8s.pod.ip"].as_str().unwrap().contains('.'), "{fields}");
         assert!(fields["container.cni.json"].as_str().unwrap().contains("eth0"), "{fields}");
     }
+}
+
+/// The platform's sensor, beside the other: a scan says that files of the image are packages with findings; their use is told. Nobody
+/// takes a process of the pod that was there first for its beginning or its end.
+fn packages_in_use_are_told(cluster: &Cluster, digest: &str) {
+    let Some(nats) = parts::nats() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let bus = runtime.block_on(scanned(&nats.url(), digest));
+    let rules =
+        rule("read", "evt.type in (open, openat, execve) and fd.name = /etc/hosts and container.id != host", "x")
+            + &rule("ran", "evt.type = execve and proc.name = nobody", "x");
+    fs::write(folder.path().join("rules.yaml"), rules).unwrap();
+    let config = json!({
+        "bus": { "servers": [nats.url()] },
+        "service": {
+            "rules": [folder.path().join("rules.yaml")], "container_engines": { "cri": { "sockets": [cluster.cri] } },
+        },
+    });
+    fs::write(folder.path().join("config.yaml"), config.to_string()).unwrap();
+    let mut command = sensor();
+    command.arg("--config").arg(folder.path().join("config.yaml"));
+    let _sensor = Process::start("runtime-sensor", &mut command, &folder.path().join("out")).unwrap();
+    // The pod that was there first goes on reading the file every second.
+    let mut cursor = bus.cursor("BIOTOPE_EVENTS", bus::From::Beginning, vec!["biotope.v1.local.run.>".to_owned()]);
+    let mut seen = Vec::new();
+    let until = std::time::Instant::now() + Duration::from_secs(60);
+    let mut matches = 0;
+    while matches < 4 && std::time::Instant::now() < until {
+        for stored in runtime.block_on(cursor.next_batch(10, Duration::from_secs(1))) {
+            let event = bus::decode_any(&stored.payload).unwrap();
+            if event.identity.pod_name.as_deref() != Some("before") {
+                continue;
+            }
+            assert_eq!(event.identity.image_digest.as_ref().map(ToString::to_string).as_deref(), Some(digest));
+            assert!(!stored.subject.contains(".container."), "{}", stored.subject);
+            if stored.subject.contains(".run.rule.matched.") {
+                matches += 1;
+                continue;
+            }
+            let loaded = event.into_typed::<schemas::run::v1::PackageLoaded>().unwrap().data;
+            seen.push((loaded.purl.name, loaded.path, loaded.by));
+        }
+    }
+    seen.sort();
+    let used = |name: &str, path: &str, by: &str| (name.to_owned(), path.to_owned(), by.to_owned());
+    let said = || fs::read_to_string(folder.path().join("out")).unwrap_or_default();
+    let expected = [used("box", "/bin/busybox", "exec"), used("hosts", "/etc/hosts", "open")];
+    assert_eq!(seen, expected, "each once: {}", said());
+}
+
+/// A bus on which a scan has told of three packages in an image.
+async fn scanned(url: &str, digest: &str) -> bus::Bus {
+    let config = bus::Config { servers: vec![url.to_owned()], ..bus::Config::default() };
+    let (cluster, service) = ("local".parse().unwrap(), "test".to_owned());
+    let origin = bus::Origin { cluster, service, instance: "1".to_owned(), node: None };
+    let bus = bus::Bus::connect(&config, origin).await.unwrap();
+    bus.ensure_streams().await.unwrap();
+    let finding = |name: &str, path: &str| {
+        let purl = format!("pkg:golang/{name}@1");
+        json!({ "id": "CVE-2020-1", "package": name, "installed_version": "1", "path": path, "purl": purl })
+    };
+    let findings = [finding("box", "bin/busybox"), finding("hosts", "etc/hosts"), finding("unused", "bin/unused")];
+    let scan = json!({ "image": BUSYBOX_IMAGE, "digest": digest, "packages": 3, "findings": findings });
+    let data: schemas::build::v1::ImageScanned = serde_json::from_value(scan).unwrap();
+    let outgoing = bus::Outgoing {
+        time: service::now(),
+        key: schemas::Token::from(&data.digest),
+        identity: model::Identity::default(),
+        class: bus::Class::Normal,
+        id: None,
+        data,
+    };
+    let publisher = bus.publisher().unwrap();
+    publisher.publish(outgoing).await.unwrap();
+    assert!(publisher.flush(Duration::from_secs(10)).await);
+    bus
 }

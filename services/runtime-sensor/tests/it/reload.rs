@@ -1,0 +1,142 @@
+//! Rules that change while events flow, and rules that are not there.
+
+use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use serde_json::Value;
+use testkit::parts::wait_until;
+
+use crate::{alerts, rule, watch};
+
+/// A marker file is opened without pause, each time under a number of its own; the rule for that never goes away. Meanwhile rules
+/// come, one for calls that nobody watched before, a broken file comes, and rules go.
+#[test]
+fn no_event_is_missed_while_rules_change() {
+    let folder = tempfile::tempdir().unwrap();
+    let all = rule("ready", "evt.type in (open, openat) and fd.name contains marker-ready", "%fd.name")
+        + &rule("steady", "evt.type in (open, openat) and fd.name contains steady-", "%fd.name");
+    let Some(mut sensor) = watch(folder.path(), &all) else { return };
+    let (file, out) = (folder.path().join("rules.yaml"), folder.path().join("out"));
+    let (ends, made) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let opener = {
+        let (ends, made, folder) = (ends.clone(), made.clone(), folder.path().to_owned());
+        std::thread::spawn(move || {
+            while !ends.load(Ordering::Relaxed) {
+                let number = made.fetch_add(1, Ordering::Relaxed);
+                // There is no such file: the attempt is what counts.
+                let _ = fs::File::open(folder.join(format!("steady-{number}")));
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        })
+    };
+    let said = || fs::read_to_string(&out).unwrap_or_default();
+    let count = |name: &str| alerts(&said()).iter().filter(|alert| alert["rule"] == name).count();
+    let does = |name: &str, what: &dyn Fn()| {
+        let seen = wait_until(Duration::from_secs(20), || {
+            what();
+            (count(name) > 0).then_some(())
+        });
+        assert!(seen.is_some(), "{name}: {}", said());
+    };
+    let scratch = folder.path().join("scratch");
+    let make = || {
+        fs::create_dir_all(&scratch).unwrap();
+        fs::remove_dir(&scratch).unwrap();
+    };
+    let added = rule("made", "evt.type in (mkdir, mkdirat) and fs.path.name contains scratch", "%fs.path.name");
+    make();
+    fs::write(&file, format!("{all}{added}")).unwrap();
+    does("made", &make);
+    let broken = all.replace("evt.type in (open, openat) and fd.name contains steady-", "evt.type in (open, openat");
+    fs::write(&file, broken).unwrap();
+    let kept = wait_until(Duration::from_secs(20), || said().contains("the old rules stay in force").then_some(()));
+    assert!(kept.is_some(), "{}", said());
+    let before = count("made");
+    let still = wait_until(Duration::from_secs(20), || {
+        make();
+        (count("made") > before).then_some(())
+    });
+    assert!(still.is_some(), "a broken file takes nothing away: {}", said());
+    let removed = rule("gone", "evt.type in (rmdir, unlinkat) and fs.path.name contains scratch", "%fs.path.name");
+    fs::write(&file, format!("{all}{removed}")).unwrap();
+    does("gone", &make);
+    ends.store(true, Ordering::Relaxed);
+    opener.join().unwrap();
+    let made = made.load(Ordering::Relaxed);
+    let numbers = || -> Vec<u64> {
+        let steady = alerts(&said()).into_iter().filter(|alert| alert["rule"] == "steady");
+        let number = |alert: Value| -> Option<u64> {
+            alert["output_fields"]["fd.name"].as_str()?.rsplit_once("steady-")?.1.parse().ok()
+        };
+        steady.filter_map(number).collect()
+    };
+    wait_until(Duration::from_secs(10), || (numbers().last() == Some(&(made - 1))).then_some(()));
+    assert_eq!(numbers(), (0..made).collect::<Vec<_>>(), "each once, in order, whatever became of the rules");
+    sensor.kill();
+}
+
+#[test]
+fn a_right_that_is_missing_is_named_with_its_remedy() {
+    let mut command = std::process::Command::new("setpriv");
+    command.arg("--bounding-set=-bpf,-perfmon,-sys_admin").arg(env!("CARGO_BIN_EXE_runtime-sensor"));
+    let Ok(output) = command.args(["run", "--seconds", "1"]).output() else {
+        testkit::require::skip("setpriv", "setpriv is not installed");
+        return;
+    };
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("lacks CAP_BPF and CAP_PERFMON: run it as root, or with these"), "{said}");
+}
+
+#[test]
+fn rules_that_cannot_be_meant_are_told_of_and_nothing_runs_without_rules() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    fs::create_dir(at("empty")).unwrap();
+    fs::create_dir_all(at("volume/..data")).unwrap();
+    fs::write(at("volume/..data/rules.yaml"), rule("hidden", "evt.type = open", "x")).unwrap();
+    fs::write(at("binary.yaml"), [0xff, 0xfe, 0, 1]).unwrap();
+    fs::write(at("noyaml.yaml"), "- rule: [unclosed\n  }").unwrap();
+    fs::write(at("scalar.yaml"), "just words").unwrap();
+    fs::write(
+        at("huge.yaml"),
+        rule("huge", &format!("evt.type = open and fd.name in ({})", "/a, ".repeat(5_000_000)), "x"),
+    )
+    .unwrap();
+    let long = vec!["proc.name = a"; 700_000].join(" or ");
+    fs::write(at("long.yaml"), rule("long", &format!("evt.type = open and ({long})"), "x")).unwrap();
+    fs::write(
+        at("regex.yaml"),
+        rule("bomb", "evt.type = open and fd.name regex \"(((a{1000}){1000}){1000}){1000}\"", "x"),
+    )
+    .unwrap();
+    fs::write(
+        at("cycle.yaml"),
+        "- macro: a\n  condition: b\n- macro: b\n  condition: a\n".to_owned() + &rule("cycle", "a", "x"),
+    )
+    .unwrap();
+    for (name, wanted) in [
+        ("empty", "the folder has no rules file"),
+        ("volume", "the folder has no rules file"),
+        ("binary.yaml", "unreadable"),
+        ("noyaml.yaml", "noyaml.yaml"),
+        ("scalar.yaml", "scalar.yaml"),
+        ("huge.yaml", "over the limit"),
+        ("long.yaml", "long.yaml"),
+        ("regex.yaml", "regex.yaml"),
+        ("cycle.yaml", "cycle.yaml"),
+        ("not-there.yaml", "unreadable"),
+    ] {
+        let started = std::time::Instant::now();
+        // Hard work, which is not to slow down those who watch the kernel at the same time.
+        let mut command = std::process::Command::new("nice");
+        command.args(["-n", "19", env!("CARGO_BIN_EXE_runtime-sensor")]).current_dir(folder.path());
+        let output = command.args(["run", "--seconds", "1", "--rules", name]).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{name}: {said}");
+        assert!(said.contains(wanted) && said.contains("no rule could be loaded"), "{name}: {said}");
+        assert!(said.len() < 4_000, "{name}: {} bytes are said in {:?}", said.len(), started.elapsed());
+    }
+}
