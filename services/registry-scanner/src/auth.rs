@@ -1,13 +1,17 @@
-//! Credentials from a docker configuration file: `auths`, `credHelpers`, `credsStore`.
+//! Credentials from a docker configuration file (`auths`, `credHelpers`, `credsStore`) and from Kubernetes pull secrets.
 
 use std::collections::HashMap;
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use base64::Engine as _;
+use model::ImageReference;
 use oci_client::secrets::RegistryAuth;
 use serde::Deserialize;
+use vulnerability_matching::glob;
+
+use crate::config::Pull;
 
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
@@ -34,24 +38,69 @@ struct Helped {
     secret: String,
 }
 
-/// Credentials for a registry; anonymous when the file has none. A file that cannot be read is said in the log, and the pull goes on.
-pub(crate) fn credentials(config: Option<&Path>, registry: &str) -> RegistryAuth {
-    let Some(path) = config else { return RegistryAuth::Anonymous };
+/// Credentials for an image: of the pull secret whose entry fits best, else of the docker configuration, else anonymous. A file that
+/// cannot be read is said in the log, and the pull goes on.
+pub(crate) fn credentials(pull: &Pull, image: &ImageReference) -> RegistryAuth {
+    let of_secrets = || {
+        let files = secret_files(pull.pull_secrets.as_deref()?);
+        let entries = files.iter().filter_map(|path| Some(read(path)?.auths)).flatten();
+        let fitting = entries.filter_map(|(name, entry)| Some((fit(&name, image)?, entry)));
+        let mut fitting: Vec<(usize, Entry)> = fitting.collect();
+        fitting.sort_by_key(|(length, _)| std::cmp::Reverse(*length));
+        fitting.iter().find_map(|(_, entry)| of_entry(entry))
+    };
+    let of_config = || find(&read(pull.docker_config.as_deref()?)?, image.registry());
+    of_secrets().or_else(of_config).unwrap_or(RegistryAuth::Anonymous)
+}
+
+fn read(path: &Path) -> Option<DockerConfig> {
     let text = match std::fs::read(path) {
         Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return RegistryAuth::Anonymous,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
         Err(error) => {
-            tracing::warn!(path = %path.display(), %error, "docker configuration cannot be read: pulling anonymously");
-            return RegistryAuth::Anonymous;
+            tracing::warn!(path = %path.display(), %error, "credentials cannot be read, passed over");
+            return None;
         }
     };
-    match serde_json::from_slice::<DockerConfig>(&text) {
-        Ok(config) => find(&config, registry).unwrap_or(RegistryAuth::Anonymous),
-        Err(error) => {
-            tracing::warn!(path = %path.display(), line = error.line(), "docker configuration is malformed: pulling anonymously");
-            RegistryAuth::Anonymous
-        }
-    }
+    // The old form, `.dockercfg`, is the map of entries alone.
+    let parsed = if path.file_name().is_some_and(|name| name == ".dockercfg") {
+        serde_json::from_slice(&text).map(|auths| DockerConfig { auths, ..DockerConfig::default() })
+    } else {
+        serde_json::from_slice(&text)
+    };
+    parsed
+        .map_err(|error| {
+            tracing::warn!(path = %path.display(), line = error.line(), "credentials are malformed, passed over");
+        })
+        .ok()
+}
+
+/// Mounted secrets: in the folder itself, or each in a folder of it.
+fn secret_files(folder: &Path) -> Vec<PathBuf> {
+    let below = std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok).map(|entry| entry.path());
+    let mut folders: Vec<PathBuf> = below.filter(|path| path.is_dir()).collect();
+    folders.sort();
+    folders.push(folder.to_owned());
+    let files = folders.iter().flat_map(|folder| [".dockerconfigjson", ".dockercfg"].map(|name| folder.join(name)));
+    files.filter(|path| path.is_file()).collect()
+}
+
+/// How well an entry of a pull secret fits an image, as the kubelet judges: the host with `*` within its parts, the port as it is, then
+/// the front of the path. `None` when it does not.
+fn fit(name: &str, image: &ImageReference) -> Option<usize> {
+    let name = name.split_once("://").map_or(name, |(_, rest)| rest).trim_end_matches('/');
+    let name = name.strip_suffix("/v1").or(name.strip_suffix("/v2")).unwrap_or(name);
+    let (host, path) = name.split_once('/').unwrap_or((name, ""));
+    let registry = if image.registry() == "docker.io" { "index.docker.io" } else { image.registry() };
+    let host = if host == "docker.io" { "index.docker.io" } else { host };
+    let split = |host: &str| {
+        host.rsplit_once(':').map_or((host.to_owned(), String::new()), |(a, b)| (a.to_owned(), b.to_owned()))
+    };
+    let ((host, port), (own, own_port)) = (split(host), split(registry));
+    let (parts, own): (Vec<&str>, Vec<&str>) = (host.split('.').collect(), own.split('.').collect());
+    let is_host = parts.len() == own.len() && parts.iter().zip(&own).all(|(part, own)| glob::matches(part, own));
+    let is_path = image.repository().starts_with(path);
+    (is_host && port == own_port && is_path).then_some(name.len())
 }
 
 fn find(config: &DockerConfig, registry: &str) -> Option<RegistryAuth> {
@@ -70,7 +119,12 @@ fn find(config: &DockerConfig, registry: &str) -> Option<RegistryAuth> {
 
 /// Keys under which tools file a registry; Docker Hub has several.
 fn names(registry: &str) -> Vec<String> {
-    let mut names = vec![registry.to_owned(), format!("https://{registry}"), format!("https://{registry}/v2/")];
+    let mut names = vec![
+        registry.to_owned(),
+        format!("https://{registry}"),
+        format!("https://{registry}/v2/"),
+        format!("http://{registry}"),
+    ];
     if matches!(registry, "docker.io" | "index.docker.io") {
         names.insert(0, "https://index.docker.io/v1/".to_owned());
         names.push("index.docker.io".to_owned());
@@ -120,6 +174,51 @@ fn ask_helper(helper: &str, registry: &str) -> Option<RegistryAuth> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pull_secrets_fit_by_host_and_path() {
+        for (name, image, expected) in [
+            ("r.example", "r.example/a/b:1", Some(9)),
+            ("https://r.example/v2/", "r.example/a", Some(9)),
+            ("*.example", "r.example/a", Some(9)),
+            ("*.example", "a.b.example/a", None),
+            ("r.example/a", "r.example/a/b", Some(11)),
+            ("r.example/b", "r.example/a/b", None),
+            ("r.example:5000", "r.example/a", None),
+            ("https://index.docker.io/v1/", "debian:12", Some(15)),
+        ] {
+            assert_eq!(fit(name, &image.parse().unwrap()), expected, "{name} {image}");
+        }
+    }
+
+    #[test]
+    fn mounted_secrets_come_before_the_configuration() {
+        let folder = tempfile::tempdir().unwrap();
+        let secret = folder.path().join("secrets/team");
+        std::fs::create_dir_all(&secret).unwrap();
+        let write = |path: PathBuf, user: &str| {
+            let entry = format!(r#"{{"r.example":{{"username":"{user}","password":"p"}}}}"#);
+            let old = path.file_name().is_some_and(|name| name == ".dockercfg");
+            std::fs::write(path, if old { entry } else { format!(r#"{{"auths":{entry}}}"#) }).unwrap();
+        };
+        write(folder.path().join("config.json"), "config");
+        let pull = Pull {
+            docker_config: Some(folder.path().join("config.json")),
+            pull_secrets: Some(folder.path().join("secrets")),
+            ..Pull::default()
+        };
+        let user = || match credentials(&pull, &"r.example/a".parse().unwrap()) {
+            RegistryAuth::Basic(user, _) => user,
+            _ => String::new(),
+        };
+        assert_eq!(user(), "config");
+        std::fs::write(secret.join(".dockerconfigjson"), "{broken").unwrap();
+        assert_eq!(user(), "config");
+        write(secret.join(".dockercfg"), "old");
+        assert_eq!(user(), "old");
+        write(secret.join(".dockerconfigjson"), "new");
+        assert_eq!(user(), "new");
+    }
 
     #[test]
     fn entries_are_found_by_registry() {

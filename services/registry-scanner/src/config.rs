@@ -1,7 +1,9 @@
 //! Settings of the scanner.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use model::ImageReference;
 use serde::Deserialize;
 use service::{ConfigFault, Configuration};
 
@@ -23,8 +25,34 @@ pub struct Config {
     pub limits: Limits,
     /// Scans at the same time, 1 to 64. Default 2.
     pub parallel_scans: usize,
-    /// Scans that may wait, 1 to 10,000; more are refused. Default 100.
+    /// Scans that may wait, 2 to 10,000; more are refused. Default 100. Scans that nobody waits for get half of them.
     pub waiting_scans: usize,
+    /// Repositories whose tags are scanned when they are new or move. Default: none.
+    pub watched: Vec<Watched>,
+    /// Whether images of new pods, and those that admission meets, are scanned when they are not known. Default false.
+    pub scan_deployed: bool,
+}
+
+/// A repository that is watched.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Watched {
+    /// Registry and repository, without a tag.
+    pub repository: String,
+    /// Patterns of tags, such as `v*`. Default: all tags.
+    #[serde(default = "all_tags")]
+    pub tags: Vec<String>,
+    /// How often it is looked at, in seconds, 1 to 604,800. Default 600.
+    #[serde(default = "ten_minutes")]
+    pub every_s: u64,
+}
+
+fn all_tags() -> Vec<String> {
+    vec!["*".to_owned()]
+}
+
+fn ten_minutes() -> u64 {
+    600
 }
 
 /// How images are pulled.
@@ -35,13 +63,24 @@ pub struct Pull {
     pub plain_http_registries: Vec<String>,
     /// Docker configuration file with credentials. Default: none, everything is pulled anonymously.
     pub docker_config: Option<PathBuf>,
+    /// Folder of Kubernetes pull secrets, each mounted as `.dockerconfigjson` or `.dockercfg` in it or in a folder of it. They are asked
+    /// before the docker configuration. Default: none.
+    pub pull_secrets: Option<PathBuf>,
+    /// Mirrors by registry, as `host:port` or `host:port/prefix`: asked in their order before the registry itself. Default: none.
+    pub mirrors: BTreeMap<String, Vec<String>>,
     /// How often a failed request or broken download is tried again, 0 to 10. Default 3.
     pub retries: u32,
 }
 
 impl Default for Pull {
     fn default() -> Self {
-        Self { plain_http_registries: Vec::new(), docker_config: None, retries: 3 }
+        Self {
+            plain_http_registries: Vec::new(),
+            docker_config: None,
+            pull_secrets: None,
+            mirrors: BTreeMap::new(),
+            retries: 3,
+        }
     }
 }
 
@@ -55,6 +94,8 @@ impl Default for Config {
             limits: Limits::default(),
             parallel_scans: 2,
             waiting_scans: 100,
+            watched: Vec::new(),
+            scan_deployed: false,
         }
     }
 }
@@ -67,7 +108,15 @@ impl Configuration for Config {
         };
         range("service.advisories_poll_s", self.advisories_poll_s, 1, 86_400)?;
         range("service.parallel_scans", self.parallel_scans as u64, 1, 64)?;
-        range("service.waiting_scans", self.waiting_scans as u64, 1, 10_000)?;
+        range("service.waiting_scans", self.waiting_scans as u64, 2, 10_000)?;
+        for watched in &self.watched {
+            range("service.watched.every_s", watched.every_s, 1, 604_800)?;
+            let last = watched.repository.rsplit('/').next().unwrap_or_default();
+            if last.contains([':', '@']) || watched.repository.parse::<ImageReference>().is_err() {
+                let what = format!("must be registry/repository without a tag, not `{}`", watched.repository);
+                return Err(ConfigFault { field: "service.watched.repository", what });
+            }
+        }
         range("service.pull.retries", u64::from(self.pull.retries), 0, 10)?;
         range("service.limits.parallel_layers", self.limits.parallel_layers as u64, 1, 64)?;
         range("service.limits.max_ratio", self.limits.max_ratio, 10, 1_000_000)

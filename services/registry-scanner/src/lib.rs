@@ -1,7 +1,11 @@
 //! Decides what is in an image and what of it is vulnerable.
 //!
 //! ```text
-//! ask.registry-scanner.scan -> resolve -> layers (known by diff id, or read: blob -> verify -> inflate -> tar -> inventory)
+//! ask.registry-scanner.scan  \
+//! watched repositories        +-> queue (one entry for each image, the most urgent first)
+//! images of pods, admission  /
+//!
+//! queue -> resolve -> layers (known by diff id, or read: blob -> verify -> inflate -> tar -> inventory)
 //!                           -> merge -> match -> build.image.scanned, and the answer
 //! advisory folder changed   -> match every known image again -> build.image.findings-changed
 //! ```
@@ -15,6 +19,7 @@ mod auth;
 mod bill;
 mod config;
 mod database;
+mod deployed;
 mod error;
 mod layer;
 mod limits;
@@ -23,8 +28,10 @@ mod matches;
 mod metrics;
 mod pipeline;
 mod progress;
+mod queue;
 mod rematch;
 mod report;
+mod repositories;
 mod scan;
 mod skip;
 mod source;
@@ -44,7 +51,7 @@ use tokio::sync::Semaphore;
 
 pub use advisories::{Advisories, Fingerprint};
 pub use bill::{BillForm, Wrapping, bill_form, read_bill};
-pub use config::{Config, Pull};
+pub use config::{Config, Pull, Watched};
 pub use database::{UpdateError, import_database, update_database};
 pub use error::ScanError;
 pub use limits::Limits;
@@ -84,17 +91,39 @@ pub async fn start(context: service::Context, config: Config) -> anyhow::Result<
     watch.prepare(&context).await?;
     context.spawn_vital("advisory watch", watch.run(context.clone()));
     let asked = bus.asked("scan").await.context("cannot listen for scan commands")?;
+    let queue = Arc::new(queue::Queue::new(config.waiting_scans));
+    follow(&context, &config, &queue, (bus, store.clone()));
     let scanner = pipeline::Scanner {
-        running: Arc::new(Semaphore::new(config.parallel_scans)),
-        waiting: Arc::new(Semaphore::new(config.waiting_scans)),
-        config,
+        asking: Arc::new(Semaphore::new(config.waiting_scans)),
+        queue,
+        config: config.clone(),
         store,
         advisories,
         publisher,
         metrics,
     };
+    for _ in 0..config.parallel_scans {
+        context.spawn_vital("scan worker", scanner.clone().work(context.clone()));
+    }
     context.spawn_vital("scan commands", scanner.serve(asked, context.clone()));
     Ok(())
+}
+
+/// Follows what may bring new images without being asked.
+fn follow(
+    context: &service::Context,
+    config: &Arc<Config>,
+    queue: &Arc<queue::Queue>,
+    (bus, store): (bus::Bus, Store),
+) {
+    for watched in &config.watched {
+        let repositories = repositories::Repositories { config: config.clone(), queue: queue.clone() };
+        context.spawn_vital("watched repository", repositories.watch(watched.clone(), context.clone()));
+    }
+    if config.scan_deployed {
+        let deployed = deployed::Deployed { queue: queue.clone(), store, recent: Arc::default() };
+        context.spawn_vital("deployed images", deployed.run(bus, context.clone()));
+    }
 }
 
 /// A digest of a reference, as key of events about images whose digest is not known.

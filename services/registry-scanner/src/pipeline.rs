@@ -1,4 +1,4 @@
-//! The commands that come in: decode, scan, publish, answer.
+//! The commands that come in, and the scans: enter the queue, scan, publish, answer.
 
 use std::sync::Arc;
 
@@ -12,11 +12,12 @@ use crate::advisories::Advisories;
 use crate::config::Config;
 use crate::error::ScanError;
 use crate::metrics::Metrics;
+use crate::queue::{Job, Priority, Queue};
 use crate::scan::{Options, Report, scan_once};
 use crate::store::Store;
 use crate::wire;
 
-/// Takes commands and answers them.
+/// Takes commands and answers them, and scans what is in the queue.
 #[derive(Clone)]
 pub(crate) struct Scanner {
     pub(crate) config: Arc<Config>,
@@ -24,8 +25,9 @@ pub(crate) struct Scanner {
     pub(crate) advisories: Arc<ArcSwap<Advisories>>,
     pub(crate) publisher: Publisher,
     pub(crate) metrics: Metrics,
-    pub(crate) running: Arc<Semaphore>,
-    pub(crate) waiting: Arc<Semaphore>,
+    pub(crate) queue: Arc<Queue>,
+    /// Commands in hand: those that join a scan wait, too.
+    pub(crate) asking: Arc<Semaphore>,
 }
 
 impl Scanner {
@@ -33,12 +35,15 @@ impl Scanner {
     pub(crate) async fn serve(self, mut asked: Asked, context: service::Context) -> anyhow::Result<()> {
         loop {
             let request = tokio::select! {
-                () = context.shutdown.cancelled() => return Ok(()),
+                () = context.shutdown.cancelled() => {
+                    self.queue.close();
+                    return Ok(());
+                }
                 request = asked.next() => request,
             };
             let Some(request) = request else { anyhow::bail!("the subscription to scan commands ended") };
             self.metrics.received.inc();
-            let Ok(place) = self.waiting.clone().try_acquire_owned() else {
+            let Ok(place) = self.asking.clone().try_acquire_owned() else {
                 request.refuse(busy(self.config.waiting_scans)).await;
                 continue;
             };
@@ -52,24 +57,41 @@ impl Scanner {
         }
     }
 
-    /// One command: decode, scan, publish, answer.
+    /// One command: decode, enter or join a scan, answer.
     async fn handle(&self, request: Request) {
         let wanted: ScanRequest = match request.decode() {
             Ok(wanted) => wanted,
             Err(error) => return request.refuse(malformed(&error)).await,
         };
-        let scanned = self.scan(&wanted).await;
-        self.publish(&wanted.target, &scanned).await;
-        match scanned {
-            Ok(report) => request.answer(wire::reply(&report)).await,
-            Err(error) => request.refuse(wire::refusal(&error)).await,
+        let job = Job { target: wanted.target, platform: wanted.platform };
+        let Ok(mut outcome) = self.queue.submit(&job, Priority::Asked) else {
+            return request.refuse(busy(self.config.waiting_scans)).await;
+        };
+        match outcome.recv().await {
+            Ok(Ok(reply)) => request.answer(reply).await,
+            Ok(Err(error)) => request.refuse(error).await,
+            Err(_) => {
+                let cut = ScanError::CutShort { image: job.target, what: "shutdown".to_owned() };
+                request.refuse(wire::refusal(&cut)).await;
+            }
         }
     }
 
-    async fn scan(&self, wanted: &ScanRequest) -> Result<Report, ScanError> {
-        let turn = self.running.acquire().await;
-        let _turn =
-            turn.map_err(|_| ScanError::CutShort { image: wanted.target.clone(), what: "shutdown".to_owned() })?;
+    /// Scans what is in the queue until the shutdown: scan, publish, tell who waits.
+    pub(crate) async fn work(self, context: service::Context) -> anyhow::Result<()> {
+        loop {
+            let job = tokio::select! {
+                () = context.shutdown.cancelled() => return Ok(()),
+                job = self.queue.next() => job,
+            };
+            self.metrics.waiting.set(i64::try_from(self.queue.waiting()).unwrap_or(i64::MAX));
+            let scanned = self.scan(&job).await;
+            self.publish(&job.target, &scanned).await;
+            self.queue.finish(&job, scanned.map(|report| wire::reply(&report)).map_err(|error| wire::refusal(&error)));
+        }
+    }
+
+    async fn scan(&self, wanted: &Job) -> Result<Report, ScanError> {
         let options = Options {
             platform: wanted.platform.as_deref().map(str::parse).transpose()?.unwrap_or_default(),
             pull: self.config.pull.clone(),

@@ -76,6 +76,12 @@ impl Store {
         self.path("images", &image.digest).map_or(Ok(()), |path| write(&path, image))
     }
 
+    /// Whether an image of this manifest digest was kept.
+    #[must_use]
+    pub fn has_image(&self, digest: &Digest) -> bool {
+        self.path("images", digest).is_some_and(|path| path.is_file())
+    }
+
     /// Every image that was kept; files that cannot be read are passed over.
     pub fn images(&self) -> impl Iterator<Item = KnownImage> + use<> {
         let folder = self.folder.as_ref().map(|folder| folder.join("images"));

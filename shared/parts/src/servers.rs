@@ -163,6 +163,20 @@ impl Registry {
     /// # Errors
     /// When the program is missing or the server does not come up.
     pub fn start(folder: &Path) -> Result<Self, StartError> {
+        Self::start_with(folder, "")
+    }
+
+    /// Starts a registry that lets only users of an htpasswd file (bcrypt) in.
+    ///
+    /// # Errors
+    /// As [`Registry::start`].
+    pub fn start_for_users(folder: &Path, htpasswd: &str) -> Result<Self, StartError> {
+        let path = folder.join("htpasswd");
+        fs::write(&path, htpasswd)?;
+        Self::start_with(folder, &format!("auth: {{ htpasswd: {{ realm: registry, path: {} }} }}\n", path.display()))
+    }
+
+    fn start_with(folder: &Path, more: &str) -> Result<Self, StartError> {
         fs::create_dir_all(folder.join("blobs"))?;
         let port = free_port()?;
         let config = folder.join("registry.yml");
@@ -170,7 +184,7 @@ impl Registry {
         fs::write(
             &config,
             format!(
-                "version: 0.1\nlog: {{ level: warn }}\nstorage:\n  delete: {{ enabled: true }}\n  filesystem: {{ rootdirectory: {} }}\nhttp: {{ addr: '127.0.0.1:{port}' }}\n",
+                "version: 0.1\nlog: {{ level: warn }}\nstorage:\n  delete: {{ enabled: true }}\n  filesystem: {{ rootdirectory: {} }}\nhttp: {{ addr: '127.0.0.1:{port}' }}\n{more}",
                 blobs.display()
             ),
         )?;

@@ -71,6 +71,12 @@ pub fn registry() -> Option<Part<Registry>> {
     start("registry", |folder| Registry::start(folder.path()))
 }
 
+/// A registry that lets only users of an htpasswd file in, or a skip.
+#[must_use]
+pub fn registry_for_users(htpasswd: &str) -> Option<Part<Registry>> {
+    start("registry", |folder| Registry::start_for_users(folder.path(), htpasswd))
+}
+
 /// A kube-apiserver without nodes, or a skip.
 #[must_use]
 pub fn kube_apiserver() -> Option<Part<KubeApiserver>> {

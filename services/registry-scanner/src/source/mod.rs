@@ -4,6 +4,7 @@
 mod archive;
 pub(crate) mod folder;
 pub(crate) mod layout;
+mod mirrors;
 pub(crate) mod registry;
 
 use std::io::Read;
@@ -34,7 +35,7 @@ pub(crate) struct Image {
 
 /// Where one image comes from.
 pub(crate) enum Source {
-    Registry(registry::Registry),
+    Registry(mirrors::Mirrors),
     Layout(layout::Layout),
     Archive(archive::Archive),
 }
@@ -54,7 +55,7 @@ impl Source {
             return Err(fault("no such file".to_owned()));
         }
         let reference: ImageReference = target.parse().map_err(|error| fault(format!("{error}")))?;
-        Ok(Self::Registry(registry::Registry::new(reference, pull, limits)))
+        Ok(Self::Registry(mirrors::Mirrors::new(&reference, pull, limits)))
     }
 
     /// Whether somebody has to be asked over the network.

@@ -46,6 +46,10 @@ impl Registry {
         Self { image, client: Client::new(config), auth: Arc::default(), pull, limits }
     }
 
+    pub(crate) fn image(&self) -> &ImageReference {
+        &self.image
+    }
+
     pub(crate) async fn resolve(&self, platform: &Platform) -> Result<Image, ScanError> {
         let subject = self.image.to_string();
         let (bytes, digest) = self.manifest(self.image.digest()).await?;
@@ -65,6 +69,28 @@ impl Registry {
         let (configuration, diff_ids) = configuration(&subject, &config_bytes)?;
         let layers = layers(&subject, &described, &diff_ids, &self.limits)?;
         Ok(Image { digest, index_digest, image_id: config.digest, config: configuration, layers })
+    }
+
+    /// Digest of what the reference stands for now: of an index, where it is one.
+    pub(crate) async fn digest(&self) -> Result<Digest, ScanError> {
+        Ok(self.manifest(self.image.digest()).await?.1)
+    }
+
+    /// The tags of the repository, at most `most`.
+    pub(crate) async fn tags(&self, most: usize) -> Result<Vec<String>, ScanError> {
+        let (reference, auth) = (self.reference(None), self.auth().await);
+        let mut tags: Vec<String> = Vec::new();
+        loop {
+            let last = tags.last().cloned();
+            let ask = || self.client.list_tags(&reference, auth, Some(TAG_PAGE), last.as_deref());
+            let page = self.retried(ask).await?.tags;
+            let is_last = page.len() < TAG_PAGE || page.last() == tags.last();
+            tags.extend(page);
+            if is_last || tags.len() >= most {
+                tags.truncate(most);
+                return Ok(tags);
+            }
+        }
     }
 
     /// The one layer of an artifact that has a media type.
@@ -99,18 +125,7 @@ impl Registry {
     async fn manifest(&self, digest: Option<&Digest>) -> Result<(Vec<u8>, Digest), ScanError> {
         let reference = self.reference(digest);
         let auth = self.auth().await;
-        let mut attempt = 0;
-        let (bytes, _) = loop {
-            match self.client.pull_manifest_raw(&reference, auth, ACCEPTED).await {
-                Ok(pulled) => break pulled,
-                Err(error) if attempt < self.pull.retries && is_transient(&error) => {
-                    tracing::info!(image = %self.image, %error, attempt, "registry failed, trying again");
-                    pause(attempt).await;
-                    attempt = attempt.saturating_add(1);
-                }
-                Err(error) => return Err(self.explain(&error)),
-            }
-        };
+        let (bytes, _) = self.retried(|| self.client.pull_manifest_raw(&reference, auth, ACCEPTED)).await?;
         if bytes.len() as u64 > self.limits.max_manifest_bytes {
             let what = format!("it is longer than the limit of {} bytes", self.limits.max_manifest_bytes);
             return Err(ScanError::Manifest { subject: self.image.to_string(), what });
@@ -130,23 +145,44 @@ impl Registry {
             return Err(too_long());
         }
         let reference = self.reference(Some(digest));
-        let opened = self.client.pull_blob_stream(&reference, digest.as_str()).await;
-        let mut stream = opened.map_err(|error| self.explain(&error))?.stream;
-        let mut bytes = Vec::new();
-        while let Some(chunk) = stream.next().await {
-            bytes.extend_from_slice(&chunk.map_err(|error| self.fault(error.to_string()))?);
-            if bytes.len() as u64 > limit {
-                return Err(too_long());
+        let mut attempt = 0;
+        let bytes = loop {
+            let opened = self.retried(|| self.client.pull_blob_stream(&reference, digest.as_str())).await?;
+            match collected(opened.stream, limit).await {
+                Ok(Some(bytes)) => break bytes,
+                Ok(None) => return Err(too_long()),
+                Err(_) if attempt < self.pull.retries => pause(attempt).await,
+                Err(error) => return Err(self.fault(format!("{digest}: {error}"))),
+            }
+            attempt = attempt.saturating_add(1);
+        };
+        verify(digest, &bytes).map(|()| bytes)
+    }
+
+    /// Asks again, later and later, while the registry fails in a way that may pass.
+    async fn retried<T, F>(&self, ask: impl Fn() -> F) -> Result<T, ScanError>
+    where
+        F: Future<Output = Result<T, OciDistributionError>>,
+    {
+        let mut attempt = 0;
+        loop {
+            match ask().await {
+                Ok(answer) => return Ok(answer),
+                Err(error) if attempt < self.pull.retries && is_transient(&error) => {
+                    tracing::info!(image = %self.image, %error, attempt, "registry failed, trying again");
+                    pause(attempt).await;
+                    attempt = attempt.saturating_add(1);
+                }
+                Err(error) => return Err(self.explain(&error)),
             }
         }
-        verify(digest, &bytes).map(|()| bytes)
     }
 
     /// Credentials are looked up once for each scan; a helper may take its time.
     async fn auth(&self) -> &RegistryAuth {
-        let (config, registry) = (self.pull.docker_config.clone(), self.image.registry().to_owned());
+        let (pull, image) = (self.pull.clone(), self.image.clone());
         let look_up = || async move {
-            let found = tokio::task::spawn_blocking(move || auth::credentials(config.as_deref(), &registry)).await;
+            let found = tokio::task::spawn_blocking(move || auth::credentials(&pull, &image)).await;
             found.unwrap_or(RegistryAuth::Anonymous)
         };
         self.auth.get_or_init(look_up).await
@@ -187,15 +223,10 @@ impl Registry {
             OciDistributionError::ServerError { code: 401 | 403, message, .. } => {
                 ScanError::Denied { image, what: message.clone() }
             }
-            OciDistributionError::RequestError(error) => {
-                // The cause ("connection refused") is at the end of the chain.
-                let mut cause: &dyn std::error::Error = error;
-                while let Some(source) = cause.source() {
-                    cause = source;
-                }
-                ScanError::Registry { image, what: cause.to_string() }
+            OciDistributionError::ServerError { code: 429, .. } => {
+                ScanError::Registry { image, what: "429: it has too many requests of ours".to_owned() }
             }
-            other => ScanError::Registry { image, what: other.to_string() },
+            other => ScanError::Registry { image, what: cause(other) },
         }
     }
 }
@@ -216,37 +247,66 @@ impl Download {
             if sender.is_closed() {
                 return;
             }
-            if attempt >= self.retries {
+            if attempt >= self.retries || error.is_final {
+                let error = error.what;
                 let what = format!("the download of {} broke at byte {offset}: {error}", self.digest);
                 // A reader that went away needs no error.
                 let _ = sender.send(Err(io::Error::other(what))).await;
                 return;
             }
-            tracing::info!(blob = self.digest, offset, %error, attempt, "download broke, going on from there");
+            tracing::info!(
+                blob = self.digest,
+                offset,
+                error = error.what,
+                attempt,
+                "download broke, going on from there"
+            );
             pause(attempt).await;
             attempt = attempt.saturating_add(1);
         }
     }
 
-    async fn stream(&self, offset: &mut u64, sender: &mpsc::Sender<io::Result<Bytes>>) -> Result<(), String> {
+    async fn stream(&self, offset: &mut u64, sender: &mpsc::Sender<io::Result<Bytes>>) -> Result<(), Broken> {
         // A range also for the whole: then the digest is computed once, by the reader of the layer.
         let answer = self.client.pull_blob_stream_partial(&self.reference, self.digest.as_str(), *offset, None).await;
-        let (mut stream, mut skip) = match answer.map_err(|error| error.to_string())? {
-            BlobResponse::Full(full) => (full.stream, *offset),
-            BlobResponse::Partial(part) => (part.stream, 0),
-        };
+        let (mut stream, mut skip) =
+            match answer.map_err(|error| Broken { is_final: !is_transient(&error), what: cause(&error) })? {
+                BlobResponse::Full(full) => (full.stream, *offset),
+                BlobResponse::Partial(part) => (part.stream, 0),
+            };
         while let Some(chunk) = stream.next().await {
-            let mut chunk = chunk.map_err(|error| error.to_string())?;
+            let mut chunk = chunk.map_err(|error| Broken { what: error.to_string(), is_final: false })?;
             let known = usize::try_from(skip).unwrap_or(usize::MAX).min(chunk.len());
             skip = skip.saturating_sub(known as u64);
             let new = chunk.split_off(known);
             *offset = offset.saturating_add(new.len() as u64);
             if !new.is_empty() && sender.send(Ok(new)).await.is_err() {
-                return Err("nobody reads".to_owned());
+                return Err(Broken { what: "nobody reads".to_owned(), is_final: true });
             }
         }
         Ok(())
     }
+}
+
+/// Why a download broke, and whether trying again is in vain.
+struct Broken {
+    what: String,
+    is_final: bool,
+}
+
+/// All of a stream; `None` when it is longer than `limit`.
+async fn collected(
+    mut stream: impl futures::Stream<Item = io::Result<Bytes>> + Unpin,
+    limit: u64,
+) -> io::Result<Option<Vec<u8>>> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = stream.next().await {
+        bytes.extend_from_slice(&chunk?);
+        if bytes.len() as u64 > limit {
+            return Ok(None);
+        }
+    }
+    Ok(Some(bytes))
 }
 
 /// Chunks as a reader for a blocking thread. A slow reader holds the download back.
@@ -273,6 +333,18 @@ impl Read for Chunks {
     }
 }
 
+/// What went wrong, in one line; of a request the cause ("connection refused"), which is at the end of the chain.
+fn cause(error: &OciDistributionError) -> String {
+    let OciDistributionError::RequestError(request) = error else {
+        return error.to_string().chars().take(MOST_SAID).collect();
+    };
+    let mut cause: &dyn std::error::Error = request;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
+
 fn is_transient(error: &OciDistributionError) -> bool {
     match error {
         OciDistributionError::ServerError { code, .. } => *code == 429 || *code >= 500,
@@ -297,6 +369,12 @@ fn is_loopback(registry: &str) -> bool {
 
 /// Chunks between download and reader: a few hundred KiB.
 const CHUNKS: usize = 16;
+
+/// Characters of a registry's own words that are passed on.
+const MOST_SAID: usize = 300;
+
+/// Tags that are asked for at a time.
+const TAG_PAGE: usize = 500;
 
 const ACCEPTED: &[&str] = &[
     "application/vnd.oci.image.index.v1+json",

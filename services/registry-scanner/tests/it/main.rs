@@ -11,6 +11,7 @@ mod database;
 mod files;
 mod folders;
 mod hostile;
+mod hostile_registry;
 mod images;
 mod misc;
 mod misc_layers;

@@ -5,16 +5,20 @@ use model::Digest;
 use oci_client::Reference;
 use oci_client::client::{Client, ClientConfig, ClientProtocol};
 use oci_client::secrets::RegistryAuth;
-use registry_scanner::{Store, scan_once};
+use registry_scanner::{Pull, Store, scan_once};
 
 use crate::images::{Blob, config, index, manifest, options, sha256, story};
 
 /// Pushes an image under a tag; returns its manifest digest.
 pub(crate) async fn push(address: &str, name: &str, layers: &[Blob], with_index: bool) -> Digest {
+    push_as(&RegistryAuth::Anonymous, (address, name), layers, with_index).await
+}
+
+async fn push_as(auth: &RegistryAuth, (address, name): (&str, &str), layers: &[Blob], with_index: bool) -> Digest {
     service::install_crypto();
     let client = Client::new(ClientConfig { protocol: ClientProtocol::Http, ..ClientConfig::default() });
     let reference = Reference::with_tag(address.to_owned(), name.to_owned(), "1".to_owned());
-    client.store_auth_if_needed(address, &RegistryAuth::Anonymous).await;
+    client.store_auth_if_needed(address, auth).await;
     for bytes in layers.iter().map(|layer| layer.bytes.clone()).chain([config(layers)]) {
         let digest = sha256(&bytes).to_string();
         client.push_blob(&reference, Bytes::from(bytes), &digest).await.unwrap();
@@ -92,4 +96,41 @@ async fn a_blob_that_rotted_in_the_registry_is_a_fault() {
     let said: String = report.faults.iter().map(ToString::to_string).collect();
     assert!(said.contains(victim.as_str()), "{said}");
     assert_eq!(report.findings[0].package, "urllib3");
+}
+
+/// User `robot` with the password `secret`.
+const USERS: &str = "robot:$2b$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn credentials_come_from_configuration_and_pull_secret() {
+    let Some(registry) = testkit::parts::registry_for_users(USERS) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let address = registry.address.as_str();
+    let basic = RegistryAuth::Basic("robot".to_owned(), "secret".to_owned());
+    push_as(&basic, (address, "team/app"), &story(), false).await;
+    let target = format!("{address}/team/app:1");
+    let scan = async |pull: Pull| {
+        let options = registry_scanner::Options { pull, store: Store::default(), ..options(folder.path()) };
+        scan_once(&target, &options).await.map(|report| report.findings.len()).map_err(|error| error.to_string())
+    };
+    let denied = scan(Pull::default()).await.unwrap_err();
+    assert!(denied.contains("does not let us read"), "{denied}");
+    let written = |name: &str, text: String| {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let entry =
+        |password: &str| format!(r#"{{"auths":{{"{address}":{{"username":"robot","password":"{password}"}}}}}}"#);
+    let config = |path| Pull { docker_config: Some(path), ..Pull::default() };
+    let denied = scan(config(written("wrong.json", entry("other")))).await.unwrap_err();
+    assert!(denied.contains("does not let us read") && !denied.contains("other"), "{denied}");
+    assert_eq!(scan(config(written("config.json", entry("secret")))).await, Ok(2));
+    let auth = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, "robot:secret");
+    let encoded = format!(r#"{{"auths":{{"http://{address}":{{"auth":"{auth}"}}}}}}"#);
+    assert_eq!(scan(config(written("encoded.json", encoded))).await, Ok(2));
+    let secret = written("secrets/team/.dockerconfigjson", entry("secret"));
+    let secrets = secret.parent().unwrap().parent().unwrap().to_owned();
+    assert_eq!(scan(Pull { pull_secrets: Some(secrets), ..Pull::default() }).await, Ok(2));
 }
