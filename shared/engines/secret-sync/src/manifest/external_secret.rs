@@ -10,6 +10,7 @@ use super::{
     CreationPolicy, DataItem, DeletionPolicy, ExternalSecret, Extract, RefreshPolicy, RemoteRef, StoreKind, StoreRef,
     TargetRef, template,
 };
+use crate::api::{ExternalSecretSpec, validate};
 use crate::decode::DecodingStrategy;
 use crate::keys::ConversionStrategy;
 use crate::rewrite::{Merge, Rewrite};
@@ -26,6 +27,7 @@ pub(super) fn read(
 ) -> Read<ExternalSecret> {
     let spec = value.get_mut("spec").map(Value::take).unwrap_or_default();
     let fingerprint = spec.to_string();
+    let refused = refused(&spec);
     let mut spec = Fields::of(source, "spec", spec)?;
     let windows = windows(&mut spec, warnings)?;
     let reader = Reader { source, namespace: &namespace };
@@ -51,9 +53,20 @@ pub(super) fn read(
         let what = format!("duplicate secretKey found: {}", item.key);
         return Err(source.invalid("spec.data", what).cure("give every entry a key of its own"));
     }
+    // What is wrong at a known place was said with it above.
+    if let Some(what) = refused {
+        return Err(source.invalid("spec", what).cure("mend it: admission of a cluster would refuse it too"));
+    }
     spec.finish(warnings);
     let place = source.place();
     Ok(ExternalSecret { namespace, name, refresh, windows, data, extracts, target, fingerprint, place })
+}
+
+/// What admission would refuse.
+fn refused(spec: &Value) -> Option<String> {
+    let spec: ExternalSecretSpec = serde_json::from_value(spec.clone()).ok()?;
+    let wrong = validate::external_secret(&spec);
+    (!wrong.is_empty()).then(|| wrong.join("; "))
 }
 
 /// Times of syncing; one that cannot be read is warned of, and is never active.

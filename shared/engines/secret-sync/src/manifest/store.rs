@@ -12,6 +12,7 @@ use super::{
     ClientCertificate, FakeValue, KvVersion, NamespaceRule, Provider, RoleId, SecretKeySelector, Store, StoreKind,
     StoreRef, TokenSource, VaultAuth, VaultStore,
 };
+use crate::api::{SecretStoreSpec, validate};
 use crate::value::SecretJson;
 
 pub(super) fn read(
@@ -21,6 +22,7 @@ pub(super) fn read(
     warnings: &mut Vec<Fault>,
 ) -> Result<Store, Fault> {
     let spec = value.get_mut("spec").map(Value::take).unwrap_or_default();
+    let refused = refused(&id.name, &spec);
     let mut spec = Fields::of(source, "spec", spec)?;
     spec.refuse(&["controller"], "remove it: this broker serves every store in its folder")?;
     // How often the store itself is validated, and how often calls are repeated: the broker has settings of its own for both.
@@ -42,9 +44,22 @@ pub(super) fn read(
         }
         _ => return Err(spec.invalid("provider", "names more than one provider").cure("keep one")),
     };
+    if let Some(what) = refused {
+        return Err(source.invalid("spec", what).cure("mend it: admission of a cluster would refuse it too"));
+    }
     provider.finish(warnings);
     spec.finish(warnings);
     Ok(Store { id, provider: read, allowed, place: source.place() })
+}
+
+/// What admission would refuse apart from the provider and the conditions, which are read below with their places.
+fn refused(name: &str, spec: &Value) -> Option<String> {
+    let interval = spec.get("refreshInterval").cloned()?;
+    let provider = serde_json::Map::from_iter([("fake".to_owned(), Value::Null)]);
+    let only =
+        SecretStoreSpec { refresh_interval: Some(interval), provider: Some(provider), ..SecretStoreSpec::default() };
+    let wrong = validate::secret_store(name, &only);
+    (!wrong.is_empty()).then(|| wrong.join("; "))
 }
 
 fn conditions(source: &Source<'_>, spec: &mut Fields<'_>) -> Result<Vec<NamespaceRule>, Fault> {

@@ -79,6 +79,10 @@ fn faults_name_place_and_cure() {
             external("a", ""),
             "invalid: either data or dataFrom should be specified at a.yaml:4 (ExternalSecret shop/a): say what to fetch under `spec.data` or `spec.dataFrom`",
         ),
+        (
+            "apiVersion: external-secrets.io/v1\nkind: SecretStore\nmetadata: { name: odd, namespace: shop }\nspec:\n  refreshInterval: -5\n  provider: { fake: { data: [] } }\n".to_owned(),
+            "invalid: refreshInterval must not be negative at a.yaml:",
+        ),
         ("kind: [\n".to_owned(), "invalid: not YAML at a.yaml:"),
         (
             "apiVersion: v1\nkind: Pod\nmetadata: { name: x }\n".to_owned(),
@@ -93,6 +97,17 @@ fn faults_name_place_and_cure() {
         let said = faults(&text);
         assert!(said.len() == 1 && said[0].starts_with(expected), "{said:#?}\nexpected {expected}");
     }
+}
+
+#[test]
+fn what_admission_refuses_is_set_aside() {
+    let token = "  target:\n    template:\n      type: kubernetes.io/service-account-token\n      metadata: { annotations: { kubernetes.io/service-account.name: admin } }\n";
+    let entry = "  dataFrom:\n  - extract: { key: db }\n";
+    let resolved = load(&[("a.yaml", STORE.to_owned()), ("b.yaml", external("a", &format!("{token}{entry}")))]);
+    assert!(resolved.set.external_secrets.is_empty());
+    let said: String = resolved.faults.iter().map(ToString::to_string).collect();
+    let wanted = "template.type=\"kubernetes.io/service-account-token\" with annotation \"kubernetes.io/service-account.name\" is not allowed";
+    assert!(said.contains(wanted), "{said}");
 }
 
 #[test]
