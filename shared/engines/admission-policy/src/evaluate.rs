@@ -193,12 +193,51 @@ impl<'a> Evaluation<'a> {
         if !active {
             return;
         }
+        if !self.admits(policy, stage) {
+            return;
+        }
         for rule in policy.rules.iter().filter(|rule| Stage::of(&rule.body) == stage) {
             let applied = self.rule(&Work { policy, rule });
             if applied && policy.apply_one {
                 break;
             }
         }
+    }
+
+    /// Whether the request meets the conditions of the policy's webhook. As with the API server, one that fails while none
+    /// is false leads to the failure policy.
+    fn admits(&mut self, policy: &'a Policy, stage: Stage) -> bool {
+        let Some(conditions) = &policy.conditions else { return true };
+        let rules = policy.rules.iter().filter(|rule| Stage::of(&rule.body) == stage);
+        let Some(work) = rules.map(|rule| Work { policy, rule }).find(|work| self.is_meant(work)) else {
+            return false;
+        };
+        let input = cel::Input::new(self.request, self.snapshot, self.object.as_ref(), &self.views);
+        let (held, missing) = cel::conditions_hold(conditions, &input);
+        match held {
+            Ok(held) => return held,
+            Err(_) if !policy.fails_closed => {}
+            Err(error) => {
+                let judgement = Judgement::error("failed to evaluate the match conditions", &error);
+                let action = self.action(&work);
+                self.outcome.verdicts.push(RuleVerdict {
+                    policy: policy.reference.clone(),
+                    rule: work.rule.name.clone(),
+                    kind: stage.rule_kind(),
+                    status: judgement.status,
+                    message: judgement.message,
+                    exceptions: Vec::new(),
+                    action,
+                    fails_closed: true,
+                    generated: Vec::new(),
+                    synchronize: false,
+                    targets: Vec::new(),
+                    missing,
+                    unscored: policy.unscored,
+                });
+            }
+        }
+        false
     }
 
     /// Judges a policy written in CEL.

@@ -61,6 +61,10 @@ impl PolicySet {
                 let is_it = |verdict: &&RuleVerdict| verdict.policy == policy.reference && verdict.rule == rule.name;
                 let verdict = outcome.verdicts.iter().find(is_it).cloned();
                 let mut explanation = explain_rule((policy, rule), &subject, verdict);
+                if let Some(conditions) = policy.conditions.as_ref().filter(|_| explanation.matched) {
+                    explanation.matched =
+                        cel::explain_conditions(conditions, (request, snapshot), &mut explanation.clauses);
+                }
                 if explanation.matched {
                     let mut context = Context::new(request, snapshot, (&self.expressions, self.limits));
                     if let Some(values) = snapshot.rule_values(&policy.reference.name, &rule.name) {

@@ -12,6 +12,13 @@ use serde_json::{Map, Number, Value};
 const MAX_DEPTH: usize = 96;
 /// Most nodes that one document may have once its aliases are expanded.
 const MAX_NODES: usize = 2_000_000;
+/// Most nodes that anchors and aliases of one document may copy.
+const MAX_COPIED: usize = 250_000;
+/// So many bytes of text weigh as much as a node.
+const BYTES_PER_NODE: usize = 32;
+/// Most nodes whose line is remembered, and the longest path of one in bytes; others have the line of what holds them.
+const MAX_LINES: usize = 100_000;
+const MAX_POINTER_BYTES: usize = 1_024;
 /// Nodes whose line is remembered lie at most this deep.
 const LINE_DEPTH: usize = 9;
 
@@ -91,7 +98,7 @@ fn document(text: &str, first: u32) -> Result<Option<Document>, SyntaxError> {
     if !text.lines().any(|line| significant(line.trim())) {
         return Ok(None);
     }
-    let mut reader = Reader { first, anchors: BTreeMap::new(), lines: BTreeMap::new(), nodes: 0 };
+    let mut reader = Reader { first, anchors: BTreeMap::new(), lines: BTreeMap::new(), nodes: 0, copied: 0 };
     let mut events = Parser::new_from_str(text);
     loop {
         match reader.next(&mut events)? {
@@ -126,6 +133,7 @@ struct Reader {
     anchors: BTreeMap<usize, (Value, usize)>,
     lines: BTreeMap<String, u32>,
     nodes: usize,
+    copied: usize,
 }
 
 type Events<'a> = Parser<'a, granit_parser::StrInput<'a>>;
@@ -166,6 +174,14 @@ impl Reader {
         Ok(())
     }
 
+    fn count_copy(&mut self, span: Span, nodes: usize) -> Result<(), SyntaxError> {
+        self.copied = self.copied.saturating_add(nodes);
+        if self.copied > MAX_COPIED {
+            return Err(self.fault(span, "the document is too large once its aliases are expanded"));
+        }
+        Ok(())
+    }
+
     fn node(
         &mut self,
         events: &mut Events<'_>,
@@ -179,19 +195,25 @@ impl Reader {
         }
         let before = self.nodes;
         let (value, anchor) = match event {
-            Event::Scalar(text, style, anchor, tag) => (scalar(&text, style, tag.as_deref()), anchor),
+            Event::Scalar(text, style, anchor, tag) => {
+                self.count(span, text.len() / BYTES_PER_NODE)?;
+                (scalar(&text, style, tag.as_deref()), anchor)
+            }
             Event::SequenceStart(_, anchor, _) => (self.sequence(events, place)?, anchor),
             Event::MappingStart(_, anchor, _) => (self.mapping(events, place)?, anchor),
             Event::Alias(id) => {
-                let Some((value, nodes)) = self.anchors.get(&id).cloned() else {
+                let Some(nodes) = self.anchors.get(&id).map(|(_, nodes)| *nodes) else {
                     return Err(self.fault(span, "an alias to an anchor that is not complete"));
                 };
+                // Counted before it is copied: what is too large is never made.
                 self.count(span, nodes)?;
-                (value, 0)
+                self.count_copy(span, nodes)?;
+                (self.anchors.get(&id).map(|(value, _)| value.clone()).unwrap_or_default(), 0)
             }
             _ => return Err(self.fault(span, "unexpected YAML")),
         };
         if anchor > 0 {
+            self.count_copy(span, self.nodes - before + 1)?;
             self.anchors.insert(anchor, (value.clone(), self.nodes - before + 1));
         }
         Ok(value)
@@ -249,9 +271,10 @@ impl Reader {
         if place.depth <= LINE_DEPTH {
             place.pointer.push('/');
             place.pointer.push_str(segment);
-            self.lines
-                .entry(place.pointer.clone())
-                .or_insert(u32::try_from(span.start.line()).unwrap_or(0) + self.first);
+            if place.pointer.len() <= MAX_POINTER_BYTES && self.lines.len() < MAX_LINES {
+                let line = self.line(span);
+                self.lines.entry(place.pointer.clone()).or_insert(line);
+            }
         }
         length
     }

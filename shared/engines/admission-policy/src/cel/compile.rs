@@ -221,6 +221,26 @@ pub(crate) fn compile_rule(raw: &Value, preconditions: Option<&[Value]>, message
     rule().map_err(|(_, what): (String, String)| what)
 }
 
+/// Compiles the conditions of a webhook; `None` without any.
+///
+/// # Errors
+/// What is wrong with a condition, after its pointer in the list.
+pub(crate) fn compile_conditions(list: &[Value]) -> Result<Option<CelRule>, (String, String)> {
+    let one = |(index, item): (usize, &Value)| {
+        let name = item.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+        Ok((name, expression(item, format!("/{index}"))?))
+    };
+    let conditions = list.iter().enumerate().map(one).collect::<Compiled<Vec<_>>>()?;
+    let body = CelBody::Validations(Vec::new());
+    Ok((!conditions.is_empty()).then(|| CelRule {
+        conditions,
+        variables: Vec::new(),
+        images: Vec::new(),
+        verification: None,
+        body,
+    }))
+}
+
 fn compile_spec(spec: &Value, kind: CelKind) -> Compiled<CelSpec> {
     let constraints = spec.get("matchConstraints").cloned().unwrap_or_default();
     let matches = Constraints::compile(&constraints).map_err(|what| ("/matchConstraints".to_owned(), what))?;

@@ -31,16 +31,7 @@ fn forms(policy: &CelPolicy, input: &Input<'_>, outcome: &Outcome) -> Vec<Explan
         let mut matched = spec.matches.include(input.request(), labels);
         if matched {
             let scope = Scope::new(input.given(&serde_json::Value::Null), &spec.rule);
-            for (name, condition) in &spec.rule.conditions {
-                let held = scope.truth(condition);
-                matched &= matches!(held, Ok(true));
-                clauses.push(ClauseExplanation {
-                    clause: format!("matchConditions.{name}"),
-                    wanted: condition.text().trim().to_owned(),
-                    found: held.as_ref().map_or_else(ToString::to_string, ToString::to_string),
-                    holds: Some(matches!(held, Ok(true))),
-                });
-            }
+            matched &= conditions(&scope, &spec.rule, &mut clauses);
             if matched {
                 work(&scope, &spec.rule, &mut clauses);
             }
@@ -51,6 +42,32 @@ fn forms(policy: &CelPolicy, input: &Input<'_>, outcome: &Outcome) -> Vec<Explan
         out.push(Explanation { policy: PolicyRef::clone(&policy.reference), rule, place, matched, clauses, verdict });
     }
     out
+}
+
+/// The conditions of a policy's webhook, each with its value; whether all hold.
+pub(crate) fn explain_conditions(
+    rule: &CelRule,
+    (request, snapshot): (&Request, &Snapshot),
+    out: &mut Vec<ClauseExplanation>,
+) -> bool {
+    let views = Views::default();
+    let input = Input::new(request, snapshot, None, &views);
+    conditions(&Scope::new(input.given(&serde_json::Value::Null), rule), rule, out)
+}
+
+fn conditions<'a>(scope: &Scope<'a>, rule: &'a CelRule, out: &mut Vec<ClauseExplanation>) -> bool {
+    let mut all = true;
+    for (name, condition) in &rule.conditions {
+        let held = scope.truth(condition);
+        all &= matches!(held, Ok(true));
+        out.push(ClauseExplanation {
+            clause: format!("matchConditions.{name}"),
+            wanted: condition.text().trim().to_owned(),
+            found: held.as_ref().map_or_else(ToString::to_string, ToString::to_string),
+            holds: Some(matches!(held, Ok(true))),
+        });
+    }
+    all
 }
 
 /// The variables and validations, each with its value.

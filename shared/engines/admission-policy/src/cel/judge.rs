@@ -366,6 +366,16 @@ fn check<'a>(scope: &Scope<'a>, validations: &'a [Validation]) -> Result<Option<
     Ok(None)
 }
 
+/// Whether a request meets the conditions of a webhook, and the facts that were missing.
+///
+/// # Errors
+/// What failed, where no condition is false.
+pub(crate) fn conditions_hold(rule: &CelRule, input: &Input<'_>) -> (Result<bool, String>, Vec<MissingFact>) {
+    let scope = Scope::new(input.given(NULL), rule);
+    let held = scope.all(&rule.conditions).map_err(|error| error.to_string());
+    (held, scope.take_missing())
+}
+
 /// Judges a `validate.cel` rule.
 pub(crate) fn judge_rule(name: &str, rule: &CelRule, input: &Input<'_>) -> (Judgement, Vec<MissingFact>) {
     let scope = Scope::new(input.given(NULL), rule);

@@ -26,8 +26,8 @@ mod policy;
 mod scope;
 
 pub use authorize::AuthorizationKind;
-pub(crate) use compile::{CelCompiler, compile_rule};
+pub(crate) use compile::{CelCompiler, compile_conditions, compile_rule};
 pub(crate) use exception::CelException;
-pub(crate) use explain::explain;
-pub(crate) use judge::{Input, Views, judge, judge_rule};
+pub(crate) use explain::{explain, explain_conditions};
+pub(crate) use judge::{Input, Views, conditions_hold, judge, judge_rule};
 pub(crate) use policy::{Binding, CelKind, CelPolicy, CelRule, EvaluationMode};

@@ -40,10 +40,6 @@ impl Wrong {
         Self { kind: FaultKind::Invalid, what: what.into(), remedy: String::new() }
     }
 
-    pub(crate) fn unsupported(what: impl Into<String>, remedy: &str) -> Self {
-        Self { kind: FaultKind::Unsupported, what: what.into(), remedy: remedy.to_owned() }
-    }
-
     pub(crate) fn cure(mut self, remedy: &str) -> Self {
         remedy.clone_into(&mut self.remedy);
         self
@@ -95,13 +91,14 @@ impl Compiler<'_> {
         let namespace = if kind == "Policy" { metadata.namespace.clone().unwrap_or_default() } else { String::new() };
         let key = if namespace.is_empty() { metadata.name.clone() } else { format!("{namespace}/{}", metadata.name) };
         let webhook = spec.webhook_configuration.unwrap_or_default();
-        if webhook.match_conditions.is_some_and(|conditions| !conditions.is_empty()) {
-            let wrong = Wrong::unsupported(
-                "webhookConfiguration.matchConditions",
-                "the API server judges them; the policy is applied to every request that its rules match",
-            );
-            self.fault(Wrong { kind: FaultKind::Warning, ..wrong }, "/spec/webhookConfiguration", &subject);
-        }
+        let conditions = match cel::compile_conditions(webhook.match_conditions.as_deref().unwrap_or_default()) {
+            Ok(conditions) => conditions,
+            Err((pointer, what)) => {
+                let pointer = format!("/spec/webhookConfiguration/matchConditions{pointer}");
+                self.fault(Wrong::invalid(what), &pointer, &subject);
+                return None;
+            }
+        };
         let failure_policy = webhook.failure_policy.or(spec.failure_policy);
         let action =
             self.action(spec.validation_failure_action.as_deref(), spec.validation_failure_action_overrides, &subject);
@@ -116,6 +113,7 @@ impl Compiler<'_> {
             emit_warning: spec.emit_warning.unwrap_or(false),
             unscored: metadata.is_unscored(),
             action,
+            conditions,
         })
     }
 

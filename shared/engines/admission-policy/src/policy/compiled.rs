@@ -33,6 +33,8 @@ pub(crate) struct Policy {
     /// A violation is reported as a warning (`policies.kyverno.io/scored: "false"`).
     pub(crate) unscored: bool,
     pub(crate) action: ActionRule,
+    /// Conditions in CEL that requests meet before any rule is looked at (`webhookConfiguration.matchConditions`).
+    pub(crate) conditions: Option<CelRule>,
 }
 
 /// What a violation leads to, and where it leads to something else.

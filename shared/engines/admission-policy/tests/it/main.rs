@@ -8,10 +8,12 @@
 )]
 
 mod cel;
+mod conditions;
 mod corpus;
 mod hostile;
 mod laws;
 mod loading;
+mod memory;
 mod platform;
 mod reviews;
 mod rules;
