@@ -100,3 +100,12 @@ fn corpus_eso_gen_mfa() {
         outcome(case, spec(case).and_then(|spec| mfa::Settings::read(&spec)?.generate(&seed, now)))
     });
 }
+
+/// What the object says is judged here; what the vault then makes is asked of it as any other path.
+#[test]
+fn corpus_eso_gen_vault() {
+    each("gen_vault", include_str!("../corpus/eso-gen_vault.exceptions"), |case, _| {
+        let got = spec(case).map_or_else(|error| json!(error.to_string()), |_| json!("not built"));
+        (case["want"]["err"]["$error"].clone(), got)
+    });
+}
