@@ -45,8 +45,7 @@ golden:
 
 ## Judges the engines by the peers' test data: all, or `make corpus NAME=falco-parser`.
 corpus:
-	@$(CARGO) test --profile fast --workspace --test it corpus_$(subst -,_,$(NAME)) -- --nocapture 2>/dev/null | grep -o 'CORPUS .*' \
-		| awk '{ print } /^CORPUS eso-/ { passed += $$3; all += $$5 } END { if (all) print "CORPUS eso: " passed " of " all }'
+	@$(CARGO) test --profile fast --workspace --test it corpus_$(subst -,_,$(NAME)) -- --nocapture 2>/dev/null | grep -o 'CORPUS .*'
 
 bench:
 	$(CARGO) bench --workspace
