@@ -104,3 +104,63 @@ async fn too_many_entries_and_broken_archives() {
     assert!(said(&report).contains("wrong checksum"), "{}", said(&report));
     assert_eq!(report.findings.len(), 2);
 }
+
+fn odd_entry(builder: &mut tar::Builder<Vec<u8>>, name: &[u8], kind: tar::EntryType, link: &str) {
+    let mut header = tar::Header::new_gnu();
+    header.set_size(0);
+    header.set_mode(0o644);
+    header.set_entry_type(kind);
+    // Written as it is: the crate refuses such names.
+    header.as_mut_bytes()[..name.len()].copy_from_slice(name);
+    header.as_mut_bytes()[157..157 + link.len()].copy_from_slice(link.as_bytes());
+    header.set_cksum();
+    builder.append(&header, std::io::empty()).unwrap();
+}
+
+#[tokio::test]
+async fn nodes_links_in_circles_and_odd_names_hurt_nothing() {
+    let mut builder = tar::Builder::new(Vec::new());
+    for (name, kind, link) in [
+        (&b"dev/sda"[..], tar::EntryType::Block, ""),
+        (b"dev/null", tar::EntryType::Char, ""),
+        (b"run/pipe", tar::EntryType::Fifo, ""),
+        (b"a", tar::EntryType::Link, "b"),
+        (b"b", tar::EntryType::Link, "a"),
+        (b"var/lib/dpkg/status.d/x", tar::EntryType::Link, "var/lib/dpkg/status.d/x"),
+        (b"loop", tar::EntryType::Symlink, "loop"),
+        (b"/opt/absolute", tar::EntryType::Regular, ""),
+        (b"opt/\xff\xfe.dist-info/METADATA", tar::EntryType::Regular, ""),
+        (b"opt/./././x", tar::EntryType::Regular, ""),
+    ] {
+        odd_entry(&mut builder, name, kind, link);
+    }
+    let bytes = builder.into_inner().unwrap();
+    let odd = Blob { media_type: "application/vnd.oci.image.layer.v1.tar".to_owned(), diff_id: sha256(&bytes), bytes };
+    let report = scan(&with(odd), |_, _| {}).await;
+    assert_eq!((report.findings.len(), report.packages()), (2, 2), "{}", said(&report));
+    assert_eq!(report.layers, 4);
+}
+
+#[tokio::test]
+async fn a_zstd_bomb_and_a_file_over_the_limit_are_named_with_the_limit() {
+    let zeros = vec![0; 64 << 20];
+    let bomb = layer(&[("opt/zeros", &zeros)], Packing::Zstd);
+    let name = sha256(&bomb.bytes);
+    let report = scan(&with(bomb), |options, _| {
+        options.limits = Limits { ratio_from_bytes: 4 << 20, ..Limits::default() };
+    })
+    .await;
+    let told = said(&report);
+    assert!(report.partial && told.contains(name.as_str()) && told.contains("the limit of 250 for one"), "{told}");
+    assert_eq!(report.findings.len(), 2);
+
+    let long = [crate::images::wheel("long", "1"), vec![b'x'; 2 << 20]].concat();
+    let path = "opt/long-1.dist-info/METADATA";
+    let report = scan(&with(layer(&[(path, &long)], Packing::Gzip)), |options, _| {
+        options.limits = Limits { max_file_bytes: 1 << 20, ..Limits::default() };
+    })
+    .await;
+    let told = said(&report);
+    assert!(report.partial && told.contains(path) && told.contains("1048576"), "{told}");
+    assert_eq!(report.findings.len(), 2);
+}
