@@ -45,11 +45,15 @@ impl Gatherer {
     /// Looks for what an evaluation missed; whether something was found. What fails stays missing: the policy's `failurePolicy`
     /// decides.
     pub(crate) async fn gather(&self, missing: &[MissingFact], found: &mut Gathered) -> bool {
-        let work = join_all(missing.iter().take(MOST).map(|fact| self.one(fact)));
-        let Ok(answers) = tokio::time::timeout(self.within, work).await else {
-            tracing::warn!(after = ?self.within, "facts were not gathered in time");
-            return false;
+        // What arrives in time counts, whatever else does not.
+        let deadline = tokio::time::Instant::now() + self.within;
+        let one = |fact| async move {
+            tokio::time::timeout_at(deadline, self.one(fact)).await.unwrap_or_else(|_| {
+                tracing::warn!(%fact, after = ?self.within, "a fact was not gathered in time");
+                None
+            })
         };
+        let answers = join_all(missing.iter().take(MOST).map(one)).await;
         let mut is_new = false;
         for (fact, answer) in missing.iter().zip(answers) {
             let Some(answer) = answer else { continue };
@@ -105,13 +109,18 @@ pub(super) async fn call(cluster: Option<&Cluster>, what: &str, body: &str) -> R
     };
     let answer =
         request.send().await.and_then(reqwest::Response::error_for_status).map_err(|error| error.to_string())?;
-    if answer.content_length().is_some_and(|length| length > MOST_BYTES) {
-        return Err(format!("the answer is larger than {MOST_BYTES} bytes"));
+    let mut answer = answer;
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await.map_err(|error| error.to_string())? {
+        body.extend_from_slice(&chunk);
+        if body.len() > MOST_BYTES {
+            return Err(format!("the answer is larger than {MOST_BYTES} bytes"));
+        }
     }
-    answer.json().await.map_err(|error| error.to_string())
+    serde_json::from_slice(&body).map_err(|error| error.to_string())
 }
 
 /// Most facts that are gathered for one review at a time.
 const MOST: usize = 50;
 /// Largest answer of a service.
-const MOST_BYTES: u64 = 8 << 20;
+const MOST_BYTES: usize = 8 << 20;

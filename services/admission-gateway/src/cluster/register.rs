@@ -77,7 +77,7 @@ impl Register {
                 { "key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": excluded },
             ] },
             "rules": [
-                { "apiGroups": ["*"], "apiVersions": ["*"], "resources": ["*", "pods/exec", "pods/attach", "pods/portforward", "pods/ephemeralcontainers"],
+                { "apiGroups": ["*"], "apiVersions": ["*"], "resources": SUBRESOURCES,
                   "operations": ["CREATE", "UPDATE", "DELETE", "CONNECT"], "scope": "*" },
             ],
             // Heartbeats and the like are not for policies, and would make up most of the requests.
@@ -98,5 +98,17 @@ impl Register {
     }
 }
 
+/// All resources, and the subresources that do something: status updates are not for policies.
+const SUBRESOURCES: [&str; 9] = [
+    "*",
+    "*/scale",
+    "pods/exec",
+    "pods/attach",
+    "pods/portforward",
+    "pods/ephemeralcontainers",
+    "pods/eviction",
+    "pods/binding",
+    "pods/resize",
+];
 const MANAGER: &str = "biotope-admission-gateway";
 const AGAIN: Duration = Duration::from_secs(30);
