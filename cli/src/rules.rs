@@ -60,16 +60,20 @@ fn list(loaded: &Loaded, output: Output) -> anyhow::Result<ExitCode> {
             .map(|rule| {
                 let (file, line) = &rule.place;
                 let priority = rule.priority.to_string();
-                json!({ "rule": rule.name, "priority": priority, "tags": rule.tags, "file": file, "line": line })
+                json!({
+                    "rule": rule.name, "source": rule.source, "priority": priority, "tags": rule.tags, "file": file,
+                    "line": line,
+                })
             })
             .collect();
         print::json(&rules)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let mut table = print::table(&["Priority", "Rule", "Tags", "Place"]);
+    let mut table = print::table(&["Priority", "Source", "Rule", "Tags", "Place"]);
     for rule in loaded.rules.rules() {
         let place = format!("{}:{}", rule.place.0, rule.place.1);
-        table.add_row([rule.priority.to_string(), rule.name.clone(), rule.tags.join(" "), place]);
+        let tags = rule.tags.join(" ");
+        table.add_row([rule.priority.to_string(), rule.source.clone(), rule.name.clone(), tags, place]);
     }
     print::line(table);
     Ok(ExitCode::SUCCESS)

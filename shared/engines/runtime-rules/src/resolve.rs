@@ -95,6 +95,7 @@ impl<'a> Resolver<'a> {
             description: item.description.clone(),
             priority: item.priority,
             tags,
+            source: item.source.clone(),
             condition_text: item.condition.clone(),
             condition,
             output_text: item.output.clone(),

@@ -28,6 +28,8 @@ pub struct Rule {
     pub priority: Priority,
     /// Tags.
     pub tags: Vec<String>,
+    /// The source of the events that it is about: `syscall`.
+    pub source: String,
     /// The condition as written, appends and overrides applied.
     pub condition_text: String,
     /// The condition, lists and macros and exceptions expanded.

@@ -28,6 +28,17 @@ fn a_recording_is_played_as_text_or_objects() {
 }
 
 #[test]
+fn rules_are_listed_with_their_source() {
+    let Some(biotope) = program("biotope") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let rules = folder.path().join("rules.yaml");
+    fs::write(&rules, "- rule: r\n  desc: d\n  condition: evt.type = open\n  output: x\n  priority: INFO\n").unwrap();
+    let output = Command::new(biotope).args(["rules", "list", "-o", "json"]).arg(&rules).output().unwrap();
+    let list: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&list[0]["source"], &list[0]["line"]), (&"syscall".into(), &1.into()), "{}", said(&output));
+}
+
+#[test]
 fn what_this_machine_does_is_recorded_and_judged_later() {
     let Some(biotope) = program("biotope") else { return };
     let folder = tempfile::tempdir().unwrap();
