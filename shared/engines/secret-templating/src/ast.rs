@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::value::Value;
+use crate::number::Constant;
 
 /// Byte offset in the template.
 pub(crate) type Position = usize;
@@ -18,7 +18,7 @@ pub(crate) enum Node {
     Range(Branch),
     Break,
     Continue,
-    Template { at: Position, name: String, pipe: Option<Pipe> },
+    Template(Call),
 }
 
 #[derive(Debug)]
@@ -26,6 +26,24 @@ pub(crate) struct Branch {
     pub(crate) pipe: Pipe,
     pub(crate) body: Box<Node>,
     pub(crate) otherwise: Option<Box<Node>>,
+}
+
+/// `{{template "name" pipe}}`.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) at: Position,
+    pub(crate) name: String,
+    pub(crate) pipe: Option<Pipe>,
+}
+
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{{{{template {}", crate::format::quote(self.name.as_bytes()))?;
+        if let Some(pipe) = &self.pipe {
+            write!(f, " {pipe}")?;
+        }
+        f.write_str("}}")
+    }
 }
 
 #[derive(Debug, Default)]
@@ -53,7 +71,7 @@ pub(crate) enum OperandKind {
     Dot,
     Nil,
     /// A constant with its text.
-    Constant(Value, String),
+    Constant(Constant, String),
     Field(Vec<String>),
     Variable(String, Vec<String>),
     Function(String),

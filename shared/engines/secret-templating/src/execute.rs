@@ -1,13 +1,14 @@
-//! Rendering.
+//! Rendering: walking the tree.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::sync::Arc;
 
-use crate::ast::{Branch, Command, Node, Operand, OperandKind, Pipe, Position};
-use crate::format::{print, quote};
-use crate::functions;
-use crate::value::{Text, Value};
-use crate::{Functions, Limits};
+use crate::ast::{Branch, Call, Node, Pipe, Position};
+use crate::format::{plain, print, quote};
+use crate::functions::{Call as FunctionCall, Chance};
+use crate::value::{MapKind, Text, Value};
+use crate::{Environment, Limits};
 
 /// Why a list of nodes ended.
 #[derive(PartialEq, Eq)]
@@ -17,63 +18,110 @@ enum Flow {
     Continue,
 }
 
-type Outcome<T> = Result<T, String>;
+pub(crate) type Outcome<T> = Result<T, String>;
 
-struct State<'a> {
-    /// Name that the text was parsed under, and the text, for places.
-    source: (&'a str, &'a str),
-    name: String,
-    trees: &'a BTreeMap<String, Arc<Node>>,
+/// What a missing key yields, as Go's option `missingkey` sets it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MissingKey {
+    /// An error; External Secrets sets it.
+    #[default]
+    Error,
+    /// No value, which prints as `<no value>`.
+    Invalid,
+    /// The zero value of the map's elements.
+    Zero,
+}
+
+/// A parsed template and how it is rendered.
+pub(crate) struct Source<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) text: &'a str,
+    pub(crate) trees: &'a BTreeMap<String, Arc<Node>>,
+    pub(crate) missing_key: MissingKey,
+    pub(crate) functions: crate::Functions,
+}
+
+/// A name with its text: where a template is being rendered.
+pub(crate) struct State<'a> {
+    source: Source<'a>,
+    name: &'a str,
+    /// The node that was visited last: errors are placed there.
+    node: (Position, &'a dyn Display),
     output: Vec<u8>,
-    variables: Vec<(String, Value)>,
+    variables: Vec<(&'a str, Value)>,
+    chance: Chance,
+    environment: &'a Environment,
     limits: Limits,
     steps: u64,
     depth: u32,
-    functions: Functions,
 }
 
-/// Renders tree `name` with `data` as dot.
-pub(crate) fn render(
-    source: (&str, &str),
-    (trees, functions): (&BTreeMap<String, Arc<Node>>, Functions),
-    data: &Value,
-    limits: Limits,
-) -> Outcome<Text> {
-    let name = source.0;
-    let Some(tree) = trees.get(name) else {
+/// Renders the tree of the template's name with `data` as dot.
+pub(crate) fn render(source: Source<'_>, data: &Value, environment: &Environment, limits: Limits) -> Outcome<Text> {
+    let name = source.name;
+    let Some(tree) = source.trees.get(name) else {
         return Err(format!("{name}: {} is an incomplete or empty template", quote(name.as_bytes())));
     };
-    let variables = vec![("$".to_owned(), data.clone())];
     let mut state = State {
-        source,
-        name: name.to_owned(),
-        trees,
+        name,
+        node: (0, &""),
         output: Vec::new(),
-        variables,
+        variables: vec![("$", data.clone())],
+        chance: Chance::new(environment),
+        environment,
         limits,
         steps: 0,
         depth: 0,
-        functions,
+        source,
     };
-    state.walk(tree, data)?;
-    Ok(Text::new(state.output))
+    match state.walk(tree, data) {
+        Ok(_) => Ok(Text::new(state.output)),
+        Err(what) => {
+            drop(Text::new(state.output));
+            Err(what)
+        }
+    }
 }
 
-impl State<'_> {
-    fn fault(&self, at: Position, context: &str, what: &str) -> String {
-        let (name, text) = self.source;
+impl<'a> State<'a> {
+    /// An error at the node that was visited last.
+    pub(crate) fn fault(&self, what: impl Display) -> String {
+        let (at, node) = self.node;
+        let (name, text) = (self.source.name, self.source.text);
         let before = text.get(..at).unwrap_or(text);
         let column = before.rfind('\n').map_or(at, |start| at.saturating_sub(start.saturating_add(1)));
         let line = crate::parser::line(text, at);
-        format!("{name}:{line}:{column}: executing {} at <{}>: {what}", quote(self.name.as_bytes()), shortened(context))
+        let context = shortened(&node.to_string());
+        format!("{name}:{line}:{column}: executing {} at <{context}>: {what}", quote(self.name.as_bytes()))
     }
 
-    fn step(&mut self) -> Outcome<()> {
-        self.steps = self.steps.saturating_add(1);
+    pub(crate) fn visit(&mut self, at: Position, node: &'a dyn Display) {
+        self.node = (at, node);
+    }
+
+    pub(crate) fn added_functions(&self) -> crate::Functions {
+        self.source.functions
+    }
+
+    pub(crate) fn missing_key(&self) -> MissingKey {
+        self.source.missing_key
+    }
+
+    pub(crate) fn step(&mut self) -> Outcome<()> {
+        self.spend(1)
+    }
+
+    pub(crate) fn spend(&mut self, steps: u64) -> Outcome<()> {
+        self.steps = self.steps.saturating_add(steps);
         if self.steps > self.limits.steps {
             return Err(format!("{}: stopped after {} steps", self.name, self.limits.steps));
         }
         Ok(())
+    }
+
+    /// What a function is given beside its arguments.
+    pub(crate) fn function_call(&mut self, arguments: Vec<Value>) -> FunctionCall<'_> {
+        FunctionCall { arguments, limits: self.limits, environment: self.environment, chance: &mut self.chance }
     }
 
     fn write(&mut self, bytes: &[u8]) -> Outcome<()> {
@@ -84,7 +132,7 @@ impl State<'_> {
         Ok(())
     }
 
-    fn walk(&mut self, node: &Node, dot: &Value) -> Outcome<Flow> {
+    fn walk(&mut self, node: &'a Node, dot: &Value) -> Outcome<Flow> {
         self.step()?;
         match node {
             Node::List(nodes) => {
@@ -99,19 +147,22 @@ impl State<'_> {
             Node::Action(pipe) => {
                 let value = self.pipe(pipe, dot)?;
                 if pipe.variables.is_empty() {
-                    self.write(Text::new(print(&value)).expose())?;
+                    match &value {
+                        Value::Text(text) => self.write(text.expose())?,
+                        other => self.write(Text::new(print(other)).expose())?,
+                    }
                 }
             }
             Node::If(branch) | Node::With(branch) => return self.choose(branch, dot, matches!(node, Node::With(_))),
-            Node::Range(branch) => self.range(branch, dot)?,
+            Node::Range(branch) => return self.range(branch, dot),
             Node::Break => return Ok(Flow::Break),
             Node::Continue => return Ok(Flow::Continue),
-            Node::Template { at, name, pipe } => self.template((*at, name), pipe.as_ref(), dot)?,
+            Node::Template(call) => self.template(call, dot)?,
         }
         Ok(Flow::Next)
     }
 
-    fn choose(&mut self, branch: &Branch, dot: &Value, is_with: bool) -> Outcome<Flow> {
+    fn choose(&mut self, branch: &'a Branch, dot: &Value, is_with: bool) -> Outcome<Flow> {
         let scope = self.variables.len();
         let value = self.pipe(&branch.pipe, dot)?;
         let flow = match (value.is_true(), &branch.otherwise) {
@@ -123,63 +174,72 @@ impl State<'_> {
         Ok(flow)
     }
 
-    fn range(&mut self, branch: &Branch, dot: &Value) -> Outcome<()> {
+    fn range(&mut self, branch: &'a Branch, dot: &Value) -> Outcome<Flow> {
         let scope = self.variables.len();
         let value = self.pipe(&branch.pipe, dot)?;
-        let is_empty = match &value {
-            Value::List(items) => {
-                for (index, item) in items.iter().enumerate() {
-                    let key = Value::Int(i64::try_from(index).unwrap_or(i64::MAX));
-                    if !self.iterate(branch, (key, item.clone()), scope)? {
-                        break;
-                    }
-                }
-                items.is_empty()
+        let turns: Box<dyn Iterator<Item = (Value, Value)>> = match &value {
+            Value::List(_, items) => {
+                let items = Arc::clone(items);
+                Box::new(
+                    (0..items.len()).filter_map(move |index| Some((Value::length(index), items.get(index)?.clone()))),
+                )
             }
-            Value::Map(fields) | Value::Strings(fields) => {
-                for (key, item) in fields.iter() {
-                    if !self.iterate(branch, (Value::text(key), item.clone()), scope)? {
-                        break;
-                    }
-                }
-                fields.is_empty()
+            Value::Map(_, fields) => {
+                Box::new(fields.snapshot().into_iter().map(|(key, item)| (Value::text(key), item)))
             }
-            Value::Int(count) => {
-                for index in 0..*count {
-                    if !self.iterate(branch, (Value::Int(index), Value::Int(index)), scope)? {
-                        break;
-                    }
-                }
-                *count <= 0
+            Value::Int(..) if branch.pipe.variables.len() > 1 => {
+                let what = String::from_utf8_lossy(&plain(&value)).into_owned();
+                return Err(self.fault(format_args!("can't use {what} to iterate over more than one variable")));
             }
-            Value::Nil => true,
-            other => {
-                let what = format!("range can't iterate over {}", String::from_utf8_lossy(&print(other)));
-                // The value may be a secret: Go would show it here, we show its type.
-                let what =
-                    if matches!(other, Value::Text(_)) { "range can't iterate over a string".to_owned() } else { what };
-                return Err(self.fault(branch.pipe.at, &branch.pipe.to_string(), &what));
+            Value::Int(kind, count) => {
+                let kind = *kind;
+                Box::new((0..*count).map(move |index| (Value::Nil, Value::Int(kind, index))))
             }
+            Value::Nil => Box::new(std::iter::empty()),
+            other => return Err(self.not_iterable(other)),
+        };
+        let mut is_empty = true;
+        for turn in turns {
+            is_empty = false;
+            if !self.iterate(branch, turn)? {
+                break;
+            }
+        }
+        let flow = match &branch.otherwise {
+            Some(otherwise) if is_empty => self.walk(otherwise, dot)?,
+            _ => Flow::Next,
         };
         self.variables.truncate(scope);
-        match &branch.otherwise {
-            Some(otherwise) if is_empty => self.walk(otherwise, dot).map(drop),
-            _ => Ok(()),
+        Ok(flow)
+    }
+
+    /// Go shows the value; it may be a secret, so that we show the type of a text.
+    fn not_iterable(&self, value: &Value) -> String {
+        match value {
+            Value::Bool(_) | Value::Float(_) => {
+                let shown = String::from_utf8_lossy(&plain(value)).into_owned();
+                self.fault(format_args!("range can't iterate over {shown}"))
+            }
+            other => self.fault(format_args!("range can't iterate over a {}", other.type_name())),
         }
     }
 
     /// One turn of a range; says whether there is a next.
-    fn iterate(&mut self, branch: &Branch, (key, item): (Value, Value), scope: usize) -> Outcome<bool> {
+    fn iterate(&mut self, branch: &'a Branch, (key, item): (Value, Value)) -> Outcome<bool> {
         self.step()?;
         let names = &branch.pipe.variables;
         let values = if names.len() == 2 { vec![key, item.clone()] } else { vec![item.clone()] };
-        if branch.pipe.is_assign {
-            for (name, value) in names.iter().zip(values) {
+        for (place, (name, value)) in names.iter().zip(values).enumerate() {
+            if branch.pipe.is_assign {
                 self.assign(name, value);
+            } else {
+                // The pipeline pushed its variables last.
+                let from_top = names.len().saturating_sub(place);
+                let at = self.variables.len().saturating_sub(from_top);
+                if let Some((_, slot)) = self.variables.get_mut(at) {
+                    *slot = value;
+                }
             }
-        } else {
-            self.variables.truncate(scope);
-            self.variables.extend(names.iter().cloned().zip(values));
         }
         let inner = self.variables.len();
         let flow = self.walk(&branch.body, &item)?;
@@ -187,194 +247,80 @@ impl State<'_> {
         Ok(flow != Flow::Break)
     }
 
-    fn template(&mut self, (at, name): (Position, &str), pipe: Option<&Pipe>, dot: &Value) -> Outcome<()> {
-        let Some(tree) = self.trees.get(name).cloned() else {
-            let context = format!("{{{{template {}}}}}", quote(name.as_bytes()));
-            return Err(self.fault(at, &context, &format!("template {} not defined", quote(name.as_bytes()))));
+    fn template(&mut self, call: &'a Call, dot: &Value) -> Outcome<()> {
+        self.visit(call.at, call);
+        let trees = self.source.trees;
+        let Some((name, tree)) = trees.get_key_value(&call.name) else {
+            return Err(self.fault(format_args!("template {} not defined", quote(call.name.as_bytes()))));
         };
         if self.depth >= self.limits.depth {
-            let context = format!("{{{{template {}}}}}", quote(name.as_bytes()));
-            return Err(self.fault(at, &context, &format!("exceeded maximum template depth ({})", self.limits.depth)));
+            return Err(self.fault(format_args!("exceeded maximum template depth ({})", self.limits.depth)));
         }
-        let value = pipe.map_or(Ok(Value::Nil), |pipe| self.pipe(pipe, dot))?;
-        let variables = std::mem::replace(&mut self.variables, vec![("$".to_owned(), value.clone())]);
-        let caller = std::mem::replace(&mut self.name, name.to_owned());
+        let value = call.pipe.as_ref().map_or(Ok(Value::Nil), |pipe| self.pipe(pipe, dot))?;
+        let variables = std::mem::replace(&mut self.variables, vec![("$", value.clone())]);
+        let caller = std::mem::replace(&mut self.name, name);
         self.depth = self.depth.saturating_add(1);
-        self.walk(&tree, &value)?;
+        self.walk(tree, &value)?;
         self.depth = self.depth.saturating_sub(1);
         (self.variables, self.name) = (variables, caller);
         Ok(())
     }
 
+    pub(crate) fn variable(&self, name: &str) -> Option<Value> {
+        self.variables.iter().rev().find(|(known, _)| *known == name).map(|(_, value)| value.clone())
+    }
+
     fn assign(&mut self, name: &str, value: Value) {
-        if let Some((_, slot)) = self.variables.iter_mut().rev().find(|(known, _)| known == name) {
+        if let Some((_, slot)) = self.variables.iter_mut().rev().find(|(known, _)| *known == name) {
             *slot = value;
         }
     }
 
-    fn pipe(&mut self, pipe: &Pipe, dot: &Value) -> Outcome<Value> {
+    /// A pipeline, with the variables it declares or sets.
+    pub(crate) fn pipe(&mut self, pipe: &'a Pipe, dot: &Value) -> Outcome<Value> {
         self.step()?;
+        self.visit(pipe.at, pipe);
         let mut value = None;
         for command in &pipe.commands {
             value = Some(self.command(command, dot, value)?);
         }
         let value = value.unwrap_or_default();
-        // A range declares its variables anew at every turn.
         for name in &pipe.variables {
             if pipe.is_assign {
-                self.assign(name, value.clone())
+                self.assign(name, value.clone());
             } else {
-                self.variables.push((name.clone(), value.clone()))
+                self.variables.push((name, value.clone()));
             }
         }
         Ok(value)
     }
 
-    fn command(&mut self, command: &Command, dot: &Value, last: Option<Value>) -> Outcome<Value> {
-        self.step()?;
-        let Some((first, arguments)) = command.operands.split_first() else { return Ok(Value::Nil) };
-        if let OperandKind::Function(name) = &first.kind {
-            return self.call((first.at, name), (command, arguments), (dot, last));
-        }
-        if !arguments.is_empty() || last.is_some() {
-            let what = match &first.kind {
-                OperandKind::Field(names) | OperandKind::Variable(_, names) | OperandKind::Chain(_, names)
-                    if !names.is_empty() =>
-                {
-                    format!(
-                        "{} is not a method but has arguments",
-                        names.last().map(String::as_str).unwrap_or_default()
-                    )
-                }
-                _ => format!("can't give argument to non-function {first}"),
-            };
-            return Err(self.fault(first.at, &first.to_string(), &what));
-        }
-        if matches!(first.kind, OperandKind::Nil) {
-            return Err(self.fault(first.at, "nil", "nil is not a command"));
-        }
-        self.operand(first, dot)
-    }
-
-    fn call(
-        &mut self,
-        (at, name): (Position, &str),
-        (command, arguments): (&Command, &[Operand]),
-        (dot, last): (&Value, Option<Value>),
-    ) -> Outcome<Value> {
-        if matches!(name, "and" | "or") {
-            return self.logic(name, (command, arguments), (dot, last));
-        }
-        let mut values = Vec::with_capacity(arguments.len().saturating_add(1));
-        for argument in arguments {
-            values.push(self.operand(argument, dot)?);
-        }
-        values.extend(last);
-        let value = self.invoke(name, values).map_err(|error| match error {
-            functions::CallError::Arity(what) => self.fault(at, name, &what),
-            functions::CallError::Failed(what) => {
-                self.fault(command.at, &command.to_string(), &format!("error calling {name}: {what}"))
+    /// A field of a map, of data that is nil, or of one of sprig's objects. `is_loose` says that Go sees an `interface {}` there.
+    pub(crate) fn field(&self, value: &Value, name: &str, is_loose: bool) -> Outcome<Value> {
+        let shown = quote(name.as_bytes());
+        match value {
+            Value::Map(kind, fields) => match (fields.get(name), self.missing_key(), kind) {
+                (Some(found), ..) => Ok(found),
+                (None, MissingKey::Error, _) => Err(self.fault(format_args!("map has no entry for key {shown}"))),
+                (None, MissingKey::Zero, MapKind::Strings) => Ok(Value::text("")),
+                (None, ..) => Ok(Value::Nil),
+            },
+            Value::Nil if is_loose => Err(self.fault(format_args!("nil pointer evaluating interface {{}}.{name}"))),
+            Value::Nil if self.missing_key() == MissingKey::Error => {
+                Err(self.fault(format_args!("nil data; no entry for key {shown}")))
             }
-        })?;
-        match value.weight() {
-            Some(weight) => self.steps = self.steps.saturating_add(weight),
-            None => return Err(self.fault(at, name, "value is too large or nested too deeply")),
-        }
-        Ok(value)
-    }
-
-    /// A function of the caller's, or one that is always there.
-    fn invoke(&self, name: &str, values: Vec<Value>) -> Result<Value, functions::CallError> {
-        let Some((_, want, function)) = self.functions.iter().find(|(known, ..)| *known == name) else {
-            return functions::call(name, values, self.limits);
-        };
-        let got = values.len();
-        if got != *want {
-            let what = format!("wrong number of args for {name}: want {want} got {got}");
-            return Err(functions::CallError::Arity(what));
-        }
-        function(&values).map_err(functions::CallError::Failed)
-    }
-
-    /// `and` and `or` stop at the first argument that decides.
-    fn logic(
-        &mut self,
-        name: &str,
-        (command, arguments): (&Command, &[Operand]),
-        (dot, last): (&Value, Option<Value>),
-    ) -> Outcome<Value> {
-        if arguments.is_empty() && last.is_none() {
-            return Err(self.fault(
-                command.at,
-                name,
-                &format!("wrong number of args for {name}: want at least 1 got 0"),
-            ));
-        }
-        let mut value = Value::Nil;
-        for argument in arguments {
-            value = self.operand(argument, dot)?;
-            if value.is_true() == (name == "or") {
-                return Ok(value);
+            Value::Nil => Ok(Value::Nil),
+            Value::KeyPair(pair) if name == "Cert" => Ok(Value::Text(pair.cert.clone())),
+            Value::KeyPair(pair) if name == "Key" => Ok(Value::Text(pair.key.clone())),
+            other => {
+                let type_name = if is_loose { "interface {}" } else { other.type_name() };
+                Err(self.fault(format_args!("can't evaluate field {name} in type {type_name}")))
             }
         }
-        Ok(last.unwrap_or(value))
-    }
-
-    fn operand(&mut self, operand: &Operand, dot: &Value) -> Outcome<Value> {
-        self.step()?;
-        match &operand.kind {
-            OperandKind::Dot => Ok(dot.clone()),
-            OperandKind::Nil => Ok(Value::Nil),
-            OperandKind::Constant(value, _) => Ok(value.clone()),
-            OperandKind::Field(names) => self.fields(operand, dot.clone(), names),
-            OperandKind::Variable(name, names) => {
-                let found =
-                    self.variables.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value.clone());
-                self.fields(operand, found.unwrap_or_default(), names)
-            }
-            OperandKind::Function(name) => self.invoke(name, Vec::new()).map_err(|error| match error {
-                functions::CallError::Arity(what) => self.fault(operand.at, name, &what),
-                functions::CallError::Failed(what) => {
-                    self.fault(operand.at, name, &format!("error calling {name}: {what}"))
-                }
-            }),
-            OperandKind::Pipe(pipe) => {
-                let scope = self.variables.len();
-                let value = self.pipe(pipe, dot)?;
-                self.variables.truncate(scope);
-                Ok(value)
-            }
-            OperandKind::Chain(inner, names) => {
-                let value = self.operand(inner, dot)?;
-                self.fields(operand, value, names)
-            }
-        }
-    }
-
-    fn fields(&self, operand: &Operand, mut value: Value, names: &[String]) -> Outcome<Value> {
-        for name in names {
-            let what = match &value {
-                Value::Map(fields) | Value::Strings(fields) => match fields.get(name) {
-                    Some(found) => {
-                        value = found.clone();
-                        continue;
-                    }
-                    None => format!("map has no entry for key {}", quote(name.as_bytes())),
-                },
-                Value::Nil => format!("nil pointer evaluating interface {{}}.{name}"),
-                other => format!("can't evaluate field {name} in type {}", other.type_name()),
-            };
-            return Err(self.fault(operand.at, &operand.to_string(), &what));
-        }
-        Ok(value)
     }
 }
 
 /// Go shows at most twenty characters of a node.
 fn shortened(context: &str) -> String {
-    if context.chars().count() > 20 {
-        format!("{}...", context.chars().take(20).collect::<String>())
-    } else {
-        context.to_owned()
-    }
+    if context.len() > 20 { format!("{}...", context.chars().take(20).collect::<String>()) } else { context.to_owned() }
 }

@@ -264,25 +264,54 @@ impl Lexer<'_> {
         Ok(())
     }
 
+    /// A number, or two with a sign between them; whether it is one is the parser's to say.
     fn number(&mut self, start: usize) -> Result<(), String> {
-        let is_part = |letter: char| letter.is_alphanumeric() || matches!(letter, '_' | '.');
-        let mut length = usize::from(self.rest().starts_with(['+', '-']));
-        while let Some(letter) = self.rest().get(length..).and_then(|rest| rest.chars().next()) {
-            let before = self.rest().get(..length).unwrap_or_default();
-            let is_sign =
-                matches!(letter, '+' | '-') && before.ends_with(['e', 'E', 'p', 'P']) && !before.starts_with("0x");
-            if !is_part(letter) && !is_sign {
-                break;
-            }
-            length = length.saturating_add(letter.len_utf8());
+        let rest = self.rest();
+        let mut length = number_length(rest);
+        let mut whole = length;
+        if rest.get(length..).is_some_and(|after| after.starts_with(['+', '-'])) {
+            let second = number_length(rest.get(length..).unwrap_or_default());
+            whole = length.saturating_add(second);
+            length = whole;
         }
-        let text = self.rest().get(..length).unwrap_or_default().to_owned();
-        if crate::parser::number(&text).is_none() {
+        let follower = rest.get(length..).and_then(|after| after.chars().next());
+        if let Some(letter) = follower.filter(|letter| *letter == '_' || letter.is_alphanumeric()) {
+            let text = rest.get(..length.saturating_add(letter.len_utf8())).unwrap_or_default();
             return Err(format!("bad number syntax: {}", crate::format::quote(text.as_bytes())));
         }
-        self.take(start, Kind::Number, length);
+        self.take(start, Kind::Number, whole);
         Ok(())
     }
+}
+
+/// How much of `text` is a number by its letters alone.
+fn number_length(text: &str) -> usize {
+    let mut at = usize::from(text.starts_with(['+', '-']));
+    let after = |at: usize| text.get(at..).unwrap_or_default();
+    let run = |at: usize, is_digit: &dyn Fn(char) -> bool| {
+        after(at).find(|letter| !is_digit(letter) && letter != '_').map_or(text.len(), |end| at.saturating_add(end))
+    };
+    let prefix = after(at).get(..2).map(str::to_ascii_lowercase);
+    let (radix, skip) = match prefix.as_deref() {
+        Some("0x") => (16, 2),
+        Some("0o") => (8, 2),
+        Some("0b") => (2, 2),
+        _ => (10, 0),
+    };
+    at = run(at.saturating_add(skip), &|letter| letter.is_digit(radix));
+    if after(at).starts_with('.') {
+        at = run(at.saturating_add(1), &|letter| letter.is_digit(radix));
+    }
+    let exponent: &[char] = match radix {
+        10 => &['e', 'E'],
+        16 => &['p', 'P'],
+        _ => &[],
+    };
+    if after(at).starts_with(exponent) {
+        let signs = usize::from(after(at.saturating_add(1)).starts_with(['+', '-']));
+        at = run(at.saturating_add(1).saturating_add(signs), &|letter| letter.is_ascii_digit());
+    }
+    at.saturating_add(usize::from(after(at).starts_with('i')))
 }
 
 /// `{{- ` begins an action that trims what stands before it.

@@ -5,7 +5,8 @@
 //! ```
 //!
 //! Templates come from people who may not be trusted: steps, output and nesting are bounded, and no function reads the host, the
-//! network, the clock or chance. A missing key is an error, as External Secrets sets it. Values are wiped when they are dropped.
+//! network, the clock or chance: moment and entropy are arguments. A missing key is an error, as External Secrets sets it. Values are
+//! wiped when they are dropped.
 
 #![warn(missing_docs)]
 #![deny(clippy::expect_used, clippy::indexing_slicing, clippy::unwrap_used, clippy::panic)]
@@ -21,17 +22,28 @@
 )]
 
 mod ast;
+mod crypto;
+mod dict;
+mod evaluate;
 mod execute;
 mod format;
 mod functions;
+mod layout;
 mod lexer;
+mod number;
 mod parser;
+mod quoted;
+mod target;
+mod time;
 mod value;
+mod version;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub use execute::MissingKey;
 pub use functions::names as function_names;
+pub use target::{Decoding, Scope, Target, TargetError, apply, parse_yaml_or_text};
 pub use value::{Text, Value};
 
 /// How much one rendering may take.
@@ -51,6 +63,21 @@ impl Default for Limits {
     }
 }
 
+/// What templates may learn of the world. Functions that need what is absent fail and say so.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub struct Environment {
+    /// Nanoseconds since 1970 in UTC, for `now`, `ago` and certificates.
+    pub now_unix_ns: Option<i64>,
+    /// Chance, for passwords, keys, certificates and key stores. Never give the same twice: what is drawn from it would repeat.
+    pub entropy: Option<[u8; 32]>,
+}
+
+impl std::fmt::Debug for Environment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Environment").field("now_unix_ns", &self.now_unix_ns).finish_non_exhaustive()
+    }
+}
+
 /// A template cannot be parsed or rendered. The text names places and types, as Go's does.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("template: {0}")]
@@ -62,6 +89,7 @@ pub struct Template {
     name: String,
     text: Text,
     trees: BTreeMap<String, Arc<ast::Node>>,
+    missing_key: MissingKey,
     functions: Functions,
 }
 
@@ -85,7 +113,7 @@ impl Template {
         let or = |given: &str, default: &str| if given.is_empty() { default.to_owned() } else { given.to_owned() };
         let delimiters = (or(left, "{{"), or(right, "}}"));
         let trees = parser::parse(name, text, (&delimiters.0, &delimiters.1), &[]).map_err(TemplateError)?;
-        Ok(Self { name: name.to_owned(), text: Text::from(text), trees, functions: &[] })
+        Ok(Self::new((name, text), trees, &[]))
     }
 
     /// Parses `text`, which may call `functions` besides those that are always there.
@@ -94,15 +122,40 @@ impl Template {
     /// As [`Template::parse`].
     pub fn parse_with_functions(name: &str, text: &str, functions: Functions) -> Result<Self, TemplateError> {
         let trees = parser::parse(name, text, ("{{", "}}"), functions).map_err(TemplateError)?;
-        Ok(Self { name: name.to_owned(), text: Text::from(text), trees, functions })
+        Ok(Self::new((name, text), trees, functions))
     }
 
-    /// Renders the template with `data` as dot.
+    fn new((name, text): (&str, &str), trees: BTreeMap<String, Arc<ast::Node>>, functions: Functions) -> Self {
+        Self { name: name.to_owned(), text: Text::from(text), trees, missing_key: MissingKey::default(), functions }
+    }
+
+    /// Says what a missing key yields; an error unless told otherwise.
+    #[must_use]
+    pub fn with_missing_key(self, missing_key: MissingKey) -> Self {
+        Self { missing_key, ..self }
+    }
+
+    /// Renders the template with `data` as dot, knowing neither time nor chance.
     ///
     /// # Errors
     /// In Go's words, with line and column; or names the limit that was reached.
     pub fn render(&self, data: &Value, limits: Limits) -> Result<Text, TemplateError> {
-        let source = (self.name.as_str(), &*self.text.expose_str());
-        execute::render(source, (&self.trees, self.functions), data, limits).map_err(TemplateError)
+        self.render_in(data, &Environment::default(), limits)
+    }
+
+    /// Renders the template with `data` as dot. The same input gives the same output.
+    ///
+    /// # Errors
+    /// As [`Template::render`].
+    pub fn render_in(&self, data: &Value, environment: &Environment, limits: Limits) -> Result<Text, TemplateError> {
+        let text = self.text.expose_str();
+        let source = execute::Source {
+            name: &self.name,
+            text: &text,
+            trees: &self.trees,
+            missing_key: self.missing_key,
+            functions: self.functions,
+        };
+        execute::render(source, data, environment, limits).map_err(TemplateError)
     }
 }

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::Functions;
-use crate::ast::{Branch, Command, Node, Operand, OperandKind, Pipe};
+use crate::ast::{Branch, Call, Command, Node, Operand, OperandKind, Pipe};
 use crate::format::quote;
 use crate::functions;
 use crate::lexer::{Kind, Token, lex};
-use crate::value::Value;
+use crate::number::{Constant, Number};
+use crate::value::Text;
 
 /// Parses a template and those that it defines.
 pub(crate) fn parse(
@@ -18,6 +19,7 @@ pub(crate) fn parse(
     functions: Functions,
 ) -> Result<BTreeMap<String, Arc<Node>>, String> {
     let mut parser = Parser {
+        functions,
         name,
         text,
         tokens: lex(text, delimiters),
@@ -26,7 +28,6 @@ pub(crate) fn parse(
         trees: BTreeMap::new(),
         depth: 0,
         range_depth: 0,
-        functions,
     };
     let (list, end) = parser.list(&[Kind::End])?;
     if let Some(keyword) = end {
@@ -213,7 +214,7 @@ impl Parser<'_> {
         } else {
             Some(self.pipe("template clause", Kind::Right)?)
         };
-        Ok(Node::Template { at: token.at, name, pipe })
+        Ok(Node::Template(Call { at: token.at, name, pipe }))
     }
 
     fn define(&mut self) -> Result<(), String> {
@@ -231,7 +232,7 @@ impl Parser<'_> {
         let name = self.string(&token, "block clause")?;
         let pipe = self.pipe("block clause", Kind::Right)?;
         self.body_of(name.clone(), "block clause")?;
-        Ok(Node::Template { at: token.at, name, pipe: Some(pipe) })
+        Ok(Node::Template(Call { at: token.at, name, pipe: Some(pipe) }))
     }
 
     fn body_of(&mut self, name: String, context: &str) -> Result<(), String> {
@@ -250,7 +251,7 @@ impl Parser<'_> {
     fn string(&self, token: &Token, context: &str) -> Result<String, String> {
         match token.kind {
             Kind::String | Kind::RawString => {
-                let bytes = unquote(&token.text).ok_or_else(|| self.fault("invalid syntax"))?;
+                let bytes = crate::quoted::unquote(&token.text).ok_or_else(|| self.fault("invalid syntax"))?;
                 Ok(String::from_utf8_lossy(&bytes).into_owned())
             }
             _ => Err(self.unexpected(token, context)),
@@ -397,22 +398,22 @@ impl Parser<'_> {
             Kind::Variable if self.variables.contains(&token.text) => OperandKind::Variable(token.text, Vec::new()),
             Kind::Variable => return Err(self.fault(&format!("undefined variable {}", quote(token.text.as_bytes())))),
             Kind::Field => OperandKind::Field(vec![token.text.trim_start_matches('.').to_owned()]),
-            Kind::Bool => OperandKind::Constant(Value::Bool(token.text == "true"), token.text),
+            Kind::Bool => OperandKind::Constant(Constant::Bool(token.text == "true"), token.text),
             Kind::Number => {
-                let value = number(&token.text).ok_or_else(|| self.fault("illegal number syntax"))?;
-                OperandKind::Constant(value, token.text)
+                let number = Number::parse(&token.text).map_err(|what| self.fault(&what))?;
+                OperandKind::Constant(Constant::Number(number), token.text)
             }
             Kind::Char => {
-                let value = unquote(&token.text)
+                let value = crate::quoted::unquote(&token.text)
                     .and_then(|bytes| String::from_utf8(bytes).ok())
                     .and_then(|text| text.chars().next());
                 let value =
                     value.ok_or_else(|| self.fault(&format!("malformed character constant: {}", token.text)))?;
-                OperandKind::Constant(Value::Int(i64::from(u32::from(value))), token.text)
+                OperandKind::Constant(Constant::Number(Number::character(value.into())), token.text)
             }
             Kind::String | Kind::RawString => {
-                let bytes = unquote(&token.text).ok_or_else(|| self.fault("invalid syntax"))?;
-                OperandKind::Constant(Value::text(bytes), token.text)
+                let bytes = crate::quoted::unquote(&token.text).ok_or_else(|| self.fault("invalid syntax"))?;
+                OperandKind::Constant(Constant::Text(Text::new(bytes)), token.text)
             }
             Kind::OpenParen => {
                 self.enter()?;
@@ -432,75 +433,4 @@ impl Parser<'_> {
 /// The line of a byte offset, from 1.
 pub(crate) fn line(text: &str, at: usize) -> usize {
     text.bytes().take(at).filter(|byte| *byte == b'\n').count().saturating_add(1)
-}
-
-/// A number as Go writes it: decimal, hexadecimal, octal, binary, with underscores; a float when it has a point or exponent.
-pub(crate) fn number(text: &str) -> Option<Value> {
-    let (is_negative, digits) = match text.strip_prefix('-') {
-        Some(digits) => (true, digits),
-        None => (false, text.strip_prefix('+').unwrap_or(text)),
-    };
-    if digits.contains("__") || digits.ends_with('_') || digits.starts_with('_') {
-        return None;
-    }
-    let plain = digits.replace('_', "").to_ascii_lowercase();
-    let radix = [("0x", 16), ("0b", 2), ("0o", 8)]
-        .into_iter()
-        .find_map(|(prefix, radix)| Some((plain.strip_prefix(prefix)?, radix)));
-    let (body, radix) = radix.unwrap_or_else(|| {
-        match plain.strip_prefix('0').filter(|rest| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit()))
-        {
-            Some(octal) => (octal, 8),
-            None => (plain.as_str(), 10),
-        }
-    });
-    let signed = if is_negative { format!("-{body}") } else { body.to_owned() };
-    if let Ok(value) = i64::from_str_radix(&signed, radix) {
-        return (!body.is_empty()).then_some(Value::Int(value));
-    }
-    let is_float =
-        radix == 10 && plain.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'e' | b'+' | b'-'));
-    let value = if is_float { plain.parse::<f64>().ok().filter(|value| value.is_finite())? } else { return None };
-    // A float without a fraction can stand for an integer, but keeps its type.
-    Some(Value::Float(if is_negative { -value } else { value }))
-}
-
-/// The bytes of a quoted, raw or character constant.
-pub(crate) fn unquote(text: &str) -> Option<Vec<u8>> {
-    if let Some(raw) = text.strip_prefix('`') {
-        return Some(raw.strip_suffix('`')?.replace('\r', "").into_bytes());
-    }
-    let body = text.get(1..text.len().checked_sub(1)?)?;
-    let mut bytes = Vec::with_capacity(body.len());
-    let mut letters = body.chars();
-    while let Some(letter) = letters.next() {
-        if letter != '\\' {
-            bytes.extend_from_slice(letter.encode_utf8(&mut [0; 4]).as_bytes());
-            continue;
-        }
-        let escape = letters.next()?;
-        let mut code = |digits: usize, radix| {
-            let text: String = letters.by_ref().take(digits).collect();
-            if text.len() == digits { u32::from_str_radix(&text, radix).ok() } else { None }
-        };
-        match escape {
-            'a' => bytes.push(7),
-            'b' => bytes.push(8),
-            'f' => bytes.push(12),
-            'n' => bytes.push(b'\n'),
-            'r' => bytes.push(b'\r'),
-            't' => bytes.push(b'\t'),
-            'v' => bytes.push(11),
-            '\\' | '\'' | '"' => bytes.push(u8::try_from(escape).ok()?),
-            'x' => bytes.push(u8::try_from(code(2, 16)?).ok()?),
-            'u' => bytes.extend_from_slice(char::from_u32(code(4, 16)?)?.encode_utf8(&mut [0; 4]).as_bytes()),
-            'U' => bytes.extend_from_slice(char::from_u32(code(8, 16)?)?.encode_utf8(&mut [0; 4]).as_bytes()),
-            '0'..='7' => {
-                let low = code(2, 8)?;
-                bytes.push(u8::try_from(escape.to_digit(8)?.checked_mul(64)?.checked_add(low)?).ok()?);
-            }
-            _ => return None,
-        }
-    }
-    Some(bytes)
 }

@@ -1,156 +1,190 @@
 //! Text.
 
-use super::{ANY, Entry, Returned, any_text, at, int, string};
-use crate::value::Value;
+use super::{Call, Entry, Returned, text};
+use crate::format::{plain, quote};
+use crate::value::{Text, Value};
 
 pub(super) const TABLE: &[Entry] = &[
-    ("toString", (1, 1), |arguments, _| Ok(Value::text(any_text(&at(arguments, 0))))),
-    ("upper", (1, 1), |arguments, _| map(arguments, |text| text.to_uppercase())),
-    ("lower", (1, 1), |arguments, _| map(arguments, |text| text.to_lowercase())),
-    ("trim", (1, 1), |arguments, _| map(arguments, |text| text.trim().to_owned())),
-    ("trimAll", (2, 2), |arguments, _| trim_by(arguments, |text, set| text.trim_matches(set).to_owned())),
-    ("trimPrefix", (2, 2), |arguments, _| {
-        pair(arguments, |cut, text| Value::text(text.strip_prefix(cut).unwrap_or(text)))
+    ("toString", "a", |call| text(plain(&call.value(0)))),
+    ("trim", "s", |call| text(trim(call.bytes(0), char::is_whitespace))),
+    ("trimAll", "ss", |call| trim_all(call)),
+    ("trimall", "ss", |call| trim_all(call)),
+    ("trimSuffix", "ss", |call| text(call.bytes(1).strip_suffix(call.bytes(0)).unwrap_or(call.bytes(1)))),
+    ("trimPrefix", "ss", |call| text(call.bytes(1).strip_prefix(call.bytes(0)).unwrap_or(call.bytes(1)))),
+    ("upper", "s", |call| text(call.text(0).chars().map(upper).collect::<String>())),
+    ("lower", "s", |call| text(call.text(0).chars().map(lower).collect::<String>())),
+    ("contains", "ss", |call| Ok(Value::Bool(find(call.bytes(1), call.bytes(0)).is_some()))),
+    ("hasPrefix", "ss", |call| Ok(Value::Bool(call.bytes(1).starts_with(call.bytes(0))))),
+    ("hasSuffix", "ss", |call| Ok(Value::Bool(call.bytes(1).ends_with(call.bytes(0))))),
+    ("replace", "sss", replace),
+    ("repeat", "is", |call| {
+        let count = usize::try_from(call.int(0)).map_err(|_| "strings: negative Repeat count")?;
+        call.check_length(count.saturating_mul(call.bytes(1).len()))?;
+        text(call.bytes(1).repeat(count))
     }),
-    ("trimSuffix", (2, 2), |arguments, _| {
-        pair(arguments, |cut, text| Value::text(text.strip_suffix(cut).unwrap_or(text)))
+    ("trunc", "is", |call| text(trunc(call.int(0), call.bytes(1)))),
+    ("substr", "iis", substr),
+    ("quote", "a*", |call| {
+        let quoted: Vec<String> = present(call).map(|value| quote(&plain(value))).collect();
+        text(quoted.join(" "))
     }),
-    ("contains", (2, 2), |arguments, _| pair(arguments, |part, text| Value::Bool(text.contains(part)))),
-    ("hasPrefix", (2, 2), |arguments, _| pair(arguments, |part, text| Value::Bool(text.starts_with(part)))),
-    ("hasSuffix", (2, 2), |arguments, _| pair(arguments, |part, text| Value::Bool(text.ends_with(part)))),
-    ("replace", (3, 3), |arguments, limits| {
-        let (from, to, text) = (string(arguments, 0)?, string(arguments, 1)?, string(arguments, 2)?);
-        let count = text.matches(from.as_str()).count();
-        if count.saturating_mul(to.len()).saturating_add(text.len()) > limits.bytes {
-            return Err("result is too large".to_owned());
-        }
-        Ok(Value::text(text.replace(&from, &to)))
+    ("squote", "a*", |call| {
+        let quoted: Vec<Vec<u8>> = present(call).map(|value| [b"'", plain(value).as_slice(), b"'"].concat()).collect();
+        text(quoted.join(&b' '))
     }),
-    ("repeat", (2, 2), |arguments, limits| {
-        let (count, text) = (int(arguments, 0)?, string(arguments, 1)?);
-        let count = usize::try_from(count).map_err(|_| "negative Repeat count".to_owned())?;
-        if count.saturating_mul(text.len()) > limits.bytes {
-            return Err("result is too large".to_owned());
-        }
-        Ok(Value::text(text.repeat(count)))
+    ("cat", "a*", |call| {
+        let shown: Vec<Vec<u8>> = present(call).map(plain).collect();
+        text(shown.join(&b' '))
     }),
-    ("nospace", (1, 1), |arguments, _| {
-        map(arguments, |text| text.chars().filter(|letter| !letter.is_whitespace()).collect())
+    ("indent", "is", |call| indent(call).map(Value::text)),
+    ("nindent", "is", |call| Ok(Value::text([b"\n".to_vec(), indent(call)?].concat()))),
+    ("plural", "ssi", |call| Ok(call.value(usize::from(call.int(2) != 1)))),
+    ("split", "ss", |call| Ok(numbered(split(call.bytes(1), call.bytes(0), usize::MAX)))),
+    ("splitn", "sis", |call| {
+        let most = if call.int(1) < 0 { usize::MAX } else { usize::try_from(call.int(1)).unwrap_or(usize::MAX) };
+        Ok(numbered(split(call.bytes(2), call.bytes(0), most)))
     }),
-    ("indent", (2, 2), |arguments, limits| indent(arguments, limits.bytes, "")),
-    ("nindent", (2, 2), |arguments, limits| indent(arguments, limits.bytes, "\n")),
-    ("quote", (0, ANY), |arguments, _| Ok(joined(arguments, |bytes| crate::format::quote(bytes).into_bytes()))),
-    ("squote", (0, ANY), |arguments, _| Ok(joined(arguments, |bytes| [b"'", bytes, b"'"].concat()))),
-    ("cat", (0, ANY), |arguments, _| Ok(joined(arguments, <[u8]>::to_vec))),
-    ("splitList", (2, 2), |arguments, _| pair(arguments, |separator, text| Value::list(split(separator, text)))),
-    ("join", (2, 2), |arguments, _| {
-        let separator = string(arguments, 0)?;
-        let parts: Vec<Vec<u8>> = match at(arguments, 1) {
-            Value::List(items) => items.iter().filter(|item| **item != Value::Nil).map(any_text).collect(),
-            Value::Nil => Vec::new(),
-            other => vec![any_text(&other)],
-        };
-        Ok(Value::text(parts.join(separator.as_bytes())))
-    }),
+    ("splitList", "ss", |call| Ok(Value::texts(split(call.bytes(1), call.bytes(0), usize::MAX)))),
 ];
 
-fn map(arguments: &[Value], change: impl FnOnce(&str) -> String) -> Returned {
-    Ok(Value::text(change(&string(arguments, 0)?)))
+fn present<'a>(call: &'a Call<'_>) -> impl Iterator<Item = &'a Value> {
+    call.arguments.iter().filter(|value| **value != Value::Nil)
 }
 
-fn pair(arguments: &[Value], judge: impl FnOnce(&str, &str) -> Value) -> Returned {
-    Ok(judge(&string(arguments, 0)?, &string(arguments, 1)?))
+/// Go's upper case of one character is one character.
+pub(super) fn upper(letter: char) -> char {
+    let mut upper = letter.to_uppercase();
+    if upper.len() == 1 { upper.next().unwrap_or(letter) } else { letter }
 }
 
-fn trim_by(arguments: &[Value], trim: impl FnOnce(&str, &[char]) -> String) -> Returned {
-    let set: Vec<char> = string(arguments, 0)?.chars().collect();
-    Ok(Value::text(trim(&string(arguments, 1)?, &set)))
+/// Go's lower case of one character is one character.
+pub(super) fn lower(letter: char) -> char {
+    letter.to_lowercase().next().unwrap_or(letter)
 }
 
-fn split(separator: &str, text: &str) -> Vec<Value> {
-    match separator.is_empty() {
-        true => text.chars().map(|letter| Value::text(letter.to_string())).collect(),
-        false => text.split(separator).map(Value::text).collect(),
+/// A value as a list of texts; nil items are left out.
+pub(super) fn texts_of(value: &Value) -> Vec<Vec<u8>> {
+    match value {
+        Value::Nil => Vec::new(),
+        Value::List(_, items) => items.iter().filter(|item| **item != Value::Nil).map(plain).collect(),
+        other => vec![plain(other)],
     }
 }
 
-fn indent(arguments: &[Value], most: usize, before: &str) -> Returned {
-    let (width, text) = (usize::try_from(int(arguments, 0)?).unwrap_or(0), string(arguments, 1)?);
-    let lines = text.matches('\n').count().saturating_add(1);
-    if width.saturating_mul(lines).saturating_add(text.len()) > most {
-        return Err("result is too large".to_owned());
-    }
-    let pad = " ".repeat(width);
-    Ok(Value::text(format!("{before}{pad}{}", text.replace('\n', &format!("\n{pad}")))))
-}
-
-fn joined(arguments: &[Value], change: impl Fn(&[u8]) -> Vec<u8>) -> Value {
-    let parts = arguments.iter().filter(|value| **value != Value::Nil).map(|value| change(&any_text(value)));
-    Value::Text(crate::Text::new(parts.collect::<Vec<_>>().join(&b' ')))
-}
-
-/// Escapes for HTML as Go does.
-pub(super) fn html(bytes: &[u8]) -> Vec<u8> {
-    replaced(bytes, |byte| match byte {
-        b'"' => Some("&#34;"),
-        b'\'' => Some("&#39;"),
-        b'&' => Some("&amp;"),
-        b'<' => Some("&lt;"),
-        b'>' => Some("&gt;"),
-        0 => Some("\u{fffd}"),
-        _ => None,
-    })
-}
-
-/// Escapes for JavaScript strings as Go does.
-pub(super) fn js(bytes: &[u8]) -> Vec<u8> {
-    let mut out = String::new();
-    for letter in String::from_utf8_lossy(bytes).chars() {
-        match letter {
-            '\\' => out.push_str("\\\\"),
-            '\'' => out.push_str("\\'"),
-            '"' => out.push_str("\\\""),
-            '<' | '>' | '&' | '=' => out.push_str(&format!("\\u{:04X}", u32::from(letter))),
-            letter if letter.is_control() => out.push_str(&format!("\\u{:04X}", u32::from(letter))),
-            letter => out.push(letter),
+fn trim(bytes: &[u8], is_trimmed: impl Fn(char) -> bool) -> Vec<u8> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => text.trim_matches(is_trimmed).as_bytes().to_vec(),
+        Err(_) => {
+            let is_kept = |byte: &u8| !(byte.is_ascii() && is_trimmed(char::from(*byte)));
+            let start = bytes.iter().position(is_kept).unwrap_or(bytes.len());
+            let end = bytes.iter().rposition(is_kept).map_or(start, |last| last.saturating_add(1));
+            bytes.get(start..end).unwrap_or_default().to_vec()
         }
     }
-    out.into_bytes()
 }
 
-/// Escapes for the query part of a URL as Go does.
-pub(super) fn url_query(bytes: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(bytes.len());
-    for byte in bytes {
-        match byte {
-            b' ' => out.push(b'+'),
-            b'-' | b'_' | b'.' | b'~' => out.push(*byte),
-            byte if byte.is_ascii_alphanumeric() => out.push(*byte),
-            byte => out.extend_from_slice(format!("%{byte:02X}").as_bytes()),
-        }
-    }
-    out
+fn trim_all(call: &mut Call<'_>) -> Returned {
+    let letters = call.text(0);
+    text(trim(call.bytes(1), |letter| letters.contains(letter)))
 }
 
-fn replaced(bytes: &[u8], change: impl Fn(u8) -> Option<&'static str>) -> Vec<u8> {
-    let mut out = Vec::with_capacity(bytes.len());
-    for byte in bytes {
-        match change(*byte) {
-            Some(text) => out.extend_from_slice(text.as_bytes()),
-            None => out.push(*byte),
-        }
+/// Where `part` stands first in `whole`.
+pub(super) fn find(whole: &[u8], part: &[u8]) -> Option<usize> {
+    if part.is_empty() {
+        return Some(0);
     }
-    out
+    whole.windows(part.len()).position(|window| window == part)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn escapes() {
-        assert_eq!(html(b"<a href='x'>&"), b"&lt;a href=&#39;x&#39;&gt;&amp;");
-        assert_eq!(js(b"a=\"b\"<"), b"a\\u003D\\\"b\\\"\\u003C");
-        assert_eq!(url_query(b"a b&c/d"), b"a+b%26c%2Fd");
+fn replace(call: &mut Call<'_>) -> Returned {
+    let (old, new, whole) = (call.bytes(0), call.bytes(1), call.bytes(2));
+    call.check_length(
+        whole
+            .len()
+            .saturating_add(1)
+            .saturating_mul(new.len().max(1))
+            .min(whole.len().saturating_add(count(whole, old).saturating_mul(new.len()))),
+    )?;
+    if old.is_empty() {
+        return text(String::from_utf8_lossy(whole).replace("", &String::from_utf8_lossy(new)));
     }
+    text(split(whole, old, usize::MAX).join(new))
+}
+
+fn count(whole: &[u8], part: &[u8]) -> usize {
+    if part.is_empty() { whole.len().saturating_add(1) } else { split(whole, part, usize::MAX).len().saturating_sub(1) }
+}
+
+/// Cuts text at a separator into at most `most` parts; an empty separator cuts between characters.
+pub(super) fn split(whole: &[u8], separator: &[u8], most: usize) -> Vec<Vec<u8>> {
+    if most == 0 {
+        return Vec::new();
+    }
+    let mut parts = Vec::new();
+    let mut rest = whole;
+    while parts.len().saturating_add(1) < most {
+        let (end, skip) = if separator.is_empty() {
+            let first =
+                rest.utf8_chunks().next().and_then(|chunk| chunk.valid().chars().next()).map_or(1, char::len_utf8);
+            if rest.len() <= first {
+                break;
+            }
+            (first, 0)
+        } else {
+            match find(rest, separator) {
+                Some(at) => (at, separator.len()),
+                None => break,
+            }
+        };
+        parts.push(rest.get(..end).unwrap_or_default().to_vec());
+        rest = rest.get(end.saturating_add(skip)..).unwrap_or_default();
+    }
+    if !(separator.is_empty() && whole.is_empty()) {
+        parts.push(rest.to_vec());
+    }
+    parts
+}
+
+fn numbered(parts: Vec<Vec<u8>>) -> Value {
+    Value::strings(parts.into_iter().enumerate().map(|(index, part)| (format!("_{index}"), Text::new(part))))
+}
+
+fn trunc(count: i64, bytes: &[u8]) -> Vec<u8> {
+    let length = i64::try_from(bytes.len()).unwrap_or(i64::MAX);
+    let part = if count < 0 && length.saturating_add(count) > 0 {
+        bytes.get(usize::try_from(length.saturating_add(count)).unwrap_or(0)..)
+    } else if count >= 0 && length > count {
+        bytes.get(..usize::try_from(count).unwrap_or(0))
+    } else {
+        Some(bytes)
+    };
+    part.unwrap_or(bytes).to_vec()
+}
+
+fn substr(call: &mut Call<'_>) -> Returned {
+    let (start, end, bytes) = (call.int(0), call.int(1), call.bytes(2));
+    let length = i64::try_from(bytes.len()).unwrap_or(i64::MAX);
+    let fault = |what: String| Err(format!("runtime error: slice bounds out of range {what}"));
+    let (from, to) = if start < 0 {
+        (0, end)
+    } else if end < 0 || end > length {
+        (start, length)
+    } else {
+        (start, end)
+    };
+    match (usize::try_from(from), usize::try_from(to)) {
+        (Ok(from), Ok(to)) if from <= to && to <= bytes.len() => text(bytes.get(from..to).unwrap_or_default()),
+        (_, Err(_)) => fault(format!("[:{to}]")),
+        _ if to > length => fault(format!("[:{to}] with length {length}")),
+        _ => fault(format!("[{from}:{to}]")),
+    }
+}
+
+fn indent(call: &mut Call<'_>) -> Result<Vec<u8>, String> {
+    let spaces = usize::try_from(call.int(0)).map_err(|_| "strings: negative Repeat count")?;
+    let lines = count(call.bytes(1), b"\n").saturating_add(1);
+    call.check_length(spaces.saturating_mul(lines).saturating_add(call.bytes(1).len()))?;
+    let pad = vec![b' '; spaces];
+    let separator = [b"\n".as_slice(), &pad].concat();
+    Ok([pad, split(call.bytes(1), b"\n", usize::MAX).join(separator.as_slice())].concat())
 }

@@ -39,7 +39,7 @@ fn renders() {
         ),
         ("{{print 1 2 \"a\" 3}}{{.map}}", "1 2a3map[a:1 b:2]"),
         ("{{'a'}}{{0x10}}{{1_000}}{{1e3}}{{`raw\\n`}}", "97161000"),
-        ("{{slice \"hello\" 1 3}}{{html \"<a>\"}}{{urlquery \"a b\"}}", "el&lt;a&gt;a+b"),
+        ("{{substr 1 3 \"hello\"}}{{html \"<a>\"}}{{urlquery \"a b\"}}", "el&lt;a&gt;a+b"),
     ];
     for (template, expected) in cases {
         let expected = if template.starts_with("{{'a'}}") { "971610001000raw\\n" } else { expected };
@@ -51,7 +51,10 @@ fn renders() {
 fn says_what_go_says() {
     let cases = [
         ("{{.nope}}", "template: t:1:2: executing \"t\" at <.nope>: map has no entry for key \"nope\""),
-        ("a\n{{.name.x}}", "template: t:2:7: executing \"t\" at <.name.x>: can't evaluate field x in type string"),
+        (
+            "a\n{{.name.x}}",
+            "template: t:2:7: executing \"t\" at <.name.x>: can't evaluate field x in type interface {}",
+        ),
         ("{{nope}}", "template: t:1: function \"nope\" not defined"),
         ("{{$x}}", "template: t:1: undefined variable \"$x\""),
         ("{{if}}a{{end}}", "template: t:1: missing value for if"),
