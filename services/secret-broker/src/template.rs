@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use ring::rand::{SecureRandom as _, SystemRandom};
 use secret_sync::{RenderProblem, SecretBytes, TargetTemplate};
-use secret_templating::{Limits, Template, TemplateError, Text, Value};
+use secret_templating::{Environment, Limits, Template, TemplateError, Text, Value};
 
 /// Renders the templates of a target with the assembled data as dot.
 pub(crate) fn render(
@@ -29,10 +30,17 @@ pub(crate) fn render(
 pub(crate) fn transform(text: &str, key: &str) -> Result<String, String> {
     let template = Template::parse("transform", text).map_err(|error| format!("failed to parse template: {error}"))?;
     let dot = Value::strings([("value".to_owned(), Text::new(key.as_bytes().to_vec()))]);
-    let rendered = template.render(&dot, Limits::default());
+    let rendered = template.render_in(&dot, &environment(), Limits::default());
     rendered
         .map(|text| text.expose_str().into_owned())
         .map_err(|error| format!("failed to execute template: {}", without_values(&error)))
+}
+
+/// The time, and chance that is drawn anew for each rendering.
+fn environment() -> Environment {
+    let mut entropy = [0_u8; 32];
+    let drawn = SystemRandom::new().fill(&mut entropy).is_ok();
+    Environment { now_unix_ns: i64::try_from(service::now().as_nanos()).ok(), entropy: drawn.then_some(entropy) }
 }
 
 fn one(key: &str, text: &str, dot: &Value) -> Result<Text, RenderProblem> {
@@ -42,7 +50,7 @@ fn one(key: &str, text: &str, dot: &Value) -> Result<Text, RenderProblem> {
     };
     // A template that cannot be parsed has met no value yet.
     let template = Template::parse(key, text).map_err(|error| problem(error.to_string()))?;
-    template.render(dot, Limits::default()).map_err(|error| problem(without_values(&error)))
+    template.render_in(dot, &environment(), Limits::default()).map_err(|error| problem(without_values(&error)))
 }
 
 /// The rendered text of a literal is YAML: texts by key.
@@ -106,6 +114,15 @@ mod tests {
 
     fn pairs(expected: &[(&str, &str)]) -> Result<Vec<(String, String)>, String> {
         Ok(expected.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect())
+    }
+
+    #[test]
+    fn time_and_chance_are_new_each_time() {
+        let texts = [("word", "{{ randAlphaNum 24 }}"), ("year", "{{ now | date \"2006\" }}")];
+        let wanted = template(&texts, &[], false);
+        let (first, second) = (rendered(&wanted).unwrap(), rendered(&wanted).unwrap());
+        assert_eq!((first[0].1.len(), first[1].1.len()), (24, 4));
+        assert_ne!(first[0].1, second[0].1);
     }
 
     #[test]
