@@ -40,7 +40,7 @@ pub(crate) fn transform(text: &str, key: &str) -> Result<String, String> {
 fn environment() -> Environment {
     let mut entropy = [0_u8; 32];
     let drawn = SystemRandom::new().fill(&mut entropy).is_ok();
-    Environment { now_unix_ns: i64::try_from(service::now().as_nanos()).ok(), entropy: drawn.then_some(entropy) }
+    Environment { now_unix_ns: Some(service::now().as_nanos()), entropy: drawn.then_some(entropy) }
 }
 
 fn one(key: &str, text: &str, dot: &Value) -> Result<Text, RenderProblem> {
