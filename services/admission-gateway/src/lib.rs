@@ -12,7 +12,6 @@
 mod cluster;
 mod config;
 mod facts;
-mod folder;
 mod manifests;
 mod metrics;
 mod policies;

@@ -5,16 +5,16 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bus::{Class, Outgoing, Publisher};
+use kubernetes::manifests::{self, Listing, objects};
+use kubernetes::pod::namespace;
 use model::{Fault, FaultKind, Identity, PodUid};
 use schemas::Token;
 use schemas::deploy::v1::{AdmittedImage, PodCreated};
 use serde_json::Value;
 use service::Context;
-use sha2::{Digest as _, Sha256};
 use tracing::Instrument as _;
 
 use crate::facts::Facts;
-use crate::folder::{self, Listing};
 
 /// Follows a folder of manifests and publishes each pod once.
 #[derive(Clone, Debug)]
@@ -47,7 +47,7 @@ impl Watcher {
     async fn run(mut self) -> anyhow::Result<()> {
         let mut before: Option<Listing> = None;
         loop {
-            match folder::list(&self.folder) {
+            match manifests::list(&self.folder) {
                 Ok(listing) if before.as_ref() != Some(&listing) => {
                     self.load(&listing).await;
                     before = Some(listing);
@@ -146,10 +146,6 @@ impl Pods {
     }
 
     fn identity(&self, object: &Value, spec: &Value) -> Option<Identity> {
-        let uid = match object.pointer("/metadata/uid").and_then(Value::as_str) {
-            Some(uid) => uid.parse().ok()?,
-            None => static_uid(object)?,
-        };
         let first = kubernetes::pod::containers(spec).into_iter().last();
         let admission = annotation(object, kubernetes::keys::ADMISSION_ID);
         let account = spec.get("serviceAccountName").and_then(Value::as_str);
@@ -157,9 +153,9 @@ impl Pods {
             image_digest: first.as_ref().and_then(|container| self.facts.digest(container.image)),
             image: first.map(|container| container.image.to_owned()),
             admission_id: admission.and_then(|id| id.parse().ok()),
-            pod_uid: Some(uid),
+            pod_uid: Some(kubernetes::pod::uid(object)?),
             pod_name: Some(text_at(object, "/metadata/name")),
-            namespace: Some(namespace(object)),
+            namespace: Some(namespace(object).to_owned()),
             workload: kubernetes::pod::workload(object),
             service_account: account.map(str::to_owned),
             ..Identity::default()
@@ -171,37 +167,10 @@ fn annotation<'a>(object: &'a Value, key: &str) -> Option<&'a str> {
     object.pointer("/metadata/annotations")?.get(key)?.as_str()
 }
 
-/// A static pod's uid is a hash of its manifest, 32 hex digits, as the kubelet makes it.
-fn static_uid(object: &Value) -> Option<PodUid> {
-    let hash = Sha256::digest(object.to_string().as_bytes());
-    let hex: String = hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-    hex.parse().ok()
-}
-
-fn objects(name: &str, text: &str, faults: &mut Vec<Fault>) -> Vec<Value> {
-    match serde_saphyr::from_multiple::<Value>(text) {
-        Ok(objects) => objects.into_iter().filter(|object| !object.is_null()).collect(),
-        Err(error) => {
-            let (line, column) = error.location().map_or((0, 0), |at| (at.line(), at.column()));
-            let place = |number: u64| u32::try_from(number).unwrap_or(0);
-            faults.push(
-                Fault::new(FaultKind::Invalid, name, "not YAML").at(place(line), place(column)).cure("mend the syntax"),
-            );
-            Vec::new()
-        }
-    }
-}
-
 fn labels(object: &Value) -> BTreeMap<String, String> {
     let labels = object.pointer("/metadata/labels").and_then(Value::as_object);
     let pair = |(key, value): (&String, &Value)| Some((key.clone(), value.as_str()?.to_owned()));
     labels.into_iter().flatten().filter_map(pair).collect()
-}
-
-fn namespace(object: &Value) -> String {
-    Some(text_at(object, "/metadata/namespace"))
-        .filter(|namespace| !namespace.is_empty())
-        .unwrap_or_else(|| "default".to_owned())
 }
 
 fn text_at(object: &Value, pointer: &str) -> String {

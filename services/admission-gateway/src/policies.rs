@@ -7,13 +7,13 @@ use std::time::Duration;
 use admission_policy::PolicySet;
 use arc_swap::ArcSwap;
 use bus::{Class, Outgoing, Publisher};
+use kubernetes::manifests::{self, Listing};
 use model::{Fault, FaultKind, Identity};
 use schemas::Token;
 use schemas::deploy::v1::PolicyChanged;
 use service::{Context, ReadyHandle};
 
 use crate::cluster::PolicyTexts;
-use crate::folder::{self, Listing};
 
 /// The policies in force. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -61,7 +61,7 @@ impl Watcher {
         let mut before: Option<(Listing, Texts)> = None;
         loop {
             let of_cluster = self.cluster.as_ref().map(|texts| texts.borrow().clone());
-            match (folder::list(&self.folder), of_cluster) {
+            match (manifests::list(&self.folder), of_cluster) {
                 // Without the cluster's own policies nothing is judged yet.
                 (_, Some(None)) => self.ready.waiting("the cluster's policies are not read yet"),
                 (Ok(listing), of_cluster) => {

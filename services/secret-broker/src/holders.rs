@@ -3,13 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use kubernetes::manifests::{self, Listing, objects};
 use model::{Fault, FaultKind, Identity, PodUid, SecretRef};
 use schemas::ask::{RotateHolder, RotateOutcome};
 use schemas::start::v1::SecretDelivered;
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
-
-use crate::folder::{self, Listing};
 
 /// The pods, and what each was handed last.
 #[derive(Debug, Default)]
@@ -60,7 +58,7 @@ struct Pod {
 impl Holders {
     /// Reads the folder if it changed; faults are those of pods alone, since other kinds are for other services.
     pub(crate) fn changed(&mut self, folder: &Path) -> Option<Vec<Fault>> {
-        let listing = folder::list(folder)
+        let listing = manifests::list(folder)
             .inspect_err(|error| tracing::warn!(folder = %folder.display(), %error, "pods cannot be listed"))
             .ok()?;
         if self.before.as_ref() == Some(&listing) {
@@ -145,27 +143,11 @@ impl Holders {
     }
 }
 
-fn objects(name: &str, text: &str, faults: &mut Vec<Fault>) -> Vec<Value> {
-    match serde_saphyr::from_multiple::<Value>(text) {
-        Ok(objects) => objects,
-        Err(error) => {
-            let (line, column) = error.location().map_or((0, 0), |at| (at.line(), at.column()));
-            let place = |number: u64| u32::try_from(number).unwrap_or(0);
-            let fault = Fault::new(FaultKind::Invalid, name, "not YAML").at(place(line), place(column));
-            faults.push(fault.cure("mend the syntax"));
-            Vec::new()
-        }
-    }
-}
-
 fn pod(object: &Value) -> Option<(PodUid, Pod)> {
     let spec = kubernetes::pod::spec(object)?;
     let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
-    let uid = match text("/metadata/uid") {
-        Some(uid) => uid.parse().ok()?,
-        None => static_uid(object)?,
-    };
-    let namespace = text("/metadata/namespace").unwrap_or_else(|| "default".to_owned());
+    let uid = kubernetes::pod::uid(object)?;
+    let namespace = kubernetes::pod::namespace(object).to_owned();
     let secrets = kubernetes::pod::secrets(spec).into_iter().filter_map(|(name, mut ways)| {
         // The kubelet uses these itself; the pod never sees them.
         ways.remove("imagePullSecrets");
@@ -182,12 +164,6 @@ fn pod(object: &Value) -> Option<(PodUid, Pod)> {
         ..Identity::default()
     };
     Some((uid, Pod { identity, namespace, secrets: secrets.collect() }))
-}
-
-/// A static pod's uid is a hash of its manifest, 32 hex digits, as the kubelet makes it; the gateway makes the same.
-fn static_uid(object: &Value) -> Option<PodUid> {
-    let hash = Sha256::digest(object.to_string().as_bytes());
-    hex::encode(hash.get(..16)?).parse().ok()
 }
 
 #[cfg(test)]

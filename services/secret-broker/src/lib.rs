@@ -12,7 +12,6 @@
 mod cluster;
 mod config;
 mod credentials;
-mod folder;
 mod holders;
 mod home;
 mod manifests;

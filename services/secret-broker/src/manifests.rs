@@ -2,11 +2,10 @@
 
 use std::path::Path;
 
+use kubernetes::manifests::{self, Listing};
 use model::{Fault, FaultKind};
 use secret_sync::{Documents, Resolved, parse};
 use zeroize::Zeroizing;
-
-use crate::folder::{self, Listing};
 
 /// What the folder held when it was last read.
 #[derive(Debug, Default)]
@@ -17,7 +16,7 @@ pub(crate) struct Manifests {
 impl Manifests {
     /// Reads the folder if it changed. A folder that cannot be listed changes nothing.
     pub(crate) fn changed(&mut self, folder: &Path) -> Option<Resolved> {
-        let listing = match folder::list(folder) {
+        let listing = match manifests::list(folder) {
             Ok(listing) => listing,
             Err(error) => {
                 tracing::warn!(folder = %folder.display(), %error, "manifests cannot be listed");

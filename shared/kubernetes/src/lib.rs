@@ -7,6 +7,7 @@
 
 mod client;
 pub mod keys;
+pub mod manifests;
 pub mod pod;
 mod watch;
 

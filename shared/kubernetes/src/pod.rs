@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use model::WorkloadRef;
+use model::{PodUid, WorkloadRef};
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 /// One container of a pod, init and ephemeral ones included.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +23,28 @@ pub fn spec(object: &Value) -> Option<&Value> {
         "CronJob" => object.pointer("/spec/jobTemplate/spec/template/spec"),
         _ => object.pointer("/spec/template/spec"),
     }
+}
+
+/// The uid of a pod; nothing if it is malformed.
+///
+/// A static pod has none in its manifest: it gets a hash of it, 32 hex digits in the kubelet's form, so that all who read the same manifest
+/// know it by the same uid.
+#[must_use]
+pub fn uid(object: &Value) -> Option<PodUid> {
+    match object.pointer("/metadata/uid").and_then(Value::as_str) {
+        Some(uid) => uid.parse().ok(),
+        None => {
+            let hash = Sha256::digest(object.to_string().as_bytes());
+            hex::encode(hash.get(..16)?).parse().ok()
+        }
+    }
+}
+
+/// The namespace of an object, `default` where it names none.
+#[must_use]
+pub fn namespace(object: &Value) -> &str {
+    let named = object.pointer("/metadata/namespace").and_then(Value::as_str);
+    named.filter(|namespace| !namespace.is_empty()).unwrap_or("default")
 }
 
 /// Every container of a pod specification.
