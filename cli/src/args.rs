@@ -215,12 +215,21 @@ pub(crate) struct Demo {
 
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum Database {
-    /// Pulls Trivy's database from a registry, unless the one that is there is still the newest.
+    /// Pulls Trivy's databases from a registry, unless those that are there are still the newest.
     Update {
         /// Where the database is, as an image reference with its tag (Trivy's documentation names the public ones); several are tried
         /// in turn.
-        #[arg(long, value_name = "REFERENCE", required = true, value_delimiter = ',', env = "BIOTOPE_DB_SOURCES")]
+        #[arg(
+            long,
+            value_name = "REFERENCE",
+            required_unless_present = "java_source",
+            value_delimiter = ',',
+            env = "BIOTOPE_DB_SOURCES"
+        )]
         source: Vec<String>,
+        /// Where the Java database is, which knows archives by their SHA-1; several are tried in turn.
+        #[arg(long, value_name = "REFERENCE", value_delimiter = ',', env = "BIOTOPE_JAVA_DB_SOURCES")]
+        java_source: Vec<String>,
         /// Folder of advisories to put it into.
         #[arg(long, value_name = "FOLDER", env = "BIOTOPE_ADVISORIES", default_value = "advisories")]
         advisories: PathBuf,
@@ -231,7 +240,7 @@ pub(crate) enum Database {
         #[arg(long)]
         force: bool,
     },
-    /// Takes the database from a file: trivy.db, Trivy's cache folder, or the archive of the artifact.
+    /// Takes databases from a file: trivy.db, trivy-java.db, Trivy's cache folder, or the archive of an artifact.
     Import {
         /// The file or folder.
         from: PathBuf,

@@ -1,10 +1,13 @@
-//! `biotope db`: the database that packages are matched with.
+//! `biotope db`: the databases that packages are matched with.
 
 use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use registry_scanner::{Advisories, Fingerprint, Metadata, Pull, import_database, update_database};
+use model::Timestamp;
+use registry_scanner::{
+    Advisories, DatabaseKind, Fingerprint, Metadata, Pull, freshness, import_database, update_database,
+};
 
 use crate::args::{Database, Output};
 use crate::print;
@@ -12,37 +15,65 @@ use crate::print;
 /// Runs one of the commands.
 pub(crate) async fn database(command: &Database, output: Output) -> anyhow::Result<ExitCode> {
     match command {
-        Database::Update { source, advisories, plain_http, force } => {
-            if !force && let Some(next) = fresh_until(advisories) {
-                print::line(format!("the database is good until {next}; --force fetches it all the same"));
-                return Ok(ExitCode::SUCCESS);
-            }
+        Database::Update { source, java_source, advisories, plain_http, force } => {
             let pull = Pull { plain_http_registries: plain_http.clone(), ..Pull::default() };
-            let spinner = print::spinner("fetching the database".to_owned());
-            let updated = update_database(source, advisories, &pull).await;
-            spinner.finish_and_clear();
-            told(&updated.context("the database was not updated")?, advisories);
+            for (kind, sources) in [(DatabaseKind::Vulnerabilities, source), (DatabaseKind::Java, java_source)] {
+                if !sources.is_empty() {
+                    update(kind, sources, advisories, (&pull, *force)).await?;
+                }
+            }
         }
         Database::Import { from, advisories } => {
-            let imported = import_database(from, advisories).context("the database was not imported")?;
-            told(&imported, advisories);
+            let spinner = print::spinner("reading the database".to_owned());
+            let imported = import_database(from, advisories);
+            spinner.finish_and_clear();
+            for (kind, metadata) in imported.context("the database was not imported")? {
+                told(kind, &metadata, advisories);
+            }
         }
         Database::Status { advisories } => return status(advisories, output),
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn told(metadata: &Metadata, folder: &Path) {
-    let built = if metadata.updated_at.is_empty() { "at a time that it does not tell" } else { &metadata.updated_at };
-    print::line(format!("{}: a database built {built}", folder.join("trivy.db").display()));
+async fn update(
+    kind: DatabaseKind,
+    sources: &[String],
+    folder: &Path,
+    (pull, force): (&Pull, bool),
+) -> anyhow::Result<()> {
+    let known = freshness(kind, folder);
+    if let Some(metadata) = known.filter(|known| !force && known.is_fresh(service::now())) {
+        print::line(format!("{} is good until {}; --force fetches it all the same", name(kind), metadata.next_update));
+        return Ok(());
+    }
+    let spinner = print::spinner(format!("fetching {}", name(kind)));
+    let updated = update_database(kind, sources, folder, pull).await;
+    spinner.finish_and_clear();
+    told(kind, &updated.with_context(|| format!("{} was not updated", name(kind)))?, folder);
+    Ok(())
 }
 
-/// Until when the database in `folder` is as new as there is one, by its own word.
-fn fresh_until(folder: &Path) -> Option<String> {
-    let text = std::fs::read_to_string(folder.join("metadata.json")).ok()?;
-    let metadata: Metadata = serde_json::from_str(&text).ok()?;
-    let next: model::Timestamp = metadata.next_update.parse().ok()?;
-    (folder.join("trivy.db").is_file() && next > service::now()).then_some(metadata.next_update)
+fn name(kind: DatabaseKind) -> &'static str {
+    match kind {
+        DatabaseKind::Vulnerabilities => "the database",
+        DatabaseKind::Java => "the Java database",
+    }
+}
+
+fn told(kind: DatabaseKind, metadata: &Metadata, folder: &Path) {
+    let built = if metadata.updated_at.is_empty() { "at a time that it does not tell" } else { &metadata.updated_at };
+    print::line(format!("{}: {}, built {built}", folder.display(), name(kind)));
+}
+
+/// How long ago a time was, for people; empty for what is no time.
+pub(crate) fn age(time: &str) -> String {
+    let Ok(time) = time.parse::<Timestamp>() else { return String::new() };
+    let hours = (service::now().as_nanos() - time.as_nanos()).max(0) / (3_600 * 1_000_000_000);
+    match hours / 24 {
+        0 => format!("{hours} hours"),
+        days => format!("{days} days, {} hours", hours % 24),
+    }
 }
 
 /// Says what is there. Exits with 1 when nothing can be found with it.
@@ -57,15 +88,23 @@ fn status(folder: &Path, output: Output) -> anyhow::Result<ExitCode> {
     match output {
         Output::Json => print::json(&serde_json::json!({
             "folder": folder, "database": advisories.name(), "built": metadata.updated_at,
-            "next_update": metadata.next_update, "downloaded": metadata.downloaded_at, "faults": faults,
+            "next_update": metadata.next_update, "downloaded": metadata.downloaded_at, "age": age(&metadata.updated_at),
+            "java_database": advisories.java_metadata().map(|java| serde_json::json!({
+                "built": java.updated_at, "next_update": java.next_update, "age": age(&java.updated_at),
+            })),
+            "faults": faults,
         }))?,
         Output::Table => {
             let mut table = print::table(&["What", "Value"]);
+            let java =
+                advisories.java_metadata().map(|java| format!("{} ({})", java.updated_at, age(&java.updated_at)));
             for (what, value) in [
                 ("database", advisories.name()),
                 ("built", &metadata.updated_at),
+                ("age", &age(&metadata.updated_at)),
                 ("next update", &metadata.next_update),
                 ("downloaded", &metadata.downloaded_at),
+                ("Java database", java.as_deref().unwrap_or("none: archives without coordinates stay unknown")),
             ] {
                 table.add_row([what, value]);
             }

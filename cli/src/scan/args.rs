@@ -41,8 +41,9 @@ pub(crate) struct Scan {
     /// File of what to ignore: lines, or YAML. Default: .trivyignore or .trivyignore.yaml, where there is one.
     #[arg(long, value_name = "FILE", env = "TRIVY_IGNOREFILE")]
     pub(crate) ignorefile: Option<PathBuf>,
-    /// Documents that say what does not matter here (OpenVEX, CycloneDX, CSAF); may be given several times.
-    #[arg(long, value_name = "FILE", value_delimiter = ',')]
+    /// Documents that say what does not matter here (OpenVEX, CycloneDX, CSAF); may be given several times. `oci` stands for those that
+    /// are attached to the image in its registry.
+    #[arg(long, value_name = "FILE|oci", value_delimiter = ',')]
     pub(crate) vex: Vec<PathBuf>,
     /// Tells what was left out by ignore file and VEX, too.
     #[arg(long)]

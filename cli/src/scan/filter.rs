@@ -3,16 +3,16 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use registry_scanner::{Match, Report, Shown, Statements};
+use registry_scanner::{Match, Pull, Report, Shown, Statements, attached_documents};
 use vulnerability_matching::ignore::{Ignorable, IgnoreFile};
 
 use super::args::{PackageKind, Scan};
 use crate::print;
 
 /// The findings to show. Statements come first; what they or an ignore file take away is told as suppressed.
-pub(super) fn shown<'r>(scan: &Scan, report: &'r Report) -> anyhow::Result<Shown<'r>> {
+pub(super) async fn shown<'r>(scan: &Scan, report: &'r Report, pull: &Pull) -> anyhow::Result<Shown<'r>> {
     let (ignored, source) = ignore_file(scan.ignorefile.as_deref())?;
-    let verdicts = statements(&scan.vex, report)?.verdicts(report);
+    let verdicts = statements(&scan.vex, report, pull).await?.verdicts(report);
     let mut shown = Shown::default();
     for (found, statement) in report.findings.iter().zip(verdicts) {
         if let Some(statement) = statement {
@@ -49,11 +49,20 @@ fn is_of_system(report: &Report, found: &Match) -> bool {
     packages.iter().any(|one| one.name == found.package && one.file_path == found.path && one.purl == found.purl)
 }
 
-fn statements(paths: &[PathBuf], report: &Report) -> anyhow::Result<Statements> {
-    let mut documents = Vec::with_capacity(paths.len());
-    for path in paths {
-        let bytes = std::fs::read(path).with_context(|| format!("cannot read the VEX document {}", path.display()))?;
-        documents.push((path.display().to_string(), bytes));
+async fn statements(sources: &[PathBuf], report: &Report, pull: &Pull) -> anyhow::Result<Statements> {
+    let mut documents = Vec::with_capacity(sources.len());
+    for source in sources {
+        if source == Path::new("oci") {
+            let attached = attached_documents(report, pull).await.context("no attached VEX documents can be had")?;
+            if attached.is_empty() {
+                print::note("no VEX attestation is attached to the image");
+            }
+            documents.extend(attached);
+            continue;
+        }
+        let bytes =
+            std::fs::read(source).with_context(|| format!("cannot read the VEX document {}", source.display()))?;
+        documents.push((source.display().to_string(), bytes));
     }
     let documents = documents.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice()));
     Ok(Statements::parse(documents, report)?)

@@ -10,7 +10,7 @@ mod render;
 mod table;
 mod template;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
 use registry_scanner::{
     Advisories, Fingerprint, Making, Options, Platform, Progress, Pull, Report, ScanError, Skip, Store, document,
-    scan_once,
+    paths_below, scan_once,
 };
 
 use crate::args::{Format, OutputTo};
@@ -38,14 +38,13 @@ pub(crate) async fn scan(scan: &Scan, output: &OutputTo) -> anyhow::Result<ExitC
         "{} is no folder of advisories: name one with --advisories (OSV JSON files, or what `biotope db update` fetched)",
         scan.advisories.display()
     );
-    let (advisories, faults) = Advisories::load(&scan.advisories, &Fingerprint::of(&scan.advisories));
-    faults.iter().for_each(print::note);
+    let advisories = advisories(&scan.advisories, scan.quiet);
     let options = scan.options(Arc::new(advisories))?;
     let target = scan.subject();
     let report = watched(scan_once(&target, &options), &options.progress, (&target, scan.quiet)).await;
     let report = report.map_err(|error| anyhow::anyhow!("{error}: {}", error.remedy()))?;
     report.faults.iter().for_each(print::note);
-    let shown = filter::shown(scan, &report)?;
+    let shown = filter::shown(scan, &report, &options.pull).await?;
     let making = Making {
         created: service::now(),
         uuid: uuid::Uuid::new_v4().to_string(),
@@ -68,10 +67,37 @@ pub(crate) async fn scan(scan: &Scan, output: &OutputTo) -> anyhow::Result<ExitC
     Ok(if shown.findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(scan.exit_code) })
 }
 
+/// Loads the advisories. A database that is here for the first time is put into another form first, which takes a while.
+fn advisories(folder: &Path, is_quiet: bool) -> Advisories {
+    let spinner = if is_quiet { ProgressBar::hidden() } else { print::spinner("reading the advisories".to_owned()) };
+    let (advisories, faults) = Advisories::load(folder, &Fingerprint::of(folder));
+    spinner.finish_and_clear();
+    faults.iter().for_each(print::note);
+    if let Some(metadata) = advisories.metadata()
+        && !metadata.next_update.is_empty()
+        && !metadata.is_fresh(service::now())
+    {
+        let age = crate::database::age(&metadata.updated_at);
+        print::note(format!(
+            "the database was built {age} ago, and there is a newer one: `biotope db update` fetches it"
+        ));
+    }
+    advisories
+}
+
 impl Scan {
     fn subject(&self) -> String {
         let input = self.input.as_ref().map(|path| path.display().to_string());
         input.or_else(|| self.target.clone()).unwrap_or_default()
+    }
+
+    /// Of a folder, paths that lead into it from the working folder count as paths below it.
+    fn skip(&self) -> Skip {
+        let (subject, working) = (PathBuf::from(self.subject()), std::env::current_dir().unwrap_or_default());
+        let below = |paths: &[String]| {
+            if subject.is_dir() { paths_below(&subject, paths, &working) } else { paths.to_vec() }
+        };
+        Skip::new(&below(&self.skip_files), &below(&self.skip_dirs))
     }
 
     /// `--output json` is another word for `--format json`.
@@ -100,7 +126,7 @@ impl Scan {
             pull,
             store: kept_in(cache),
             advisories,
-            skip: Skip::new(&self.skip_files, &self.skip_dirs),
+            skip: self.skip(),
             is_offline: self.offline,
             ..Options::default()
         })

@@ -1,15 +1,19 @@
-//! The advisories in force: a folder of OSV JSON files, and of Trivy's database; read again when it changes.
+//! The advisories in force: a folder of OSV files, security databases of Alpine's form, and Trivy's databases; read again when it
+//! changes.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use image_inventory::jars::{self, JarIndex};
 use image_inventory::{ImageInventory, Package};
 use model::{Fault, FaultKind};
 use schemas::build::v1::Finding;
 use vulnerability_matching::database::VulnerabilityDetail;
 use vulnerability_matching::{AdvisoryIndex, OperatingSystem};
 
+use crate::java;
+use crate::mapped::Mapped;
 use crate::matches::Match;
 use crate::trivy::{Metadata, TrivyDatabase};
 
@@ -18,6 +22,7 @@ use crate::trivy::{Metadata, TrivyDatabase};
 pub struct Advisories {
     index: AdvisoryIndex,
     trivy: Option<TrivyDatabase>,
+    java: Option<(JarIndex<Mapped>, Metadata)>,
     name: String,
 }
 
@@ -26,43 +31,33 @@ pub struct Advisories {
 pub struct Fingerprint(BTreeMap<PathBuf, (u64, Option<SystemTime>)>);
 
 impl Advisories {
-    /// Reads every `*.json` below `folder`, and opens the first `trivy.db` there is. Files that cannot be used are faults, and the
-    /// rest goes on.
+    /// Reads every `*.json` below `folder`, also in `*.zip`, and opens the first `trivy.db` and the first Java database there are. Files
+    /// that cannot be used are faults, and the rest goes on.
     #[must_use]
     pub fn load(folder: &Path, fingerprint: &Fingerprint) -> (Self, Vec<Fault>) {
         let mut faults = Vec::new();
-        let mut texts: Vec<(String, Vec<u8>)> = Vec::new();
-        let mut hash = ring::digest::Context::new(&ring::digest::SHA256);
-        let trivy = open_trivy(fingerprint, &mut faults);
-        for path in fingerprint.0.keys().filter(|path| !is_trivy(path) && !is_metadata(path)) {
-            let shown = path.display().to_string();
-            match std::fs::read(path) {
-                Ok(text) => {
-                    hash.update(&text);
-                    texts.push((shown, text));
-                }
-                Err(error) => {
-                    let fault = Fault::new(FaultKind::Invalid, &shown, format!("cannot be read: {error}"));
-                    faults.push(fault.cure("check the rights of the file"));
-                }
-            }
+        let (trivy, java) = (open_trivy(fingerprint, &mut faults), open_java(fingerprint, &mut faults));
+        let mut reading = Reading {
+            hash: ring::digest::Context::new(&ring::digest::SHA256),
+            index: AdvisoryIndex::default(),
+            faults,
+        };
+        for path in fingerprint.0.keys().filter(|path| is_text(path)) {
+            reading.file(path);
         }
-        if texts.is_empty() && trivy.is_none() {
+        let Reading { hash, index, mut faults } = reading;
+        if index.is_empty() && trivy.is_none() && faults.is_empty() {
             let fault =
                 Fault::new(FaultKind::Warning, &folder.display().to_string(), "no advisories: nothing can be found");
             faults.push(fault.cure("put OSV JSON files or a trivy.db into the folder (`biotope db update`)"));
         }
-        let (index, refused) = AdvisoryIndex::build(texts.iter().map(|(path, text)| (path.as_str(), text.as_slice())));
-        faults.extend(refused);
-        let digest = hash.finish();
-        let short: String = digest.as_ref().iter().take(6).map(|byte| format!("{byte:02x}")).collect();
-        let osv = format!("osv:{} advisories:{short}", index.len());
-        let name = match &trivy {
-            Some(trivy) if index.is_empty() => trivy.name(),
-            Some(trivy) => format!("{} {osv}", trivy.name()),
-            None => osv,
-        };
-        (Self { index, trivy, name }, faults)
+        let short: String = hash.finish().as_ref().iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+        let mut names: Vec<String> = trivy.iter().map(TrivyDatabase::name).collect();
+        names.extend(java.iter().map(|(_, made)| format!("java-db:{}", made.updated_at)));
+        if !index.is_empty() || trivy.is_none() {
+            names.push(format!("osv:{} advisories:{short}", index.len()));
+        }
+        (Self { index, trivy, java, name: names.join(" ") }, faults)
     }
 
     /// Name of the database: how many advisories, and a hash of their bytes.
@@ -75,6 +70,19 @@ impl Advisories {
     #[must_use]
     pub fn metadata(&self) -> Option<&Metadata> {
         self.trivy.as_ref().map(TrivyDatabase::metadata)
+    }
+
+    /// What is known of the making of the Java database, where there is one.
+    #[must_use]
+    pub fn java_metadata(&self) -> Option<&Metadata> {
+        self.java.as_ref().map(|(_, metadata)| metadata)
+    }
+
+    /// Gives Java archives that do not say what they are the names that the Java database knows them by.
+    pub fn identify(&self, image: &mut ImageInventory) {
+        if let Some((index, _)) = &self.java {
+            jars::identify(image, index);
+        }
     }
 
     /// What Trivy's database tells of a vulnerability; `None` when it tells nothing.
@@ -145,7 +153,7 @@ impl Fingerprint {
                 let (path, Ok(meta)) = (entry.path(), entry.metadata()) else { continue };
                 if meta.is_dir() && depth < 8 {
                     pending.push((path, depth.saturating_add(1)));
-                } else if is_trivy(&path) || path.extension().is_some_and(|extension| extension == "json") {
+                } else if is_trivy(&path) || java::is_java(&path) || is_text(&path) || is_metadata(&path) {
                     files.insert(path, (meta.len(), meta.modified().ok()));
                 }
             }
@@ -158,9 +166,74 @@ fn is_trivy(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name == "trivy.db")
 }
 
+/// A file of advisories, or an archive of such.
+fn is_text(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "json" || extension == "zip") && !is_metadata(path)
+}
+
 /// What stands beside a database is no advisory.
 fn is_metadata(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name == "metadata.json") && path.with_file_name("trivy.db").is_file()
+    let databases = ["trivy.db", java::DATABASE, java::INDEX];
+    path.file_name().is_some_and(|name| name == "metadata.json")
+        && databases.iter().any(|name| path.with_file_name(name).is_file())
+}
+
+/// Advisories while they are read.
+struct Reading {
+    hash: ring::digest::Context,
+    index: AdvisoryIndex,
+    faults: Vec<Fault>,
+}
+
+impl Reading {
+    fn file(&mut self, path: &Path) {
+        let shown = path.display().to_string();
+        let bytes = match std::fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                let fault = Fault::new(FaultKind::Invalid, &shown, format!("cannot be read: {error}"));
+                return self.faults.push(fault.cure("check the rights of the file"));
+            }
+        };
+        self.hash.update(&bytes);
+        if path.extension().is_none_or(|extension| extension != "zip") {
+            return self.index.add(&shown, &bytes, &mut self.faults);
+        }
+        let unreadable = |name: &str, error: image_inventory::ParseError, faults: &mut Vec<Fault>| {
+            let fault = Fault::new(FaultKind::Invalid, name, error.to_string());
+            faults.push(fault.cure("fetch the archive again"));
+        };
+        let wants = |name: &str| name.ends_with(".json");
+        let read = image_inventory::each_member(&bytes, (MOST_ADVISORY_BYTES, wants), &mut |name, content| {
+            let shown = format!("{shown}/{name}");
+            match content {
+                Ok(content) => self.index.add(&shown, &content, &mut self.faults),
+                Err(error) => unreadable(&shown, error, &mut self.faults),
+            }
+        });
+        if let Err(error) = read {
+            unreadable(&shown, error, &mut self.faults);
+        }
+    }
+}
+
+/// The longest advisory in an archive; the largest there is has below a mebibyte.
+const MOST_ADVISORY_BYTES: usize = 64 << 20;
+
+fn open_java(fingerprint: &Fingerprint, faults: &mut Vec<Fault>) -> Option<(JarIndex<Mapped>, Metadata)> {
+    let path = fingerprint.0.keys().find(|path| java::is_java(path))?;
+    let folder = path.parent()?;
+    match java::open(folder) {
+        Ok(index) => {
+            let metadata = crate::trivy::read_metadata(&folder.join("metadata.json")).unwrap_or_default();
+            Some((index, metadata))
+        }
+        Err(error) => {
+            let fault = Fault::new(FaultKind::Invalid, &path.display().to_string(), error.to_string());
+            faults.push(fault.cure("fetch it again with `biotope db update --java-source ...`, or remove it"));
+            None
+        }
+    }
 }
 
 fn open_trivy(fingerprint: &Fingerprint, faults: &mut Vec<Fault>) -> Option<TrivyDatabase> {

@@ -19,6 +19,8 @@ pub struct Config {
     pub advisories_poll_s: u64,
     /// Folder that inventories are kept in. Default: none, every scan reads all layers.
     pub store: Option<PathBuf>,
+    /// Where Trivy's databases come from. Default: nowhere, what is in the folder of advisories is used.
+    pub database: DatabaseSources,
     /// How images are pulled.
     pub pull: Pull,
     /// What an image may cost.
@@ -31,6 +33,24 @@ pub struct Config {
     pub watched: Vec<Watched>,
     /// Whether images of new pods, and those that admission meets, are scanned when they are not known. Default false.
     pub scan_deployed: bool,
+}
+
+/// Where Trivy's databases come from.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DatabaseSources {
+    /// The database of vulnerabilities, as image references with their tags, tried in their order. Default: none.
+    pub sources: Vec<String>,
+    /// The Java database, which knows archives by their SHA-1. Default: none.
+    pub java_sources: Vec<String>,
+    /// How often is looked whether there is a newer one, in seconds, 60 to 604,800. Default 3,600.
+    pub every_s: u64,
+}
+
+impl Default for DatabaseSources {
+    fn default() -> Self {
+        Self { sources: Vec::new(), java_sources: Vec::new(), every_s: 3_600 }
+    }
 }
 
 /// A repository that is watched.
@@ -90,6 +110,7 @@ impl Default for Config {
             advisories: PathBuf::from("advisories"),
             advisories_poll_s: 5,
             store: None,
+            database: DatabaseSources::default(),
             pull: Pull::default(),
             limits: Limits::default(),
             parallel_scans: 2,
@@ -109,6 +130,13 @@ impl Configuration for Config {
         range("service.advisories_poll_s", self.advisories_poll_s, 1, 86_400)?;
         range("service.parallel_scans", self.parallel_scans as u64, 1, 64)?;
         range("service.waiting_scans", self.waiting_scans as u64, 2, 10_000)?;
+        range("service.database.every_s", self.database.every_s, 60, 604_800)?;
+        for source in self.database.sources.iter().chain(&self.database.java_sources) {
+            if source.parse::<ImageReference>().is_err() {
+                let what = format!("must be image references with a tag, not `{source}`");
+                return Err(ConfigFault { field: "service.database", what });
+            }
+        }
         for watched in &self.watched {
             range("service.watched.every_s", watched.every_s, 1, 604_800)?;
             let last = watched.repository.rsplit('/').next().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Fetching Trivy's database: from a registry, or from a file. What is in force stays until the new one has been opened.
+//! Fetching Trivy's databases: from a registry, or from a file. What is in force stays until the new one has been opened.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write as _};
@@ -8,13 +8,57 @@ use flate2::read::GzDecoder;
 
 use crate::config::Pull;
 use crate::error::ScanError;
+use crate::java;
 use crate::limits::Limits;
 use crate::source::registry::Registry;
 use crate::tar::Walk;
-use crate::trivy::{DatabaseFileError, Metadata, TrivyDatabase};
+use crate::trivy::{self, DatabaseFileError, Metadata, TrivyDatabase};
 
-/// Media type of the one layer of a database artifact.
-const LAYER: &str = "application/vnd.aquasec.trivy.db.layer.v1.tar+gzip";
+/// Which of Trivy's databases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DatabaseKind {
+    /// Vulnerabilities: `trivy.db`.
+    Vulnerabilities,
+    /// Java archives by their SHA-1: `trivy-java.db`.
+    Java,
+}
+
+impl DatabaseKind {
+    /// Media type of the one layer of its artifact.
+    fn layer(self) -> &'static str {
+        match self {
+            Self::Vulnerabilities => "application/vnd.aquasec.trivy.db.layer.v1.tar+gzip",
+            Self::Java => "application/vnd.aquasec.trivy.javadb.layer.v1.tar+gzip",
+        }
+    }
+
+    /// Its file, as it comes.
+    fn file(self) -> &'static str {
+        match self {
+            Self::Vulnerabilities => "trivy.db",
+            Self::Java => java::DATABASE,
+        }
+    }
+
+    /// Where it is kept in a folder of advisories, with its metadata beside.
+    fn place(self, folder: &Path) -> PathBuf {
+        match self {
+            Self::Vulnerabilities => folder.to_owned(),
+            Self::Java => folder.join("java-db"),
+        }
+    }
+}
+
+/// What is known of the making of the database in a folder of advisories; `None` when there is none.
+#[must_use]
+pub fn freshness(kind: DatabaseKind, folder: &Path) -> Option<Metadata> {
+    let place = kind.place(folder);
+    let is_there = match kind {
+        DatabaseKind::Vulnerabilities => place.join(kind.file()).is_file(),
+        DatabaseKind::Java => place.join(java::INDEX).is_file() || place.join(java::DATABASE).is_file(),
+    };
+    is_there.then(|| trivy::read_metadata(&place.join("metadata.json")).unwrap_or_default())
+}
 
 /// Most bytes of the unpacked database; those of today have below one gibibyte.
 const MOST_BYTES: u64 = 8 << 30;
@@ -23,10 +67,15 @@ const MOST_BYTES: u64 = 8 << 30;
 ///
 /// # Errors
 /// When none of the sources has a database that can be used; what is in `folder` stays as it is.
-pub async fn update_database(sources: &[String], folder: &Path, pull: &Pull) -> Result<Metadata, UpdateError> {
+pub async fn update_database(
+    kind: DatabaseKind,
+    sources: &[String],
+    folder: &Path,
+    pull: &Pull,
+) -> Result<Metadata, UpdateError> {
     let mut failures = Vec::new();
     for source in sources {
-        match pull_database(source, folder, pull).await {
+        match pull_database(kind, source, (folder, pull)).await {
             Ok(metadata) => return Ok(metadata),
             Err(error) => failures.push(format!("{source}: {error}")),
         }
@@ -34,11 +83,15 @@ pub async fn update_database(sources: &[String], folder: &Path, pull: &Pull) -> 
     Err(UpdateError::NoSource { failures: failures.join("; ") })
 }
 
-async fn pull_database(source: &str, folder: &Path, pull: &Pull) -> Result<Metadata, UpdateError> {
+async fn pull_database(
+    kind: DatabaseKind,
+    source: &str,
+    (folder, pull): (&Path, &Pull),
+) -> Result<Metadata, UpdateError> {
     let image =
         source.parse().map_err(|error| ScanError::Target { target: source.to_owned(), what: format!("{error}") })?;
     let registry = Registry::new(image, pull, &Limits::default());
-    let layer = registry.artifact(LAYER).await?;
+    let layer = registry.artifact(kind.layer()).await?;
     let blob = registry.open(&layer).await?;
     let (folder, digest) = (folder.to_owned(), layer.digest.clone());
     let installed = tokio::task::spawn_blocking(move || {
@@ -50,35 +103,60 @@ async fn pull_database(source: &str, folder: &Path, pull: &Pull) -> Result<Metad
         let got = format!("sha256:{}", hex(hashed.hash.finish().as_ref()));
         match digest {
             Some(digest) if digest.as_str() != got => Err(UpdateError::Digest { expected: digest.to_string(), got }),
-            _ => new.put_in_force(&folder),
+            _ => new.put_in_force(kind, &folder),
         }
     });
     installed.await.map_err(|error| UpdateError::Ended { what: error.to_string() })?
 }
 
-/// Takes the database from a file: `trivy.db`, a folder that has one (such as Trivy's own cache), or the archive of the artifact.
+/// Takes databases from a file: `trivy.db`, `trivy-java.db`, a folder that has them (such as Trivy's own cache), or the archive of an
+/// artifact. Says of each that was found how it was made.
 ///
 /// # Errors
 /// When there is no database that can be used; what is in `folder` stays as it is.
-pub fn import_database(from: &Path, folder: &Path) -> Result<Metadata, UpdateError> {
-    let unreadable = |source| UpdateError::File { path: from.to_owned(), source };
-    let found = [from.join("trivy.db"), from.join("db/trivy.db"), from.to_owned()];
-    let file =
-        found.iter().find(|path| path.is_file()).ok_or_else(|| UpdateError::Nothing { path: from.to_owned() })?;
-    let mut stream = File::open(file).map_err(unreadable)?;
-    let mut magic = [0_u8; 2];
-    let is_gzip = stream.read_exact(&mut magic).is_ok() && magic == [0x1f, 0x8b];
-    if is_gzip {
-        let whole = File::open(file).map_err(unreadable)?;
-        return unpack(whole, folder)?.put_in_force(folder);
+pub fn import_database(from: &Path, folder: &Path) -> Result<Vec<(DatabaseKind, Metadata)>, UpdateError> {
+    let kinds = [DatabaseKind::Vulnerabilities, DatabaseKind::Java];
+    let mut imported = Vec::new();
+    if from.is_dir() {
+        for kind in kinds {
+            let places =
+                [from.join(kind.file()), from.join("db").join(kind.file()), from.join("java-db").join(kind.file())];
+            if let Some(file) = places.iter().find(|path| path.is_file()) {
+                imported.push((kind, import_file(kind, file, folder)?));
+            }
+        }
+    } else if from.is_file() {
+        let unreadable = |source| UpdateError::File { path: from.to_owned(), source };
+        let mut magic = [0_u8; 2];
+        let mut stream = File::open(from).map_err(unreadable)?;
+        if stream.read_exact(&mut magic).is_ok() && magic == [0x1f, 0x8b] {
+            let new = unpack(File::open(from).map_err(unreadable)?, folder)?;
+            let kind = kinds.into_iter().find(|kind| new.folder.path().join(kind.file()).is_file());
+            let kind = kind.ok_or_else(|| UpdateError::Nothing { path: from.to_owned() })?;
+            imported.push((kind, new.put_in_force(kind, folder)?));
+        } else {
+            let is_java = from.file_name().is_some_and(|name| name == java::DATABASE);
+            let kind = if is_java { DatabaseKind::Java } else { DatabaseKind::Vulnerabilities };
+            imported.push((kind, import_file(kind, from, folder)?));
+        }
     }
+    if imported.is_empty() { Err(UpdateError::Nothing { path: from.to_owned() }) } else { Ok(imported) }
+}
+
+fn import_file(kind: DatabaseKind, file: &Path, folder: &Path) -> Result<Metadata, UpdateError> {
     let new = New::make(folder)?;
-    new.copy(file, "trivy.db")?;
+    new.copy(file, kind.file())?;
     let metadata = file.with_file_name("metadata.json");
     if metadata.is_file() {
         new.copy(&metadata, "metadata.json")?;
     }
-    new.put_in_force(folder)
+    new.put_in_force(kind, folder)
+}
+
+/// A file that is being written beside its place, as readable as others are.
+pub(crate) fn beside(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
+    let readable = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+    tempfile::Builder::new().prefix(".new-").permissions(readable).tempfile_in(folder)
 }
 
 /// A database that is not in force yet, in a folder beside the one that is.
@@ -99,18 +177,34 @@ impl New {
         copied.map(drop).map_err(|source| UpdateError::File { path: from.to_owned(), source })
     }
 
-    /// Opens it, and only then takes the place of the old one.
-    fn put_in_force(&self, folder: &Path) -> Result<Metadata, UpdateError> {
-        let metadata = TrivyDatabase::open(&self.folder.path().join("trivy.db"))?.metadata().clone();
-        // The database last: whoever watches the folder reads it when it changes.
-        for name in ["metadata.json", "trivy.db"] {
-            let (from, to) = (self.folder.path().join(name), folder.join(name));
-            match fs::rename(&from, &to) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound && name == "metadata.json" => {
+    /// Opens it, which makes its packed form, and only then takes the place of the old one.
+    fn put_in_force(&self, kind: DatabaseKind, folder: &Path) -> Result<Metadata, UpdateError> {
+        let (new, place) = (self.folder.path(), kind.place(folder));
+        let metadata = match kind {
+            DatabaseKind::Vulnerabilities => TrivyDatabase::open(&new.join(kind.file()))?.metadata().clone(),
+            DatabaseKind::Java => {
+                java::pack(&new.join(kind.file()), new)?;
+                java::open_index(new)?;
+                trivy::read_metadata(&new.join("metadata.json"))?
+            }
+        };
+        fs::create_dir_all(&place).map_err(|source| UpdateError::File { path: place.clone(), source })?;
+        // The database last: whoever watches the folder reads it when it changes. The Java database itself is not kept: its index holds
+        // everything that is asked of it.
+        let names = match kind {
+            DatabaseKind::Vulnerabilities => ["metadata.json", trivy::PACKED, kind.file()],
+            DatabaseKind::Java => ["metadata.json", java::DATABASE, java::INDEX],
+        };
+        for name in names {
+            let (from, to) = (new.join(name), place.join(name));
+            let moved = if name == java::DATABASE { fs::remove_file(&from) } else { fs::rename(&from, &to) };
+            match moved {
+                Err(error) if error.kind() == io::ErrorKind::NotFound && name != kind.file() => {
                     // An old one would tell of a database that is gone.
                     drop(fs::remove_file(&to));
                 }
                 Err(source) => return Err(UpdateError::File { path: to, source }),
+                Ok(()) if name == java::DATABASE => drop(fs::remove_file(&to)),
                 Ok(()) => {}
             }
         }
@@ -124,7 +218,7 @@ fn unpack(stream: impl Read, folder: &Path) -> Result<New, UpdateError> {
     let mut walk = Walk::new(GzDecoder::new(stream));
     while let Some(header) = walk.next().map_err(broken)? {
         let name = String::from_utf8_lossy(&header.path).rsplit('/').next().unwrap_or_default().to_owned();
-        if !matches!(name.as_str(), "trivy.db" | "metadata.json") {
+        if !matches!(name.as_str(), "trivy.db" | java::DATABASE | "metadata.json") {
             continue;
         }
         if header.size > MOST_BYTES {

@@ -7,6 +7,7 @@
 //!
 //! queue -> resolve -> layers (known by diff id, or read: blob -> verify -> inflate -> tar -> inventory)
 //!                           -> merge -> match -> build.image.scanned, and the answer
+//! registry has a newer database -> the folder of advisories
 //! advisory folder changed   -> match every known image again -> build.image.findings-changed
 //! ```
 //!
@@ -15,15 +16,18 @@
 #![warn(missing_docs)]
 
 mod advisories;
+mod attestation;
 mod auth;
 mod bill;
 mod config;
 mod database;
 mod deployed;
 mod error;
+mod java;
 mod layer;
 mod limits;
 mod manifest;
+mod mapped;
 mod matches;
 mod metrics;
 mod pipeline;
@@ -40,6 +44,7 @@ mod store;
 mod tar;
 mod trivy;
 mod unlayered;
+mod update;
 mod watch;
 mod wire;
 
@@ -50,9 +55,10 @@ use arc_swap::ArcSwap;
 use tokio::sync::Semaphore;
 
 pub use advisories::{Advisories, Fingerprint};
+pub use attestation::{AttestationError, attached_documents, attested_image, predicate};
 pub use bill::{BillForm, Wrapping, bill_form, read_bill};
-pub use config::{Config, Pull, Watched};
-pub use database::{UpdateError, import_database, update_database};
+pub use config::{Config, DatabaseSources, Pull, Watched};
+pub use database::{DatabaseKind, UpdateError, freshness, import_database, update_database};
 pub use error::ScanError;
 pub use limits::Limits;
 pub use manifest::Platform;
@@ -61,7 +67,7 @@ pub use progress::Progress;
 pub use rematch::{Rematched, rematch};
 pub use report::{Making, Shown, document};
 pub use scan::{Options, Report, scan_once};
-pub use skip::Skip;
+pub use skip::{Skip, paths_below};
 pub use statements::Statements;
 pub use store::{KnownImage, Store};
 pub use trivy::{DatabaseFileError, Metadata, TrivyDatabase};
@@ -89,6 +95,11 @@ pub async fn start(context: service::Context, config: Config) -> anyhow::Result<
         known: Fingerprint::default(),
     };
     watch.prepare(&context).await?;
+    let sources = &config.database;
+    if !(sources.sources.is_empty() && sources.java_sources.is_empty()) {
+        let updates = update::Updates { config: config.clone(), metrics: metrics.clone() };
+        context.spawn_vital("database updates", updates.run(context.clone()));
+    }
     context.spawn_vital("advisory watch", watch.run(context.clone()));
     let asked = bus.asked("scan").await.context("cannot listen for scan commands")?;
     let queue = Arc::new(queue::Queue::new(config.waiting_scans));

@@ -15,6 +15,7 @@ pub(crate) struct Metrics {
     pub(crate) layers: Family<[(&'static str, &'static str); 1], Counter>,
     pub(crate) changed: Counter,
     pub(crate) advisories_loaded: Gauge,
+    pub(crate) databases: Family<[(&'static str, &'static str); 1], Counter>,
     pub(crate) waiting: Gauge,
     pub(crate) seconds: Histogram,
 }
@@ -28,6 +29,7 @@ impl Metrics {
             layers: Family::default(),
             changed: Counter::default(),
             advisories_loaded: Gauge::default(),
+            databases: Family::default(),
             waiting: Gauge::default(),
             seconds: Histogram::new(exponential_buckets(0.01, 2.0, 16)),
         };
@@ -43,6 +45,7 @@ impl Metrics {
                 one.changed,
             );
             registry.register("registry_scanner_loads", "How often the advisories were loaded", one.advisories_loaded);
+            registry.register("registry_scanner_databases", "Databases that were pulled, by outcome", one.databases);
             registry.register("registry_scanner_waiting", "Scans that wait for their turn", one.waiting);
             registry.register("registry_scanner_scan_seconds", "Time of a scan", one.seconds);
         });

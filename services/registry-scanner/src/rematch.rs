@@ -1,6 +1,8 @@
 //! A changed database against every image that is known: no pull, no walk, only what changed is told.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use schemas::build::v1::{Finding, FindingsChanged, MAX_FINDINGS, SeverityCounts};
 
@@ -8,33 +10,65 @@ use crate::advisories::Advisories;
 use crate::error::ScanError;
 use crate::store::{KnownImage, Store};
 
-/// Matches all known images again; `tell` is called for each whose findings changed, before the new findings are kept.
+/// Matches all known images again, on all cores; `tell` is called for each whose findings changed, before the new findings are kept.
 ///
 /// # Errors
-/// When the store cannot be written. Images before that one are done.
+/// When the store cannot be written. Some images are done then, others are not: the next call goes on with those.
 pub fn rematch(
     store: &Store,
     advisories: &Advisories,
-    mut tell: impl FnMut(&KnownImage, FindingsChanged),
+    tell: impl FnMut(&KnownImage, FindingsChanged) + Send,
 ) -> Result<Rematched, ScanError> {
-    let mut rematched = Rematched::default();
-    for mut image in store.images() {
-        rematched.images = rematched.images.saturating_add(1);
-        if image.database == advisories.name() {
-            continue;
+    let files = store.image_files();
+    let next = AtomicUsize::new(0);
+    let state = Mutex::new((tell, Rematched::default(), None));
+    let work = || {
+        while let Some(path) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let Some(image) = Store::image_of(path) else { continue };
+            let outcome = rematch_one(store, advisories, image, |image, change| {
+                (state.lock().unwrap_or_else(PoisonError::into_inner).0)(image, change);
+            });
+            let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+            match outcome {
+                Ok(has_changed) => {
+                    state.1.images = state.1.images.saturating_add(1);
+                    state.1.changed = state.1.changed.saturating_add(u64::from(has_changed));
+                }
+                Err(error) => {
+                    next.store(files.len(), Ordering::Relaxed);
+                    state.2 = Some(error);
+                }
+            }
         }
-        let (matches, _faults) = advisories.findings(&image.inventory);
-        let findings: Vec<Finding> = matches.into_iter().map(|one| one.finding).collect();
-        let change = change(&image, &findings, advisories.name());
-        if let Some(change) = change {
-            rematched.changed = rematched.changed.saturating_add(1);
-            tell(&image, change);
-        }
-        image.findings = findings;
-        advisories.name().clone_into(&mut image.database);
-        store.keep_image(&image)?;
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(files.len());
+    std::thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(&work))));
+    let (_, rematched, failure) = state.into_inner().unwrap_or_else(PoisonError::into_inner);
+    failure.map_or(Ok(rematched), Err)
+}
+
+/// Whether the findings of an image changed.
+fn rematch_one(
+    store: &Store,
+    advisories: &Advisories,
+    mut image: KnownImage,
+    tell: impl FnOnce(&KnownImage, FindingsChanged),
+) -> Result<bool, ScanError> {
+    if image.database == advisories.name() {
+        return Ok(false);
     }
-    Ok(rematched)
+    advisories.identify(&mut image.inventory);
+    let (matches, _faults) = advisories.findings(&image.inventory);
+    let findings: Vec<Finding> = matches.into_iter().map(|one| one.finding).collect();
+    let change = change(&image, &findings, advisories.name());
+    let has_changed = change.is_some();
+    if let Some(change) = change {
+        tell(&image, change);
+    }
+    image.findings = findings;
+    advisories.name().clone_into(&mut image.database);
+    store.keep_image(&image)?;
+    Ok(has_changed)
 }
 
 /// What came of matching again.

@@ -89,6 +89,7 @@ impl Report {
         advisories: &Advisories,
         started: Instant,
     ) -> Self {
+        advisories.identify(&mut inventory);
         let (findings, faults) = advisories.findings(&inventory);
         inventory.faults.extend(faults);
         Self {

@@ -1,5 +1,7 @@
 //! What a scan is told not to look at.
 
+use std::path::{Component, Path, PathBuf};
+
 use vulnerability_matching::glob;
 
 /// Patterns of files and folders below the root of an image or folder: `*` within a folder, `**` across folders.
@@ -37,6 +39,39 @@ impl Skip {
     }
 }
 
+/// Paths of files or folders to skip as paths below `base`, the folder that is scanned. A path that leads into `base`, from the working
+/// folder or as a whole, is one of those; any other relative path counts from `base`.
+#[must_use]
+pub fn paths_below(base: &Path, paths: &[String], working: &Path) -> Vec<String> {
+    let base = clean(&working.join(base));
+    let below = |path: &String| {
+        let whole = clean(&working.join(path));
+        match whole.strip_prefix(&base) {
+            Ok(inner) => inner.to_string_lossy().into_owned(),
+            // A path elsewhere: nothing below `base` is meant, and nothing fits.
+            Err(_) if Path::new(path).is_absolute() => whole.to_string_lossy().into_owned(),
+            Err(_) => clean(Path::new(path)).to_string_lossy().into_owned(),
+        }
+    };
+    paths.iter().map(below).collect()
+}
+
+/// Without `.` and without `..` behind a name.
+fn clean(path: &Path) -> PathBuf {
+    let mut cleaned = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir if matches!(cleaned.components().next_back(), Some(Component::Normal(_))) => {
+                cleaned.pop();
+            }
+            Component::ParentDir if cleaned.has_root() => {}
+            part => cleaned.push(part),
+        }
+    }
+    cleaned
+}
+
 fn normal(path: &str) -> &str {
     let path = path.strip_prefix("./").unwrap_or(path);
     path.trim_start_matches('/').trim_end_matches('/')
@@ -45,6 +80,22 @@ fn normal(path: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn paths_count_from_the_folder_unless_they_lead_into_it() {
+        for (base, path, expected) in [
+            ("foo", "./foo/bar", "bar"),
+            ("foo", "bar", "bar"),
+            (".", "foo/bar", "foo/bar"),
+            ("./foo/", "/w/foo/x/../bar", "bar"),
+            ("foo", "/elsewhere/bar", "/elsewhere/bar"),
+            ("/w/foo", "foo", ""),
+            ("foo", "../w/foo/**/x", "**/x"),
+        ] {
+            let below = paths_below(Path::new(base), &[path.to_owned()], Path::new("/w"));
+            assert_eq!(below, [expected], "{base} {path}");
+        }
+    }
 
     #[test]
     fn files_and_folders_are_left_out_by_pattern() {

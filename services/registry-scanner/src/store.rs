@@ -84,12 +84,20 @@ impl Store {
 
     /// Every image that was kept; files that cannot be read are passed over.
     pub fn images(&self) -> impl Iterator<Item = KnownImage> + use<> {
+        self.image_files().into_iter().filter_map(|path| read(&path))
+    }
+
+    /// The files of the images that were kept.
+    pub(crate) fn image_files(&self) -> Vec<PathBuf> {
         let folder = self.folder.as_ref().map(|folder| folder.join("images"));
         let entries = folder.and_then(|folder| std::fs::read_dir(folder).ok());
-        entries.into_iter().flatten().filter_map(Result::ok).filter_map(|entry| {
-            let path = entry.path();
-            path.extension().is_some_and(|extension| extension == "zst").then(|| read(&path)).flatten()
-        })
+        let paths = entries.into_iter().flatten().filter_map(Result::ok).map(|entry| entry.path());
+        paths.filter(|path| path.extension().is_some_and(|extension| extension == "zst")).collect()
+    }
+
+    /// The image in one of [`Self::image_files`]; `None` when it cannot be read.
+    pub(crate) fn image_of(path: &Path) -> Option<KnownImage> {
+        read(path)
     }
 
     fn path(&self, part: &str, digest: &Digest) -> Option<PathBuf> {
@@ -99,8 +107,9 @@ impl Store {
 
 fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
     let packed = std::fs::File::open(path).ok()?;
-    let unpacked = zstd::Decoder::new(packed).ok()?;
-    match serde_json::from_reader(io::BufReader::new(unpacked)) {
+    // JSON is read several times faster from a slice than from a stream.
+    let read = zstd::decode_all(packed).and_then(|bytes| serde_json::from_slice(&bytes).map_err(io::Error::from));
+    match read {
         Ok(value) => Some(value),
         Err(error) => {
             tracing::warn!(path = %path.display(), %error, "stored inventory cannot be read, it is taken again");
@@ -113,7 +122,7 @@ fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
 fn write<T: Serialize>(path: &Path, value: &T) -> Result<(), ScanError> {
     let fault = |source| ScanError::Store { path: path.to_owned(), source };
     let text = serde_json::to_vec(value).map_err(|error| fault(error.into()))?;
-    let packed = zstd::encode_all(text.as_slice(), 3).map_err(fault)?;
+    let packed = zstd::encode_all(text.as_slice(), 1).map_err(fault)?;
     let unique = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     let temporary = path.with_extension(format!("{}-{unique}.tmp", std::process::id()));
     std::fs::write(&temporary, packed).map_err(fault)?;

@@ -1,7 +1,10 @@
-//! Trivy's own database, `trivy.db` (schema 2), read where it lies.
+//! Trivy's own database, `trivy.db` (schema 2), and the packed form that is made of it once and then read in mapped memory.
+//!
+//! What surprises: the packed form names the `trivy.db` that it was made of by size and time of change. Another one, or none, and it is
+//! made again; where it cannot be written, `trivy.db` itself is read, which is slower.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, BufWriter};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -12,20 +15,41 @@ use schemas::build::v1::Finding;
 use serde::Deserialize;
 use vulnerability_matching::assess::assess;
 use vulnerability_matching::bolt::{Bolt, BoltError, Pages};
-use vulnerability_matching::database::{VulnerabilityDetail, detail};
+use vulnerability_matching::database::{Buckets, VulnerabilityDetail, detail};
 use vulnerability_matching::detect::{
     BuildOrigin, Detection, LanguagePackage, SystemPackage, Target, Version, detect, detect_language, is_supported,
 };
 
+use vulnerability_matching::packed::{Packed, Packing};
+
+use crate::mapped::Mapped;
 use crate::matches::Match;
 
 /// An open database.
 #[derive(Debug)]
 pub struct TrivyDatabase {
-    bolt: Bolt<FilePages>,
+    data: Data,
     path: PathBuf,
     metadata: Metadata,
 }
+
+#[derive(Debug)]
+enum Data {
+    Packed(Packed<Mapped>),
+    Bolt(Bolt<FilePages>),
+}
+
+impl Data {
+    fn buckets(&self) -> &dyn Buckets {
+        match self {
+            Self::Packed(packed) => packed,
+            Self::Bolt(bolt) => bolt,
+        }
+    }
+}
+
+/// Name of the packed form, beside `trivy.db`.
+pub(crate) const PACKED: &str = "trivy.index";
 
 /// `metadata.json` beside the database.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -39,6 +63,14 @@ pub struct Metadata {
     pub next_update: String,
     /// When it was fetched, RFC 3339.
     pub downloaded_at: String,
+}
+
+impl Metadata {
+    /// Whether no newer database is to be expected at `now`, by its own word.
+    #[must_use]
+    pub fn is_fresh(&self, now: model::Timestamp) -> bool {
+        self.next_update.parse::<model::Timestamp>().is_ok_and(|next| next > now)
+    }
 }
 
 /// The file, read page by page: the operating system keeps what is hot.
@@ -65,21 +97,36 @@ impl Pages for FilePages {
 }
 
 impl TrivyDatabase {
-    /// Opens `trivy.db` at `path`, with the `metadata.json` beside it where there is one.
+    /// Opens `trivy.db` at `path`, with the `metadata.json` beside it where there is one. The first time the packed form is made beside
+    /// it, which takes some seconds.
     ///
     /// # Errors
     /// When the file cannot be read, is no database, or is of a schema that this version does not know.
     pub fn open(path: &Path) -> Result<Self, DatabaseFileError> {
-        let unreadable = |source| DatabaseFileError::Read { path: path.to_owned(), source };
-        let file = File::open(path).map_err(unreadable)?;
-        let size = file.metadata().map_err(unreadable)?.len();
-        let bolt = Bolt::open(FilePages { file, size });
-        let bolt = bolt.map_err(|source| DatabaseFileError::Format { path: path.to_owned(), source })?;
         let metadata = read_metadata(&path.with_file_name("metadata.json"))?;
         if !matches!(metadata.version, 0 | 2) {
             return Err(DatabaseFileError::Schema { path: path.to_owned(), version: metadata.version });
         }
-        Ok(Self { bolt, path: path.to_owned(), metadata })
+        let data = match open_packed(path) {
+            Some(packed) => Data::Packed(packed),
+            None => match pack(path) {
+                Ok(()) => {
+                    open_packed(path).map_or_else(|| open_bolt(path).map(Data::Bolt), |one| Ok(Data::Packed(one)))?
+                }
+                Err(error @ (DatabaseFileError::Format { .. } | DatabaseFileError::Read { .. })) => return Err(error),
+                Err(error) => {
+                    tracing::info!(%error, "the database is read as it is, which is slower");
+                    Data::Bolt(open_bolt(path)?)
+                }
+            },
+        };
+        Ok(Self { data, path: path.to_owned(), metadata })
+    }
+
+    /// Whether the packed form is in use.
+    #[must_use]
+    pub fn is_packed(&self) -> bool {
+        matches!(self.data, Data::Packed(_))
     }
 
     /// What is known of its making.
@@ -98,7 +145,7 @@ impl TrivyDatabase {
     /// What is known of a vulnerability; `None` also when that cannot be read.
     #[must_use]
     pub fn detail(&self, id: &str) -> Option<VulnerabilityDetail> {
-        detail(&self.bolt, id).ok().flatten()
+        detail(self.data.buckets(), id).ok().flatten()
     }
 
     /// Everything that the database says of an image, in no order, and what of it could not be read.
@@ -138,7 +185,7 @@ impl All<'_> {
         }
         let packages: Vec<SystemPackage> =
             image.packages.iter().map(|package| system_package(package, image)).collect();
-        match detect(&self.database.bolt, &target, &packages) {
+        match detect(self.database.data.buckets(), &target, &packages) {
             Ok(found) => {
                 for detection in found {
                     let Some(package) = image.packages.get(detection.package) else { continue };
@@ -155,7 +202,7 @@ impl All<'_> {
             let asked = LanguagePackage { kind: application.kind.as_str(), name: &package.name, version: &version };
             let own = package.file_path.as_str();
             let path = if own.is_empty() { application.file_path.as_str() } else { own };
-            match detect_language(&self.database.bolt, &asked) {
+            match detect_language(self.database.data.buckets(), &asked) {
                 Ok(found) => found.iter().for_each(|detection| self.add(detection, package, path)),
                 Err(error) => self.unreadable(&error),
             }
@@ -163,7 +210,7 @@ impl All<'_> {
     }
 
     fn add(&mut self, detection: &Detection, package: &Package, path: &str) {
-        let detail = match detail(&self.database.bolt, &detection.id) {
+        let detail = match self.database.data.buckets().brief(&detection.id) {
             Ok(detail) => detail,
             Err(error) => {
                 self.unreadable(&error);
@@ -180,7 +227,7 @@ impl All<'_> {
             installed_version: detection.installed_version.clone(),
             fixed_version: detection.fixed_version.clone(),
             severity: assessed.severity,
-            title: title(&detail),
+            title: detail.line(),
             published: detail.published.as_deref().and_then(|time| time.parse().ok()),
             layer: package.layer.clone(),
             path: path.to_owned(),
@@ -223,17 +270,53 @@ fn version(epoch: u32, version: &str, release: &str) -> Version {
     Version { epoch: u64::from(epoch), version: version.to_owned(), release: release.to_owned() }
 }
 
-fn title(detail: &VulnerabilityDetail) -> String {
-    let text = if detail.title.is_empty() { &detail.description } else { &detail.title };
-    text.lines().next().unwrap_or_default().chars().take(200).collect()
-}
-
 fn today() -> i64 {
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     i64::try_from(seconds / 86_400).unwrap_or(0)
 }
 
-fn read_metadata(path: &Path) -> Result<Metadata, DatabaseFileError> {
+fn open_bolt(path: &Path) -> Result<Bolt<FilePages>, DatabaseFileError> {
+    let unreadable = |source| DatabaseFileError::Read { path: path.to_owned(), source };
+    let file = File::open(path).map_err(unreadable)?;
+    let size = file.metadata().map_err(unreadable)?.len();
+    Bolt::open(FilePages { file, size }).map_err(|source| DatabaseFileError::Format { path: path.to_owned(), source })
+}
+
+/// The packed form beside `path`, when it was made of the file that is there.
+fn open_packed(path: &Path) -> Option<Packed<Mapped>> {
+    let packed = Packed::open(Mapped::open(&path.with_file_name(PACKED)).ok()?).ok()?;
+    let made_of = packed.value(&[ORIGIN], "made-of")?.into_owned();
+    (made_of == identity(path).ok()?.as_bytes()).then_some(packed)
+}
+
+/// Size and time of change.
+fn identity(path: &Path) -> io::Result<String> {
+    let meta = std::fs::metadata(path)?;
+    let changed = meta.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+    Ok(format!("{} bytes, {changed}", meta.len()))
+}
+
+/// Makes the packed form beside `path`. It takes its place only when it is whole.
+///
+/// # Errors
+/// When `path` is no database, or the packed form cannot be written.
+pub(crate) fn pack(path: &Path) -> Result<(), DatabaseFileError> {
+    let bolt = open_bolt(path)?;
+    let unwritable = |source| DatabaseFileError::Pack { path: path.with_file_name(PACKED), source };
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let file = crate::database::beside(folder).map_err(unwritable)?;
+    let write = || {
+        let mut packing = Packing::new(BufWriter::new(file.as_file()))?;
+        bolt.each(&mut |path, key, value| packing.put(path, key, value))?;
+        packing.put(&[ORIGIN], "made-of", identity(path)?.as_bytes())?;
+        packing.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
+    };
+    write().map_err(unwritable)?;
+    file.persist(path.with_file_name(PACKED)).map_err(|error| unwritable(error.error))?;
+    Ok(())
+}
+
+pub(crate) fn read_metadata(path: &Path) -> Result<Metadata, DatabaseFileError> {
     match std::fs::read(path) {
         Ok(text) => serde_json::from_slice(&text)
             .map_err(|source| DatabaseFileError::Metadata { path: path.to_owned(), source }),
@@ -269,6 +352,22 @@ pub enum DatabaseFileError {
         /// Why; part of the line.
         source: serde_json::Error,
     },
+    /// The packed form cannot be made.
+    #[error("cannot write {}: {source}", path.display())]
+    Pack {
+        /// The file.
+        path: PathBuf,
+        /// Why; part of the line.
+        source: io::Error,
+    },
+    /// It is no index of Java archives.
+    #[error("{}: {source}", path.display())]
+    Java {
+        /// The file.
+        path: PathBuf,
+        /// Why; part of the line.
+        source: image_inventory::jars::NoIndex,
+    },
     /// It is of another schema.
     #[error("{}: schema {version} is not known, only 2 is", path.display())]
     Schema {
@@ -280,3 +379,6 @@ pub enum DatabaseFileError {
 }
 
 const MOST_FAULTS: usize = 5;
+
+/// Bucket of what the packed form says of itself.
+const ORIGIN: &str = "biotope";

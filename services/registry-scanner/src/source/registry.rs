@@ -106,6 +106,41 @@ impl Registry {
         Ok(Layer { diff_id: layer.digest.clone(), digest: Some(layer.digest), size: layer.size, place: Place::Digest })
     }
 
+    /// Small blobs that are attached to a manifest: those of its referrers, and those under cosign's tag for attestations. What is too
+    /// long to be one is passed over.
+    pub(crate) async fn attachments(&self, digest: &Digest) -> Result<Vec<(String, Vec<u8>)>, ScanError> {
+        let (reference, auth) = (self.reference(Some(digest)), self.auth().await);
+        self.client.store_auth_if_needed(self.image.registry(), auth).await;
+        let listed = self.retried(|| self.client.pull_referrers(&reference, None)).await?;
+        let mut manifests = Vec::new();
+        for entry in listed.manifests.iter().take(MOST_REFERRERS) {
+            let Ok(digest) = entry.digest.parse::<Digest>() else { continue };
+            manifests.push(self.manifest(Some(&digest)).await?.0);
+        }
+        let tag = format!("{}-{}.att", digest.algorithm(), digest.hex());
+        match self.tagged(tag).await {
+            Ok(bytes) => manifests.push(bytes),
+            Err(ScanError::NotFound { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        let mut blobs = Vec::new();
+        for bytes in manifests {
+            let Ok(Document::Manifest { layers, .. }) = parse(&self.image.to_string(), &bytes) else { continue };
+            for layer in layers.iter().filter(|layer| layer.size <= self.limits.max_manifest_bytes).take(MOST_REFERRERS) {
+                blobs.push((layer.digest.to_string(), self.small_blob(&layer.digest, layer.size).await?));
+            }
+        }
+        Ok(blobs)
+    }
+
+    /// The manifest under a tag of the repository.
+    async fn tagged(&self, tag: String) -> Result<Vec<u8>, ScanError> {
+        let (registry, repository) = (self.image.registry().to_owned(), self.image.repository().to_owned());
+        let (reference, auth) = (Reference::with_tag(registry, repository, tag), self.auth().await);
+        let (bytes, _) = self.retried(|| self.client.pull_manifest_raw(&reference, auth, ACCEPTED)).await?;
+        Ok(bytes.to_vec())
+    }
+
     pub(crate) async fn open(&self, layer: &Layer) -> Result<Box<dyn Read + Send>, ScanError> {
         let Some(digest) = layer.digest.clone() else {
             return Err(self.fault("a layer has no digest".to_owned()));
@@ -372,6 +407,9 @@ const CHUNKS: usize = 16;
 
 /// Characters of a registry's own words that are passed on.
 const MOST_SAID: usize = 300;
+
+/// Attachments of an image that are looked at.
+const MOST_REFERRERS: usize = 100;
 
 /// Tags that are asked for at a time.
 const TAG_PAGE: usize = 500;

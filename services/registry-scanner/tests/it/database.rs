@@ -9,8 +9,8 @@ use oci_client::Reference;
 use oci_client::client::{Client, ClientConfig, ClientProtocol};
 use oci_client::secrets::RegistryAuth;
 use registry_scanner::{
-    Advisories, Fingerprint, Making, Options, Pull, Shown, document, import_database, read_bill, scan_once,
-    update_database,
+    Advisories, DatabaseKind, Fingerprint, Making, Options, Pull, Shown, document, import_database, read_bill,
+    scan_once, update_database,
 };
 use serde_json::json;
 use testkit::bbolt;
@@ -44,9 +44,13 @@ fn archive(database: &[u8]) -> Vec<u8> {
 
 /// Pushes the artifact as the public one is made: one layer, no image configuration.
 async fn push(address: &str, archive: &[u8]) {
+    push_as((address, "trivy-db", LAYER), archive).await;
+}
+
+async fn push_as((address, name, layer): (&str, &str, &str), archive: &[u8]) {
     service::install_crypto();
     let client = Client::new(ClientConfig { protocol: ClientProtocol::Http, ..ClientConfig::default() });
-    let reference = Reference::with_tag(address.to_owned(), "trivy-db".to_owned(), "2".to_owned());
+    let reference = Reference::with_tag(address.to_owned(), name.to_owned(), "2".to_owned());
     client.store_auth_if_needed(address, &RegistryAuth::Anonymous).await;
     let config = b"{}".to_vec();
     for bytes in [archive.to_vec(), config.clone()] {
@@ -57,7 +61,7 @@ async fn push(address: &str, archive: &[u8]) {
         "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
         "artifactType": "application/vnd.aquasec.trivy.config.v1+json",
         "config": { "mediaType": "application/vnd.oci.empty.v1+json", "digest": sha256(&config), "size": config.len() },
-        "layers": [{ "mediaType": LAYER, "digest": sha256(archive), "size": archive.len() }],
+        "layers": [{ "mediaType": layer, "digest": sha256(archive), "size": archive.len() }],
     });
     let kind = "application/vnd.oci.image.manifest.v1+json".parse().unwrap();
     client.push_manifest_raw(&reference, manifest.to_string().into_bytes(), kind).await.unwrap();
@@ -84,7 +88,8 @@ async fn a_database_is_pulled_and_matched_with() {
     let advisories = folder.path().join("db");
     push(&registry.address, &archive(&database)).await;
     let sources = [format!("{}/no/such:2", registry.address), format!("{}/trivy-db:2", registry.address)];
-    let metadata = update_database(&sources, &advisories, &Pull::default()).await.unwrap();
+    let metadata =
+        update_database(DatabaseKind::Vulnerabilities, &sources, &advisories, &Pull::default()).await.unwrap();
     assert_eq!(metadata.updated_at, "2026-11-20T06:00:00Z");
     let (name, found) = findings(folder.path(), &advisories).await;
     assert_eq!(name, "trivy-db:2026-11-20T06:00:00Z");
@@ -113,7 +118,7 @@ async fn what_is_no_database_leaves_the_old_one_in_force() {
     fs::create_dir_all(at("cache/db")).unwrap();
     fs::write(at("cache/db/trivy.db"), &database).unwrap();
     let advisories = at("advisories");
-    assert_eq!(import_database(&at("good.tar.gz"), &advisories).unwrap().version, 2);
+    assert_eq!(import_database(&at("good.tar.gz"), &advisories).unwrap()[0].1.version, 2);
     for (name, wanted) in [
         ("cut.tar.gz", "archive of the database cannot be read"),
         ("nonsense.tar.gz", "neither meta page is valid"),
@@ -125,9 +130,9 @@ async fn what_is_no_database_leaves_the_old_one_in_force() {
         assert_eq!(fs::read(advisories.join("trivy.db")).unwrap(), database, "{name}: the old one stays");
     }
     let left: Vec<_> = fs::read_dir(&advisories).unwrap().flatten().map(|entry| entry.file_name()).collect();
-    assert_eq!(left.len(), 2, "nothing is left behind: {left:?}");
+    assert_eq!(left.len(), 3, "nothing is left behind: {left:?}");
     // Trivy's cache has no metadata here: the database is taken, and its age is not claimed.
-    assert_eq!(import_database(&at("cache"), &advisories).unwrap().updated_at, "");
+    assert_eq!(import_database(&at("cache"), &advisories).unwrap()[0].1.updated_at, "");
     let (name, _) = findings(folder.path(), &advisories).await;
     assert_eq!(name, "trivy-db:of unknown age");
 }
@@ -161,4 +166,120 @@ async fn a_bill_of_material_that_is_written_and_read_gives_the_same_findings() {
         assert_eq!(faults, []);
         assert_eq!(again.iter().map(key).collect::<Vec<_>>(), wanted, "{bill:#}");
     }
+}
+
+const JAVA_LAYER: &str = "application/vnd.aquasec.trivy.javadb.layer.v1.tar+gzip";
+
+/// An archive without members, and a database that knows it.
+const EMPTY_JAR: &[u8] = b"PK\x05\x06\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
+const JAVA_DATABASE: &str = r#"
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1])
+db.execute("CREATE TABLE artifacts(id INTEGER PRIMARY KEY, group_id TEXT, artifact_id TEXT)")
+db.execute("CREATE TABLE indices(artifact_id INTEGER, version TEXT, sha1 BLOB, archive_type TEXT)")
+db.execute("INSERT INTO artifacts VALUES (7, 'org.example', 'lib')")
+db.execute("INSERT INTO indices VALUES (7, '2.5', x'b04f3ee8f5e43fa3b162981b50bb72fe1acabb33', 'jar')")
+db.commit()
+"#;
+
+fn java_database(folder: &Path) -> Option<Vec<u8>> {
+    let path = folder.join("made.db");
+    let made = std::process::Command::new("python3").arg("-c").arg(JAVA_DATABASE).arg(&path).status();
+    if !made.is_ok_and(|status| status.success()) {
+        testkit::require::skip("python", "no SQLite database can be made");
+        return None;
+    }
+    Some(fs::read(path).unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_java_database_is_pulled_and_names_archives() {
+    let folder = tempfile::tempdir().unwrap();
+    let (Some(registry), Some(database)) = (testkit::parts::registry(), java_database(folder.path())) else { return };
+    let archive = gzip(&tar_of(&[("metadata.json", METADATA.as_bytes()), ("trivy-java.db", &database)]));
+    push_as((&registry.address, "trivy-java-db", JAVA_LAYER), &archive).await;
+    let (db, image) = (folder.path().join("db"), folder.path().join("image"));
+    let pull = Pull::default();
+    let source = [format!("{}/trivy-java-db:2", registry.address)];
+    update_database(DatabaseKind::Java, &source, &db, &pull).await.unwrap();
+    let kept: Vec<_> = fs::read_dir(db.join("java-db")).unwrap().flatten().map(|entry| entry.file_name()).collect();
+    assert_eq!(kept.len(), 2, "the index and its metadata: {kept:?}");
+    layout(&image, &[crate::images::layer(&[("app/unknown.jar", EMPTY_JAR)], crate::images::Packing::Gzip)]);
+    let osv =
+        r#"{"id":"X-1","affected":[{"package":{"ecosystem":"Maven","name":"org.example:lib"},"versions":["2.5"]}]}"#;
+    fs::write(db.join("x.json"), osv).unwrap();
+    let scan = async |advisories: &Path| {
+        let (advisories, faults) = Advisories::load(advisories, &Fingerprint::of(advisories));
+        assert_eq!(faults, []);
+        let options = Options { advisories: Arc::new(advisories), ..options(folder.path()) };
+        let report = scan_once(&image.display().to_string(), &options).await.unwrap();
+        let names: Vec<String> =
+            report.inventory.all_packages().map(|one| format!("{} {}", one.name, one.version)).collect();
+        (report.database, names, report.findings.len())
+    };
+    let (name, packages, findings) = scan(&db).await;
+    assert!(name.starts_with("java-db:2026-11-20T06:00:00Z osv:1 advisories:"), "{name}");
+    assert_eq!((packages, findings), (vec!["org.example:lib 2.5".to_owned()], 1));
+    // A database that is put there as it is works, too.
+    let dropped = folder.path().join("dropped/java-db");
+    fs::create_dir_all(&dropped).unwrap();
+    fs::write(dropped.join("trivy-java.db"), &database).unwrap();
+    fs::write(folder.path().join("dropped/x.json"), osv).unwrap();
+    assert_eq!(scan(&folder.path().join("dropped")).await.1, ["org.example:lib 2.5"]);
+    let imported = import_database(&dropped.join("trivy-java.db"), &folder.path().join("imported")).unwrap();
+    assert_eq!(imported.len(), 1);
+    let error = update_database(DatabaseKind::Vulnerabilities, &source, &db, &pull).await.unwrap_err().to_string();
+    assert!(error.contains("it has no layer of the type application/vnd.aquasec.trivy.db"), "{error}");
+}
+
+#[test]
+fn archives_of_advisories_and_security_databases_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let secdb =
+        r#"{"distroversion":"v3.20","packages":[{"pkg":{"name":"zlib","secfixes":{"1.2-r0":["CVE-1-1","CVE-1-2"]}}}]}"#;
+    fs::write(folder.path().join("main.json"), secdb).unwrap();
+    let zipped = std::process::Command::new("python3").arg("-c").arg(OSV_ARCHIVE).current_dir(folder.path()).status();
+    if !zipped.is_ok_and(|status| status.success()) {
+        return testkit::require::skip("python", "no archive can be made");
+    }
+    let (advisories, faults) = Advisories::load(folder.path(), &Fingerprint::of(folder.path()));
+    assert!(advisories.name().starts_with("osv:4 advisories:"), "{}", advisories.name());
+    let said: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    assert_eq!(said.len(), 2, "{said:?}");
+    assert!(said[0].contains("all.zip/broken.json"), "{said:?}");
+    assert!(said[1].contains("cut.zip") && said[1].contains("not a valid zip file"), "{said:?}");
+}
+
+const OSV_ARCHIVE: &str = r#"
+import zipfile
+one = '{"id":"%s","affected":[{"package":{"ecosystem":"PyPI","name":"a"},"versions":["1"]}]}'
+with zipfile.ZipFile("all.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+    for name in ("A-1", "A-2"):
+        archive.writestr(name + ".json", one % name)
+    archive.writestr("broken.json", "{")
+    archive.writestr("README", "no advisory")
+open("cut.zip", "wb").write(open("all.zip", "rb").read()[:50])
+"#;
+
+#[test]
+fn the_packed_form_is_made_once_and_again_for_another_database() {
+    let Some(database) = database() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    fs::write(at("trivy.db"), &database).unwrap();
+    let load = || Advisories::load(folder.path(), &Fingerprint::of(folder.path()));
+    assert_eq!(load().1, []);
+    let first = fs::metadata(at("trivy.index")).unwrap().modified().unwrap();
+    assert_eq!(load().1, []);
+    assert_eq!(fs::metadata(at("trivy.index")).unwrap().modified().unwrap(), first, "it is made once");
+    // One that was written in part, and one of another database, are made again.
+    let good = fs::read(at("trivy.index")).unwrap();
+    fs::write(at("other"), &good[..good.len() / 2]).unwrap();
+    fs::rename(at("other"), at("trivy.index")).unwrap();
+    assert_eq!(load().1, []);
+    assert_eq!(fs::read(at("trivy.index")).unwrap().len(), good.len());
+    let before = fs::metadata(at("trivy.index")).unwrap().modified().unwrap();
+    fs::write(at("trivy.db"), [database.as_slice(), &[0; 4096]].concat()).unwrap();
+    assert_eq!(load().1, []);
+    assert!(fs::metadata(at("trivy.index")).unwrap().modified().unwrap() > before);
 }

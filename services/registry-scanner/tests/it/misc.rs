@@ -247,6 +247,12 @@ fn judge(line: &Value, corpus: &Corpus, files: &BTreeMap<String, Value>) -> Opti
             let want = system(&case["want"]);
             Some((json!([want.family, want.release]), json!([merged.family, merged.release])))
         }
+        "TestFS_BuildSkipPaths" if case["oses"].as_array()?.contains(&json!("linux")) => {
+            let paths: Vec<String> = serde_json::from_value(case["paths"].clone()).ok()?;
+            let working = std::env::current_dir().ok()?;
+            let got = registry_scanner::paths_below(std::path::Path::new(&text(case, "base")), &paths, &working);
+            Some((case["want"].clone(), json!(got)))
+        }
         "TestSkipFile" | "TestSkipDir" => {
             let patterns: Vec<&str> = case["skipFiles"]
                 .as_array()

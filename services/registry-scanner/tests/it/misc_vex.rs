@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use model::PackageUrl;
+use registry_scanner::{AttestationError, attached_documents, scan_once};
 use scan_report::image_purl;
 use serde_json::{Value, json};
 use testkit::corpus::Corpus;
@@ -16,8 +17,41 @@ pub(crate) fn judge(line: &Value, corpus: &Corpus) -> Option<(Value, Value)> {
     let folder = corpus.folder().join("inputs").join(source.rsplit_once('/').map_or("", |(folder, _)| folder));
     match func.as_str() {
         "TestFilter" if source.starts_with("pkg/vex") => Some(filter(case, &folder)),
+        "TestDiscoverInvalidPURL" => {
+            let purl = (!case["purl"].is_null()).then(|| full_url(&case["purl"]));
+            Some(refusal(case, registry_scanner::attested_image(purl.as_ref()).map(drop)))
+        }
+        "TestDecodeInTotoPredicate" => {
+            Some(refusal(case, registry_scanner::predicate(text(case, "blob").as_bytes()).map(drop)))
+        }
+        "TestNewOCI" if text(&case["report"], "ArtifactType") == "container_image" => {
+            // An image without a place in a registry: one in a folder.
+            let is_local = case["report"]["Metadata"]["RepoDigests"].as_array().is_none_or(Vec::is_empty);
+            is_local.then(|| refusal(case, attached_to_a_layout()))
+        }
         "TestRepositorySet_NotAffected" => Some(repositories(case, &folder)),
         _ => None,
+    }
+}
+
+fn attached_to_a_layout() -> Result<(), AttestationError> {
+    let folder = tempfile::tempdir().unwrap();
+    let image = folder.path().join("image");
+    crate::images::layout(&image, &crate::images::story());
+    let options = crate::images::options(folder.path());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let report = scan_once(&image.display().to_string(), &options).await.unwrap();
+        attached_documents(&report, &options.pull).await.map(drop)
+    })
+}
+
+/// A case that is about what is refused.
+fn refusal(case: &Value, got: Result<(), AttestationError>) -> (Value, Value) {
+    let wanted = text(case, "wantErr");
+    match got {
+        Ok(()) => (json!(wanted), json!("")),
+        Err(error) => (json!(true), json!(!wanted.is_empty() && error.to_string().contains(&wanted))),
     }
 }
 

@@ -5,7 +5,7 @@ use model::Digest;
 use oci_client::Reference;
 use oci_client::client::{Client, ClientConfig, ClientProtocol};
 use oci_client::secrets::RegistryAuth;
-use registry_scanner::{Pull, Store, scan_once};
+use registry_scanner::{Pull, Statements, Store, attached_documents, scan_once};
 
 use crate::images::{Blob, config, index, manifest, options, sha256, story};
 
@@ -133,4 +133,84 @@ async fn credentials_come_from_configuration_and_pull_secret() {
     let secret = written("secrets/team/.dockerconfigjson", entry("secret"));
     let secrets = secret.parent().unwrap().parent().unwrap().to_owned();
     assert_eq!(scan(Pull { pull_secrets: Some(secrets), ..Pull::default() }).await, Ok(2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attached_statements_are_found_by_referrer_and_by_tag() {
+    let Some(registry) = testkit::parts::registry() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let options = options(folder.path());
+    let (address, name) = (registry.address.as_str(), "team/vex");
+    let digest = push(address, name, &story(), false).await;
+    let target = format!("{address}/{name}:1");
+    let report = scan_once(&target, &options).await.unwrap();
+    assert_eq!(attached_documents(&report, &options.pull).await.unwrap(), []);
+
+    let purl = format!("pkg:oci/vex@{digest}?repository_url={address}/{name}");
+    let vex = |vulnerability: &str| {
+        serde_json::json!({
+            "@context": "https://openvex.dev/ns/v0.2.0", "@id": "x", "author": "a", "timestamp": "2024-01-01T00:00:00Z", "version": 1,
+            "statements": [{ "vulnerability": { "name": vulnerability }, "products": [{ "@id": purl }], "status": "not_affected",
+                "justification": "vulnerable_code_not_present" }],
+        })
+    };
+    let statement = |kind: &str, predicate: serde_json::Value| {
+        let statement = serde_json::json!({ "_type": "https://in-toto.io/Statement/v1", "predicateType": kind, "predicate": predicate });
+        let payload = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, statement.to_string());
+        serde_json::json!({ "payloadType": "application/vnd.in-toto+json", "payload": payload, "signatures": [] }).to_string()
+    };
+    let first = report.findings[0].id.clone();
+    let envelope = statement("https://openvex.dev/ns/v0.2.0", vex(&first));
+    let other = statement("https://slsa.dev/provenance/v1", serde_json::json!({ "buildType": "x" }));
+    let tag = format!("sha256-{}.att", digest.hex());
+    attach((address, name, &tag), &[&envelope, &other], None).await;
+    let attached = attached_documents(&report, &options.pull).await.unwrap();
+    assert_eq!(attached.len(), 1, "the provenance is no statement");
+    let documents = attached.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice()));
+    let verdicts = Statements::parse(documents, &report).unwrap().verdicts(&report);
+    assert_eq!(verdicts.iter().map(Option::is_some).collect::<Vec<_>>(), [true, false]);
+
+    // As a referrer, in a bundle; the registry may know no referrers, then they stand under a tag.
+    let inner: serde_json::Value = serde_json::from_str(&statement("https://openvex.dev/ns", vex("CVE-1-1"))).unwrap();
+    let bundle = serde_json::json!({ "mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json", "dsseEnvelope": inner }).to_string();
+    let referrer = attach((address, name, "some"), &[&bundle], Some(&digest)).await;
+    let listed = serde_json::json!({
+        "schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json",
+        "manifests": [{ "mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": referrer.0, "size": referrer.1 }],
+    });
+    let client = Client::new(ClientConfig { protocol: ClientProtocol::Http, ..ClientConfig::default() });
+    let fallback = Reference::with_tag(address.to_owned(), name.to_owned(), format!("sha256-{}", digest.hex()));
+    let kind = "application/vnd.oci.image.index.v1+json".parse().unwrap();
+    client.push_manifest_raw(&fallback, listed.to_string().into_bytes(), kind).await.unwrap();
+    let attached = attached_documents(&report, &options.pull).await.unwrap();
+    assert_eq!(attached.len(), 2, "{attached:?}");
+}
+
+/// Pushes an artifact of these layers under a tag, perhaps about another manifest; returns its digest and size.
+async fn attach((address, name, tag): (&str, &str, &str), layers: &[&str], subject: Option<&Digest>) -> (Digest, usize) {
+    let client = Client::new(ClientConfig { protocol: ClientProtocol::Http, ..ClientConfig::default() });
+    let reference = Reference::with_tag(address.to_owned(), name.to_owned(), tag.to_owned());
+    client.store_auth_if_needed(address, &RegistryAuth::Anonymous).await;
+    for bytes in layers.iter().copied().chain(["{}"]) {
+        let digest = sha256(bytes.as_bytes()).to_string();
+        client.push_blob(&reference, Bytes::from(bytes.to_owned()), &digest).await.unwrap();
+    }
+    let described = |kind: &str, bytes: &str| {
+        serde_json::json!({ "mediaType": kind, "digest": sha256(bytes.as_bytes()), "size": bytes.len() })
+    };
+    let layers: Vec<_> = layers.iter().map(|bytes| described("application/vnd.dsse.envelope.v1+json", bytes)).collect();
+    let mut manifest = serde_json::json!({
+        "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "config": described("application/vnd.oci.empty.v1+json", "{}"), "layers": layers,
+    });
+    if let Some(subject) = subject {
+        manifest["subject"] = serde_json::json!({
+            "mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": subject, "size": 1,
+        });
+    }
+    let bytes = manifest.to_string().into_bytes();
+    let (digest, size) = (sha256(&bytes), bytes.len());
+    let kind = "application/vnd.oci.image.manifest.v1+json".parse().unwrap();
+    client.push_manifest_raw(&reference, bytes, kind).await.unwrap();
+    (digest, size)
 }

@@ -40,7 +40,7 @@ pub struct LicenseFile {
 
 /// A Java archive that does not say what it is. A manifest may have words of its own, which then are among the packages of the
 /// application; the Java index of a vulnerability database, asked by SHA-1 or by artifact and version, knows better.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct UnidentifiedArchive {
     /// The file, with the archives that it lies in.
     pub file_path: String,
@@ -52,6 +52,24 @@ pub struct UnidentifiedArchive {
     /// Version by the name of the file.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub version: String,
+    /// The outermost archive that it lies in; itself where it lies in none.
+    #[serde(default)]
+    pub outer: String,
+    /// Name and version that its manifest states.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manifest: Option<(String, String)>,
+    /// What of that is among the packages, for want of anything better.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stated: Option<(String, String)>,
+    /// Licences that it states itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub licenses: Vec<String>,
+    /// Layer that brought it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layer: Option<model::Digest>,
+    /// What the index made of it when it was last asked: name and version, empty for nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<(String, String)>,
 }
 
 /// Everything that analyzers found in one layer.

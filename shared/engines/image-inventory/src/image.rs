@@ -110,8 +110,12 @@ impl Merge {
         for file in &found.license_files {
             self.licenses.insert(file.file_path.clone(), file.clone());
         }
-        let archives = found.unidentified.iter().map(|one| (one.file_path.clone(), one.clone()));
-        self.unidentified.extend(archives);
+        for archive in &found.unidentified {
+            let below = self.unidentified.remove(&archive.file_path).filter(|below| below.sha1 == archive.sha1);
+            let origin = below.map_or_else(|| Some(layer.clone()), |below| below.layer);
+            let known = UnidentifiedArchive { layer: origin, ..archive.clone() };
+            self.unidentified.insert(archive.file_path.clone(), known);
+        }
         // Some databases name files from the root on, others below it.
         let owned = found.system_files.iter().map(|path| path.trim_start_matches('/'));
         self.system_files.extend(owned.filter(|path| !path.is_empty()).map(str::to_owned));
@@ -125,7 +129,6 @@ impl Merge {
     fn finish(self) -> ImageInventory {
         let mut image = self.image;
         image.operating_system = image.operating_system.or(self.os_release);
-        image.unidentified = self.unidentified.into_values().collect();
         let mut licenses: HashMap<String, BTreeSet<String>> = HashMap::new();
         for file in self.licenses.into_values() {
             licenses.entry(file.package).or_default().extend(file.licenses);
@@ -162,9 +165,11 @@ impl Merge {
             }
             package.purl = package.purl.take().or_else(|| purl::system(package, image.operating_system.as_ref()));
         }
+        // What a package of the distribution installed is matched by the distribution's advisories.
+        let is_owned = |path: &str| self.system_files.contains(path) || UNLISTED_SYSTEM_FILES.contains(&path);
+        let archives = self.unidentified.into_values();
+        image.unidentified = archives.filter(|one| !is_owned(&one.outer) && !is_owned(&one.file_path)).collect();
         for ((file_path, kind), mut packages) in self.applications {
-            // What a package of the distribution installed is matched by the distribution's advisories.
-            let is_owned = |path: &str| self.system_files.contains(path) || UNLISTED_SYSTEM_FILES.contains(&path);
             packages.retain(|package| !is_owned(&file_path) && !is_owned(&package.file_path));
             for package in &mut packages {
                 package.purl = package.purl.take().or_else(|| purl::language(package, kind));

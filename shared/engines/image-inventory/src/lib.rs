@@ -34,6 +34,7 @@ mod folder;
 mod found;
 mod hash;
 mod image;
+pub mod jars;
 mod language;
 mod layer;
 mod license;
@@ -44,6 +45,7 @@ mod package;
 pub mod purl;
 pub mod rules;
 pub mod sbom;
+mod sqlite;
 mod system;
 mod text;
 mod tree;
@@ -61,3 +63,20 @@ pub use os::{OperatingSystem, Repository};
 pub use outside::{Cache, Nothing, Outside};
 pub use package::{ApplicationKind, LineRange, Package, Reference, Relationship};
 pub use text::ParseError;
+
+/// Gives the members of a zip archive in memory one by one to `visit`: name, and content or why it cannot be read. Members over `limit`
+/// bytes, and those that `wants` does not name, are not unpacked.
+///
+/// # Errors
+/// When the bytes are no zip archive.
+pub fn each_member(
+    archive: &[u8],
+    (limit, wants): (usize, fn(&str) -> bool),
+    visit: &mut dyn FnMut(&str, Result<Vec<u8>, ParseError>),
+) -> Result<(), ParseError> {
+    let archive = language::zip::Zip::open(archive)?;
+    for member in archive.members.iter().filter(|member| wants(&member.name)) {
+        visit(&member.name, archive.read(member, limit));
+    }
+    Ok(())
+}

@@ -14,12 +14,14 @@ mod wire;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 16] = [
+pub const TARGETS: [Target; 18] = [
     ("advisory", scan::advisory),
     ("analyzers", scan::all_analyzers),
     ("cel", policy::cel),
     ("condition", rules::condition),
     ("constraint", scan::constraint),
+    ("database", scan::database),
+    ("document", scan::document),
     ("event", wire::event),
     ("incident-rule", rules::incident_rule),
     ("jmespath", policy::jmespath),

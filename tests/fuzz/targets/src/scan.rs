@@ -2,10 +2,15 @@
 
 use std::cmp::Ordering;
 
+use image_inventory::jars::{self, JarIndex};
 use image_inventory::{analyze, analyzers};
 use vulnerability_matching::AdvisoryIndex;
+use vulnerability_matching::bolt::Bolt;
 use vulnerability_matching::constraint::{Constraints, Options, Syntax};
+use vulnerability_matching::database::Buckets;
+use vulnerability_matching::packed::{Packed, Packing};
 use vulnerability_matching::version::Scheme;
+use vulnerability_matching::vex::Document;
 
 use crate::parts;
 
@@ -22,6 +27,46 @@ pub(crate) fn all_analyzers(bytes: &[u8]) {
     for name in analyzers() {
         drop(analyze(name, [(path, content.get(1..).unwrap_or_default())]));
     }
+}
+
+/// A file of a vulnerability database in each of the forms that it comes in.
+pub(crate) fn database(bytes: &[u8]) {
+    if let Ok(bolt) = Bolt::open(bytes.to_vec()) {
+        ask(&bolt);
+        let mut packing = Packing::new(Vec::new()).ok();
+        let packed = bolt.each(&mut |path, key, value| match &mut packing {
+            Some(packing) => packing.put(path, key, value),
+            None => Ok(()),
+        });
+        if let Some(Ok(made)) = packing.filter(|_| packed.is_ok()).map(Packing::finish) {
+            assert!(Packed::open(made).is_ok(), "what was packed cannot be read");
+        }
+    }
+    if let Ok(packed) = Packed::open(bytes) {
+        ask(&packed);
+    }
+    drop(jars::write(bytes, &mut Vec::new()));
+    if let Ok(index) = JarIndex::open(bytes) {
+        drop((
+            index.by_sha1("00"),
+            index.by_sha1(&"07".repeat(20)),
+            index.group_of("jstl", "1.2"),
+            index.exists("a", "b"),
+        ));
+    }
+}
+
+fn ask(database: &dyn Buckets) {
+    for bucket in database.buckets("").into_iter().take(20) {
+        drop((database.stored(&bucket, "x"), database.entries(&[&bucket, "x"]), database.value(&[&bucket], "x")));
+    }
+    drop(database.brief("CVE-1"));
+}
+
+/// A bill of material, or a VEX document.
+pub(crate) fn document(bytes: &[u8]) {
+    drop(image_inventory::sbom::read(bytes));
+    drop(Document::parse("fuzz.json", bytes, None));
 }
 
 /// A lock file or manifest, read as each format in turn.

@@ -127,7 +127,7 @@ impl<'ast> Visit<'ast> for Functions<'_> {
 }
 
 #[test]
-fn unsafe_code_is_nowhere_and_no_log_shows_a_secret() {
+fn unsafe_code_is_where_files_are_mapped_only_and_no_log_shows_a_secret() {
     for source in sources() {
         let mut rules = Rules { name: &source.name };
         rules.visit_file(&source.tree);
@@ -145,7 +145,12 @@ impl<'ast> Visit<'ast> for Rules<'_> {
             && lifts
         {
             let line = attribute.span().start().line;
-            assert!(!names(&list.tokens, &["unsafe_code"]), "{}:{line} lifts the ban on unsafe code", self.name);
+            let is_known = self.name == MAPPED;
+            assert!(
+                is_known || !names(&list.tokens, &["unsafe_code"]),
+                "{}:{line} lifts the ban on unsafe code",
+                self.name
+            );
         }
     }
 
@@ -158,6 +163,9 @@ impl<'ast> Visit<'ast> for Rules<'_> {
         }
     }
 }
+
+/// The one file that may be unsafe: it maps the index of advisories into memory.
+const MAPPED: &str = "services/registry-scanner/src/mapped.rs";
 
 /// Macros whose text somebody reads.
 const LOGS: [&str; 16] = [

@@ -9,7 +9,7 @@ pub(crate) mod other;
 pub(crate) mod program;
 pub(crate) mod python;
 pub(crate) mod rust;
-mod zip;
+pub(crate) mod zip;
 
 pub(crate) use files::{DECLARED, EITHER, INSTALLED};
 pub use formats::parse;

@@ -10,6 +10,7 @@
 mod corpora;
 mod helpers;
 mod hostile;
+mod jars;
 mod layers;
 mod maven;
 mod mutated;

@@ -30,7 +30,8 @@ pub(crate) fn analyze(file: File<'_>, found: &mut Found) -> Result<(), ParseErro
     let mut reading = Reading::new(file.checksums);
     let packages = reading.archive(file.path, file.bytes, 0)?;
     let packages = distinct(packages);
-    found.unidentified.extend(reading.unidentified);
+    let outer = |one| UnidentifiedArchive { outer: file.path.to_owned(), ..one };
+    found.unidentified.extend(reading.unidentified.into_iter().map(outer));
     found.application(ApplicationKind::Jar, file.path, packages);
     for (path, error) in reading.broken {
         found.set_aside(&path, "jar", &error);
@@ -104,25 +105,36 @@ impl Reading {
             }
         }
         // What `pom.properties` names is the archive itself or what was packed into it; a manifest is asked only without one.
-        if !has_own && !packages.iter().any(|one| one.file_path == path) {
-            packages.extend(manifest.package().map(|own| Package { file_path: path.to_owned(), ..own }));
-            self.unidentified.push(UnidentifiedArchive {
-                file_path: path.to_owned(),
-                sha1: hex(&Sha1::digest(bytes)),
-                artifact: artifact.to_owned(),
-                version: version.to_owned(),
-            });
-        }
+        let manifest_package = manifest.package().filter(|_| !has_own);
+        let coordinates = |own: &Package| (own.name.clone(), own.version.clone());
+        let stated = manifest_package.as_ref().filter(|_| !packages.iter().any(|one| one.file_path == path));
+        let mut unidentified = (!has_own).then(|| UnidentifiedArchive {
+            file_path: path.to_owned(),
+            sha1: hex(&Sha1::digest(bytes)),
+            artifact: artifact.to_owned(),
+            version: version.to_owned(),
+            manifest: manifest_package.as_ref().map(coordinates),
+            stated: stated.map(coordinates),
+            ..UnidentifiedArchive::default()
+        });
+        packages.extend(stated.map(|own| Package { file_path: path.to_owned(), ..own.clone() }));
         for package in packages.iter_mut().filter(|package| package.licenses.is_empty()) {
             package.licenses = licensed.get(&package.name).cloned().unwrap_or_default();
         }
-        let single = if let [one] = license_files.as_slice() { Some(*one) } else { None };
-        if let Some(own) = own_package(&mut packages, path) {
-            own.licenses = manifest.licenses();
-            if let Some(file) = single.filter(|_| own.licenses.is_empty()) {
-                own.licenses = classify::classify(&zip.read(file, MAX_TEXT_BYTES).unwrap_or_default());
+        let own_licenses = || {
+            let stated = manifest.licenses();
+            match license_files.as_slice() {
+                [file] if stated.is_empty() => classify::classify(&zip.read(file, MAX_TEXT_BYTES).unwrap_or_default()),
+                _ => stated,
             }
+        };
+        if let Some(own) = own_package(&mut packages, path) {
+            own.licenses = own_licenses();
         }
+        if let Some(one) = &mut unidentified {
+            one.licenses = own_licenses();
+        }
+        self.unidentified.extend(unidentified);
         if self.checksums {
             let digest = format!("sha1:{}", hex(&Sha1::digest(bytes)));
             for package in packages.iter_mut().filter(|package| package.digest.is_empty()) {

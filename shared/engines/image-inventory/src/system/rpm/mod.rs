@@ -4,7 +4,6 @@
 mod berkeley;
 mod header;
 mod ndb;
-mod sqlite;
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -22,7 +21,7 @@ pub(crate) fn wants(path: &str, _mode: u32) -> bool {
 
 pub(crate) fn analyze(file: File<'_>, found: &mut Found) -> Result<(), ParseError> {
     let blobs = if file.bytes.starts_with(b"SQLite format 3\0") {
-        sqlite::blobs(file.bytes, "Packages")?
+        crate::sqlite::blobs(file.bytes, "Packages")?
     } else if ndb::is_one(file.bytes) {
         ndb::blobs(file.bytes)?
     } else if berkeley::is_one(file.bytes) {

@@ -1,5 +1,6 @@
 //! Rows of one table of an SQLite file (file format, sections 1.6 and 2), read only, every page bounds-checked and visited once.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use crate::text::ParseError;
@@ -7,47 +8,42 @@ use crate::text::ParseError;
 /// The first blob of every row of `table`.
 pub(crate) fn blobs(bytes: &[u8], table: &str) -> Result<Vec<Vec<u8>>, ParseError> {
     let file = Sqlite::open(bytes)?;
-    let mut root = None;
-    for row in file.rows(1)? {
-        // type, name, tbl_name, rootpage, sql
-        let columns = columns(&row)?;
-        let is_table = columns.first().is_some_and(|kind| kind.bytes() == b"table");
-        if is_table && columns.get(1).is_some_and(|name| name.bytes() == table.as_bytes()) {
-            root = columns.get(3).and_then(Column::number);
-        }
-    }
-    let root = root.ok_or_else(|| ParseError::new(format!("the database has no table `{table}`")))?;
     let mut blobs = Vec::new();
-    for row in file.rows(root)? {
-        let columns = columns(&row)?;
-        blobs.extend(
-            columns.iter().find(|column| matches!(column, Column::Bytes(_))).map(|column| column.bytes().to_vec()),
-        );
-    }
+    file.each(file.table(table)?, &mut |_, columns| {
+        blobs.extend(columns.iter().find(|one| matches!(one, Column::Bytes(_))).map(|one| one.bytes().to_vec()));
+        Ok(())
+    })?;
     Ok(blobs)
 }
 
-struct Sqlite<'a> {
+/// What a visit of a table does with each row: its key, its columns.
+pub(crate) type Row<'v> = dyn FnMut(u64, &[Column<'_>]) -> Result<(), ParseError> + 'v;
+
+/// An open file.
+pub(crate) struct Sqlite<'a> {
     bytes: &'a [u8],
     page_size: usize,
     usable: usize,
 }
 
-enum Column<'a> {
+/// One column of a row.
+pub(crate) enum Column<'a> {
     Number(u64),
     Bytes(&'a [u8]),
     Null,
 }
 
 impl Column<'_> {
-    fn bytes(&self) -> &[u8] {
+    /// A text or blob; empty for others.
+    pub(crate) fn bytes(&self) -> &[u8] {
         match self {
             Self::Bytes(bytes) => bytes,
             Self::Number(_) | Self::Null => &[],
         }
     }
 
-    fn number(&self) -> Option<usize> {
+    /// A number that is not negative.
+    pub(crate) fn number(&self) -> Option<usize> {
         match self {
             Self::Number(number) => usize::try_from(*number).ok(),
             Self::Bytes(_) | Self::Null => None,
@@ -56,7 +52,8 @@ impl Column<'_> {
 }
 
 impl<'a> Sqlite<'a> {
-    fn open(bytes: &'a [u8]) -> Result<Self, ParseError> {
+    /// Opens a file.
+    pub(crate) fn open(bytes: &'a [u8]) -> Result<Self, ParseError> {
         let page_size = match number(bytes, 16, 2) {
             Some(1) => 65_536,
             Some(size) if size >= 512 && size.is_power_of_two() => size,
@@ -74,9 +71,23 @@ impl<'a> Sqlite<'a> {
         page.ok_or_else(|| broken("a page that is not there"))
     }
 
-    /// Payloads of a table, in the order of its keys.
-    fn rows(&self, root: usize) -> Result<Vec<Vec<u8>>, ParseError> {
-        let (mut rows, mut visited, mut pending) = (Vec::new(), HashSet::new(), vec![root]);
+    /// The first page of a table.
+    pub(crate) fn table(&self, name: &str) -> Result<usize, ParseError> {
+        let mut root = None;
+        // type, name, tbl_name, rootpage, sql
+        self.each(1, &mut |_, columns| {
+            let is = |place: usize, text: &str| columns.get(place).is_some_and(|one| one.bytes() == text.as_bytes());
+            if is(0, "table") && is(1, name) {
+                root = columns.get(3).and_then(Column::number);
+            }
+            Ok(())
+        })?;
+        root.ok_or_else(|| ParseError::new(format!("the database has no table `{name}`")))
+    }
+
+    /// Visits the rows of a table, in the order of its keys.
+    pub(crate) fn each(&self, root: usize, visit: &mut Row<'_>) -> Result<(), ParseError> {
+        let (mut visited, mut pending) = (HashSet::new(), vec![root]);
         while let Some(at) = pending.pop() {
             if !visited.insert(at) {
                 return Err(broken("a page that is its own ancestor"));
@@ -93,7 +104,8 @@ impl<'a> Sqlite<'a> {
                 let place =
                     number(page, array.saturating_add(cell.saturating_mul(2)), 2).ok_or_else(|| broken("a cell"))?;
                 if leaf {
-                    rows.push(self.payload(page, place)?);
+                    let (key, payload) = self.payload(page, place)?;
+                    visit(key, &columns(&payload)?)?;
                 } else {
                     children.push(number(page, place, 4).ok_or_else(|| broken("a cell"))?);
                 }
@@ -106,21 +118,22 @@ impl<'a> Sqlite<'a> {
                 pending.extend(children.into_iter().rev());
             }
         }
-        Ok(rows)
+        Ok(())
     }
 
-    /// The payload of a leaf cell, its overflow pages included.
-    fn payload(&self, page: &[u8], place: usize) -> Result<Vec<u8>, ParseError> {
+    /// Key and payload of a leaf cell, its overflow pages included.
+    fn payload(&self, page: &'a [u8], place: usize) -> Result<(u64, Cow<'a, [u8]>), ParseError> {
         let cell = page.get(place..).ok_or_else(|| broken("a cell"))?;
         let (size, rest) = varint(cell).ok_or_else(|| broken("a cell"))?;
-        let (_key, rest) = varint(rest).ok_or_else(|| broken("a cell"))?;
+        let (key, rest) = varint(rest).ok_or_else(|| broken("a cell"))?;
         let size =
             usize::try_from(size).ok().filter(|size| *size <= self.bytes.len()).ok_or_else(|| broken("a cell"))?;
         let local = self.local(size);
-        let mut payload = rest.get(..local).ok_or_else(|| broken("a cell"))?.to_vec();
+        let payload = rest.get(..local).ok_or_else(|| broken("a cell"))?;
         if local == size {
-            return Ok(payload);
+            return Ok((key, Cow::Borrowed(payload)));
         }
+        let mut payload = payload.to_vec();
         let mut next = number(rest, local, 4).unwrap_or(0);
         while payload.len() < size {
             let page = self.page(next)?;
@@ -128,7 +141,7 @@ impl<'a> Sqlite<'a> {
             let wanted = size.saturating_sub(payload.len()).min(self.usable.saturating_sub(4));
             payload.extend_from_slice(page.get(4..wanted.saturating_add(4)).ok_or_else(|| broken("an overflow page"))?);
         }
-        Ok(payload)
+        Ok((key, Cow::Owned(payload)))
     }
 
     /// How much of a payload is in the cell itself.
