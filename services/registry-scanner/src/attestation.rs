@@ -69,7 +69,9 @@ pub fn attested_image(purl: Option<&PackageUrl>) -> Result<ImageReference, Attes
     let url = purl.qualifiers.get("repository_url").filter(|url| !url.is_empty());
     let url = url.ok_or(AttestationError::NoRepository)?.clone();
     let whole = if purl.version.is_empty() { url.clone() } else { format!("{url}@{}", purl.version) };
-    whole.parse().map_err(|error: model::ImageReferenceError| AttestationError::Repository { url, what: error.to_string() })
+    whole
+        .parse()
+        .map_err(|error: model::ImageReferenceError| AttestationError::Repository { url, what: error.to_string() })
 }
 
 /// Type and content of the predicate of an attestation.

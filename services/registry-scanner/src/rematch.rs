@@ -42,7 +42,7 @@ pub fn rematch(
         }
     };
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(files.len());
-    std::thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(&work))));
+    std::thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(work))));
     let (_, rematched, failure) = state.into_inner().unwrap_or_else(PoisonError::into_inner);
     failure.map_or(Ok(rematched), Err)
 }

@@ -126,7 +126,8 @@ impl Registry {
         let mut blobs = Vec::new();
         for bytes in manifests {
             let Ok(Document::Manifest { layers, .. }) = parse(&self.image.to_string(), &bytes) else { continue };
-            for layer in layers.iter().filter(|layer| layer.size <= self.limits.max_manifest_bytes).take(MOST_REFERRERS) {
+            for layer in layers.iter().filter(|layer| layer.size <= self.limits.max_manifest_bytes).take(MOST_REFERRERS)
+            {
                 blobs.push((layer.digest.to_string(), self.small_blob(&layer.digest, layer.size).await?));
             }
         }

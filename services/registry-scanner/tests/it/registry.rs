@@ -157,7 +157,8 @@ async fn attached_statements_are_found_by_referrer_and_by_tag() {
     let statement = |kind: &str, predicate: serde_json::Value| {
         let statement = serde_json::json!({ "_type": "https://in-toto.io/Statement/v1", "predicateType": kind, "predicate": predicate });
         let payload = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, statement.to_string());
-        serde_json::json!({ "payloadType": "application/vnd.in-toto+json", "payload": payload, "signatures": [] }).to_string()
+        serde_json::json!({ "payloadType": "application/vnd.in-toto+json", "payload": payload, "signatures": [] })
+            .to_string()
     };
     let first = report.findings[0].id.clone();
     let envelope = statement("https://openvex.dev/ns/v0.2.0", vex(&first));
@@ -172,7 +173,9 @@ async fn attached_statements_are_found_by_referrer_and_by_tag() {
 
     // As a referrer, in a bundle; the registry may know no referrers, then they stand under a tag.
     let inner: serde_json::Value = serde_json::from_str(&statement("https://openvex.dev/ns", vex("CVE-1-1"))).unwrap();
-    let bundle = serde_json::json!({ "mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json", "dsseEnvelope": inner }).to_string();
+    let bundle =
+        serde_json::json!({ "mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json", "dsseEnvelope": inner })
+            .to_string();
     let referrer = attach((address, name, "some"), &[&bundle], Some(&digest)).await;
     let listed = serde_json::json!({
         "schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json",
@@ -187,7 +190,11 @@ async fn attached_statements_are_found_by_referrer_and_by_tag() {
 }
 
 /// Pushes an artifact of these layers under a tag, perhaps about another manifest; returns its digest and size.
-async fn attach((address, name, tag): (&str, &str, &str), layers: &[&str], subject: Option<&Digest>) -> (Digest, usize) {
+async fn attach(
+    (address, name, tag): (&str, &str, &str),
+    layers: &[&str],
+    subject: Option<&Digest>,
+) -> (Digest, usize) {
     let client = Client::new(ClientConfig { protocol: ClientProtocol::Http, ..ClientConfig::default() });
     let reference = Reference::with_tag(address.to_owned(), name.to_owned(), tag.to_owned());
     client.store_auth_if_needed(address, &RegistryAuth::Anonymous).await;
@@ -195,9 +202,7 @@ async fn attach((address, name, tag): (&str, &str, &str), layers: &[&str], subje
         let digest = sha256(bytes.as_bytes()).to_string();
         client.push_blob(&reference, Bytes::from(bytes.to_owned()), &digest).await.unwrap();
     }
-    let described = |kind: &str, bytes: &str| {
-        serde_json::json!({ "mediaType": kind, "digest": sha256(bytes.as_bytes()), "size": bytes.len() })
-    };
+    let described = |kind: &str, bytes: &str| serde_json::json!({ "mediaType": kind, "digest": sha256(bytes.as_bytes()), "size": bytes.len() });
     let layers: Vec<_> = layers.iter().map(|bytes| described("application/vnd.dsse.envelope.v1+json", bytes)).collect();
     let mut manifest = serde_json::json!({
         "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",

@@ -64,6 +64,9 @@ pub use outside::{Cache, Nothing, Outside};
 pub use package::{ApplicationKind, LineRange, Package, Reference, Relationship};
 pub use text::ParseError;
 
+/// What a visit of an archive does with each member: its name, and its content or why it cannot be read.
+pub type EachMember<'v> = dyn FnMut(&str, Result<Vec<u8>, ParseError>) + 'v;
+
 /// Gives the members of a zip archive in memory one by one to `visit`: name, and content or why it cannot be read. Members over `limit`
 /// bytes, and those that `wants` does not name, are not unpacked.
 ///
@@ -72,7 +75,7 @@ pub use text::ParseError;
 pub fn each_member(
     archive: &[u8],
     (limit, wants): (usize, fn(&str) -> bool),
-    visit: &mut dyn FnMut(&str, Result<Vec<u8>, ParseError>),
+    visit: &mut EachMember<'_>,
 ) -> Result<(), ParseError> {
     let archive = language::zip::Zip::open(archive)?;
     for member in archive.members.iter().filter(|member| wants(&member.name)) {
