@@ -173,8 +173,11 @@ impl New {
     }
 
     fn copy(&self, from: &Path, name: &str) -> Result<(), UpdateError> {
-        let copied = fs::copy(from, self.folder.path().join(name));
-        copied.map(drop).map_err(|source| UpdateError::File { path: from.to_owned(), source })
+        // Whoever made it may have kept it to himself; the service runs as another user.
+        let to = self.folder.path().join(name);
+        let readable: fs::Permissions = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+        let copied = fs::copy(from, &to).and_then(|_| fs::set_permissions(&to, readable));
+        copied.map_err(|source| UpdateError::File { path: from.to_owned(), source })
     }
 
     /// Opens it, which makes its packed form, and only then takes the place of the old one.
