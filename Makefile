@@ -4,7 +4,7 @@ CARGO ?= cargo
 SERVICES := correlator registry-scanner admission-gateway secret-broker runtime-sensor
 BINARIES := $(foreach crate,cli $(SERVICES),-p $(crate))
 
-.PHONY: demo test build tools fmt lint doc golden corpus bench fuzz up demo-tools
+.PHONY: demo test build tools fmt lint doc golden corpus bench fuzz up demo-tools images chart
 
 ## The main job on real input: one image, one pod, one secret, one intruder, one incident.
 demo: build
@@ -29,6 +29,15 @@ demo-tools:
 ## The platform on this machine, until Ctrl-C.
 up: build
 	target/debug/biotope up
+
+## Images of the command and the services as archives in target/images: `make images REPOSITORY=registry.example/biotope TAG=0.1.0`.
+images: demo-tools
+	$(CARGO) build --release $(BINARIES) -p parts
+	target/release/images target/release target/images $(or $(REPOSITORY),biotope) $(or $(TAG),0.1.0)
+
+## Lints the chart and renders it again for review.
+chart:
+	UPDATE_GOLDEN=1 $(CARGO) test -p end-to-end --test it chart::renders
 
 fmt:
 	$(CARGO) fmt --all --check

@@ -191,6 +191,12 @@ pub(crate) struct Connection {
     /// Folder of a platform that `biotope up` started.
     #[arg(long, global = true, value_name = "FOLDER", env = "BIOTOPE_FOLDER", default_value = "biotope-state")]
     pub(crate) folder: PathBuf,
+    /// Console of a platform elsewhere, such as http://127.0.0.1:8080 of a port-forward: for `incidents` and `replay`.
+    #[arg(long, global = true, value_name = "URL", env = "BIOTOPE_CONSOLE")]
+    pub(crate) console: Option<String>,
+    /// File with the token of that console.
+    #[arg(long, global = true, value_name = "FILE", env = "BIOTOPE_CONSOLE_TOKEN_FILE", requires = "console")]
+    pub(crate) console_token_file: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, Args)]

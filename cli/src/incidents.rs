@@ -17,17 +17,17 @@ pub(crate) async fn incidents(
     connection: &Connection,
     output: Output,
 ) -> anyhow::Result<ExitCode> {
-    let addresses = Addresses::read(&connection.folder)?;
+    let console = Console::of(connection)?;
     match command {
         Incidents::List { status } => {
-            let incidents = fetch(&addresses, status).await?;
+            let incidents = console.incidents(status).await?;
             match output {
                 Output::Json => print::json(&incidents)?,
                 Output::Table => list(&incidents),
             }
         }
         Incidents::Show { id } => {
-            let incidents = fetch(&addresses, "all").await?;
+            let incidents = console.incidents("all").await?;
             let found = incidents.iter().find(|incident| incident.id.as_str().starts_with(id.as_str()));
             let incident = found.with_context(|| format!("no incident `{id}`: see `biotope incidents list`"))?;
             match output {
@@ -35,7 +35,7 @@ pub(crate) async fn incidents(
                 Output::Table => show(incident),
             }
         }
-        Incidents::Watch => watch(&addresses, output).await?,
+        Incidents::Watch => watch(&console, output).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -47,9 +47,9 @@ pub(crate) async fn replay(
     connection: &Connection,
     output: Output,
 ) -> anyhow::Result<ExitCode> {
-    let addresses = Addresses::read(&connection.folder)?;
+    let console = Console::of(connection)?;
     let text = std::fs::read_to_string(rules).with_context(|| format!("cannot read {}", rules.display()))?;
-    let mut request = client()?.post(format!("http://{}/api/replay", addresses.console)).body(text);
+    let mut request = console.request(reqwest::Method::POST, "/api/replay")?.body(text);
     if let Some(since) = since {
         request = request.query(&[("since", since)]);
     }
@@ -69,27 +69,64 @@ pub(crate) async fn replay(
     Ok(ExitCode::SUCCESS)
 }
 
-/// The incidents of a platform, newest first.
-pub(crate) async fn fetch(addresses: &Addresses, status: &str) -> anyhow::Result<Vec<Incident>> {
-    let request = client()?
-        .get(format!("http://{}/api/incidents", addresses.console))
-        .query(&[("status", status), ("limit", "1000")]);
-    let answer = request
-        .send()
-        .await
-        .context("the correlator does not answer: is the platform still running? see `biotope doctor`")?;
-    anyhow::ensure!(
-        answer.status().is_success(),
-        "the correlator refused: {}",
-        answer.text().await.unwrap_or_default()
-    );
-    answer.json().await.context("the correlator's answer is malformed")
+/// Where incidents are asked for.
+#[derive(Debug)]
+pub(crate) struct Console {
+    url: String,
+    token: Option<String>,
 }
 
-async fn watch(addresses: &Addresses, output: Output) -> anyhow::Result<()> {
+impl Console {
+    /// The console of a platform on this machine.
+    pub(crate) fn local(addresses: &Addresses) -> Self {
+        Self { url: format!("http://{}", addresses.console), token: None }
+    }
+
+    fn of(connection: &Connection) -> anyhow::Result<Self> {
+        let Some(url) = &connection.console else { return Ok(Self::local(&Addresses::read(&connection.folder)?)) };
+        let read = |file: &std::path::PathBuf| {
+            let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()));
+            text.map(|text| text.trim().to_owned())
+        };
+        let token = connection.console_token_file.as_ref().map(read).transpose()?;
+        Ok(Self { url: url.trim_end_matches('/').to_owned(), token })
+    }
+
+    fn request(&self, method: reqwest::Method, path: &str) -> anyhow::Result<reqwest::RequestBuilder> {
+        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30)).build()?;
+        let request = client.request(method, format!("{}{path}", self.url));
+        Ok(match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        })
+    }
+
+    /// The incidents of a platform, newest first.
+    pub(crate) async fn incidents(&self, status: &str) -> anyhow::Result<Vec<Incident>> {
+        let request = self.request(reqwest::Method::GET, "/api/incidents")?;
+        let answer = request
+            .query(&[("status", status), ("limit", "1000")])
+            .send()
+            .await
+            .context("the correlator does not answer: is the platform still running? see `biotope doctor`")?;
+        anyhow::ensure!(answer.status().is_success(), "the correlator refused: {}", reason(answer).await);
+        answer.json().await.context("the correlator's answer is malformed")
+    }
+}
+
+/// What a refusal says, in one line.
+async fn reason(answer: reqwest::Response) -> String {
+    let status = answer.status();
+    let body: serde_json::Value = answer.json().await.unwrap_or_default();
+    let said = body.get("error").and_then(|error| error.as_str()).map(str::to_owned);
+    let cure = if status == reqwest::StatusCode::UNAUTHORIZED { " (--console-token-file)" } else { "" };
+    format!("{}{cure}", said.unwrap_or_else(|| status.to_string()))
+}
+
+async fn watch(console: &Console, output: Output) -> anyhow::Result<()> {
     let mut seen = std::collections::HashMap::new();
     loop {
-        for incident in fetch(addresses, "all").await? {
+        for incident in console.incidents("all").await? {
             if seen.insert(incident.id.clone(), incident.revision) != Some(incident.revision) {
                 match output {
                     Output::Json => print::line(serde_json::to_string(&incident)?),
@@ -187,8 +224,4 @@ fn status(incident: &Incident) -> &'static str {
 
 fn short(incident: &Incident) -> String {
     incident.id.as_str().chars().take(12).collect()
-}
-
-fn client() -> anyhow::Result<reqwest::Client> {
-    Ok(reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30)).build()?)
 }

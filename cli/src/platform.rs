@@ -69,6 +69,7 @@ impl Platform {
         for name in INPUTS.into_iter().chain(["run", "logs", "state"]) {
             fs::create_dir_all(folder.join(name))?;
         }
+        seed_rules(&folder.join("rules"))?;
         let nats = Nats::start(&folder.join("nats"))?;
         let registry = Registry::start(&folder.join("registry"))?;
         let openbao = OpenBao::start(&folder.join("openbao"), &token())?;
@@ -124,8 +125,10 @@ impl Platform {
                 })
             }
             "runtime-sensor" => match recording {
-                Some(recording) => json!({ "source": "replay", "replay_file": recording, "containers_only": true }),
-                None => json!({ "containers_only": true }),
+                Some(recording) => {
+                    json!({ "rules": [path("rules")], "source": "replay", "replay_file": recording, "containers_only": true })
+                }
+                None => json!({ "rules": [path("rules")], "containers_only": true }),
             },
             _ => {
                 json!({ "state": path("state/correlator"), "http": { "address_file": path("run/correlator.http.address") } })
@@ -196,6 +199,14 @@ impl Drop for Platform {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// The sensor's rules as a file to read and change; an own set of files is left alone.
+fn seed_rules(folder: &Path) -> std::io::Result<()> {
+    if fs::read_dir(folder)?.next().is_some() {
+        return Ok(());
+    }
+    fs::write(folder.join("biotope_rules.yaml"), include_str!("../../services/runtime-sensor/rules/biotope_rules.yaml"))
 }
 
 /// The program of a service: beside this one, as they are built and shipped together.

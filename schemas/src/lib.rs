@@ -22,6 +22,7 @@
     )
 )]
 
+pub mod access;
 pub mod ask;
 pub mod build;
 pub mod deploy;

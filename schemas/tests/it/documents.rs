@@ -36,3 +36,14 @@ pub(crate) fn root() -> PathBuf {
 pub(crate) fn updates() -> bool {
     std::env::var("UPDATE_GOLDEN").is_ok()
 }
+
+#[test]
+fn the_charts_permissions_are_current() {
+    is_current(Path::new("../helm/biotope/files/permissions.conf"), schemas::access::permissions_conf().as_bytes());
+}
+
+#[test]
+fn the_charts_kinds_are_those_of_the_broker() {
+    let path = root().join("../services/secret-broker/crds/external-secrets.io.yaml");
+    is_current(Path::new("../helm/biotope/crds/external-secrets.io.yaml"), &std::fs::read(path).unwrap());
+}

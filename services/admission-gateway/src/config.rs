@@ -44,6 +44,9 @@ pub struct KubernetesConfig {
     pub kubeconfig: Option<PathBuf>,
     /// How the API server is told about the webhooks. Default: not at all; somebody else does.
     pub register: Option<Registration>,
+    /// Secret, in the gateway's own namespace, that keeps the authority for all replicas; made by the first. Default: none, each
+    /// gateway has an authority of its own in `certificates`.
+    pub authority_secret: Option<String>,
 }
 
 /// How the API server is told about the webhooks.
@@ -60,6 +63,9 @@ pub struct Registration {
     pub excluded_namespaces: Vec<String>,
     /// How long the API server waits for a verdict, in seconds, 1 to 30. Default 10.
     pub timeout_s: u8,
+    /// ClusterRole that owns the registrations: they are removed with it, so that nothing is refused for want of a gateway. Default:
+    /// none, they stay.
+    pub owner_cluster_role: Option<String>,
 }
 
 /// A service of the cluster.
@@ -87,6 +93,7 @@ impl Default for Registration {
             failure_policy: OnFault::Fail,
             excluded_namespaces: Vec::new(),
             timeout_s: 10,
+            owner_cluster_role: None,
         }
     }
 }

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use admission_policy::{Attestation, ImageTrust, Snapshot};
 use arc_swap::ArcSwap;
 use bus::{Bus, Cursor, From, Stored};
-use model::{Digest, ImageReference};
-use schemas::incident::v1::{Incident, Status};
+use model::{Digest, ImageReference, IncidentId};
+use schemas::incident::v1::{Incident, ResponseRequested, Status};
 use schemas::{AnyEvent, EventType, Phase};
 use serde_json::{Map, Value, json};
 use service::{Context, ReadyHandle};
@@ -35,6 +35,8 @@ fn merged(before: Option<Vec<Attestation>>, now: Option<Vec<Attestation>>) -> Op
     Some(now)
 }
 
+/// The response that has a digest refused as long as its incident is open.
+pub(crate) const BLOCK_DIGEST: &str = "block-digest";
 /// How long it is believed who signed an image; a tag may be moved, and a signature be added.
 const TRUST_HOLDS: Duration = Duration::from_secs(300);
 /// More images than this are not remembered at once.
@@ -46,6 +48,8 @@ struct Known {
     images: BTreeMap<String, Value>,
     digests: BTreeMap<String, Digest>,
     incidents: BTreeMap<String, (String, Value)>,
+    /// Digests that are refused, by the incident that asked for it.
+    blocked: BTreeMap<IncidentId, Digest>,
     secrets: BTreeMap<String, Value>,
     /// Who signed images, and when that was looked at.
     trust: BTreeMap<String, (Instant, ImageTrust)>,
@@ -94,6 +98,12 @@ impl Facts {
     pub(crate) fn is_scanned(&self, reference: &str) -> bool {
         let Some(digest) = self.digest(reference) else { return false };
         self.known.lock().unwrap_or_else(PoisonError::into_inner).images.contains_key(digest.as_str())
+    }
+
+    /// The open incident that wants an image refused.
+    pub(crate) fn blocked_by(&self, digest: &Digest) -> Option<IncidentId> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.blocked.iter().find(|(_, blocked)| *blocked == digest).map(|(incident, _)| incident.clone())
     }
 
     /// Replaces what manifests say of namespaces and config maps.
@@ -212,6 +222,7 @@ impl Known {
                 }
             }
             Some(EventType::SecretSynced | EventType::SecretRotated) => self.fold_secret(event),
+            Some(EventType::ResponseRequested) => self.fold_response(event),
             Some(event_type) if event_type.phase() == Phase::Incident => self.fold_incident(event),
             _ => {}
         }
@@ -226,6 +237,16 @@ impl Known {
                 self.incidents.insert(incident.id.to_string(), (digest, fact));
             }
             _ => drop(self.incidents.remove(incident.id.as_str())),
+        }
+        if incident.status == Status::Resolved {
+            self.blocked.remove(&incident.id);
+        }
+    }
+
+    fn fold_response(&mut self, event: &AnyEvent) {
+        let Ok(request) = serde_json::from_value::<ResponseRequested>(event.data.clone()) else { return };
+        if let Some(digest) = request.identity.image_digest.filter(|_| request.kind == BLOCK_DIGEST) {
+            self.blocked.insert(request.incident, digest);
         }
     }
 

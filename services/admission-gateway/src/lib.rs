@@ -15,6 +15,7 @@ mod facts;
 mod manifests;
 mod metrics;
 mod policies;
+mod responses;
 mod review;
 mod signatures;
 mod tls;
@@ -39,6 +40,9 @@ use crate::signatures::Signatures;
 /// When the bus, the certificates or the address cannot be used.
 pub async fn start(context: Context, config: Config) -> anyhow::Result<()> {
     let metrics = Metrics::register(&context);
+    if let Some(settings) = &config.kubernetes {
+        cluster::share_authority(settings, &config.certificates).await.context("cannot share the authority")?;
+    }
     let certificates = tls::load_or_make(&config).context("cannot prepare certificates")?;
     let bus = context.connect_bus().await?;
     let publisher = context.publisher(&bus)?;
@@ -53,6 +57,8 @@ pub async fn start(context: Context, config: Config) -> anyhow::Result<()> {
     let signatures = Signatures::new(&config).context("cannot prepare the verification of signatures")?;
     let within = std::time::Duration::from_millis(config.gather_within_ms);
     let gatherer = Gatherer::new(home.as_ref().map(|home| home.cluster.clone()), signatures.clone(), within);
+    let means = home.as_ref().map(|home| home.cluster.clone());
+    service::respond(&context, (&bus, &publisher), responses::KINDS, move |order| responses::obey(order, means.clone()));
     let bindings = home.as_ref().map(|home| home.bindings.clone());
     let settings = config.clone();
     let reviewer = Reviewer {

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::cluster::{Bindings, Gathered, Gatherer};
 use crate::config::{Config, OnFault};
-use crate::facts::Facts;
+use crate::facts::{BLOCK_DIGEST, Facts};
 use crate::manifests::Manifests;
 use crate::metrics::Metrics;
 use crate::policies::Policies;
@@ -96,6 +96,10 @@ impl Reviewer {
             outcome = again;
         }
         let _entered = span.enter();
+        let blocked = (phase == Phase::Validate).then(|| self.blocked(&request)).flatten();
+        if let Some(message) = &blocked {
+            (outcome.allowed, outcome.message) = (false, message.clone());
+        }
         let response = match phase {
             Phase::Mutate => mutation(&request, &outcome),
             Phase::Validate => verdict(&request, &outcome),
@@ -103,7 +107,7 @@ impl Reviewer {
         let allowed = response.get("allowed") == Some(&Value::Bool(true));
         self.metrics.decided(if allowed { "allow" } else { "deny" }, started.elapsed());
         if phase == Phase::Validate {
-            self.publish(&request, &outcome, started);
+            self.publish(&request, (&outcome, blocked), started);
         }
         Ok(envelope(&review, response))
     }
@@ -118,7 +122,7 @@ impl Reviewer {
         envelope(&Value::Null, response)
     }
 
-    fn publish(&self, request: &Request, outcome: &Outcome, started: Instant) {
+    fn publish(&self, request: &Request, (outcome, blocked): (&Outcome, Option<String>), started: Instant) {
         let images = self.images(request);
         if self.config.scan_unknown && !request.dry_run {
             self.scan_unknown(&images);
@@ -139,12 +143,11 @@ impl Reviewer {
             name: request.name.clone(),
             user: request.user.username.clone(),
             decision: if outcome.allowed { Decision::Allow } else { Decision::Deny },
-            results: outcome
-                .verdicts
-                .iter()
-                .filter(|verdict| verdict.status != Status::Pass)
+            results: blocked
+                .map(refusal)
+                .into_iter()
+                .chain(outcome.verdicts.iter().filter(|verdict| verdict.status != Status::Pass).map(result))
                 .take(100)
-                .map(result)
                 .collect(),
             images,
             dry_run: request.dry_run,
@@ -159,8 +162,27 @@ impl Reviewer {
         }
     }
 
+    /// Why an image of the request is refused whatever the policies say: an open incident wants it so. What is there already may
+    /// change.
+    fn blocked(&self, request: &Request) -> Option<String> {
+        if request.operation == admission_policy::Operation::Delete {
+            return None;
+        }
+        let before: Vec<AdmittedImage> = request.old_object.as_ref().map(|old| self.images_of(old)).unwrap_or_default();
+        let is_new = |image: &AdmittedImage| before.iter().all(|old| old.reference != image.reference);
+        self.images(request).into_iter().filter(is_new).find_map(|image| {
+            let incident = self.facts.blocked_by(image.digest.as_ref()?)?;
+            let image = image.reference;
+            Some(format!("image {image} is refused as long as incident {incident} is open ({BLOCK_DIGEST})"))
+        })
+    }
+
     fn images(&self, request: &Request) -> Vec<AdmittedImage> {
-        let spec = kubernetes::pod::spec(request.subject());
+        self.images_of(request.subject())
+    }
+
+    fn images_of(&self, object: &Value) -> Vec<AdmittedImage> {
+        let spec = kubernetes::pod::spec(object);
         let containers = spec.map(kubernetes::pod::containers).unwrap_or_default();
         let image = |container: kubernetes::pod::Container<'_>| AdmittedImage {
             container: container.name.to_owned(),
@@ -249,6 +271,18 @@ fn verdict(request: &Request, outcome: &Outcome) -> Value {
 fn envelope(review: &Value, response: Value) -> Value {
     let version = review.get("apiVersion").and_then(Value::as_str).unwrap_or("admission.k8s.io/v1");
     json!({ "apiVersion": version, "kind": "AdmissionReview", "response": response })
+}
+
+/// What no policy says, but an incident.
+fn refusal(message: String) -> PolicyResult {
+    PolicyResult {
+        policy: "biotope".to_owned(),
+        rule: BLOCK_DIGEST.to_owned(),
+        verdict: Verdict::Fail,
+        enforced: true,
+        message,
+        exception: None,
+    }
 }
 
 fn result(verdict: &RuleVerdict) -> PolicyResult {

@@ -18,23 +18,40 @@ pub(crate) struct Certificates {
     pub(crate) key: PathBuf,
 }
 
+/// An authority, as PEM.
+pub(crate) struct Authority {
+    pub(crate) certificate: String,
+    pub(crate) key: String,
+}
+
+impl Authority {
+    /// A new one.
+    pub(crate) fn make() -> anyhow::Result<Self> {
+        let key = KeyPair::generate()?;
+        let certificate = authority_params()?.self_signed(&key)?.pem();
+        Ok(Self { certificate, key: key.serialize_pem() })
+    }
+}
+
+/// Puts an authority where [`load_or_make`] finds it.
+pub(crate) fn store_authority(folder: &Path, authority: &Authority) -> anyhow::Result<()> {
+    fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    write(&folder.join("ca.key"), &authority.key, 0o600)?;
+    write(&folder.join("ca.crt"), &authority.certificate, 0o644)
+}
+
 /// Finds or makes authority and server certificate. `ca.crt` is what clients trust (the webhook configuration's `caBundle`).
 pub(crate) fn load_or_make(config: &Config) -> anyhow::Result<Certificates> {
     let folder = &config.certificates;
     fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
     let (authority, authority_key) = (folder.join("ca.crt"), folder.join("ca.key"));
-    let issuer = if authority.exists() && authority_key.exists() {
-        let key = KeyPair::from_pem(&fs::read_to_string(&authority_key)?)
-            .with_context(|| format!("{} is not a key", authority_key.display()))?;
-        Issuer::new(authority_params()?, key)
-    } else {
-        let key = KeyPair::generate()?;
-        let params = authority_params()?;
-        write(&authority_key, &key.serialize_pem(), 0o600)?;
-        write(&authority, &params.self_signed(&key)?.pem(), 0o644)?;
+    if !authority.exists() || !authority_key.exists() {
+        store_authority(folder, &Authority::make()?)?;
         tracing::info!(path = %authority.display(), "certificate authority made");
-        Issuer::new(params, key)
-    };
+    }
+    let key = KeyPair::from_pem(&fs::read_to_string(&authority_key)?)
+        .with_context(|| format!("{} is not a key", authority_key.display()))?;
+    let issuer = Issuer::new(authority_params()?, key);
     // The server certificate is made anew at each start: it is cheap, and its names may have changed.
     let (certificate, key_file) = (folder.join("tls.crt"), folder.join("tls.key"));
     let names = ["localhost", "127.0.0.1"].into_iter().map(str::to_owned).chain(config.server_names.iter().cloned());

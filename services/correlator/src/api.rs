@@ -16,6 +16,8 @@ use axum::response::sse::{KeepAlive, Sse};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bus::{Bus, From};
 use correlation::{Rule, RuleSet};
 use model::{IncidentId, Timestamp};
@@ -96,13 +98,18 @@ fn router(served: Served) -> Router {
 async fn admit(State(served): State<Served>, request: Request, next: Next) -> Response {
     let is_admitted = match &served.token {
         Some(token) => {
-            bearer(request.headers()).is_some_and(|brought| Sha256::digest(brought).as_slice() == token.as_slice())
+            brought(request.headers()).is_some_and(|brought| Sha256::digest(brought).as_slice() == token.as_slice())
         }
         None => request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).is_some_and(is_loopback),
     };
     if !is_admitted {
         let status = if served.token.is_some() { StatusCode::UNAUTHORIZED } else { StatusCode::FORBIDDEN };
-        return refuse(status, "bring the bearer token, or call a loopback address");
+        let mut refusal = refuse(status, "bring the token (Bearer, or as a password), or call a loopback address");
+        if served.token.is_some() {
+            // A browser then asks its user.
+            refusal.headers_mut().insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static(CHALLENGE));
+        }
+        return refusal;
     }
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
@@ -112,8 +119,14 @@ async fn admit(State(served): State<Served>, request: Request, next: Next) -> Re
     response
 }
 
-fn bearer(headers: &HeaderMap) -> Option<&str> {
-    headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ").map(str::trim)
+/// The token as programs bring it, or as a browser does: the password of any user (RFC 7617).
+fn brought(headers: &HeaderMap) -> Option<String> {
+    let brought = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    if let Some(token) = brought.strip_prefix("Bearer ") {
+        return Some(token.trim().to_owned());
+    }
+    let decoded = STANDARD.decode(brought.strip_prefix("Basic ")?.trim()).ok()?;
+    String::from_utf8(decoded).ok()?.split_once(':').map(|(_, password)| password.to_owned())
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -246,6 +259,7 @@ const SECURITY_HEADERS: &[(header::HeaderName, &str)] = &[
     (header::REFERRER_POLICY, "no-referrer"),
     (header::CACHE_CONTROL, "no-store"),
 ];
+const CHALLENGE: &str = "Basic realm=\"biotope\", charset=\"UTF-8\"";
 const MAX_READERS: usize = 32;
 const MAX_LIST: usize = 1_000;
 const MIN_TOKEN: usize = 16;

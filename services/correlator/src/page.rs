@@ -3,28 +3,31 @@
 use std::fmt::Write as _;
 
 use model::Severity;
+use schemas::Phase;
 use schemas::incident::v1::{Incident, Status};
 
 /// All incidents, the latest first.
 pub(crate) fn list(incidents: &[Incident]) -> String {
-    let mut body = String::from("<h1>Incidents</h1>");
+    let open = incidents.iter().filter(|incident| incident.status == Status::Open).count();
+    let mut body = format!("<h1>Incidents</h1><p class=dim>{open} open, {} in all</p>", incidents.len());
     if incidents.is_empty() {
-        body.push_str("<p class=empty>None so far.</p>");
+        body.push_str("<p class=empty>Nothing so far. Events are read; what they come to is shown here.</p>");
         return document("Incidents", &body);
     }
-    body.push_str("<table><thead><tr><th>Severity<th>Score<th>What<th>Who<th>Phases<th>Last evidence<th>Status</tr></thead><tbody>");
+    body.push_str("<table class=list><thead><tr><th>Severity<th>Score<th>What<th>Who<th>Phases<th>Last evidence<th>Status</tr></thead><tbody>");
     for incident in incidents {
-        let phases: Vec<&str> = incident.phases.iter().map(|phase| phase.as_str()).collect();
         // Writing to a String never fails.
         let _ = write!(
             body,
-            "<tr><td>{}<td class=number>{:.1}<td><a href=\"/incidents/{}\">{}</a><td>{}<td>{}<td><time>{}</time><td>{}</tr>",
+            "<tr class=\"{}\"><td>{}<td class=number>{:.0}<td><a href=\"/incidents/{}\">{}</a><div class=dim>{}</div><td>{}<td>{}<td class=time><time>{}</time><td>{}</tr>",
+            incident.severity.as_token(),
             badge(incident.severity),
             incident.score,
             escape(incident.id.as_str()),
             escape(&incident.title),
+            escape(&incident.rule),
             escape(&who(incident)),
-            escape(&phases.join(" → ")),
+            dots(incident),
             escape(&short(&incident.last_time.to_string())),
             status(incident.status),
         );
@@ -36,7 +39,7 @@ pub(crate) fn list(incidents: &[Incident]) -> String {
 /// One incident with its timeline.
 pub(crate) fn incident(incident: &Incident) -> String {
     let mut body = format!(
-        "<p><a href=\"/\">All incidents</a></p><h1>{}</h1><p>{} {} · score {:.1} · rule <code>{}</code> · <code>{}</code>, revision {}</p>",
+        "<p><a href=\"/\">← All incidents</a></p><h1>{}</h1><p class=head>{} {} <span>score <b>{:.0}</b></span> <span>rule <code>{}</code></span> <span class=dim><code>{}</code>, revision {}</span></p>",
         escape(&incident.title),
         badge(incident.severity),
         status(incident.status),
@@ -45,10 +48,47 @@ pub(crate) fn incident(incident: &Incident) -> String {
         escape(incident.id.as_str()),
         incident.revision,
     );
-    body.push_str("<h2>Timeline</h2><ol class=timeline>");
+    body.push_str(&strip(incident));
+    body.push_str("<div class=columns><section><h2>What happened</h2>");
+    body.push_str(&timeline(incident));
+    body.push_str("</section><aside><h2>Who</h2><dl>");
+    for (name, value) in identities(incident) {
+        let _ = write!(body, "<dt>{}<dd>{}", escape(name), escape(&value));
+    }
+    body.push_str("</dl><h2>Why this score</h2><dl class=factors>");
+    for factor in &incident.factors {
+        let _ = write!(body, "<dt>{}<dd>× {:.2}", escape(&factor.name), factor.weight);
+    }
+    let _ = write!(
+        body,
+        "</dl><h2>Techniques</h2><p>{}</p><h2>Responses that its rule asks for</h2><p>{}</p></aside></div>",
+        chips(&incident.tags),
+        chips(&incident.responses)
+    );
+    document(&incident.title, &body)
+}
+
+/// The four phases with the time of the first evidence of each.
+fn strip(incident: &Incident) -> String {
+    let mut strip = String::from("<ol class=strip>");
+    for phase in PHASES {
+        let first = incident.timeline.iter().find(|piece| piece.phase == phase);
+        let (class, when) = match first {
+            Some(piece) => (phase.as_str(), short(&piece.time.to_string())),
+            None if incident.phases.contains(&phase) => (phase.as_str(), String::new()),
+            None => ("none", "no evidence".to_owned()),
+        };
+        let _ = write!(strip, "<li class=\"{class}\"><b>{}</b><time>{}</time></li>", phase.as_str(), escape(&when));
+    }
+    strip.push_str("</ol>");
+    strip
+}
+
+fn timeline(incident: &Incident) -> String {
+    let mut list = String::from("<ol class=timeline>");
     for piece in &incident.timeline {
         let _ = write!(
-            body,
+            list,
             "<li class=\"{phase}\"><time>{}</time> <span class=phase>{phase}</span> <code>{}</code><p>{}</p></li>",
             escape(&short(&piece.time.to_string())),
             escape(&piece.event_type),
@@ -56,26 +96,28 @@ pub(crate) fn incident(incident: &Incident) -> String {
             phase = piece.phase.as_str(),
         );
     }
-    body.push_str("</ol>");
+    list.push_str("</ol>");
     if incident.evidence_omitted > 0 {
-        let _ = write!(body, "<p class=empty>{} more pieces of evidence are not shown.</p>", incident.evidence_omitted);
+        let _ = write!(list, "<p class=empty>{} more pieces of evidence are not shown.</p>", incident.evidence_omitted);
     }
-    body.push_str("<h2>Who</h2><table class=facts><tbody>");
-    for (name, value) in identities(incident) {
-        let _ = write!(body, "<tr><th>{}<td>{}</tr>", escape(name), escape(&value));
+    list
+}
+
+/// One dot for each phase, filled where it has evidence.
+fn dots(incident: &Incident) -> String {
+    let dot = |phase: &Phase| {
+        let name = phase.as_str();
+        let class = if incident.phases.contains(phase) { name } else { "none" };
+        format!("<i class=\"dot {class}\" title=\"{name}\"></i>")
+    };
+    PHASES.iter().map(dot).collect()
+}
+
+fn chips(items: &[String]) -> String {
+    if items.is_empty() {
+        return "none".to_owned();
     }
-    body.push_str("</tbody></table><h2>Why this score</h2><table class=facts><tbody>");
-    for factor in &incident.factors {
-        let _ = write!(body, "<tr><th>{}<td class=number>× {:.2}</tr>", escape(&factor.name), factor.weight);
-    }
-    body.push_str("</tbody></table>");
-    let _ = write!(
-        body,
-        "<p>Techniques: {}. Responses: {}.</p>",
-        escape(&or_none(&incident.tags)),
-        escape(&or_none(&incident.responses))
-    );
-    document(&incident.title, &body)
+    items.iter().map(|item| format!("<span class=chip>{}</span> ", escape(item))).collect()
 }
 
 /// There is no such incident.
@@ -118,14 +160,10 @@ fn badge(severity: Severity) -> String {
 
 fn status(status: Status) -> &'static str {
     match status {
-        Status::Open => "<b>open</b>",
-        Status::Resolved => "resolved",
-        Status::Other => "other",
+        Status::Open => "<span class=open>open</span>",
+        Status::Resolved => "<span class=dim>resolved</span>",
+        Status::Other => "<span class=dim>other</span>",
     }
-}
-
-fn or_none(items: &[String]) -> String {
-    if items.is_empty() { "none".to_owned() } else { items.join(", ") }
 }
 
 /// A time to the millisecond: `2026-01-31 12:00:00.123`.
@@ -150,32 +188,14 @@ fn escape(text: &str) -> String {
 
 fn document(title: &str, body: &str) -> String {
     format!(
-        "<!doctype html><html lang=en><head><meta charset=utf-8><meta name=viewport content=\"width=device-width, initial-scale=1\"><meta http-equiv=refresh content=5><title>{} · biotope</title><style>{STYLE}</style></head><body><header><a href=\"/\">biotope</a></header><main>{body}</main></body></html>",
+        "<!doctype html><html lang=en><head><meta charset=utf-8><meta name=viewport content=\"width=device-width, initial-scale=1\"><meta http-equiv=refresh content=5><title>{} · biotope</title><style>{STYLE}</style></head><body><header><a href=\"/\">biotope</a><span class=dim>build · deploy · start · run</span></header><main>{body}</main></body></html>",
         escape(title)
     )
 }
 
-const STYLE: &str = "
-:root { color-scheme: light dark; --line: #8884; --dim: #777; }
-* { box-sizing: border-box; }
-body { margin: 0; font: 15px/1.5 system-ui, sans-serif; }
-header { padding: .7rem 1.5rem; border-bottom: 1px solid var(--line); font-weight: 700; }
-header a, td a { color: inherit; }
-main { max-width: 72rem; margin: 0 auto; padding: 1rem 1.5rem 4rem; }
-h1 { font-size: 1.4rem; } h2 { font-size: 1.05rem; margin-top: 2rem; }
-table { border-collapse: collapse; width: 100%; }
-th, td { text-align: left; padding: .4rem .6rem; border-bottom: 1px solid var(--line); vertical-align: top; overflow-wrap: anywhere; }
-.facts th { width: 16rem; font-weight: 400; color: var(--dim); }
-.number { text-align: right; font-variant-numeric: tabular-nums; }
-.badge { padding: .1rem .5rem; border-radius: .3rem; font-size: .8rem; font-weight: 700; color: #fff; background: #666; }
-.critical { background: #a3123a; } .high { background: #b8480b; } .medium { background: #8a6d00; } .low { background: #2d6a8f; }
-.timeline { list-style: none; padding: 0; border-left: 3px solid var(--line); }
-.timeline li { padding: .3rem 0 .3rem 1rem; margin-left: -3px; border-left: 3px solid transparent; }
-.timeline p { margin: .1rem 0 .4rem; overflow-wrap: anywhere; }
-.timeline time, .timeline code, .empty { color: var(--dim); }
-.phase { font-weight: 700; }
-.build { border-color: #5b8def !important; } .deploy { border-color: #8e6bd1 !important; } .start { border-color: #d19a2a !important; } .run { border-color: #d1435b !important; }
-";
+const PHASES: [Phase; 4] = [Phase::Build, Phase::Deploy, Phase::Start, Phase::Run];
+
+const STYLE: &str = include_str!("page.css");
 
 #[cfg(test)]
 mod tests {

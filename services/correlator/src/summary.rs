@@ -131,8 +131,17 @@ fn started(data: &ContainerStarted, event: &AnyEvent) -> String {
 /// Rule, what it said, and the process with its ancestors.
 fn alert(data: &RuleMatched) -> String {
     let alert = &data.alert;
+    let said = without_time(&alert.output, &alert.priority);
+    // Most outputs begin with what their rule is called.
+    let rule = if said.starts_with(&alert.rule) { String::new() } else { format!("{}: ", alert.rule) };
     let chain: Vec<String> = std::iter::once(&data.process).chain(&data.ancestors).take(6).map(process).collect();
-    format!("{} {}: {} [{}]", alert.priority, alert.rule, alert.output, chain.join(" < "))
+    format!("{} {rule}{said} [{}]", alert.priority, chain.join(" < "))
+}
+
+/// An output without the time and the priority that Falco puts in front: the timeline has both beside it.
+fn without_time<'a>(output: &'a str, priority: &str) -> &'a str {
+    let rest = output.split_once(": ").filter(|(time, _)| time.starts_with(|c: char| c.is_ascii_digit()));
+    rest.and_then(|(_, rest)| rest.strip_prefix(priority)).map_or(output, str::trim_start)
 }
 
 fn process(process: &Process) -> String {
@@ -162,3 +171,15 @@ fn cut(line: String) -> String {
 }
 
 const MAX_CHARS: usize = 600;
+
+#[cfg(test)]
+mod tests {
+    use super::without_time;
+
+    #[test]
+    fn leaves_out_what_stands_beside() {
+        assert_eq!(without_time("18:34:36.069163683: Notice Shell (a: b)", "Notice"), "Shell (a: b)");
+        assert_eq!(without_time("Notice Shell: b", "Notice"), "Notice Shell: b");
+        assert_eq!(without_time("12: other", "Notice"), "12: other");
+    }
+}

@@ -19,6 +19,7 @@ mod metrics;
 mod pipeline;
 mod preview;
 mod provider;
+mod responses;
 mod rotate;
 mod target;
 mod template;
@@ -47,6 +48,8 @@ pub async fn start(context: Context, config: Config) -> anyhow::Result<()> {
     let (events, inbox) = tokio::sync::mpsc::channel(EVENTS);
     let (commands, commanded) = tokio::sync::mpsc::channel(rotate::COMMANDS);
     rotate::listen(&context, &bus, commands);
+    let asking = bus.clone();
+    service::respond(&context, (&bus, &publisher), responses::KINDS, move |order| responses::obey(order, asking.clone()));
     let pipeline = pipeline::Pipeline::new(&context, (config, hash_key), (home, publisher), events);
     context.spawn_vital("sync", pipeline.run(inbox, commanded));
     Ok(())

@@ -175,6 +175,7 @@ async fn options(config: &Config, origin: &Origin) -> Result<async_nats::Connect
     let auth = &config.auth;
     let mut options = async_nats::ConnectOptions::new()
         .name(format!("{}/{}", origin.service, origin.instance))
+        .custom_inbox_prefix(schemas::access::inbox(&origin.service))
         .connection_timeout(Duration::from_secs(5))
         .ping_interval(Duration::from_secs(10))
         .reconnect_delay_callback(|tries| Duration::from_millis((50 << tries.min(6)).min(2_000)))

@@ -373,6 +373,18 @@ impl Worker {
     }
 }
 
+/// The id of an event that follows from another one: the same each time, so that a repeat is recognised.
+#[must_use]
+pub fn derived_id(from: EventId, what: &str) -> EventId {
+    let source = from.as_uuid().as_bytes();
+    // The first 48 bits are the time (RFC 9562, section 5.7).
+    let millis = source.iter().take(6).fold(0_u64, |millis, byte| millis << 8 | u64::from(*byte));
+    let hash = xxhash_rust::xxh3::xxh3_128(&[source.as_slice(), what.as_bytes()].concat()).to_be_bytes();
+    let mut random = [0; 10];
+    random.iter_mut().zip(hash).for_each(|(to, from)| *to = from);
+    EventId::from_uuid(uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid())
+}
+
 fn now_ms() -> i64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)

@@ -5,3 +5,6 @@ pub const ADMISSION_ID: &str = "biotope.dev/admission-id";
 
 /// Annotation of a pod: trace context of its admission.
 pub const TRACEPARENT: &str = "biotope.dev/traceparent";
+
+/// Label of a pod: id of the incident that it is in quarantine for.
+pub const QUARANTINE: &str = "biotope.dev/quarantine";

@@ -33,6 +33,8 @@ pub enum Tool {
     Containerd,
     /// Its bare command.
     Ctr,
+    /// The package manager of Kubernetes.
+    Helm,
 }
 
 impl Tool {
@@ -57,6 +59,7 @@ impl Tool {
             Self::KubeProxy => "kube-proxy",
             Self::Containerd => "containerd",
             Self::Ctr => "ctr",
+            Self::Helm => "helm",
         }
     }
 
@@ -77,7 +80,8 @@ impl Tool {
             | Self::KubeScheduler
             | Self::KubeProxy
             | Self::Containerd
-            | Self::Ctr => "run `make tools`, which builds it from its Go module",
+            | Self::Ctr
+            | Self::Helm => "run `make tools`, which builds it from its Go module",
         }
     }
 }

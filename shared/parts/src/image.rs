@@ -13,7 +13,7 @@ use crate::servers::StartError;
 /// One file of an image.
 #[derive(Clone, Copy, Debug)]
 pub struct ImageFile<'a> {
-    /// Its path, without a leading slash.
+    /// Its path, without a leading slash; a folder ends with one.
     pub path: &'a str,
     /// Its content; the target when it is a link.
     pub content: &'a [u8],
@@ -21,25 +21,33 @@ pub struct ImageFile<'a> {
     pub mode: u32,
     /// Whether it is a symbolic link.
     pub is_link: bool,
+    /// Its user and group.
+    pub owner: u32,
 }
 
 impl<'a> ImageFile<'a> {
     /// An executable file.
     #[must_use]
     pub fn program(path: &'a str, content: &'a [u8]) -> Self {
-        Self { path, content, mode: 0o755, is_link: false }
+        Self { path, content, mode: 0o755, is_link: false, owner: 0 }
     }
 
     /// A plain file.
     #[must_use]
     pub fn text(path: &'a str, content: &'a str) -> Self {
-        Self { path, content: content.as_bytes(), mode: 0o644, is_link: false }
+        Self { path, content: content.as_bytes(), mode: 0o644, is_link: false, owner: 0 }
+    }
+
+    /// An empty folder that belongs to a user.
+    #[must_use]
+    pub fn folder(path: &'a str, owner: u32) -> Self {
+        Self { path, content: &[], mode: 0o755, is_link: false, owner }
     }
 
     /// A symbolic link.
     #[must_use]
     pub fn link(path: &'a str, target: &'a str) -> Self {
-        Self { path, content: target.as_bytes(), mode: 0o777, is_link: true }
+        Self { path, content: target.as_bytes(), mode: 0o777, is_link: true, owner: 0 }
     }
 }
 
@@ -60,7 +68,7 @@ pub fn docker_archive(name: &str, files: &[ImageFile<'_>], entrypoint: &[&str]) 
     );
     let manifest = format!(r#"[{{"Config":"config.json","RepoTags":["{name}"],"Layers":["layer.tar"]}}]"#);
     tar(&[
-        ImageFile { path: "layer.tar", content: &layer, mode: 0o644, is_link: false },
+        ImageFile { path: "layer.tar", content: &layer, mode: 0o644, is_link: false, owner: 0 },
         ImageFile::text("config.json", &config),
         ImageFile::text("manifest.json", &manifest),
     ])
@@ -73,7 +81,7 @@ pub(crate) fn busybox(program: &[u8]) -> Vec<ImageFile<'_>> {
         ImageFile::program("bin/busybox", program),
         ImageFile::text("etc/passwd", "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n"),
         ImageFile::text("etc/group", "root:x:0:\nnogroup:x:65534:\n"),
-        ImageFile { path: "etc/shadow", content: b"root:*:1:0:99999:7:::\n", mode: 0o600, is_link: false },
+        ImageFile { path: "etc/shadow", content: b"root:*:1:0:99999:7:::\n", mode: 0o600, is_link: false, owner: 0 },
     ];
     files.extend(COMMANDS.map(|path| ImageFile::link(path, "/bin/busybox")));
     files
@@ -114,7 +122,7 @@ const COMMANDS: [&str; 22] = [
     "bin/env",
 ];
 
-/// A tar archive in the ustar format (POSIX.1-1988), with no times and root as owner.
+/// A tar archive in the ustar format (POSIX.1-1988), with no times.
 fn tar(files: &[ImageFile<'_>]) -> Vec<u8> {
     let mut archive = Vec::new();
     for file in files {
@@ -122,12 +130,18 @@ fn tar(files: &[ImageFile<'_>]) -> Vec<u8> {
         let size = if file.is_link { 0 } else { file.content.len() };
         put(&mut header, 0, file.path.as_bytes());
         put(&mut header, 100, format!("{:07o}", file.mode).as_bytes());
-        put(&mut header, 108, b"0000000");
-        put(&mut header, 116, b"0000000");
+        let owner = format!("{:07o}", file.owner);
+        put(&mut header, 108, owner.as_bytes());
+        put(&mut header, 116, owner.as_bytes());
         put(&mut header, 124, format!("{size:011o}").as_bytes());
         put(&mut header, 136, b"00000000000");
         put(&mut header, 148, b"        ");
-        put(&mut header, 156, if file.is_link { b"2" } else { b"0" });
+        let kind = match (file.is_link, file.path.ends_with('/')) {
+            (true, _) => b"2",
+            (false, true) => b"5",
+            (false, false) => b"0",
+        };
+        put(&mut header, 156, kind);
         if file.is_link {
             put(&mut header, 157, file.content);
         }

@@ -14,11 +14,13 @@ mod leftovers;
 mod node;
 mod node_files;
 mod process;
+mod program_image;
 mod servers;
 
 pub use apiserver::KubeApiserver;
 pub use find::{MissingTool, Tool, find, tools_folder};
 pub use image::{ImageFile, docker_archive};
 pub use node::{BUSYBOX_IMAGE, Cluster};
+pub use program_image::program_archive;
 pub use process::{Process, ProcessError, free_port, wait_until};
 pub use servers::{Nats, OpenBao, Registry, StartError};

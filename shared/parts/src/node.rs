@@ -255,6 +255,7 @@ const NAMESPACE: &str = "biotope-cluster";
 const NODE: &str = "node-1";
 /// The bridge of the pods.
 const GATEWAY: &str = "10.244.0.1";
+const PODS: &str = "10.244.0.0/24";
 /// The two ends of the link between the namespaces.
 const INSIDE: &str = "169.254.77.2";
 const OUTSIDE: &str = "169.254.77.1";
@@ -300,6 +301,8 @@ fn prepare_network() -> Result<(), StartError> {
         command.args(arguments);
         said("ip", &inside(command).output()?)?;
     }
+    // Pods reach this machine, and it them: servers of a test are there.
+    run("ip", &["route", "add", PODS, "via", INSIDE, "dev", "biotope-c0"])?;
     for setting in ["net.ipv4.ip_forward=1", "net.ipv4.conf.all.route_localnet=1"] {
         let mut command = Command::new("sysctl");
         command.args(["-qw", setting]);

@@ -17,6 +17,7 @@ mod context;
 mod faults;
 mod metrics;
 mod readiness;
+mod responses;
 mod run;
 mod telemetry;
 
@@ -27,6 +28,7 @@ pub use faults::Faults;
 pub use metrics::Metrics;
 pub use prometheus_client;
 pub use readiness::{Readiness, ReadyHandle};
+pub use responses::{Order, respond};
 pub use run::{install_crypto, run, run_with};
 pub use telemetry::log_to_stderr;
 

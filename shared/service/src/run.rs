@@ -50,13 +50,16 @@ where
     Fut: Future<Output = anyhow::Result<()>>,
 {
     install_crypto();
-    let settings = match load::<C>(args.config.as_deref()) {
+    let mut settings = match load::<C>(args.config.as_deref()) {
         Ok(settings) => settings,
         Err(error) => {
             eprintln!("{service}: bad configuration: {error}");
             return ExitCode::from(BAD_CONFIGURATION);
         }
     };
+    if args.node.is_some() {
+        settings.node.clone_from(&args.node);
+    }
     if args.check_config {
         println!("{service}: configuration is good");
         return ExitCode::SUCCESS;

@@ -5,8 +5,8 @@ use std::fmt::Display;
 use tempfile::TempDir;
 
 pub use parts::{
-    BUSYBOX_IMAGE, Cluster, ImageFile, KubeApiserver, Nats, OpenBao, Process, Registry, Tool, find, free_port,
-    wait_until,
+    BUSYBOX_IMAGE, Cluster, ImageFile, KubeApiserver, Nats, OpenBao, Process, Registry, Tool, docker_archive, find,
+    free_port, program_archive, tools_folder, wait_until,
 };
 
 use crate::require;

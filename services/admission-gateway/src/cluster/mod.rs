@@ -7,6 +7,7 @@
 //! what a policy asks besides (config maps, API calls, image data) --gather--> one review, within its deadline
 //! ```
 
+mod authority;
 mod bindings;
 mod context;
 mod gather;
@@ -24,6 +25,7 @@ use serde_json::Value;
 use service::Context;
 use tokio::sync::watch;
 
+pub(crate) use self::authority::share as share_authority;
 pub(crate) use self::bindings::Bindings;
 pub(crate) use self::gather::{Gathered, Gatherer};
 pub(crate) use self::register::Register;

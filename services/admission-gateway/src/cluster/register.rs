@@ -45,14 +45,33 @@ impl Register {
     }
 
     async fn apply(&self) -> Result<(), kubernetes::ClusterError> {
+        let owner = match &self.settings.owner_cluster_role {
+            Some(role) => self.owner(role).await?,
+            None => None,
+        };
         for (kind, plural, name, path) in [
             ("MutatingWebhookConfiguration", "mutatingwebhookconfigurations", "mutate.biotope.dev", "/mutate"),
             ("ValidatingWebhookConfiguration", "validatingwebhookconfigurations", "validate.biotope.dev", "/validate"),
         ] {
             let resource = Resource::new("admissionregistration.k8s.io", "v1", kind, plural);
-            self.cluster.apply(&resource, &self.object(kind, name, path), MANAGER).await?;
+            let mut object = self.object(kind, name, path);
+            if let Some(owner) = &owner {
+                object["metadata"]["ownerReferences"] = json!([owner]);
+            }
+            self.cluster.apply(&resource, &object, MANAGER).await?;
         }
         Ok(())
+    }
+
+    /// What the garbage collector goes by: an object of the cluster, for only those can own objects of the cluster.
+    async fn owner(&self, role: &str) -> Result<Option<Value>, kubernetes::ClusterError> {
+        let found = self.cluster.get(&format!("/apis/rbac.authorization.k8s.io/v1/clusterroles/{role}")).await?;
+        let uid = found.as_ref().and_then(|role| role.pointer("/metadata/uid")).and_then(Value::as_str);
+        if uid.is_none() {
+            tracing::warn!(role, "the ClusterRole that is to own the webhooks is not there: they stay after an uninstall");
+        }
+        let version = "rbac.authorization.k8s.io/v1";
+        Ok(uid.map(|uid| json!({ "apiVersion": version, "kind": "ClusterRole", "name": role, "uid": uid })))
     }
 
     fn object(&self, kind: &str, webhook: &str, path: &str) -> Value {

@@ -8,6 +8,8 @@
 )]
 
 mod bad_input;
+mod chart;
+mod deployed;
 mod platform;
 mod sensor;
 mod story;
