@@ -70,6 +70,8 @@ impl User {
         for stream in self.reads {
             let verbs = ["INFO", "CREATE", "DELETE", "MSG.NEXT"];
             subjects.extend(verbs.map(|verb| format!("$JS.API.CONSUMER.{verb}.{stream}.>")));
+            // A cursor's consumer has no name until the server gives it one.
+            subjects.push(format!("$JS.API.CONSUMER.CREATE.{stream}"));
             subjects.push(format!("$JS.ACK.{stream}.>"));
         }
         for bucket in self.keeps {

@@ -209,6 +209,8 @@ fn log(event: &async_nats::Event) {
     match event {
         async_nats::Event::Connected => tracing::info!("nats connection is up"),
         async_nats::Event::Disconnected => tracing::warn!("nats connection is down: events wait here until it is back"),
+        // Asked for by ourselves, at the end.
+        async_nats::Event::Draining | async_nats::Event::Closed => tracing::debug!(%event, "nats connection ends"),
         other => tracing::warn!(event = %other, "nats event"),
     }
 }

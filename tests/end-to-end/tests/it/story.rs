@@ -35,11 +35,12 @@ fn holds(folder: &Path, needle: &[u8]) -> Option<PathBuf> {
     None
 }
 
-/// Plays the story. Returns what was printed, and the types of the events that an external reader heard.
-fn story(arguments: &[&str], collector: Option<&Collector>) -> Option<(String, BTreeSet<String>)> {
+/// Plays the story. Returns what was printed, and the types of the events that the external readers heard.
+fn story(arguments: &[&str], collector: Option<&Collector>) -> Option<(String, [BTreeSet<String>; 2])> {
     let biotope = program("biotope")?;
     let folder = tempfile::tempdir().unwrap();
     let state = folder.path().join("platform");
+    let go = subscriber::build_go(folder.path());
     let mut command = Command::new(biotope);
     command.arg("demo").args(arguments).arg("--folder").arg(&state);
     if let Some(collector) = collector {
@@ -50,30 +51,34 @@ fn story(arguments: &[&str], collector: Option<&Collector>) -> Option<(String, B
     let addresses: Value =
         serde_json::from_str(&addresses.unwrap_or_else(|| panic!("{}", demo.last_lines(20)))).unwrap();
     let reader = subscriber::start(addresses["nats"].as_str().unwrap(), folder.path(), &["--stored", "--json"]);
+    let other = go.map(|go| subscriber::start_go(&go, addresses["nats"].as_str().unwrap(), folder.path()));
     let status = demo.wait(Duration::from_secs(120));
     let text = fs::read_to_string(folder.path().join("demo.log")).unwrap();
     assert!(status.is_some_and(|status| status.success()), "{text}");
     assert!(text.contains("one incident, four phases, right ids: as planted"), "{text}");
-    drop(reader);
+    drop((reader, other));
     assert!(!is_alive(&state), "everything that was started is ended");
     // Each version of the secret begins so; none may be seen outside its target and its vault.
-    for place in ["platform/logs", "platform/nats", "platform/state", "heard", "demo.log"] {
+    for place in ["platform/logs", "platform/nats", "platform/state", "heard", "heard-go", "demo.log"] {
         for version in ["demo-1-", "demo-2-", "demo-3-"] {
             assert_eq!(holds(&folder.path().join(place), version.as_bytes()), None, "the secret's value is in {place}");
         }
     }
-    Some((text, heard(folder.path())))
+    Some((text, ["heard", "heard-go"].map(|name| heard(&folder.path().join(name)))))
 }
 
-fn heard(folder: &Path) -> BTreeSet<String> {
-    let text = fs::read_to_string(folder.join("heard")).unwrap_or_default();
+fn heard(file: &Path) -> BTreeSet<String> {
+    let text = fs::read_to_string(file).unwrap_or_default();
     let events = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     events.filter_map(|event| Some(event["type"].as_str()?.to_owned())).collect()
 }
 
-/// An external reader hears of every phase, and of the incident.
-fn heard_everything(heard: &BTreeSet<String>) {
-    if !heard.is_empty() || require::is_required("python") {
+/// External readers hear of every phase, and of the incident.
+fn heard_everything([python, go]: &[BTreeSet<String>; 2]) {
+    for (heard, part) in [(python, "python"), (go, "go")] {
+        if heard.is_empty() && !require::is_required(part) {
+            continue;
+        }
         for path in [
             "build.image.scanned",
             "deploy.admission.reviewed",
@@ -84,7 +89,7 @@ fn heard_everything(heard: &BTreeSet<String>) {
             "run.rule.matched",
             "incident.case.opened",
         ] {
-            assert!(heard.contains(&format!("dev.biotope.{path}.v1")), "{path} was not heard: {heard:?}");
+            assert!(heard.contains(&format!("dev.biotope.{path}.v1")), "{path} was not heard by {part}: {heard:?}");
         }
     }
 }
