@@ -21,9 +21,18 @@ fn documented() -> String {
 
 /// Publishes one event as its service would.
 fn tell<D: EventData>(nats: &str, number: u32, key: &str, data: D) {
+    tell_at(nats, (number, Timestamp::from_millis(1_790_000_000_000)), key, data);
+}
+
+/// As [`tell`], of what happens now.
+fn tell_now<D: EventData>(nats: &str, number: u32, key: &str, data: D) {
+    tell_at(nats, (number, service::now()), key, data);
+}
+
+fn tell_at<D: EventData>(nats: &str, (number, time): (u32, Timestamp), key: &str, data: D) {
     let header = Header {
         id: format!("01900000-0000-7000-8000-{number:012x}").parse().unwrap(),
-        time: Timestamp::from_millis(1_790_000_000_000),
+        time,
         source: "/test/teller/1".to_owned(),
         sequence: u64::from(number),
         cluster: "local".parse().unwrap(),
@@ -114,4 +123,68 @@ async fn scans_incidents_and_secrets_decide() {
     answered(Some("registry.example/web:1 is under an open incident")).await;
     tell(&nats.url(), 5, "high", schemas::incident::v1::CaseResolved(incident("resolved")));
     answered(None).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_digest_is_refused_as_long_as_an_incident_wants_it() {
+    let Some(nats) = parts::nats() else { return };
+    let gateway = start(&nats);
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web", "namespace": "shop"},
+        "spec": {"containers": [{"name": "web", "image": "registry.example/web:1"}]},
+    });
+    let answered = async |wanted: Option<&str>| {
+        let mut last = Value::Null;
+        for _ in 0..150 {
+            last = gateway.review("validate", pod.clone()).await;
+            let message = last["response"]["status"]["message"].as_str();
+            if message.is_none() == wanted.is_none() && wanted.is_none_or(|wanted| message.unwrap().contains(wanted)) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("never answered with {wanted:?}: {last}");
+    };
+    tell(&nats.url(), 1, DIGEST, scanned("2021-06-29T00:00:00Z"));
+    answered(None).await;
+    let id = incident("open").id;
+    let request = |kind: &str| {
+        let identity = model::Identity { image_digest: DIGEST.parse().ok(), ..model::Identity::default() };
+        schemas::incident::v1::ResponseRequested { incident: id.clone(), kind: kind.to_owned(), identity }
+    };
+    tell_now(&nats.url(), 2, "block-digest", request("block-digest"));
+    let refusal = format!("image registry.example/web:1 is refused as long as incident {id} is open (block-digest)");
+    answered(Some(&refusal)).await;
+    // Without a cluster there is nothing to cut a pod off with: that is said too.
+    tell_now(&nats.url(), 3, "quarantine", request("quarantine"));
+    // A service that is new must not act on what is long past.
+    tell_at(&nats.url(), (4, service::now().minus(Duration::from_secs(7_200))), "evict", request("evict"));
+    let done = told(&nats.url(), 3).await;
+    assert!(done["block-digest"].0 && done["block-digest"].1.contains(DIGEST), "{done:?}");
+    assert_eq!(done["quarantine"], (false, "the gateway serves no cluster: set service.kubernetes".to_owned()));
+    assert_eq!(done["evict"], (false, "not done: it was asked for more than an hour ago".to_owned()));
+    tell(&nats.url(), 5, "high", schemas::incident::v1::CaseResolved(incident("resolved")));
+    answered(None).await;
+}
+
+/// Outcomes of responses by kind, once there are `count`.
+async fn told(nats: &str, count: usize) -> std::collections::BTreeMap<String, (bool, String)> {
+    let config = bus::Config { servers: vec![nats.to_owned()], ..bus::Config::default() };
+    let origin =
+        bus::Origin { cluster: "local".parse().unwrap(), service: "reader".to_owned(), instance: "1".to_owned(), node: None };
+    let bus = bus::Bus::connect(&config, origin).await.unwrap();
+    let filter = vec!["biotope.v1.local.incident.response.done.*".to_owned()];
+    let mut cursor = bus.cursor("BIOTOPE_INCIDENTS", bus::From::Beginning, filter);
+    let mut done = std::collections::BTreeMap::new();
+    for _ in 0..30 {
+        for stored in cursor.next_batch(10, Duration::from_secs(1)).await {
+            let event = bus::decode::<Event<schemas::incident::v1::ResponseDone>>(&stored.payload).unwrap();
+            done.insert(event.data.kind, (event.data.succeeded, event.data.detail));
+        }
+        if done.len() >= count {
+            break;
+        }
+    }
+    assert_eq!(done.len(), count, "{done:?}");
+    done
 }

@@ -39,7 +39,7 @@ fn port(address: &str) -> u16 {
 
 /// Gives the node the images of our programs, made from what was built. `None`, loudly, when it was not.
 fn load_images(cluster: &Cluster, folder: &Path) -> Option<()> {
-    let mut load = |name: &str, program: &Path| {
+    let load = |name: &str, program: &Path| {
         let archive = folder.join("image.tar");
         fs::write(&archive, parts::program_archive(name, program).unwrap()).unwrap();
         cluster.ctr(&["images", "import", &archive.display().to_string()]).unwrap();
