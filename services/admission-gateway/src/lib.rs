@@ -58,7 +58,9 @@ pub async fn start(context: Context, config: Config) -> anyhow::Result<()> {
     let within = std::time::Duration::from_millis(config.gather_within_ms);
     let gatherer = Gatherer::new(home.as_ref().map(|home| home.cluster.clone()), signatures.clone(), within);
     let means = home.as_ref().map(|home| home.cluster.clone());
-    service::respond(&context, (&bus, &publisher), responses::KINDS, move |order| responses::obey(order, means.clone()));
+    service::respond(&context, (&bus, &publisher), responses::KINDS, move |order| {
+        responses::obey(order, means.clone())
+    });
     let bindings = home.as_ref().map(|home| home.bindings.clone());
     let settings = config.clone();
     let reviewer = Reviewer {

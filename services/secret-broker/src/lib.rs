@@ -49,7 +49,9 @@ pub async fn start(context: Context, config: Config) -> anyhow::Result<()> {
     let (commands, commanded) = tokio::sync::mpsc::channel(rotate::COMMANDS);
     rotate::listen(&context, &bus, commands);
     let asking = bus.clone();
-    service::respond(&context, (&bus, &publisher), responses::KINDS, move |order| responses::obey(order, asking.clone()));
+    service::respond(&context, (&bus, &publisher), responses::KINDS, move |order| {
+        responses::obey(order, asking.clone())
+    });
     let pipeline = pipeline::Pipeline::new(&context, (config, hash_key), (home, publisher), events);
     context.spawn_vital("sync", pipeline.run(inbox, commanded));
     Ok(())

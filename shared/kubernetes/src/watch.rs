@@ -44,7 +44,10 @@ impl Cluster {
         let (api, resource) = (self.objects(resource, ""), resource.clone());
         let config =
             if labels.is_empty() { watcher::Config::default() } else { watcher::Config::default().labels(labels) };
-        let put = move |objects: &mut Objects, object: &kube::api::DynamicObject| put(objects, object, without);
+        let (kind, version) = (resource.kind.clone(), resource.api_version());
+        let put = move |objects: &mut Objects, object: &kube::api::DynamicObject| {
+            put(objects, object, (&version, &kind), without);
+        };
         tokio::spawn(async move {
             let mut events = pin!(watcher(api, config).default_backoff());
             let mut objects = Objects::new();
@@ -97,9 +100,14 @@ fn key(object: &kube::api::DynamicObject) -> String {
     format!("{}/{}", metadata.namespace.as_deref().unwrap_or_default(), metadata.name.as_deref().unwrap_or_default())
 }
 
-fn put(objects: &mut Objects, object: &kube::api::DynamicObject, without: &[&str]) {
+/// An object as it is read by itself: in a list, the server leaves out what kind each is.
+fn put(objects: &mut Objects, object: &kube::api::DynamicObject, (version, kind): (&str, &str), without: &[&str]) {
     if let Ok(mut value) = serde_json::to_value(object) {
         if let Some(fields) = value.as_object_mut() {
+            if !kind.is_empty() && !fields.contains_key("kind") {
+                fields.insert("apiVersion".to_owned(), version.into());
+                fields.insert("kind".to_owned(), kind.into());
+            }
             without.iter().for_each(|field| drop(fields.remove(*field)));
         }
         if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {

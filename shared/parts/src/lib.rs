@@ -21,6 +21,6 @@ pub use apiserver::KubeApiserver;
 pub use find::{MissingTool, Tool, find, tools_folder};
 pub use image::{ImageFile, docker_archive};
 pub use node::{BUSYBOX_IMAGE, Cluster};
-pub use program_image::program_archive;
 pub use process::{Process, ProcessError, free_port, wait_until};
+pub use program_image::program_archive;
 pub use servers::{Nats, OpenBao, Registry, StartError};

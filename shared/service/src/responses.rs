@@ -57,7 +57,9 @@ where
         let incident: Incident = serde_json::from_value(event.data).map_err(Unfinished::Malformed)?;
         match obey(Order::Undo(incident.id.clone())).await {
             Ok(detail) if detail.is_empty() => {}
-            Ok(detail) => tracing::info!(incident = %incident.id, detail, "responses of a resolved incident are undone"),
+            Ok(detail) => {
+                tracing::info!(incident = %incident.id, detail, "responses of a resolved incident are undone")
+            }
             Err(detail) => {
                 tracing::error!(incident = %incident.id, detail, "responses of a resolved incident stay");
                 return Err(Unfinished::Undo(detail));

@@ -45,7 +45,8 @@ fn secret(name: &str, authority: &Authority) -> Value {
 fn read(secret: &Value, name: &str) -> anyhow::Result<Authority> {
     let text = |key: &str| -> anyhow::Result<String> {
         let encoded = secret.get("data").and_then(|data| data.get(key)).and_then(Value::as_str);
-        let encoded = encoded.with_context(|| format!("Secret `{name}` has no `{key}`: delete it, it is made again"))?;
+        let encoded =
+            encoded.with_context(|| format!("Secret `{name}` has no `{key}`: delete it, it is made again"))?;
         // What is wrong with it is not told: it may be a key.
         let bytes = STANDARD.decode(encoded).ok().and_then(|bytes| String::from_utf8(bytes).ok());
         bytes.with_context(|| format!("`{key}` of Secret `{name}` is no text: delete it, it is made again"))

@@ -68,7 +68,10 @@ impl Register {
         let found = self.cluster.get(&format!("/apis/rbac.authorization.k8s.io/v1/clusterroles/{role}")).await?;
         let uid = found.as_ref().and_then(|role| role.pointer("/metadata/uid")).and_then(Value::as_str);
         if uid.is_none() {
-            tracing::warn!(role, "the ClusterRole that is to own the webhooks is not there: they stay after an uninstall");
+            tracing::warn!(
+                role,
+                "the ClusterRole that is to own the webhooks is not there: they stay after an uninstall"
+            );
         }
         let version = "rbac.authorization.k8s.io/v1";
         Ok(uid.map(|uid| json!({ "apiVersion": version, "kind": "ClusterRole", "name": role, "uid": uid })))

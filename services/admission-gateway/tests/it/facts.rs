@@ -170,8 +170,12 @@ async fn a_digest_is_refused_as_long_as_an_incident_wants_it() {
 /// Outcomes of responses by kind, once there are `count`.
 async fn told(nats: &str, count: usize) -> std::collections::BTreeMap<String, (bool, String)> {
     let config = bus::Config { servers: vec![nats.to_owned()], ..bus::Config::default() };
-    let origin =
-        bus::Origin { cluster: "local".parse().unwrap(), service: "reader".to_owned(), instance: "1".to_owned(), node: None };
+    let origin = bus::Origin {
+        cluster: "local".parse().unwrap(),
+        service: "reader".to_owned(),
+        instance: "1".to_owned(),
+        node: None,
+    };
     let bus = bus::Bus::connect(&config, origin).await.unwrap();
     let filter = vec!["biotope.v1.local.incident.response.done.*".to_owned()];
     let mut cursor = bus.cursor("BIOTOPE_INCIDENTS", bus::From::Beginning, filter);

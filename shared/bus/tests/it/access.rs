@@ -86,7 +86,10 @@ async fn nobody_says_what_another_has_to_say() {
     sensor.ensure_streams().await.unwrap();
     assert!(!may_say(&sensor, scan_failed(), 2).await, "a sensor tells nothing of scans");
     assert!(!may_say(&sensor, done(), 2).await, "a sensor says nothing of incidents");
-    assert!(!may_say(&join(&nats, "correlator").await, ContainerStarted::default(), 2).await, "the correlator sees no system calls");
+    assert!(
+        !may_say(&join(&nats, "correlator").await, ContainerStarted::default(), 2).await,
+        "the correlator sees no system calls"
+    );
     let request = schemas::ask::RotateRequest::default();
     let limit = Duration::from_secs(2);
     let asked = sensor.ask::<_, schemas::ask::RotateReply>(("secret-broker", "rotate"), &request, limit);

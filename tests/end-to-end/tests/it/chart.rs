@@ -110,7 +110,9 @@ fn values_that_are_none_are_refused() {
 
 /// Each object of a rendered chart.
 pub(crate) fn objects(text: &str) -> Vec<Value> {
-    let read = |document: &str| serde_saphyr::from_str::<Value>(document).unwrap_or_else(|error| panic!("{error}:\n{document}"));
+    let read = |document: &str| {
+        serde_saphyr::from_str::<Value>(document).unwrap_or_else(|error| panic!("{error}:\n{document}"))
+    };
     text.split("\n---\n").map(read).filter(Value::is_object).collect()
 }
 
@@ -152,7 +154,9 @@ fn check(service: &str, folder: &Path, config: &str) {
 
 /// The server itself reads its configuration, with the permissions of all users.
 fn check_nats(objects: &[Value], folder: &Path) {
-    let Ok(server) = parts::find(Tool::NatsServer) else { return require::skip("nats", "nats-server is not installed") };
+    let Ok(server) = parts::find(Tool::NatsServer) else {
+        return require::skip("nats", "nats-server is not installed");
+    };
     let tls = folder.join("tls");
     fs::create_dir_all(&tls).unwrap();
     let key = rcgen::KeyPair::generate().unwrap();

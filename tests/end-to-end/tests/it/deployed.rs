@@ -55,8 +55,11 @@ fn load_images(cluster: &Cluster, folder: &Path) -> Option<()> {
 fn push_web(cluster: &Cluster, folder: &Path, reference: &str) {
     let package = parts::tools_folder().join("demo-packages-1/urllib3-1.26.4.dist-info/METADATA");
     let (metadata, busybox) = (fs::read(package).unwrap(), fs::read(parts::find(Tool::Busybox).unwrap()).unwrap());
-    let mut files = vec![ImageFile::program("bin/busybox", &busybox), ImageFile::text("etc/shadow", "root:*:1:0:99999:7:::\n")];
-    files.extend(["bin/sh", "bin/cat", "bin/sleep", "bin/nc", "bin/true"].map(|path| ImageFile::link(path, "/bin/busybox")));
+    let mut files =
+        vec![ImageFile::program("bin/busybox", &busybox), ImageFile::text("etc/shadow", "root:*:1:0:99999:7:::\n")];
+    files.extend(
+        ["bin/sh", "bin/cat", "bin/sleep", "bin/nc", "bin/true"].map(|path| ImageFile::link(path, "/bin/busybox")),
+    );
     files.push(ImageFile {
         path: "usr/lib/python3/dist-packages/urllib3-1.26.4.dist-info/METADATA",
         content: &metadata,
@@ -161,7 +164,8 @@ fn deployment(name: &str, image: &str) -> Value {
 fn incidents(cluster: &Cluster) -> Option<Vec<Value>> {
     let of = |arguments: &[&str]| cluster.kubectl(&[&["-n", "biotope"], arguments].concat()).ok();
     let address = of(&["get", "pod", "biotope-correlator-0", "-o", "jsonpath={.status.podIP}"])?;
-    let token = of(&["get", "secret", "biotope-correlator-console", "-o", "go-template={{.data.token | base64decode}}"])?;
+    let token =
+        of(&["get", "secret", "biotope-correlator-console", "-o", "go-template={{.data.token | base64decode}}"])?;
     let mut stream = TcpStream::connect((address.as_str(), 8080)).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
     let request = "GET /api/incidents HTTP/1.1\r\nHost: console\r\nConnection: close\r\nAuthorization: Bearer";
@@ -187,7 +191,8 @@ fn a_deployment_becomes_one_incident() {
     let (registry, vault) = (at(&registry.address), at(&bao.address));
     let hosts = cluster.folder().join(format!("ctr/certs.d/{registry}"));
     fs::create_dir_all(&hosts).unwrap();
-    fs::write(hosts.join("hosts.toml"), format!("server = \"http://{registry}\"\n[host.\"http://{registry}\"]\n")).unwrap();
+    fs::write(hosts.join("hosts.toml"), format!("server = \"http://{registry}\"\n[host.\"http://{registry}\"]\n"))
+        .unwrap();
     let Some(()) = load_images(&cluster, folder.path()) else { return };
     let web = format!("{registry}/shop/web:1.0");
     push_web(&cluster, folder.path(), &web);
@@ -244,7 +249,12 @@ fn the_loop_is_closed(cluster: &Cluster, web: &str, incident: &Value) {
         let pods = cluster.kubectl(&["-n", "shop", "get", "pods", "-l", "app=web", "-o", "name"]).ok()?;
         pods.trim().is_empty().then_some(())
     });
-    assert!(gone.is_some(), "{}\n{}", cluster.kubectl(&["-n", "shop", "get", "pods"]).unwrap_or_default(), pods(cluster));
+    assert!(
+        gone.is_some(),
+        "{}\n{}",
+        cluster.kubectl(&["-n", "shop", "get", "pods"]).unwrap_or_default(),
+        pods(cluster)
+    );
 }
 
 /// After an uninstall the API server asks nobody who is not there any more.
