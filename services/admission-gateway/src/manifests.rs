@@ -135,7 +135,10 @@ impl Pods {
             node: text_at(spec, "/nodeName"),
         };
         let key = Token::from(&uid);
-        let outgoing = Outgoing { time: service::now(), key, identity, class: Class::Normal, id: None, data };
+        // Every replica tells of every pod of a cluster; it is one event.
+        let created = object.pointer("/metadata/creationTimestamp").and_then(Value::as_str);
+        let id = created.and_then(|created| Some(bus::named_id(created.parse().ok()?, &format!("pod {uid}"))));
+        let outgoing = Outgoing { time: service::now(), key, identity, class: Class::Normal, id, data };
         // The pod goes on in the trace of its admission.
         let span = tracing::info_span!("pod", %uid);
         bus::adopt_traceparent(&span, annotation(object, kubernetes::keys::TRACEPARENT));

@@ -131,7 +131,7 @@ impl Reviewer {
         let identity = Identity {
             image_digest: first.and_then(|image| image.digest.clone()),
             image: first.map(|image| image.reference.clone()),
-            admission_id: request.uid.parse().ok(),
+            admission_id: admission_id(request).parse().ok(),
             namespace: Some(request.namespace.clone()).filter(|namespace| !namespace.is_empty()),
             workload: kubernetes::pod::workload(request.subject()),
             ..Identity::default()
@@ -265,6 +265,14 @@ fn verdict(request: &Request, outcome: &Outcome) -> Value {
         response["status"] = json!({ "code": 403, "message": outcome.message });
     }
     response
+}
+
+/// The id by which a pod's admission is found again: the API server gives every call of a webhook an id of its own, so a pod bears the
+/// one that the mutating review wrote into it.
+fn admission_id(request: &Request) -> &str {
+    let annotations = request.subject().pointer("/metadata/annotations");
+    let written = annotations.and_then(|annotations| annotations.get(kubernetes::keys::ADMISSION_ID)?.as_str());
+    written.filter(|_| request.kind.kind == "Pod").unwrap_or(&request.uid)
 }
 
 /// The review to send back, in the version that came.

@@ -32,5 +32,5 @@ pub use connection::{Bus, ConnectError, Origin, ParkError, PlainError};
 pub use consume::{ConsumeError, Delivery, Disposed, Disposition, Subscription};
 pub use cursor::{Cursor, CursorError, From, Stored};
 pub use lease::{Lease, LeaseError};
-pub use publish::{Class, Losses, Outgoing, PublishError, Publisher, derived_id};
+pub use publish::{Class, Losses, Outgoing, PublishError, Publisher, derived_id, named_id};
 pub use streams::StreamError;

@@ -378,10 +378,17 @@ impl Worker {
 pub fn derived_id(from: EventId, what: &str) -> EventId {
     let source = from.as_uuid().as_bytes();
     // The first 48 bits are the time (RFC 9562, section 5.7).
-    let millis = source.iter().take(6).fold(0_u64, |millis, byte| millis << 8 | u64::from(*byte));
-    let hash = xxhash_rust::xxh3::xxh3_128(&[source.as_slice(), what.as_bytes()].concat()).to_be_bytes();
+    let millis = source.iter().take(6).fold(0_i64, |millis, byte| millis << 8 | i64::from(*byte));
+    named_id(Timestamp::from_millis(millis), &format!("{from} {what}"))
+}
+
+/// The id of an event that several instances of a service tell: the same from each, so that it is one event.
+#[must_use]
+pub fn named_id(time: Timestamp, what: &str) -> EventId {
+    let hash = xxhash_rust::xxh3::xxh3_128(what.as_bytes()).to_be_bytes();
     let mut random = [0; 10];
     random.iter_mut().zip(hash).for_each(|(to, from)| *to = from);
+    let millis = u64::try_from(time.as_millis()).unwrap_or(0);
     EventId::from_uuid(uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid())
 }
 
