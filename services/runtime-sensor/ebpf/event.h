@@ -38,6 +38,7 @@ enum part {
 	PART_PAYLOAD = 18,
 	PART_STREAM = 19, /* and the next two: standard input, output and error */
 	PART_STREAM_PATH = 22, /* names; and the next two */
+	PART_KEY = 25, /* of a verdict, see filter.h */
 };
 
 enum { FLAG_TRUNCATED = 1, FLAG_FAULT = 2 };
@@ -110,6 +111,7 @@ struct stream_facts {
 /* What the kernel counted of a class. Nothing is lost without being counted here or as a missed run of the program. */
 struct counted {
 	u64 sent, dropped, bytes;
+	u64 unwanted; /* left out by verdicts */
 };
 
 /* What to read for a syscall: argument number + 1, 0 for none. */
@@ -133,5 +135,7 @@ struct counted {
 #define SOCKADDR_LENGTH(flags) (((flags) >> 52) & 0xf)
 #define MESSAGE (1ULL << 56)
 #define CLASS(flags) (((flags) >> 57) & 0x7)
+/* Whether verdicts may leave it out: an open by a path. */
+#define FILTERED (1ULL << 60)
 
 #endif

@@ -39,7 +39,7 @@ struct pt_regs {
 };
 
 struct qstr {
-	u32 len;
+	u32 hash, len;
 	const unsigned char *name;
 };
 

@@ -16,6 +16,7 @@
 /* What the programs keep for themselves, behind what is sent. */
 #define WALK (SCRATCH - 64)
 #define KNOWN (SCRATCH - 128)
+#define NUMBER (SCRATCH - 96)
 #define USED (SCRATCH - 136)
 #define COPY (SCRATCH - 512)
 

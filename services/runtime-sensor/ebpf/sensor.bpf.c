@@ -104,11 +104,17 @@ static __always_inline void open_header(struct header *header, u32 kind)
 {
 	header->version = VERSION;
 	header->kind = kind;
+	header->reserved = 0;
+	header->time_ns = bpf_ktime_get_boot_ns();
+}
+
+/* What calls have and other events have not. */
+static __always_inline void without_call(struct header *header)
+{
 	header->nr = 0;
 	header->flags = 0;
-	header->reserved = 0;
 	header->ret = 0;
-	header->time_ns = bpf_ktime_get_boot_ns();
+	__builtin_memset(header->args, 0, sizeof(header->args));
 }
 
 static __always_inline void fill(struct header *header, u32 kind, struct task_struct *task)
@@ -182,6 +188,8 @@ static __always_inline unsigned long argument(struct header *header, u32 number)
 	return number < 6 ? header->args[number] : 0;
 }
 
+#include "filter.h"
+
 /*
  * The steps of an event are functions of their own that take numbers only: so each is verified once, instead of once for each way that
  * leads to it.
@@ -215,6 +223,15 @@ __noinline u32 put_arguments(u64 flags)
 	if (structure)
 		end = put_bytes(out, end, PART_STRUCT, argument(header, structure - 1), STRUCT_BYTES(flags));
 	return end;
+}
+
+static __always_inline u32 put_key(struct scratch *out, u32 end, u64 key)
+{
+	if (!key || end > END)
+		return end;
+	u8 *place = place_of(out, end);
+	*(u64 *)(place + 4) = key;
+	return close_part(place, end, PART_KEY, sizeof(key));
 }
 
 static __always_inline bool is_relative(struct scratch *out, u32 at)
@@ -348,11 +365,8 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long ret)
 	if (!out)
 		return 0;
 	struct header *header = (struct header *)out->bytes;
-	if (reads_directly)
-		fill_directly(out, task);
-	else
-		fill(header, KIND_SYSCALL, task);
 	header->nr = nr;
+	header->flags = 0;
 	header->ret = ret;
 	header->args[0] = regs->di;
 	header->args[1] = regs->si;
@@ -361,6 +375,16 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long ret)
 	header->args[4] = regs->r8;
 	header->args[5] = regs->r9;
 	u32 end = put_arguments(flags);
+	if ((flags & FILTERED) && reads_directly) {
+		u64 key = key_of(flags);
+		if (key && is_unwanted(key, flags))
+			return 0;
+		end = put_key(out, end, key);
+	}
+	if (reads_directly)
+		fill_directly(out, task);
+	else
+		fill(header, KIND_SYSCALL, task);
 	if (DIR0(flags) && is_relative(out, sizeof(*header)))
 		end = put_directory(end, PART_DIR0, argument(header, DIR0(flags) - 1));
 	if (DIR1(flags))
@@ -440,7 +464,7 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 		return 0;
 	struct header *header = (struct header *)out->bytes;
 	fill(header, KIND_EXEC, task);
-	__builtin_memset(header->args, 0, sizeof(header->args));
+	without_call(header);
 	struct file *file = BPF_CORE_READ(binary, file);
 	header->args[0] = BPF_CORE_READ(file, f_inode, i_nlink);
 	u32 end = put_exec(out, sizeof(*header), task, file);
@@ -470,7 +494,7 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 		return 0;
 	struct header *header = (struct header *)out->bytes;
 	fill(header, KIND_FORK, child);
-	__builtin_memset(header->args, 0, sizeof(header->args));
+	without_call(header);
 	header->args[0] = BPF_CORE_READ(parent, tgid);
 	send(out, KIND_FORK, sizeof(*header));
 	return 0;
@@ -486,7 +510,7 @@ int BPF_PROG(on_exit, struct task_struct *task)
 		return 0;
 	struct header *header = (struct header *)out->bytes;
 	fill(header, KIND_EXIT, task);
-	__builtin_memset(header->args, 0, sizeof(header->args));
+	without_call(header);
 	header->ret = BPF_CORE_READ(task, exit_code);
 	send(out, KIND_EXIT, sizeof(*header));
 	return 0;

@@ -109,6 +109,8 @@ pub struct RawEvent<'a> {
     /// What a program that starts has as standard input, output and error.
     pub streams: [Option<&'a [u8]>; 3],
     pub stream_paths: [Option<&'a [u8]>; 3],
+    /// What a verdict on the event would be filed under; 0 where there is none.
+    pub key: u64,
 }
 
 /// Decodes one event.
@@ -159,6 +161,7 @@ pub fn decode(bytes: &[u8]) -> Result<RawEvent<'_>, DecodeError> {
             22 => event.stream_paths[0] = content,
             23 => event.stream_paths[1] = content,
             24 => event.stream_paths[2] = content,
+            25 => event.key = content.and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_le_bytes),
             // A newer kernel side may add parts.
             _ => {}
         }
@@ -222,6 +225,7 @@ fn header<'a>(cursor: &mut Cursor<'a>, kind: Kind) -> Result<RawEvent<'a>, Decod
         payload: None,
         streams: [None; 3],
         stream_paths: [None; 3],
+        key: 0,
     })
 }
 

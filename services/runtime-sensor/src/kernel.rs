@@ -8,6 +8,7 @@ use aya::{Btf, Ebpf, EbpfLoader};
 use runtime_rules::RuleSet;
 
 use crate::decode::Class;
+use crate::filter;
 use crate::interest;
 use crate::probe::{self, Feature};
 use crate::syscalls::{self, Syscall};
@@ -16,7 +17,9 @@ use crate::syscalls::{self, Syscall};
 pub(crate) struct Kernel {
     events: RingBuf<MapData>,
     interest: Array<MapData, u64>,
-    counters: PerCpuArray<MapData, [u64; 3]>,
+    counters: PerCpuArray<MapData, [u64; 4]>,
+    verdicts: Array<MapData, u64>,
+    seeds: Array<MapData, [u64; 2]>,
     foreign: PerCpuArray<MapData, u64>,
     uring: PerCpuArray<MapData, u64>,
     // Holds the programs and their links.
@@ -31,9 +34,11 @@ pub(crate) struct Counted {
     pub(crate) sent: u64,
     pub(crate) dropped: u64,
     pub(crate) bytes: u64,
+    /// Left out because no rule can match them.
+    pub(crate) unwanted: u64,
 }
 
-/// Everything that the kernel side counts. `made = sent + dropped + missed`.
+/// Everything that the kernel side counts. `made = sent + dropped + missed + unwanted`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     /// In the order of [`Class::ALL`].
@@ -95,8 +100,11 @@ impl Kernel {
         let interest = Array::try_from(map(&mut programs, "interest")?).map_err(wrong("interest"))?;
         let counters = PerCpuArray::try_from(map(&mut programs, "counters")?).map_err(wrong("counters"))?;
         let foreign = PerCpuArray::try_from(map(&mut programs, "foreign")?).map_err(wrong("foreign"))?;
+        let verdicts = Array::try_from(map(&mut programs, "verdicts")?).map_err(wrong("verdicts"))?;
+        let seeds = Array::try_from(map(&mut programs, "seeds")?).map_err(wrong("seeds"))?;
         let uring = PerCpuArray::try_from(map(&mut programs, "uring")?).map_err(wrong("uring"))?;
-        let mut kernel = Self { events, interest, counters, foreign, uring, programs, features: Vec::new() };
+        let features = Vec::new();
+        let mut kernel = Self { events, interest, counters, verdicts, seeds, foreign, uring, programs, features };
         // All are verified before the first one runs, so that they begin together.
         for (name, tracepoint) in PROGRAMS {
             kernel.with(name, |program| program.load(tracepoint, btf))?;
@@ -141,6 +149,17 @@ impl Kernel {
         Ok(())
     }
 
+    /// Makes all verdicts void; from now on, events may be left out by new ones.
+    pub(crate) fn forget_verdicts(&mut self) -> Result<(), KernelError> {
+        self.seeds.set(0, filter::seed(), 0).map_err(|source| KernelError::Map { source: Box::new(source) })
+    }
+
+    /// The like of an event with this key is left out from now on.
+    pub(crate) fn leave_out(&mut self, key: u64) -> Result<(), KernelError> {
+        let place = u32::try_from(key % u64::from(self.verdicts.len())).unwrap_or_default();
+        self.verdicts.set(place, key, 0).map_err(|source| KernelError::Map { source: Box::new(source) })
+    }
+
     /// Hands the events that are there to `take`, at most `most`. Returns how many.
     pub(crate) fn poll(&mut self, most: usize, mut take: impl FnMut(&[u8])) -> usize {
         let mut count = 0;
@@ -157,7 +176,9 @@ impl Kernel {
     pub(crate) fn counted(&self) -> Counts {
         let mut counts = Counts::default();
         for (key, counted) in (0..).zip(&mut counts.classes) {
-            for [sent, dropped, bytes] in self.counters.get(&key, 0).iter().flat_map(|values| values.iter().copied()) {
+            let values = self.counters.get(&key, 0);
+            for [sent, dropped, bytes, unwanted] in values.iter().flat_map(|values| values.iter().copied()) {
+                counted.unwanted += unwanted;
                 counted.sent += sent;
                 counted.dropped += dropped;
                 counted.bytes += bytes;
@@ -205,7 +226,7 @@ pub(crate) enum KernelError {
     },
     #[error("the sensor's object lacks `{name}`: the build is broken")]
     Missing { name: &'static str },
-    #[error("the interest map cannot be written")]
+    #[error("the kernel's tables cannot be written")]
     Map {
         #[source]
         source: Box<aya::maps::MapError>,
@@ -251,4 +272,4 @@ const PROGRAMS: [(&str, &str); 4] = [
 ];
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -16,6 +16,7 @@ mod decode;
 mod enrich;
 mod facts;
 mod fields;
+mod filter;
 mod hash;
 mod held;
 mod host;

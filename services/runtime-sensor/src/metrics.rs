@@ -17,6 +17,7 @@ pub(crate) struct Metrics {
     pub(crate) sent: Family<Label, Counter>,
     pub(crate) dropped: Family<Label, Counter>,
     pub(crate) bytes: Family<Label, Counter>,
+    pub(crate) unwanted: Family<Label, Counter>,
     pub(crate) missed: Counter,
     pub(crate) foreign: Counter,
     pub(crate) rings: Counter,
@@ -46,6 +47,11 @@ impl Metrics {
             for (name, help, family) in [
                 ("events_sent", "Events that the kernel put into the ring, by class", &metrics.sent),
                 ("events_dropped", "Events that the ring could not take, by class", &metrics.dropped),
+                (
+                    "events_unwanted",
+                    "Events that the kernel left out because no rule can match them, by class",
+                    &metrics.unwanted,
+                ),
                 (
                     "io_uring_operations",
                     "What processes did through io_uring, which is not judged, by kind",

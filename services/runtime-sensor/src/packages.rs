@@ -5,6 +5,7 @@
 //! beside its specification. The files of an operating system's packages are not told by scans, and so not known here.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -18,6 +19,8 @@ use service::Context;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Packages {
     images: Arc<RwLock<HashMap<Digest, Arc<Files>>>>,
+    /// Counts what was learnt; 0 while nobody follows the scans.
+    age: Arc<AtomicU64>,
 }
 
 /// The files of one image.
@@ -32,6 +35,7 @@ impl Packages {
     /// Follows the scans for as long as the service lives.
     pub(crate) fn follow(context: &Context, bus: &Bus) -> Self {
         let packages = Self::default();
+        packages.age.store(1, Ordering::Release);
         let (reader, shutdown) = (packages.clone(), context.shutdown.clone());
         let filter = format!("biotope.v1.{}.{}.*", bus.origin().cluster, EventType::ImageScanned.path());
         let mut cursor = bus.cursor("BIOTOPE_BUILD", From::LastPerSubject, vec![filter]);
@@ -66,6 +70,18 @@ impl Packages {
         for digest in event.identity.index_digest.into_iter().chain([event.data.digest]) {
             images.insert(digest, files.clone());
         }
+        drop(images);
+        self.age.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Changes whenever more files are known.
+    pub(crate) fn age(&self) -> u64 {
+        self.age.load(Ordering::Acquire)
+    }
+
+    /// Whether files of packages are known at all, or will be.
+    pub(crate) fn is_followed(&self) -> bool {
+        self.age() > 0
     }
 
     /// The files of an image that was scanned.

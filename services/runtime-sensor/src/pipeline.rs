@@ -18,6 +18,7 @@ use crate::decode::{Class, Kind, RawEvent, decode};
 use crate::enrich::{Address, Enriched, Paths};
 use crate::facts::{self, SocketFacts};
 use crate::fields;
+use crate::filter::Filter;
 use crate::held::Held;
 use crate::host::Directory;
 use crate::kernel::{Counts, URING_KINDS};
@@ -72,6 +73,9 @@ pub(crate) struct Pipeline {
     since_ns: u64,
     limits: RateLimit,
     scratch: Scratch,
+    filter: Filter,
+    /// As of when the packages' files are known to the kernel's verdicts.
+    packages_age: u64,
     counted: Counts,
     taken: u64,
 }
@@ -107,6 +111,8 @@ impl Pipeline {
             since_ns: 0,
             limits,
             scratch: Scratch::default(),
+            filter: Filter::default(),
+            packages_age: 0,
             counted: Counts::default(),
             taken: 0,
         }
@@ -137,10 +143,12 @@ impl Pipeline {
         }
         self.metrics.falco.started(&self.hostname);
         self.take_rules()?;
+        source.forget_verdicts()?;
         ready.ready();
         let mut looked = Instant::now();
         while !(shutdown.is_cancelled() || self.ends_with_recording && source.is_over()) {
             source.poll(4_096, |bytes| self.take(bytes, out))?;
+            source.leave_out(self.filter.take())?;
             self.release(out);
             if looked.elapsed() >= Duration::from_secs(1) {
                 looked = Instant::now();
@@ -351,11 +359,19 @@ impl Pipeline {
             let said = Said::Loaded(loaded);
             say(&self.metrics, out, (event.time, wire::key(container, &self.hostname), identity, said));
         }
+        // Facts of a container that come later may make more of what it opens.
+        let is_settled = container.is_none_or(|container| container.facts.is_some() || !self.packages.is_followed());
+        let mut is_unwanted =
+            raw.key != 0 && is_settled && self.filter.is_again(raw.key) && self.filter.nobody_wants(&self.set, &event);
         let matching = self.config.rule_matching.into();
         let mut rules = self.set.evaluate(&event, matching, &mut self.scratch);
         // A link may lead to a file that a rule is about, though the path is another.
         if rules.is_empty() && event.switch_to_real_path() {
+            is_unwanted = is_unwanted && self.filter.nobody_wants(&self.set, &event);
             rules = self.set.evaluate(&event, matching, &mut self.scratch);
+        }
+        if is_unwanted {
+            self.filter.leave_out(raw.key);
         }
         for rule in rules {
             self.metrics.matched.inc();
@@ -436,10 +452,15 @@ impl Pipeline {
         let rules = self.rules.now();
         if !Arc::ptr_eq(&rules, &self.set) {
             // The kernel sends what the new rules want before they judge, so that they miss nothing.
+            source.forget_verdicts()?;
             source.want(&rules)?;
             self.set = rules;
             self.limits.keep(|name| self.set.rule(name).is_some());
             self.take_rules()?;
+        }
+        let age = self.packages.age();
+        if std::mem::replace(&mut self.packages_age, age) != age {
+            source.forget_verdicts()?;
         }
         self.metrics.processes.set(i64::try_from(self.processes.len()).unwrap_or(i64::MAX));
         self.metrics.evicted.set(i64::try_from(self.processes.evicted).unwrap_or(i64::MAX));
@@ -464,6 +485,7 @@ impl Pipeline {
             self.metrics.sent.get_or_create(&label).inc_by(sent);
             self.metrics.bytes.get_or_create(&label).inc_by(now.bytes.saturating_sub(before.bytes));
             self.metrics.dropped.get_or_create(&label).inc_by(dropped);
+            self.metrics.unwanted.get_or_create(&label).inc_by(now.unwanted.saturating_sub(before.unwanted));
             kept = kept.saturating_add(sent);
             if dropped > 0 {
                 lost.insert(class.as_str().to_owned(), dropped);

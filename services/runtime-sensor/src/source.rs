@@ -91,6 +91,24 @@ impl Source {
         }
     }
 
+    /// The like of these is left out from now on.
+    pub(crate) fn leave_out(&mut self, keys: impl Iterator<Item = u64>) -> anyhow::Result<()> {
+        if let Self::Kernel { kernel, .. } = self {
+            for key in keys {
+                kernel.leave_out(key)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What was said to be left out may be wanted now.
+    pub(crate) fn forget_verdicts(&mut self) -> anyhow::Result<()> {
+        match self {
+            Self::Kernel { kernel, .. } => Ok(kernel.forget_verdicts()?),
+            Self::Recording { .. } => Ok(()),
+        }
+    }
+
     /// The kernel's counters; zero for a recording, which cannot lose.
     pub(crate) fn counted(&self) -> Counts {
         match self {

@@ -36,6 +36,9 @@ impl Syscall {
     /// The flags for the kernel's interest map.
     pub(crate) fn flags(self, need: Need) -> u64 {
         let mut flags = self.reads | WANTED;
+        if self.is_open && self.reads & 0xff != 0 {
+            flags |= FILTERED;
+        }
         if !need.failures {
             flags |= SUCCESS;
         }
@@ -123,6 +126,7 @@ const DATAGRAMS: u64 = 1 << 38;
 const NEW_CWD: u64 = 1 << 39;
 const MESSAGE: u64 = 1 << 56;
 const CLASS: u32 = 57;
+const FILTERED: u64 = 1 << 60;
 const OTHER: u64 = 0;
 const OPEN: u64 = (Class::Open as u64) << CLASS | OF_RESULT;
 const NETWORK: u64 = (Class::Network as u64) << CLASS;
@@ -363,7 +367,8 @@ mod tests {
         let flags = |nr, need| by_number(nr).unwrap().flags(need);
         let all = Need { failures: true, streams: true, payload: true };
         // Path in the second argument, directory in the first, file behind the result, class of opens.
-        assert_eq!(flags(257, all), 2 | 1 << 24 | 1 << 32 | 1 << 34 | 4 << 57);
+        assert_eq!(flags(257, all), 2 | 1 << 24 | 1 << 32 | 1 << 34 | 4 << 57 | FILTERED);
+        assert_eq!(flags(304, all) & FILTERED, 0, "by a handle, not by a path");
         assert_eq!(flags(42, all) >> 16 & 0xff, 2);
         assert_eq!(flags(44, all) & (DATAGRAMS | PAYLOAD), PAYLOAD);
         assert_eq!(flags(44, Need::default()) & (SUCCESS | DATAGRAMS | PAYLOAD), SUCCESS | DATAGRAMS);

@@ -12,7 +12,7 @@ use crate::facts;
 use crate::syscalls::Need;
 
 /// The programs, or a loud skip where the kernel may not be watched.
-fn kernel(ring_bytes: u32, directly: bool, calls: &[&str]) -> Option<Kernel> {
+pub(crate) fn kernel(ring_bytes: u32, directly: bool, calls: &[&str]) -> Option<Kernel> {
     if let Some(missing) = probe::examine().iter().find(|feature| feature.is_missing()) {
         require::skip("ebpf", &missing.to_string());
         return None;

@@ -65,7 +65,7 @@ impl<'a> Payload<'a> {
     fn of(alert: &'a Alert, uuid: &'a str) -> Self {
         Self {
             uuid,
-            output: if alert.source == "internal" { alert.message.clone() } else { alert.to_string() },
+            output: if alert.source == "internal" { alert.message.clone() } else { alert.line() },
             priority: alert.priority.as_str(),
             rule: &alert.rule,
             time: alert.utc_time(),

@@ -140,3 +140,50 @@ fn rules_that_cannot_be_meant_are_told_of_and_nothing_runs_without_rules() {
         assert!(said.len() < 4_000, "{name}: {} bytes are said in {:?}", said.len(), started.elapsed());
     }
 }
+
+/// What no rule wants is left out by the kernel, once it came twice. That ends when a rule wants it, and when the path leads elsewhere.
+#[test]
+fn what_was_unwanted_is_told_of_when_it_matters() {
+    let folder = tempfile::tempdir().unwrap();
+    let ready = rule("ready", "evt.type in (open, openat) and fd.name contains marker-ready", "%fd.name");
+    let secret =
+        rule("secret", "evt.type in (open, openat) and fd.name endswith bt-secret and proc.name = cat", "%fd.name");
+    let at = |name: &str| folder.path().join(name);
+    let Some(mut sensor) = watch(folder.path(), &format!("{ready}{secret}")) else { return };
+    for name in ["bt-plain", "bt-other", "bt-secret"] {
+        fs::write(at(name), "").unwrap();
+    }
+    std::os::unix::fs::symlink("bt-plain", at("bt-link")).unwrap();
+    let read = |name: &str| {
+        assert!(std::process::Command::new("/bin/cat").arg(at(name)).status().unwrap().success());
+        std::thread::sleep(Duration::from_millis(30));
+    };
+    // Long enough that verdicts of these are in force.
+    for _ in 0..10 {
+        ["bt-plain", "bt-link", "bt-other"].into_iter().for_each(read);
+    }
+    fs::remove_file(at("bt-link")).unwrap();
+    std::os::unix::fs::symlink("bt-secret", at("bt-link")).unwrap();
+    read("bt-link");
+    fs::rename(at("bt-secret"), at("bt-plain")).unwrap();
+    fs::hard_link(at("bt-plain"), at("bt-secret")).unwrap();
+    read("bt-secret");
+    let told = |name: &str| {
+        alerts(&fs::read_to_string(at("out")).unwrap_or_default())
+            .iter()
+            .filter(|alert| alert["rule"] == name)
+            .map(|alert| alert["output_fields"]["fd.name"].as_str().unwrap().rsplit('/').next().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let both = wait_until(Duration::from_secs(10), || (told("secret").len() == 2).then_some(()));
+    assert!(both.is_some(), "{:?}", told("secret"));
+    assert_eq!(told("secret"), ["bt-secret", "bt-secret"], "by the file that it is, whatever led there");
+    let other = rule("other", "evt.type in (open, openat) and fd.name endswith bt-other", "%fd.name");
+    fs::write(at("rules.yaml"), format!("{ready}{secret}{other}")).unwrap();
+    let wanted = wait_until(Duration::from_secs(20), || {
+        read("bt-other");
+        (!told("other").is_empty()).then_some(())
+    });
+    assert!(wanted.is_some(), "a new rule wants what was unwanted");
+    sensor.kill();
+}

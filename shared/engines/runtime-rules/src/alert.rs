@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
+use crate::escape::visible;
 use crate::event::Event;
 use crate::priority::Priority;
 use crate::set::Rule;
@@ -116,6 +117,20 @@ impl Alert {
         time::utc(self.time_ns)
     }
 
+    /// `13:53:31.726060287: Warning Sensitive file opened ...`, with what processes wrote as they wrote it.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let is_internal = self.source == "internal";
+        let is_iso = self.options.iso_time && !is_internal;
+        let time = if is_iso { time::iso8601(self.time_ns) } else { time::clock(self.time_ns) };
+        let line = format!("{time}: {} {}", self.priority, self.message);
+        if !is_internal {
+            return line;
+        }
+        let pairs: Vec<_> = self.output_fields.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        format!("{line} ({})", pairs.join(" "))
+    }
+
     /// One line of JSON, keys in order.
     #[must_use]
     pub fn to_json(&self) -> String {
@@ -136,7 +151,7 @@ impl Alert {
         if is_internal {
             put("output", self.message.as_str().into());
         } else if self.options.output {
-            put("output", self.to_string().into());
+            put("output", self.line().into());
         }
         if self.options.output_fields || is_internal {
             put("output_fields", Value::Object(self.output_fields.clone().into_iter().collect()));
@@ -153,17 +168,9 @@ impl Alert {
 }
 
 impl fmt::Display for Alert {
-    /// `13:53:31.726060287: Warning Sensitive file opened ...`
+    /// [`Self::line`] with control characters made visible, for a log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let is_internal = self.source == "internal";
-        let is_iso = self.options.iso_time && !is_internal;
-        let time = if is_iso { time::iso8601(self.time_ns) } else { time::clock(self.time_ns) };
-        write!(f, "{time}: {} {}", self.priority, self.message)?;
-        if is_internal {
-            let pairs: Vec<_> = self.output_fields.iter().map(|(key, value)| format!("{key}={value}")).collect();
-            write!(f, " ({})", pairs.join(" "))?;
-        }
-        Ok(())
+        f.write_str(&visible(&self.line()))
     }
 }
 

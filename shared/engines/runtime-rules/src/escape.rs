@@ -60,3 +60,18 @@ pub(crate) fn quoted(text: &str) -> String {
         |c: char| !c.is_whitespace() && !c.is_control() && !matches!(c, '(' | ')' | '"' | '\'' | '=' | ',' | '[' | ']');
     if !text.is_empty() && text.chars().all(is_bare) { text.to_owned() } else { format!("\"{}\"", escaped(text)) }
 }
+
+/// Text as it can stand in a log: control characters become the escapes that JSON has for them, so that no terminal obeys them.
+pub(crate) fn visible(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            c if c.is_control() => out.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => out.push(c),
+        }
+    }
+    out
+}

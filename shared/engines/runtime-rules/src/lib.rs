@@ -46,6 +46,7 @@ mod macros;
 mod output;
 mod overrides;
 mod parser;
+mod possible;
 mod priority;
 mod program;
 mod recorded;

@@ -62,7 +62,7 @@ impl Output {
         Ok(Self { parts })
     }
 
-    /// The line for an event; a missing value is `<NA>`, control characters are made visible.
+    /// The line for an event; a missing value is `<NA>`, bytes that are no UTF-8 become U+FFFD.
     #[must_use]
     pub fn render<E: Event + ?Sized>(&self, event: &E) -> String {
         let mut line = String::new();
@@ -70,7 +70,7 @@ impl Output {
             match part {
                 Part::Text(text) => line.push_str(text),
                 Part::Item { source, .. } => match source.value(event).filter(|value| !is_nothing(value)) {
-                    Some(value) => push_visible(&mut line, &value.as_bytes()),
+                    Some(value) => line.push_str(&String::from_utf8_lossy(&value.as_bytes())),
                     None => line.push_str(MISSING),
                 },
             }
@@ -128,18 +128,6 @@ fn json(value: Option<Value<'_>>) -> serde_json::Value {
         Some(Value::Boolean(boolean)) => boolean.into(),
         Some(value) if is_nothing(&value) => serde_json::Value::Null,
         Some(value) => String::from_utf8_lossy(&value.as_bytes()).into(),
-    }
-}
-
-/// Text as it can stand in a log: bytes that are no UTF-8 become U+FFFD, control characters an escape, so that no terminal obeys
-/// them.
-fn push_visible(line: &mut String, text: &[u8]) {
-    for c in String::from_utf8_lossy(text).chars() {
-        match c {
-            '\n' | '\r' | '\t' => line.push(' '),
-            c if c.is_control() => line.extend(c.escape_default()),
-            c => line.push(c),
-        }
     }
 }
 

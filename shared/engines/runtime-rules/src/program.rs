@@ -90,6 +90,12 @@ impl Program {
         self.by_type.get(event_type.index()).is_some_and(|(from, to)| from < to)
     }
 
+    /// The rules that can be true for a type.
+    pub(crate) fn entries_of(&self, event_type: EventType) -> &[Entry] {
+        let (from, to) = self.by_type.get(event_type.index()).copied().unwrap_or_default();
+        self.entries.get(from as usize..to as usize).unwrap_or_default()
+    }
+
     /// Calls `matched` with the place of every rule that holds, in order, until it returns false.
     pub(crate) fn evaluate<E: Event + ?Sized>(
         &self,
@@ -97,8 +103,7 @@ impl Program {
         scratch: &mut Scratch,
         mut matched: impl FnMut(usize) -> bool,
     ) {
-        let (from, to) = self.by_type.get(event.event_type().index()).copied().unwrap_or_default();
-        let entries = self.entries.get(from as usize..to as usize).unwrap_or_default();
+        let entries = self.entries_of(event.event_type());
         if entries.is_empty() {
             return;
         }
@@ -113,7 +118,7 @@ impl Program {
 }
 
 impl Scratch {
-    fn clear(&mut self, program: &Program) {
+    pub(crate) fn clear(&mut self, program: &Program) {
         let words = program.nodes.len().div_ceil(64);
         let passes = (program.literals.len() * Pass::COUNT).div_ceil(64);
         for (bits, words) in [(&mut self.known, words), (&mut self.truth, words), (&mut self.passed, passes)] {
@@ -138,15 +143,15 @@ fn set(bits: &mut [u64], at: u32) {
 }
 
 /// One event on its way through the program.
-struct Run<'a, E: ?Sized> {
-    program: &'a Program,
-    event: &'a E,
-    scratch: &'a mut Scratch,
+pub(crate) struct Run<'a, E: ?Sized> {
+    pub(crate) program: &'a Program,
+    pub(crate) event: &'a E,
+    pub(crate) scratch: &'a mut Scratch,
 }
 
 impl<E: Event + ?Sized> Run<'_, E> {
     /// Whether a node holds. The depth of nodes is bounded by the depth of conditions.
-    fn holds(&mut self, link: Link) -> bool {
+    pub(crate) fn holds(&mut self, link: Link) -> bool {
         let Some(node) = self.program.nodes.get(link.place()) else { return link.is_negated() };
         let at = link.0 >> 1;
         if let Node::Literal(field, pass) = node {

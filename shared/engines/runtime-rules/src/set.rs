@@ -191,4 +191,16 @@ impl RuleSet {
         });
         matches
     }
+
+    /// Whether any rule may match an event that agrees with this one in its type and in the fields that `is_known` names, whatever
+    /// its other fields are. False says that such events need not be made.
+    #[must_use]
+    pub fn may_match<E: Event + ?Sized>(
+        &self,
+        event: &E,
+        scratch: &mut Scratch,
+        is_known: &dyn Fn(&Field) -> bool,
+    ) -> bool {
+        self.program.may_match(event, scratch, is_known)
+    }
 }

@@ -34,11 +34,31 @@ fn the_json_is_upstreams() {
     assert_eq!(
         alert(AlertOptions::default(), false).to_json(),
         concat!(
-            r#"{"hostname":"node1","output":"13:53:31.726060287: Warning Opened /etc/shadow by c\"at  (tty=0 user=<NA> at 13:53:31.726060287) ","#,
+            r#"{"hostname":"node1","output":"13:53:31.726060287: Warning Opened /etc/shadow by c\"at\n (tty=0 user=<NA> at 13:53:31.726060287) ","#,
             r#""output_fields":{"evt.time":1767275611726060287,"fd.name":"/etc/shadow","proc.name":"c\"at\n","proc.tty":0,"user.name":null},"#,
             r#""priority":"Warning","rule":"Read secret","source":"syscall","tags":["container","t2"],"time":"2026-01-01T13:53:31.726060287Z"}"#
         )
     );
+}
+
+/// The text line is for logs and terminals, which obey control characters; JSON has escapes of its own.
+#[test]
+fn the_text_line_is_one_line_that_no_terminal_obeys() {
+    let rule = "- rule: r\n  desc: d\n  condition: evt.type=openat\n  output: \"by %proc.name\"\n  priority: INFO\n";
+    let options = LoadOptions { append_output: Vec::new(), ..LoadOptions::default() };
+    let loaded = RuleSet::load(&[SourceFile { name: "r", text: rule }], &options);
+    let name = "a\nb\rc\td\u{1b}[2J\0\u{7f}\u{9b}\u{e9}";
+    let event = Sample("openat", BTreeMap::from([("proc.name", Value::text(name))]));
+    let alert = Alert::new(&loaded.rules.rules()[0], &event, "node1", AlertOptions::default());
+    assert!(
+        alert.to_string().ends_with(
+            r"Informational by a\nb\rc\td\u001b[2J\u0000\u007f\u009b\u{e9}".replace(r"\u{e9}", "\u{e9}").as_str()
+        ),
+        "{alert}"
+    );
+    let value = alert.to_value();
+    assert_eq!(value["output"], format!("13:53:31.726060287: Informational by {name}"));
+    assert_eq!(value["output_fields"]["proc.name"], name);
 }
 
 #[test]
@@ -108,7 +128,7 @@ fn outputs_are_appended_to_where_they_match() {
         if is_for {
             assert_eq!(
                 (&alert.output_fields["who"], &alert.output_fields["proc.tty"]),
-                (&"c\"at /<NA>".into(), &0.into())
+                (&"c\"at\n/<NA>".into(), &0.into())
             );
         }
     }

@@ -134,6 +134,73 @@ proptest! {
     }
 }
 
+/// One event with the fields of another in part.
+struct Mixed<'a> {
+    known: &'a Made,
+    rest: Made,
+    knows: fn(FieldId) -> bool,
+}
+
+impl Event for Mixed<'_> {
+    fn event_type(&self) -> EventType {
+        self.known.event_type
+    }
+
+    fn timestamp_ns(&self) -> u64 {
+        self.rest.timestamp_ns()
+    }
+
+    fn field(&self, field: FieldId, argument: Option<&FieldArgument>) -> Option<Value<'_>> {
+        let from = if (self.knows)(field) { self.known } else { &self.rest };
+        from.field(field, argument)
+    }
+}
+
+fn is_of_file(field: FieldId) -> bool {
+    matches!(field, FieldId::FdName | FieldId::EvtIsOpenWrite | FieldId::EvtArg | FieldId::FdTypes)
+}
+
+/// How many events of these rules could be left out, of so many; none of them is one that a rule matches.
+fn left_out(rules: &RuleSet, events: impl Iterator<Item = Made>) -> usize {
+    let mut scratch = Scratch::default();
+    let nothing_may = |event: &Made| !rules.may_match(event, &mut scratch, &|field| is_of_file(field.id));
+    let unwanted: Vec<Made> = events.filter(nothing_may).collect();
+    for event in &unwanted {
+        for seed in 0..50 {
+            let rest = Made { event_type: event.event_type, seed };
+            let mixed = Mixed { known: event, rest, knows: is_of_file };
+            let holds = rules.rules().iter().find(|rule| rule.holds(&mixed));
+            assert!(holds.is_none(), "{event:?} {seed} {:?}", holds.map(|rule| &rule.condition_text));
+        }
+    }
+    unwanted.len()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn what_may_not_match_does_not_whatever_else_is_true(conditions in prop::collection::vec(condition(), 1..4)) {
+        let rules = load(&conditions);
+        left_out(&rules, (0..24).map(|seed| Made { event_type: EventType::named("open").unwrap(), seed }));
+        // Who knows every field knows what holds.
+        let event = Made { event_type: EventType::named("open").unwrap(), seed: 5 };
+        let holds = rules.rules().iter().any(|rule| rule.holds(&event));
+        prop_assert_eq!(rules.may_match(&event, &mut Scratch::default(), &|_| true), holds);
+    }
+}
+
+#[test]
+fn opens_that_no_rule_can_want_are_known_by_their_path() {
+    let rules = load(&[
+        "evt.type = open and fd.name startswith /etc and proc.name != a".to_owned(),
+        "evt.type = open and evt.is_open_write = true and not fd.name contains a".to_owned(),
+    ]);
+    let events = || (0..400).map(|seed| Made { event_type: EventType::named("open").unwrap(), seed });
+    let left = left_out(&rules, events());
+    assert!(left > 100 && left < 350, "{left}");
+}
+
 /// The peers' rules, with values that hit their literals.
 #[test]
 fn the_peers_rules_mean_the_same_when_compiled() {
