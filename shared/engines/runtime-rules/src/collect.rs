@@ -152,9 +152,9 @@ impl Collected {
         let subject = format!("list {name}");
         self.warn_unknown_keys(item, &subject, &["list", "items", "append", "override"], &place.file);
         if !is_bare(&name) {
-            return Err(
-                "List has an invalid name. List names must not have blanks, quotes or any of ( ) , =".to_owned()
-            );
+            let what = "List has an invalid name. List names should match a regular expression: \
+                        ([^()\"'[:space:]=,]+)";
+            self.warn(place, subject.clone(), what);
         }
         let items = texts(item, "items")?.ok_or("Item has no mapping for key 'items'")?;
         if self.appends(item, place, &subject, "items")? {
@@ -214,6 +214,9 @@ impl Collected {
             return Err(OVERRIDE_AND_APPEND.to_owned());
         }
         let wanted = if appends { Change::appending(item, &RULE.appendable) } else { overridden };
+        for what in exceptions::warnings(item, wanted.appends("exceptions")) {
+            self.warn(place, subject.clone(), what);
+        }
         if appends || !wanted.is_empty() {
             let missing = if appends || wanted.has_append() { NO_RULE_TO_APPEND } else { NO_RULE_TO_REPLACE };
             let known = self.rules.touch(&name, self.now).ok_or(missing)?;

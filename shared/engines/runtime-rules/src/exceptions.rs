@@ -17,9 +17,6 @@ pub(crate) fn read(item: &Node, appends: bool) -> Result<Vec<Exception>, String>
             return Err("Rule exception must be a mapping".to_owned());
         }
         let name = required(item, "name")?;
-        if read.iter().any(|known| known.name == name) {
-            return Err("Exceptions names in the same object must be unique".to_owned());
-        }
         let fields = item.get("fields").map(Entry::read).transpose()?;
         if fields.is_none() && !appends {
             return Err("Item has no mapping for key 'fields'".to_owned());
@@ -37,6 +34,23 @@ pub(crate) fn read(item: &Node, appends: bool) -> Result<Vec<Exception>, String>
         read.push(Exception { name, fields, comps, values });
     }
     Ok(read)
+}
+
+/// What is odd about the exceptions of an item, though it can be read. `appends`: to those of an earlier item.
+pub(crate) fn warnings(item: &Node, appends: bool) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut names = Vec::new();
+    for exception in item.get("exceptions").and_then(Node::items).unwrap_or_default() {
+        let name = exception.get("name").and_then(Node::scalar).unwrap_or_default();
+        if names.contains(&name) {
+            found.push(format!("Multiple definitions of exception '{name}' in the same rule"));
+        }
+        names.push(name);
+        if appends && exception.get("values").is_none() {
+            found.push("Overriding/appending exception with no values".to_owned());
+        }
+    }
+    found
 }
 
 /// Merges appended exceptions: new ones as a whole, of known ones the values only.

@@ -4,12 +4,14 @@ use std::collections::HashMap;
 
 use crate::collect::{Collected, Versioned};
 use crate::escape::escaped;
-use crate::items::ListItem;
+use crate::items::{ListItem, is_bare};
 
 /// The text that stands for each list; `None` for one that is too large.
 #[derive(Debug, Default)]
 pub(crate) struct Lists {
     contents: HashMap<String, Option<String>>,
+    /// Names that are no single word, the longest first.
+    phrases: Vec<String>,
 }
 
 /// A condition grows beyond this many bytes only by an accident or an attack.
@@ -29,7 +31,9 @@ impl Lists {
             let content = gather(list, collected, 0, &mut budget, &mut items).then(|| items.join(", "));
             contents.insert(list.item.name.clone(), content);
         }
-        Self { contents }
+        let mut phrases: Vec<String> = contents.keys().filter(|name| !is_bare(name)).cloned().collect();
+        phrases.sort_by_key(|name| std::cmp::Reverse(name.len()));
+        Self { contents, phrases }
     }
 
     /// Substitutes lists wherever their name stands as a whole word outside quotes; an empty list takes a comma with it.
@@ -41,6 +45,7 @@ impl Lists {
         let mut rest = condition;
         while let Some(first) = rest.chars().next() {
             let length = match first {
+                _ if let Some(length) = self.phrase(rest) => length,
                 '"' | '\'' => quoted_length(rest, first),
                 first if is_delimiter(first) => first.len_utf8(),
                 _ => rest.find(|c: char| is_delimiter(c) || matches!(c, '"' | '\'')).unwrap_or(rest.len()),
@@ -67,6 +72,15 @@ impl Lists {
             }
         }
         Ok(out)
+    }
+
+    /// Length of the name of a list that a text begins with, if that name is no single word.
+    fn phrase(&self, text: &str) -> Option<usize> {
+        let is_whole = |name: &&String| {
+            let rest = text.strip_prefix(name.as_str());
+            !name.is_empty() && rest.is_some_and(|rest| rest.chars().next().is_none_or(is_delimiter))
+        };
+        self.phrases.iter().find(is_whole).map(String::len)
     }
 }
 
