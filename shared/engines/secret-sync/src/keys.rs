@@ -119,8 +119,23 @@ pub fn owner_hash(namespace: &str, name: &str) -> String {
 /// map of bytes.
 #[must_use]
 pub fn data_hash(keys: &Keys) -> String {
+    hash("", keys, "")
+}
+
+/// The hash of a Secret that has nothing but data: SHA3-224 of the whole structure as Go prints it.
+#[must_use]
+pub fn secret_hash(keys: &Keys) -> String {
+    let head = "{TypeMeta:{Kind: APIVersion:} ObjectMeta:{Name: GenerateName: Namespace: SelfLink: UID: ResourceVersion: \
+                Generation:0 CreationTimestamp:0001-01-01 00:00:00 +0000 UTC DeletionTimestamp:<nil> \
+                DeletionGracePeriodSeconds:<nil> Labels:map[] Annotations:map[] OwnerReferences:[] Finalizers:[] \
+                ManagedFields:[]} Immutable:<nil> Data:";
+    hash(head, keys, " StringData:map[] Type:}")
+}
+
+fn hash(before: &str, keys: &Keys, after: &str) -> String {
     use sha3::{Digest as _, Sha3_224};
     let mut hasher = Sha3_224::new();
+    hasher.update(before);
     hasher.update(b"map[");
     for (at, (key, value)) in keys.iter().enumerate() {
         hasher.update(if at == 0 { "" } else { " " });
@@ -132,6 +147,7 @@ pub fn data_hash(keys: &Keys) -> String {
         hasher.update(b"]");
     }
     hasher.update(b"]");
+    hasher.update(after);
     hex::encode(hasher.finalize())
 }
 

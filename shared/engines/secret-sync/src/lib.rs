@@ -26,6 +26,7 @@ pub mod api;
 mod assemble;
 mod decode;
 pub mod generator;
+mod jsonpath;
 mod keys;
 mod machine;
 mod manifest;
@@ -40,7 +41,7 @@ mod window;
 
 pub use assemble::{AssembleError, Assembled, assemble};
 pub use decode::{DecodeError, DecodingStrategy, decode};
-pub use keys::{ConversionStrategy, KeyError, check_keys, convert_keys, data_hash, owner_hash, reverse_key};
+pub use keys::{ConversionStrategy, KeyError, check_keys, convert_keys, data_hash, owner_hash, reverse_key, secret_hash};
 pub use machine::{
     Event, FetchKey, FetchProblem, Machine, Output, RenderProblem, Renderer, Report, ReportKind, Settings, WriteOrder,
 };

@@ -29,6 +29,51 @@ pub(crate) fn query(text: &str, path: &str) -> Option<SecretBytes> {
     })
 }
 
+/// Puts a text at a dotted path into a JSON value, and makes the objects on the way; a backslash takes the meaning from a dot. A number
+/// is a place in a list, and `-1` its end.
+///
+/// # Errors
+/// When the path is empty or leads through something that is no object or list.
+pub(crate) fn set(root: &mut Value, path: &str, text: &str) -> Result<(), &'static str> {
+    let mut at = root;
+    for part in parts(path) {
+        if part.is_empty() {
+            return Err("the property has an empty part");
+        }
+        if at.is_null() {
+            *at = Value::Object(serde_json::Map::new());
+        }
+        at = match at {
+            Value::Object(fields) => fields.entry(part).or_insert(Value::Null),
+            Value::Array(items) => {
+                let place = if part == "-1" { Some(items.len()) } else { part.parse().ok() };
+                let place: usize = place.filter(|place| *place <= MAX_PATH).ok_or("the property names no place in a list")?;
+                while items.len() <= place {
+                    items.push(Value::Null);
+                }
+                items.get_mut(place).ok_or("the property names no place in a list")?
+            }
+            _ => return Err("the property leads through a text, number or truth value"),
+        };
+    }
+    *at = Value::String(text.to_owned());
+    Ok(())
+}
+
+fn parts(path: &str) -> Vec<String> {
+    let mut parts = vec![String::new()];
+    let mut letters = path.chars();
+    while let Some(letter) = letters.next() {
+        match (letter, parts.last_mut()) {
+            ('.', _) => parts.push(String::new()),
+            ('\\', Some(part)) => part.extend(letters.next()),
+            (letter, Some(part)) => part.push(letter),
+            (_, None) => {}
+        }
+    }
+    parts
+}
+
 fn select<'t>(text: &'t str, path: &'t str) -> Option<gjson::Value<'t>> {
     if path.is_empty() || path.len() > MAX_PATH {
         return None;
@@ -44,6 +89,19 @@ const MAX_PATH: usize = 1_024;
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn sets_at_a_path() {
+        let mut root = json!({ "a": { "b": "1" }, "l": [1] });
+        for (path, text) in [("a.c", "2"), ("x\\.y", "3"), ("l.-1", "4"), ("n.m", "5")] {
+            set(&mut root, path, text).unwrap();
+        }
+        let wanted = json!({ "a": { "b": "1", "c": "2" }, "l": [1, "4"], "x.y": "3", "n": { "m": "5" } });
+        assert_eq!(root, wanted);
+        for path in ["", "a..b", "a.b.c", "l.x"] {
+            assert!(set(&mut root, path, "v").is_err(), "{path}");
+        }
+    }
 
     #[test]
     fn finds_by_name_then_by_path() {

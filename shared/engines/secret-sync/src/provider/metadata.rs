@@ -20,6 +20,9 @@ pub fn spec(metadata: Option<&Value>) -> Result<Option<Map<String, Value>>, Prov
     if object.is_empty() {
         return Ok(None);
     }
+    if let Some(name) = object.keys().find(|name| !["apiVersion", "kind", "spec"].contains(&name.as_str())) {
+        return Err(wrong(&format!("unknown field {name:?}")));
+    }
     let text = |object: &Map<String, Value>, name: &str| {
         object.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
     };
@@ -29,9 +32,6 @@ pub fn spec(metadata: Option<&Value>) -> Result<Option<Map<String, Value>>, Prov
     }
     if kind != KIND {
         return Err(ProviderError::failed(format!("unexpected kind {kind:?}, expected {KIND:?}")));
-    }
-    if let Some(name) = object.keys().find(|name| !["apiVersion", "kind", "spec"].contains(&name.as_str())) {
-        return Err(wrong(&format!("unknown field {name:?}")));
     }
     match object.remove("spec") {
         Some(Value::Object(spec)) => Ok(Some(spec)),

@@ -5,13 +5,17 @@
 //! returns [`ProviderError::Unanswered`] for the first that is not: the function ends, the caller gets the answer and calls it again.
 //! So the same code serves a network, a test and a replay, and it never waits.
 
+pub mod aws;
+pub mod azure;
 pub mod fake;
+pub mod gcp;
 pub mod kubernetes;
 pub mod metadata;
 pub mod vault;
 pub mod vault_auth;
 pub mod vault_push;
 pub mod vault_validate;
+pub mod webhook;
 
 use std::collections::BTreeMap;
 
@@ -191,4 +195,34 @@ pub(crate) fn name_pattern(pattern: &str) -> Result<Regex, ProviderError> {
 /// The value at a JSON pointer (RFC 6901); null where there is none.
 pub(crate) fn at<'v>(value: &'v Value, pointer: &str) -> &'v Value {
     value.pointer(pointer).unwrap_or(&Value::Null)
+}
+
+/// Which of a value and a reference to one a setting may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// Exactly one.
+    One,
+    /// At most one.
+    AtMostOne,
+    /// The reference only.
+    ReferenceOnly,
+    /// The value only.
+    ValueOnly,
+}
+
+/// Checks a setting that is a value or a reference to one.
+///
+/// # Errors
+/// When the wrong one, both or neither is there.
+pub fn check_value_or_reference(has_value: bool, has_reference: bool, wanted: Presence) -> Result<(), ProviderError> {
+    let wrong = match (wanted, has_value, has_reference) {
+        (Presence::One | Presence::AtMostOne, true, true) => "cannot specify both value and reference",
+        (Presence::One, false, false) => "must specify either value or reference",
+        (Presence::ReferenceOnly, _, false) => "reference is required",
+        (Presence::ReferenceOnly, true, true) => "value must not be specified",
+        (Presence::ValueOnly, false, _) => "value is required",
+        (Presence::ValueOnly, true, true) => "reference must not be specified",
+        _ => return Ok(()),
+    };
+    Err(ProviderError::failed(wrong))
 }

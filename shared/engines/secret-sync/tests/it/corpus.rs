@@ -143,21 +143,3 @@ fn corpus_eso_syncwindow() {
         (json!(case["want"].as_bool().unwrap_or(false)), json!(got))
     });
 }
-
-/// Providers and generators that are not built are refused with their name; their cases are counted, and each is listed.
-#[test]
-fn corpus_eso_providers_that_are_not_built() {
-    for (name, exceptions) in [
-        ("aws_sm", include_str!("../corpus/eso-aws_sm.exceptions")),
-        ("aws_ps", include_str!("../corpus/eso-aws_ps.exceptions")),
-        ("gcp_sm", include_str!("../corpus/eso-gcp_sm.exceptions")),
-        ("gcp_push", include_str!("../corpus/eso-gcp_push.exceptions")),
-        ("azure_kv", include_str!("../corpus/eso-azure_kv.exceptions")),
-        ("webhook", include_str!("../corpus/eso-webhook.exceptions")),
-        ("webhook_common", include_str!("../corpus/eso-webhook_common.exceptions")),
-        ("gen_sshkey", include_str!("../corpus/eso-gen_sshkey.exceptions")),
-        ("esutils_validators", include_str!("../corpus/eso-esutils_validators.exceptions")),
-    ] {
-        each(name, exceptions, |_, _| (json!("judged"), json!("not built")));
-    }
-}

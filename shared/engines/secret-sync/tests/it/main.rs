@@ -7,12 +7,16 @@
     reason = "tests fail by panicking"
 )]
 
+mod amazon;
+mod clouds;
 mod controllers;
 mod corpus;
+mod doubles;
 mod generators;
 mod machine;
 mod manifests;
 mod providers;
 mod pushes;
 mod utilities;
+mod webhooks;
 mod world;
