@@ -27,6 +27,10 @@ pub struct Config {
     pub stale_after_s: u64,
     /// Seconds that a store has to answer, 1 to 300. Default 10.
     pub store_timeout_s: u64,
+    /// Address of Amazon's services in place of those of a region, such as that of an endpoint in a private network. Default: none.
+    pub aws_endpoint: Option<String>,
+    /// Whether an ExternalSecret may write another object than a Secret (`target.manifest`). Default false.
+    pub allow_generic_targets: bool,
 }
 
 /// A cluster to serve.
@@ -65,6 +69,8 @@ impl Default for Config {
             check_interval_ms: 1_000,
             stale_after_s: 300,
             store_timeout_s: 10,
+            aws_endpoint: None,
+            allow_generic_targets: false,
         }
     }
 }

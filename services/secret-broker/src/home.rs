@@ -2,18 +2,20 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use futures::future::BoxFuture;
 use model::Fault;
 use schemas::ask::{RotateHolder, RotateOutcome};
 use secret_sync::{CreationPolicy, Event, FetchProblem, Report, Resolved, WriteOrder};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::cluster;
 use crate::config::Config;
 use crate::holders::{Holder, Holders};
 use crate::manifests::Manifests;
+use crate::reconciler::{Place, Rights, Work};
 use crate::target::Targets;
 
 /// The broker's home.
@@ -31,7 +33,7 @@ pub(crate) struct Folders {
     manifests: Manifests,
     from: PathBuf,
     pods: Option<PathBuf>,
-    targets: Targets,
+    targets: Arc<Targets>,
 }
 
 impl Home {
@@ -39,8 +41,24 @@ impl Home {
     pub(crate) fn folders(config: &Config) -> anyhow::Result<Self> {
         let targets = Targets::open(&config.targets)
             .with_context(|| format!("cannot use service.targets {}", config.targets.display()))?;
-        let (from, pods) = (config.manifests.clone(), config.pods.clone());
+        let (from, pods, targets) = (config.manifests.clone(), config.pods.clone(), Arc::new(targets));
         Ok(Self::Folders(Box::new(Folders { manifests: Manifests::default(), from, pods, targets })))
+    }
+
+    /// Where the reconciler reads and writes, and the version of the kinds that are served. It is told its work through `to`.
+    pub(crate) fn reconciled(&mut self, to: watch::Sender<Arc<Work>>) -> (Place, Rights, String) {
+        match self {
+            Self::Folders(folders) => {
+                let inventory = Arc::default();
+                folders.manifests.tell(to, Arc::clone(&inventory));
+                (Place::Folder(folders.targets.clone()), Rights::Folder(inventory), "v1".to_owned())
+            }
+            Self::Cluster(home) => {
+                home.hand_over(to);
+                let (cluster, version) = home.server();
+                (Place::Cluster(cluster.clone()), Rights::Cluster(cluster), version)
+            }
+        }
     }
 
     /// The manifests, when they changed.

@@ -11,6 +11,7 @@
 
 mod cluster;
 mod config;
+mod connection;
 mod credentials;
 mod holders;
 mod home;
@@ -19,6 +20,7 @@ mod metrics;
 mod pipeline;
 mod preview;
 mod provider;
+mod reconciler;
 mod responses;
 mod rotate;
 mod target;
@@ -45,6 +47,19 @@ pub async fn start(context: Context, config: Config) -> anyhow::Result<()> {
     };
     let bus = context.connect_bus().await?;
     let publisher = context.publisher(&bus)?;
+    let mut home = home;
+    let (work, worked) = tokio::sync::watch::channel(std::sync::Arc::default());
+    let watching = worked.clone();
+    let (told, tales) = tokio::sync::mpsc::channel(EVENTS);
+    let delivered = reconciler::Delivered::default();
+    let (place, rights, version) = home.reconciled(work);
+    let metrics = metrics::Metrics::register(&context);
+    let reconciler = reconciler::Reconciler::new(
+        (place, rights),
+        (&config, &hash_key, metrics.clone()),
+        (worked, delivered.clone(), told),
+        &version,
+    );
     let (events, inbox) = tokio::sync::mpsc::channel(EVENTS);
     let (commands, commanded) = tokio::sync::mpsc::channel(rotate::COMMANDS);
     rotate::listen(&context, &bus, commands);
@@ -52,8 +67,10 @@ pub async fn start(context: Context, config: Config) -> anyhow::Result<()> {
     service::respond(&context, (&bus, &publisher), responses::KINDS, move |order| {
         responses::obey(order, asking.clone())
     });
-    let pipeline = pipeline::Pipeline::new(&context, (config, hash_key), (home, publisher), events);
+    let beside = pipeline::Beside { delivered, tales, work: watching };
+    let pipeline = pipeline::Pipeline::new(&context, (config, hash_key, metrics), (home, publisher, beside), events);
     context.spawn_vital("sync", pipeline.run(inbox, commanded));
+    context.spawn_vital("reconcile", reconciler.run(context.clone()));
     Ok(())
 }
 

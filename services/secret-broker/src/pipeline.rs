@@ -18,8 +18,20 @@ use crate::holders::Holders;
 use crate::home::Home;
 use crate::metrics::Metrics;
 use crate::provider::{Made, Providers};
+use crate::reconciler::{Delivered, Told, Work};
 use crate::rotate::{Command, Rotations};
 use crate::wire;
+
+/// What the reconciler tells.
+#[derive(Debug)]
+pub(crate) struct Beside {
+    /// Its targets with their sources.
+    pub(crate) delivered: Delivered,
+    /// What is worth an event.
+    pub(crate) tales: Receiver<Told>,
+    /// What it looks after.
+    pub(crate) work: tokio::sync::watch::Receiver<Arc<Work>>,
+}
 
 /// Everything that the loop needs.
 #[derive(Debug)]
@@ -39,16 +51,16 @@ pub(crate) struct Pipeline {
     /// Problems that were logged, with the manifests that have them: one line for all.
     problems: BTreeMap<String, BTreeSet<String>>,
     is_swept: bool,
+    beside: Beside,
 }
 
 impl Pipeline {
     pub(crate) fn new(
         context: &Context,
-        (config, hash_key): (Config, Zeroizing<Vec<u8>>),
-        (home, publisher): (Home, Publisher),
+        (config, hash_key, metrics): (Config, Zeroizing<Vec<u8>>, Metrics),
+        (home, publisher, beside): (Home, Publisher, Beside),
         events: Sender<Event>,
     ) -> Self {
-        let metrics = Metrics::register(context);
         let credentials = Vault::new(config.credentials.clone());
         let mut home = home;
         if let Home::Cluster(cluster) = &mut home {
@@ -80,6 +92,7 @@ impl Pipeline {
             stores,
             problems: BTreeMap::new(),
             is_swept: false,
+            beside,
         }
     }
 
@@ -95,6 +108,7 @@ impl Pipeline {
             tokio::select! {
                 () = self.context.shutdown.cancelled() => return Ok(()),
                 Some(event) = inbox.recv() => self.answered(event),
+                Some(told) = self.beside.tales.recv() => self.told(told).await,
                 Some(command) = commands.recv() => self.rotations.begin(&self.context, command, &self.providers),
                 Some((command, made)) = self.rotations.next() => self.made(command, made).await,
                 () = tokio::time::sleep(wait) => self.machine.handle_timeout(service::now()),
@@ -103,6 +117,18 @@ impl Pipeline {
             self.perform_all().await;
             self.finish_rotations();
             self.deliver().await;
+        }
+    }
+
+    /// Tells the bus what the reconciler did.
+    async fn told(&mut self, told: Told) {
+        let is_good = matches!(told, Told::Written { .. });
+        self.metrics.outcome(if is_good { "synced" } else { "failed" });
+        if is_good {
+            self.stores.ready();
+        }
+        if let Err(error) = wire::publish_told(&self.publisher, told, service::now()).await {
+            tracing::error!(%error, "event was not published");
         }
     }
 
@@ -147,7 +173,9 @@ impl Pipeline {
             if resolved.set.external_secrets.is_empty() {
                 self.stores.ready();
             }
-            self.sweep(&resolved.set.external_secrets.keys().cloned().collect());
+            let work = self.beside.work.borrow().clone();
+            let beside = work.objects.keys().map(|(kind, namespace, name)| format!("{kind} {namespace}/{name}"));
+            self.sweep(&resolved.set.external_secrets.keys().cloned().chain(beside).collect());
             self.machine.handle_event(Event::Manifests(resolved.set), service::now());
         }
         if let Some(faults) = self.home.pods(&mut self.holders) {
@@ -267,7 +295,12 @@ impl Pipeline {
 
     async fn deliver(&mut self) {
         let machine = &self.machine;
-        for (uid, identity, data) in self.holders.deliver(|namespace, target| machine.sources_of(namespace, target)) {
+        let beside = self.beside.delivered.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+        let sources = |namespace: &str, target: &str| {
+            let known = || beside.get(&(namespace.to_owned(), target.to_owned())).cloned();
+            machine.sources_of(namespace, target).or_else(known)
+        };
+        for (uid, identity, data) in self.holders.deliver(sources) {
             self.metrics.delivered();
             if let Err(error) = wire::publish_delivered(&self.publisher, (&uid, identity), data, service::now()).await {
                 tracing::error!(%error, pod = %uid, "event was not published");

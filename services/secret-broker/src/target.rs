@@ -56,6 +56,17 @@ impl Targets {
         swap(&path, owner, content).map_err(|source| TargetError::Write { path: path.display().to_string(), source })
     }
 
+    /// What a target that is ours holds.
+    pub(crate) fn read(&self, namespace: &str, name: &str) -> Option<BTreeMap<String, SecretBytes>> {
+        let path = self.path(namespace, name);
+        path.join(OWNER).is_file().then_some(())?;
+        let entries = fs::read_dir(path.join(CURRENT)).ok()?.flatten();
+        let one = |entry: fs::DirEntry| {
+            Some((entry.file_name().into_string().ok()?, SecretBytes::new(fs::read(entry.path()).ok()?)))
+        };
+        Some(entries.filter_map(one).collect())
+    }
+
     /// Removes a target that is ours.
     pub(crate) fn remove(&self, namespace: &str, name: &str) -> std::io::Result<()> {
         let path = self.path(namespace, name);

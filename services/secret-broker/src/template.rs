@@ -36,6 +36,26 @@ pub(crate) fn transform(text: &str, key: &str) -> Result<String, String> {
         .map_err(|error| format!("failed to execute template: {}", without_values(&error)))
 }
 
+/// Renders one template of a target with the data as dot.
+pub(crate) fn single(name: &str, text: &str, data: &BTreeMap<String, SecretBytes>) -> Result<SecretBytes, String> {
+    let dot = strings(data);
+    let rendered = one(name, text, &dot).map_err(|problem| problem.what)?;
+    Ok(SecretBytes::new(rendered.expose().to_vec()))
+}
+
+/// Renders a template of a webhook: one level more of data, and what is missing prints as Go prints it.
+pub(crate) fn webhook(text: &str, data: &secret_sync::provider::webhook::Data) -> Result<SecretBytes, String> {
+    let dot = Value::map(data.iter().map(|(name, values)| (name.clone(), strings(values))));
+    let template = Template::parse("webhooktemplate", text).map_err(|error| error.to_string())?;
+    let template = template.with_missing_key(secret_templating::MissingKey::Invalid);
+    let rendered = template.render_in(&dot, &environment(), Limits::default());
+    rendered.map(|text| SecretBytes::new(text.expose().to_vec())).map_err(|error| without_values(&error))
+}
+
+fn strings(data: &BTreeMap<String, SecretBytes>) -> Value {
+    Value::strings(data.iter().map(|(key, value)| (key.clone(), Text::new(value.expose().to_vec()))))
+}
+
 /// The time, and chance that is drawn anew for each rendering.
 fn environment() -> Environment {
     let mut entropy = [0_u8; 32];

@@ -6,6 +6,8 @@ use schemas::start::v1::{KeyDigest, SecretDelivered, SecretRotated, SecretStale,
 use schemas::{EventData, Token};
 use secret_sync::{Report, ReportKind};
 
+use crate::reconciler::Told;
+
 /// Publishes what a report says; recoveries and removals are no events of their own.
 pub(crate) async fn publish(publisher: &Publisher, report: Report, now: Timestamp) -> Result<(), PublishError> {
     let (manifest, sources) = (report.subject, report.sources);
@@ -27,6 +29,28 @@ pub(crate) async fn publish(publisher: &Publisher, report: Report, now: Timestam
             sender.send(Class::High, SecretStale { manifest, namespace, target, age_s: age.as_secs() }).await
         }
         ReportKind::Removed | ReportKind::Recovered => Ok(()),
+    }
+}
+
+/// Publishes what the reconciler tells.
+pub(crate) async fn publish_told(publisher: &Publisher, told: Told, now: Timestamp) -> Result<(), PublishError> {
+    match told {
+        Told::Written { manifest, namespace, target, sources, previous, is_new } => {
+            let sender = Sender { publisher, namespace: namespace.clone(), sources: sources.clone(), now };
+            let keys = Vec::new();
+            if is_new {
+                sender.send(Class::Normal, SecretSynced { manifest, namespace, target, sources, keys }).await
+            } else {
+                let rotated = SecretRotated { manifest, namespace, target, sources, previous, keys };
+                sender.send(Class::Normal, rotated).await
+            }
+        }
+        Told::Failed { manifest, namespace, target, reason, attempts } => {
+            let sender = Sender { publisher, namespace: namespace.clone(), sources: Vec::new(), now };
+            let remedy = "see the status of the object; it is tried again".to_owned();
+            let attempts = u64::from(attempts);
+            sender.send(Class::High, SecretSyncFailed { manifest, namespace, target, reason, remedy, attempts }).await
+        }
     }
 }
 

@@ -109,6 +109,16 @@ impl Cluster {
         self.send("POST", path, request).await
     }
 
+    /// `PUT` of an object to its path, in place of what is there.
+    ///
+    /// # Errors
+    /// When the server refuses, somebody else changed the object meanwhile, or it does not answer.
+    pub async fn put(&self, path: &str, body: &Value) -> Result<Option<Value>, ClusterError> {
+        let body = serde_json::to_vec(body).unwrap_or_default();
+        let request = http::Request::put(path).header("content-type", "application/json").body(body);
+        self.send("PUT", path, request).await
+    }
+
     async fn send(
         &self,
         method: &'static str,

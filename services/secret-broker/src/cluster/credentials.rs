@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use kubernetes::Cluster;
 use ring::digest;
-use secret_sync::{Provider, Resolved, SecretBytes, SecretJson, SecretKeySelector, TokenSource};
+use secret_sync::{CONFIG_MAP, Provider, Resolved, SecretBytes, SecretJson, SecretKeySelector, TokenSource};
 use serde_json::json;
 
 /// Tokens that the API server made for accounts, until they are half spent. Their change is no change of a manifest.
@@ -71,7 +71,9 @@ impl Tokens {
 }
 
 async fn read(cluster: &Cluster, selector: &SecretKeySelector) -> Option<SecretBytes> {
-    let path = format!("/api/v1/namespaces/{}/secrets/{}", selector.namespace, selector.name);
+    let config_map = selector.name.strip_prefix(CONFIG_MAP);
+    let (plural, name) = config_map.map_or(("secrets", selector.name.as_str()), |name| ("configmaps", name));
+    let path = format!("/api/v1/namespaces/{}/{plural}/{name}", selector.namespace);
     let object = match cluster.get(&path).await {
         Ok(object) => SecretJson::new(object?),
         Err(error) => {
@@ -80,5 +82,8 @@ async fn read(cluster: &Cluster, selector: &SecretKeySelector) -> Option<SecretB
         }
     };
     let encoded = object.expose().get("data")?.get(&selector.key)?.as_str()?;
+    if config_map.is_some() {
+        return Some(SecretBytes::from(encoded));
+    }
     BASE64_STANDARD.decode(encoded).ok().map(SecretBytes::new)
 }

@@ -22,7 +22,7 @@ use futures::future::BoxFuture;
 use kubernetes::{Cluster, Resource, Seen};
 use model::Fault;
 use schemas::ask::RotateHolder;
-use secret_sync::{Documents, Event, FetchProblem, Report, Resolved, WriteOrder, parse};
+use secret_sync::{Documents, Event, FetchProblem, Report, Resolved, SecretJson, WriteOrder, parse};
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 use zeroize::Zeroizing;
@@ -30,6 +30,7 @@ use zeroize::Zeroizing;
 use self::status::Conditions;
 use crate::credentials::Vault;
 use crate::holders::Holder;
+use crate::reconciler::{Work, route};
 
 /// The cluster that is served.
 #[derive(Debug)]
@@ -37,6 +38,10 @@ pub(crate) struct Home {
     cluster: Cluster,
     externals: watch::Receiver<Seen>,
     stores: [watch::Receiver<Seen>; 2],
+    /// PushSecrets, and what fans out over namespaces; and the namespaces.
+    others: [watch::Receiver<Seen>; 4],
+    work: Option<watch::Sender<Arc<Work>>>,
+    version: String,
     pods: watch::Receiver<Seen>,
     targets: watch::Receiver<Seen>,
     external_kind: Resource,
@@ -65,6 +70,18 @@ impl Home {
                 cluster.follow_some(&kind("SecretStore", "secretstores"), "", &["status"]),
                 cluster.follow_some(&kind("ClusterSecretStore", "clustersecretstores"), "", &["status"]),
             ],
+            others: [
+                cluster.follow_some(&Resource::new(GROUP, "v1alpha1", "PushSecret", "pushsecrets"), "", &["status"]),
+                cluster.follow_some(&kind("ClusterExternalSecret", "clusterexternalsecrets"), "", &["status"]),
+                cluster.follow_some(
+                    &Resource::new(GROUP, "v1alpha1", "ClusterPushSecret", "clusterpushsecrets"),
+                    "",
+                    &["status"],
+                ),
+                cluster.follow_some(&Resource::new("", "v1", "Namespace", "namespaces"), "", &["status", "spec"]),
+            ],
+            work: None,
+            version: version.clone(),
             pods: cluster.follow_some(&Resource::new("", "v1", "Pod", "pods"), "", &["status"]),
             targets: cluster.follow_some(&object::secrets(), object::MANAGED, &["data", "stringData"]),
             conditions: Conditions::new(cluster.clone(), external_kind.clone()),
@@ -83,11 +100,37 @@ impl Home {
         self.lent = Some(to);
     }
 
+    /// The API server, and the version of the kinds that it serves.
+    pub(crate) fn server(&self) -> (Cluster, String) {
+        (self.cluster.clone(), self.version.clone())
+    }
+
+    /// Tells what the machine does not serve to `to` from now on.
+    pub(crate) fn hand_over(&mut self, to: watch::Sender<Arc<Work>>) {
+        self.work = Some(to);
+    }
+
+    /// Takes what is the reconciler's from what was read.
+    fn route(&self, resolved: &mut Resolved) {
+        let watched = [&self.stores[0], &self.stores[1], &self.externals].into_iter().chain(&self.others);
+        let objects: Vec<Arc<SecretJson>> = watched
+            .flat_map(|seen| {
+                seen.borrow().objects.values().cloned().map(SecretJson::new).map(Arc::new).collect::<Vec<_>>()
+            })
+            .collect();
+        let mut work = route(resolved, objects.iter());
+        let targets = self.targets.borrow();
+        work.targets = targets.is_complete.then(|| Arc::clone(&targets.objects));
+        if let Some(to) = &self.work {
+            to.send_replace(Arc::new(work));
+        }
+    }
+
     /// The manifests with the credentials of their stores, when something of them changed since the last time. `None` before
     /// everything was read once.
     pub(crate) async fn changed(&mut self) -> Option<Resolved> {
         let is_read = [&self.externals, &self.stores[0], &self.stores[1]].iter().all(|seen| seen.borrow().is_complete);
-        for seen in [&mut self.externals].into_iter().chain(&mut self.stores) {
+        for seen in [&mut self.externals].into_iter().chain(&mut self.stores).chain(&mut self.others) {
             self.is_changed |= seen.has_changed().unwrap_or(false);
             seen.mark_unchanged();
         }
@@ -108,6 +151,7 @@ impl Home {
             }
         }
         let mut resolved = documents.resolve();
+        self.route(&mut resolved);
         self.credentials_asked = Some(tokio::time::Instant::now());
         let fingerprint = credentials::gather(&self.cluster, &mut self.tokens, &mut resolved).await;
         if let Some(lent) = &self.lent {

@@ -170,11 +170,8 @@ impl Service {
     /// The header `Authorization`: a chain of keyed hashes over the request.
     fn authorization(&self, target: &str, body: &[u8], stamp: &str) -> String {
         let day = stamp.get(..8).unwrap_or_default();
-        let mut headers = vec![
-            ("content-type", CONTENT.to_owned()),
-            ("host", self.host.clone()),
-            ("x-amz-date", stamp.to_owned()),
-        ];
+        let mut headers =
+            vec![("content-type", CONTENT.to_owned()), ("host", self.host.clone()), ("x-amz-date", stamp.to_owned())];
         if let Some(session) = &self.login.session {
             headers.push(("x-amz-security-token", session.expose_str().unwrap_or_default().to_owned()));
         }

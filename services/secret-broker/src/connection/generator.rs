@@ -1,24 +1,20 @@
 //! Generators: what makes values up, from chance, from a seed, from a server.
 
 use ring::rand::{SecureRandom as _, SystemRandom};
+use secret_sync::SecretJson;
 use secret_sync::generator::{self, mfa, password, ssh_key, vault_dynamic};
 use secret_sync::provider::{Keys, ProviderError};
-use secret_sync::SecretJson;
 use serde_json::{Map, Value, json};
 
-use super::{Connector, vault};
 use super::webhook::Webhook;
+use super::{Connector, vault};
 
 fn failed(what: impl ToString) -> ProviderError {
     ProviderError::Failed(what.to_string())
 }
 
 /// Makes what `object` asks for, for `namespace`.
-pub(crate) async fn generate(
-    connector: &Connector,
-    object: &Value,
-    namespace: &str,
-) -> Result<Keys, ProviderError> {
+pub(crate) async fn generate(connector: &Connector, object: &Value, namespace: &str) -> Result<Keys, ProviderError> {
     let empty = Map::new();
     let mut kind = object.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned();
     let mut spec = object.get("spec").and_then(Value::as_object).unwrap_or(&empty).clone();
@@ -27,7 +23,9 @@ pub(crate) async fn generate(
     }
     let mut chance = |bytes: &mut [u8]| SystemRandom::new().fill(bytes).is_ok();
     match kind.as_str() {
-        "Password" => password::Settings::read(&spec).and_then(|settings| settings.generate(&mut chance)).map_err(failed),
+        "Password" => {
+            password::Settings::read(&spec).and_then(|settings| settings.generate(&mut chance)).map_err(failed)
+        }
         "UUID" => generator::uuid(&mut chance).map_err(failed),
         "Fake" => generator::fake(&spec).map_err(failed),
         "SSHKey" => {
@@ -66,9 +64,8 @@ pub(crate) async fn generate(
 fn unwrapped(spec: &Map<String, Value>) -> Result<(String, Map<String, Value>), ProviderError> {
     let kind = spec.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned();
     let inside = spec.get("generator").and_then(Value::as_object);
-    let found = inside.into_iter().flatten().find(|(name, _)| {
-        name.to_lowercase() == format!("{}spec", kind.to_lowercase())
-    });
+    let found =
+        inside.into_iter().flatten().find(|(name, _)| name.to_lowercase() == format!("{}spec", kind.to_lowercase()));
     match found.and_then(|(_, spec)| spec.as_object()) {
         Some(spec) => Ok((kind, spec.clone())),
         None => Err(failed(format!("ClusterGenerator has no settings for the kind `{kind}`"))),
@@ -88,4 +85,3 @@ pub(super) fn as_store(provider: &Value, namespace: &str) -> SecretJson {
         "spec": { "provider": { "vault": vault } },
     }))
 }
-

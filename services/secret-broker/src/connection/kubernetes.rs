@@ -121,8 +121,7 @@ impl Remote {
         }
         let scope = (namespace, is_cluster);
         let named = (at("/server/caBundle").and_then(Value::as_str), at("/server/caProvider"));
-        let mut trust =
-            Trust { authorities: http::authorities(named, scope, rights).await?, identity: None };
+        let mut trust = Trust { authorities: http::authorities(named, scope, rights).await?, identity: None };
         let mut token = None;
         if let Some(bearer) = at("/auth/token/bearerToken") {
             token = Some(credential(bearer, scope, rights).await?);

@@ -38,7 +38,9 @@ impl Calls {
 
     fn data(&mut self, call: Call) -> Result<Option<SecretJson>, ProviderError> {
         let answer = self.call(call)?;
-        Ok(answer.and_then(|answer| answer.expose().get("data").filter(|data| !data.is_null()).cloned().map(SecretJson::new)))
+        Ok(answer.and_then(|answer| {
+            answer.expose().get("data").filter(|data| !data.is_null()).cloned().map(SecretJson::new)
+        }))
     }
 }
 

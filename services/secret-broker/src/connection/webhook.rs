@@ -74,8 +74,7 @@ impl Webhook {
         let settings = Settings::read(settings)?;
         let named = (settings.ca_bundle.as_deref(), settings.ca_provider.as_ref());
         let authorities = http::authorities(named, (namespace, is_cluster), rights).await?;
-        let client =
-            http::client(&Trust { authorities, identity: None }, settings.timeout.unwrap_or(timeout))?;
+        let client = http::client(&Trust { authorities, identity: None }, settings.timeout.unwrap_or(timeout))?;
         Ok(Self { settings, client, rights: rights.clone(), namespace: namespace.to_owned(), is_cluster })
     }
 
@@ -125,9 +124,8 @@ impl Webhook {
     }
 
     pub(crate) async fn push(&self, push: &Push, secret: &LocalSecret) -> Result<(), ProviderError> {
-        let run = |calls: &mut Calls| {
-            webhook::push(&self.settings, calls, (push, secret, self.place()), template::webhook)
-        };
+        let run =
+            |calls: &mut Calls| webhook::push(&self.settings, calls, (push, secret, self.place()), template::webhook);
         drive(&mut Calls::default(), run, |question| self.ask(question)).await
     }
 

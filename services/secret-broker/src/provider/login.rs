@@ -59,11 +59,11 @@ fn read(answer: &Value) -> Option<Login> {
 }
 
 /// A client for the login, with the certificates that the store names.
-fn client(provider: &VaultProvider) -> Result<reqwest::Client, Failure> {
+pub(super) fn client(provider: &VaultProvider) -> Result<reqwest::Client, Failure> {
     let store = &provider.store;
     let fail = |what: &str, remedy: &str| Failure::Problem(provider.problem(what, remedy, false));
     let mut builder = reqwest::Client::builder().timeout(provider.timeout).no_proxy();
-    if let Some(bundle) = &store.ca_bundle {
+    if let Some(bundle) = &provider.authorities()? {
         let wrong = |_| fail("`caBundle` holds no certificate", "encode the PEM text in base64");
         let authorities = reqwest::Certificate::from_pem_bundle(bundle).map_err(wrong)?;
         builder = builder.tls_certs_only(authorities);

@@ -12,6 +12,8 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use secret_sync::{FetchKey, FetchProblem, Provider as Kind, Reading, Store, StoreRef};
 
+pub(crate) use vault::{Call, VaultProvider};
+
 use crate::credentials::Vault;
 use crate::metrics::Metrics;
 
@@ -73,7 +75,7 @@ impl Providers {
         match &store.provider {
             Kind::Vault(vault) => {
                 let (credentials, metrics) = (self.credentials.clone(), self.metrics.clone());
-                Arc::new(vault::VaultProvider::new((**vault).clone(), (credentials, metrics), self.timeout))
+                Arc::new(VaultProvider::new((**vault).clone(), (credentials, metrics), self.timeout))
             }
             Kind::Fake(values) => Arc::new(fake::FakeProvider::new(values.clone())),
         }

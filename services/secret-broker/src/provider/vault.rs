@@ -3,6 +3,7 @@
 //! Everything inside a call runs without a log subscriber: the client library logs requests and errors by itself, and an error can
 //! hold the body of an answer.
 
+mod raw;
 mod rotate;
 
 use std::sync::Arc;
@@ -23,17 +24,21 @@ use vaultrs::api::kv2::responses::{ReadSecretMetadataResponse, ReadSecretRespons
 use vaultrs::client::{VaultClient, VaultClientSettingsBuilder};
 use vaultrs::error::ClientError;
 
+pub(crate) use raw::Call;
+
 use super::{Made, Provider, login};
 use crate::credentials::Vault;
 use crate::metrics::Metrics;
 
 /// One store identity: one login, renewed, shared by all reads.
-pub(super) struct VaultProvider {
+pub(crate) struct VaultProvider {
     pub(super) store: VaultStore,
     credentials: Vault,
     metrics: Metrics,
     pub(super) timeout: Duration,
     session: Mutex<Option<Arc<Session>>>,
+    /// Where the server was after the last write, for reads that wait for it.
+    index: std::sync::Mutex<Option<reqwest::header::HeaderValue>>,
 }
 
 impl std::fmt::Debug for VaultProvider {
@@ -45,6 +50,9 @@ impl std::fmt::Debug for VaultProvider {
 /// A login that works, with a client that carries its token.
 struct Session {
     client: VaultClient,
+    /// The same, for calls that the client library does not have.
+    http: reqwest::Client,
+    token: SecretBytes,
     /// When it is renewed or made anew: after two thirds of its life. `None` for a token that does not end.
     renew_at: Option<Instant>,
     is_renewable: bool,
@@ -63,8 +71,22 @@ impl From<ClientError> for Failure {
 }
 
 impl VaultProvider {
-    pub(super) fn new(store: VaultStore, (credentials, metrics): (Vault, Metrics), timeout: Duration) -> Self {
-        Self { store, credentials, metrics, timeout, session: Mutex::new(None) }
+    pub(crate) fn new(store: VaultStore, (credentials, metrics): (Vault, Metrics), timeout: Duration) -> Self {
+        let (session, index) = (Mutex::new(None), std::sync::Mutex::default());
+        Self { store, credentials, metrics, timeout, session, index }
+    }
+
+    /// How the server is reached.
+    pub(crate) fn store(&self) -> &VaultStore {
+        &self.store
+    }
+
+    /// The certificates that the server's is checked against: those of the store, or those that it names.
+    pub(super) fn authorities(&self) -> Result<Option<Vec<u8>>, Failure> {
+        match (&self.store.ca_bundle, &self.store.ca_provider) {
+            (None, Some(provider)) => Ok(Some(self.credential(&provider.selector())?.expose().to_vec())),
+            (bundle, _) => Ok(bundle.clone()),
+        }
     }
 
     async fn check_revision(&self, key: &FetchKey) -> Result<Option<String>, FetchProblem> {
@@ -135,6 +157,10 @@ impl VaultProvider {
         let session = self.session().await?;
         let outcome = call(session).await;
         self.metrics.called(name, outcome.is_ok());
+        if outcome.as_ref().is_err_and(|error| code(error).is_none()) {
+            // The line may be broken for good: certificates of both sides are read anew with the next login.
+            *self.session.lock().await = None;
+        }
         Ok(outcome?)
     }
 
@@ -233,10 +259,11 @@ impl VaultProvider {
 
     fn with_token(&self, token: &SecretBytes, life_s: Option<u64>, is_renewable: bool) -> Result<Session, Failure> {
         let client = self.client(token.expose_str().unwrap_or_default())?;
+        let (http, token) = (login::client(self)?, token.clone());
         // A life of zero is that of a root token: without end.
         let life = life_s.filter(|life| *life > 0).map(Duration::from_secs);
         let renew_at = life.and_then(|life| Instant::now().checked_add(life.mul_f64(2.0 / 3.0)));
-        Ok(Session { client, renew_at, is_renewable })
+        Ok(Session { client, http, token, renew_at, is_renewable })
     }
 
     /// A client with every setting given, since the library would take missing ones from the environment.
@@ -245,7 +272,7 @@ impl VaultProvider {
         let address = || Failure::Problem(self.problem("the server's address cannot be used", remedy, false));
         // The library panics on an address that it cannot parse.
         self.store.server.parse::<reqwest::Url>().map_err(|_| address())?;
-        let certificates = CertificateFile::write(self.store.ca_bundle.as_deref()).map_err(|error| {
+        let certificates = CertificateFile::write(self.authorities()?.as_deref()).map_err(|error| {
             Failure::Problem(self.problem(
                 &format!("`caBundle` cannot be handed on: {error}"),
                 "make the temporary folder writable",
@@ -468,6 +495,10 @@ mod tests {
                 namespace: None,
                 login_namespace: None,
                 ca_bundle: None,
+                ca_provider: None,
+                headers: std::collections::BTreeMap::new(),
+                reads_own_writes: false,
+                forwards: false,
                 tls: None,
                 auth,
             };

@@ -10,4 +10,5 @@
 mod cluster;
 mod faults;
 mod service;
+mod wider;
 mod world;

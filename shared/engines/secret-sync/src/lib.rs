@@ -41,17 +41,20 @@ mod window;
 
 pub use assemble::{AssembleError, Assembled, assemble};
 pub use decode::{DecodeError, DecodingStrategy, decode};
-pub use keys::{ConversionStrategy, KeyError, check_keys, convert_keys, data_hash, owner_hash, reverse_key, secret_hash};
+pub use keys::{
+    ConversionStrategy, KeyError, check_keys, convert_keys, data_hash, owner_hash, reverse_key, secret_hash,
+};
 pub use machine::{
     Event, FetchKey, FetchProblem, Machine, Output, RenderProblem, Renderer, Report, ReportKind, Settings, WriteOrder,
 };
 pub use manifest::{
-    ClientCertificate, CreationPolicy, DataItem, DeletionPolicy, Documents, ExternalSecret, Extract, FakeValue,
-    KvVersion, NamespaceRule, Place, Provider, RefreshPolicy, RemoteRef, RoleId, SecretKeySelector, Store, StoreKind,
-    StoreRef, TargetRef, TargetTemplate, TokenSource, VaultAuth, VaultStore, parse,
+    CONFIG_MAP, CaProvider, ClientCertificate, CreationPolicy, DataItem, DeletionPolicy, Documents, ExternalSecret,
+    Extract, FakeValue, KvVersion, NamespaceRule, Place, Provider, RefreshPolicy, RemoteRef, RoleId, SecretKeySelector,
+    Store, StoreKind, StoreRef, TargetRef, TargetTemplate, TokenSource, VaultAuth, VaultStore, parse,
 };
 pub use property::find as find_property;
 pub use rewrite::{Merge, Rewrite, RewriteError, Transformer, rewrite};
+pub use schedule::parse_duration;
 pub use set::{Credentials, ManifestSet, Resolved};
 pub use value::{Reading, SecretBytes, SecretJson};
 pub use window::{Schedule, SyncWindows};

@@ -47,7 +47,8 @@ pub(crate) fn set(root: &mut Value, path: &str, text: &str) -> Result<(), &'stat
             Value::Object(fields) => fields.entry(part).or_insert(Value::Null),
             Value::Array(items) => {
                 let place = if part == "-1" { Some(items.len()) } else { part.parse().ok() };
-                let place: usize = place.filter(|place| *place <= MAX_PATH).ok_or("the property names no place in a list")?;
+                let place: usize =
+                    place.filter(|place| *place <= MAX_PATH).ok_or("the property names no place in a list")?;
                 while items.len() <= place {
                     items.push(Value::Null);
                 }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 /// Parses a duration such as `1h`, `1h30m`, `0.5s` or `0`; `None` when it is none or negative.
-pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
+#[must_use]
+pub fn parse_duration(text: &str) -> Option<Duration> {
     if text == "0" {
         return Some(Duration::ZERO);
     }

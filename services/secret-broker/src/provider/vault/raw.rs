@@ -7,7 +7,6 @@ use tracing::instrument::WithSubscriber as _;
 use tracing::subscriber::NoSubscriber;
 
 use super::{Failure, VaultProvider};
-use crate::provider::login;
 
 /// A call.
 #[derive(Clone, Debug)]
@@ -44,12 +43,11 @@ impl VaultProvider {
 
     async fn raw_once(&self, call: &Call) -> Result<(u16, Option<SecretJson>), ProviderError> {
         let session = self.session().await.map_err(|failure| ProviderError::Failed(self.in_words(failure)))?;
-        let client = login::client(self).map_err(|failure| ProviderError::Failed(self.in_words(failure)))?;
         let method = Method::from_bytes(call.method.as_bytes())
             .map_err(|_| ProviderError::Failed(format!("`{}` is no method", call.method)))?;
         let query = if call.query.is_empty() { String::new() } else { format!("?{}", call.query) };
         let url = format!("{}/v1/{}{query}", self.store.server, call.path);
-        let mut request = client.request(method, url).header("X-Vault-Token", session.token.expose());
+        let mut request = session.http.request(method, url).header("X-Vault-Token", session.token.expose());
         if let Some(namespace) = &self.store.namespace {
             request = request.header("X-Vault-Namespace", namespace);
         }
@@ -60,11 +58,39 @@ impl VaultProvider {
         let answer = request.send().await;
         let is_good = answer.as_ref().is_ok_and(|answer| answer.status().is_success() || answer.status() == 404);
         self.metrics.called(name(call), is_good);
-        let answer = answer.map_err(|error| crate::connection::http::unanswered(&error).within_server(&self.store.server))?;
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(error) => {
+                // Certificates of both sides are read anew with the next login.
+                *self.session.lock().await = None;
+                return Err(crate::connection::http::unanswered(&error).within_server(&self.store.server));
+            }
+        };
         self.remember_index(&answer);
         let status = answer.status().as_u16();
         let body = crate::connection::http::body(answer).await?;
         Ok((status, SecretJson::parse(&body)))
+    }
+
+    /// The headers of the store, and those by which standbys keep up.
+    fn with_headers(&self, mut request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
+        for (name, value) in &self.store.headers {
+            request = request.header(name, value);
+        }
+        if self.store.forwards {
+            request = request.header("X-Vault-Inconsistent", "forward-active-node");
+        }
+        let index = self.index.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+        match index.filter(|_| self.store.reads_own_writes) {
+            Some(index) => request.header("X-Vault-Index", index),
+            None => request,
+        }
+    }
+
+    fn remember_index(&self, answer: &reqwest::Response) {
+        if let Some(index) = answer.headers().get("X-Vault-Index").filter(|_| self.store.reads_own_writes) {
+            *self.index.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(index.clone());
+        }
     }
 
     fn in_words(&self, failure: Failure) -> String {

@@ -41,8 +41,6 @@ pub fn spec(object: Option<&[u8]>) -> Result<Map<String, Value>, GeneratorError>
     // The library's words may quote what it read.
     let parsed: Value =
         serde_saphyr::from_slice(text).map_err(|_| GeneratorError::Malformed("it is no YAML".to_owned()))?;
-    // Nothing is an object without fields.
-    let parsed = if parsed.is_null() { Value::Object(Map::new()) } else { parsed };
     let Value::Object(mut fields) = parsed else {
         return Err(GeneratorError::Malformed("it is no object".to_owned()));
     };

@@ -41,9 +41,11 @@ impl Settings {
         let text = |name: &str| spec.get(name).and_then(Value::as_str).unwrap_or_default();
         let size = match spec.get("keySize") {
             None | Some(Value::Null) => None,
-            Some(size) => Some(size.as_u64().and_then(|size| usize::try_from(size).ok()).ok_or_else(|| {
-                GeneratorError::Malformed("keySize is no number of bits".to_owned())
-            })?),
+            Some(size) => Some(
+                size.as_u64()
+                    .and_then(|size| usize::try_from(size).ok())
+                    .ok_or_else(|| GeneratorError::Malformed("keySize is no number of bits".to_owned()))?,
+            ),
         };
         let kind = match (text("keyType"), size) {
             ("" | "rsa", size) => {
@@ -246,7 +248,12 @@ mod tests {
 
     #[test]
     fn what_cannot_be_made_is_refused() {
-        for spec in [json!({ "keyType": "dsa" }), json!({ "keySize": 512 }), json!({ "keySize": 99_999 }), json!({ "keySize": "x" })] {
+        for spec in [
+            json!({ "keyType": "dsa" }),
+            json!({ "keySize": 512 }),
+            json!({ "keySize": 99_999 }),
+            json!({ "keySize": "x" }),
+        ] {
             assert!(Settings::read(spec.as_object().unwrap()).is_err(), "{spec}");
         }
         let settings = Settings::read(&Map::new()).unwrap();

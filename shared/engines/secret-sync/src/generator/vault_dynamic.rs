@@ -30,6 +30,16 @@ enum ResultType {
 }
 
 impl Settings {
+    /// Reads a whole object; an empty text is one without a `spec`.
+    ///
+    /// # Errors
+    /// When there is no object, it is none, or as [`Settings::read`].
+    pub fn of_object(object: Option<&[u8]>) -> Result<Self, GeneratorError> {
+        let is_empty = object.is_some_and(|text| text.trim_ascii().is_empty());
+        let spec = if is_empty { Map::new() } else { super::spec(object)? };
+        Self::read(&spec)
+    }
+
     /// Reads a `spec`.
     ///
     /// # Errors
@@ -82,9 +92,7 @@ impl Settings {
         match part.and_then(Value::as_object) {
             Some(fields) => Ok(fields.iter().map(|(key, value)| (key.clone(), value_bytes(value))).collect()),
             None if self.may_be_empty => Ok(Keys::new()),
-            None => Err(GeneratorError::Refused(
-                "unable to get dynamic secret: empty response from Vault".to_owned(),
-            )),
+            None => Err(GeneratorError::Refused("unable to get dynamic secret: empty response from Vault".to_owned())),
         }
     }
 }

@@ -27,9 +27,7 @@ pub(super) fn find(steps: &[Step], from: &Value, root: &Value) -> Result<Value, 
 
 fn select<'v>(key: &Key, value: &'v Value) -> Result<&'v Value, PathError> {
     match (key, value) {
-        (Key::Name(name), Value::Object(fields)) => {
-            fields.get(name).ok_or_else(|| PathError::UnknownKey(name.clone()))
-        }
+        (Key::Name(name), Value::Object(fields)) => fields.get(name).ok_or_else(|| PathError::UnknownKey(name.clone())),
         (Key::Place(place), Value::Object(fields)) => {
             fields.get(&place.to_string()).ok_or_else(|| PathError::UnknownKey(place.to_string()))
         }

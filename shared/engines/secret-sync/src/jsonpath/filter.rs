@@ -106,7 +106,9 @@ fn operand(reader: &mut Reader<'_>) -> Result<Operand, PathError> {
     if reader.rest().starts_with(['"', '\'']) {
         return Ok(Operand::Literal(Value::String(reader.quoted()?)));
     }
-    for (word, value) in [("true", Value::Bool(true)), ("false", Value::Bool(false)), ("null", Value::Null), ("nil", Value::Null)] {
+    for (word, value) in
+        [("true", Value::Bool(true)), ("false", Value::Bool(false)), ("null", Value::Null), ("nil", Value::Null)]
+    {
         if reader.eat(word) {
             return Ok(Operand::Literal(value));
         }
@@ -165,7 +167,8 @@ fn compare(left: &Value, comparison: Comparison, right: &Value) -> bool {
         Comparison::Greater => order.is_some_and(std::cmp::Ordering::is_gt),
         Comparison::GreaterOrEqual => order.is_some_and(std::cmp::Ordering::is_ge),
         Comparison::Matches => {
-            let pattern = right.as_str().and_then(|text| regex::RegexBuilder::new(text).size_limit(1 << 20).build().ok());
+            let pattern =
+                right.as_str().and_then(|text| regex::RegexBuilder::new(text).size_limit(1 << 20).build().ok());
             pattern.zip(left.as_str()).is_some_and(|(pattern, text)| pattern.is_match(text))
         }
     }

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 /// A path that is understood.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Path {
+pub(crate) struct Path {
     steps: Vec<Step>,
 }
 
@@ -41,7 +41,7 @@ pub(crate) enum Key {
 
 /// A path cannot be read, or leads nowhere. Never holds a value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PathError {
+pub(crate) enum PathError {
     /// It is no path.
     #[error("parsing error at {at}: {what}")]
     Malformed {
@@ -66,7 +66,7 @@ impl Path {
     ///
     /// # Errors
     /// When it is none, or is longer than 4096 bytes.
-    pub fn parse(text: &str) -> Result<Self, PathError> {
+    pub(crate) fn parse(text: &str) -> Result<Self, PathError> {
         parse::path(text).map(|steps| Self { steps })
     }
 
@@ -74,7 +74,7 @@ impl Path {
     ///
     /// # Errors
     /// When a name or place is not there and the path leads to one value only.
-    pub fn find(&self, root: &Value) -> Result<Value, PathError> {
+    pub(crate) fn find(&self, root: &Value) -> Result<Value, PathError> {
         evaluate::find(&self.steps, root, root)
     }
 }
@@ -125,9 +125,20 @@ mod tests {
     #[test]
     fn what_is_not_there_or_no_path_is_an_error() {
         let root = json!({ "a": { "b": [1] }, "s": "secret" });
-        for path in
-            ["$.x", "$.a.c", "$.a.b[7]", "$.s.t", "$.a.b.c", "$[", "$.", "$.a[?(@.b==", "$..", "$.a[1:2:0]", "$.a b", ""]
-        {
+        for path in [
+            "$.x",
+            "$.a.c",
+            "$.a.b[7]",
+            "$.s.t",
+            "$.a.b.c",
+            "$[",
+            "$.",
+            "$.a[?(@.b==",
+            "$..",
+            "$.a[1:2:0]",
+            "$.a b",
+            "",
+        ] {
             let said = Path::parse(path).and_then(|path| path.find(&root)).unwrap_err().to_string();
             assert!(!said.contains("secret"), "{path}: {said}");
         }

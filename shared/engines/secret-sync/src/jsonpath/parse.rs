@@ -55,10 +55,7 @@ impl<'t> Reader<'t> {
     }
 
     /// Goes one level deeper, but not below the limit.
-    pub(super) fn deeper<T>(
-        &mut self,
-        read: impl FnOnce(&mut Self) -> Result<T, PathError>,
-    ) -> Result<T, PathError> {
+    pub(super) fn deeper<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T, PathError>) -> Result<T, PathError> {
         if self.depth >= MAX_DEPTH {
             return Err(self.wrong("too many expressions within expressions"));
         }

@@ -5,7 +5,8 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::fields::Source;
-use super::{Documents, StoreKind, StoreRef, external_secret, secret, store};
+use super::{CONFIG_MAP, Documents, StoreKind, StoreRef, external_secret, secret, store};
+use crate::value::SecretBytes;
 
 /// Reads the manifests in `text`; one that cannot be used is set aside with its place while the rest goes on.
 ///
@@ -86,6 +87,13 @@ fn object(file: &str, (first_line, text): (u32, &str), value: Value, documents: 
         ("v1", "Secret") => secret::read(&source, value).map(|keys| {
             documents.secrets.insert((namespace, name), keys);
         }),
+        // Certificates of authorities may stand in one.
+        ("v1", "ConfigMap") => {
+            let entries = value.get("data").and_then(Value::as_object).into_iter().flatten();
+            let texts = entries.filter_map(|(key, text)| Some((key.clone(), SecretBytes::from(text.as_str()?))));
+            documents.secrets.insert((namespace, format!("{CONFIG_MAP}{name}")), texts.collect());
+            Ok(())
+        }
         (version, kind) => Err(unknown(&source, version, kind)),
     };
     documents.faults.extend(outcome.err());

@@ -163,6 +163,14 @@ pub struct VaultStore {
     pub login_namespace: Option<String>,
     /// PEM bundle that the server's certificate is checked against.
     pub ca_bundle: Option<Vec<u8>>,
+    /// Where such a bundle stands, when it is not in the store itself.
+    pub ca_provider: Option<CaProvider>,
+    /// Headers of every request.
+    pub headers: BTreeMap<String, String>,
+    /// Whether reads wait for what was written before (`X-Vault-Index`).
+    pub reads_own_writes: bool,
+    /// Whether a standby that does not have it yet forwards a request (`X-Vault-Inconsistent`).
+    pub forwards: bool,
     /// The certificate that is shown to the server on every connection.
     pub tls: Option<ClientCertificate>,
     /// How to log in.
@@ -211,6 +219,30 @@ pub enum VaultAuth {
         identity: ClientCertificate,
     },
 }
+
+/// Where certificates of an authority stand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CaProvider {
+    /// Namespace, name and key.
+    pub at: SecretKeySelector,
+    /// Whether that is a ConfigMap; else a Secret.
+    pub is_config_map: bool,
+}
+
+impl CaProvider {
+    /// The name under which credentials have the certificates: a ConfigMap is none of the Secrets.
+    #[must_use]
+    pub fn selector(&self) -> SecretKeySelector {
+        let mut selector = self.at.clone();
+        if self.is_config_map {
+            selector.name = format!("{CONFIG_MAP}{}", selector.name);
+        }
+        selector
+    }
+}
+
+/// What stands before the name of a ConfigMap among credentials.
+pub const CONFIG_MAP: &str = "configmap/";
 
 /// A certificate that this side shows, and its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -271,6 +303,7 @@ impl VaultStore {
             VaultAuth::Certificate { identity, .. } => vec![identity.certificate.clone(), identity.key.clone()],
         };
         all.extend(self.tls.iter().flat_map(|tls| [tls.certificate.clone(), tls.key.clone()]));
+        all.extend(self.ca_provider.iter().map(CaProvider::selector));
         all
     }
 

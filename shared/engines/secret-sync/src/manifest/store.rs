@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use super::fields::{Fields, Source};
 use super::{
-    ClientCertificate, FakeValue, KvVersion, NamespaceRule, Provider, RoleId, SecretKeySelector, Store, StoreKind,
-    StoreRef, TokenSource, VaultAuth, VaultStore,
+    CaProvider, ClientCertificate, FakeValue, KvVersion, NamespaceRule, Provider, RoleId, SecretKeySelector, Store,
+    StoreKind, StoreRef, TokenSource, VaultAuth, VaultStore,
 };
 use crate::api::{SecretStoreSpec, validate};
 use crate::value::SecretJson;
@@ -35,7 +35,7 @@ pub(super) fn read(
     };
     let read = match (provider.object("vault")?, provider.object("openBao")?, provider.take("fake")) {
         (Some(fields), None, None) | (None, Some(fields), None) => {
-            Provider::Vault(Box::new(vault(source, &id, fields, warnings)?))
+            Provider::Vault(Box::new(vault(&id, fields, warnings)?))
         }
         (None, None, Some(fake)) => Provider::Fake(fake_values(source, fake)?),
         (None, None, None) => {
@@ -79,12 +79,7 @@ fn conditions(source: &Source<'_>, spec: &mut Fields<'_>) -> Result<Vec<Namespac
     Ok(rules)
 }
 
-fn vault(
-    source: &Source<'_>,
-    id: &StoreRef,
-    mut fields: Fields<'_>,
-    warnings: &mut Vec<Fault>,
-) -> Result<VaultStore, Fault> {
+fn vault(id: &StoreRef, mut fields: Fields<'_>, warnings: &mut Vec<Fault>) -> Result<VaultStore, Fault> {
     let server = fields.required("server")?;
     if !server.starts_with("http://") && !server.starts_with("https://") {
         return Err(fields.invalid("server", "is no address").cure("write it as https://host:port"));
@@ -97,18 +92,19 @@ fn vault(
         STANDARD.decode(text.trim()).map_err(|_| fault())
     });
     let ca_bundle = ca_bundle.transpose()?;
-    fields.refuse(&["caProvider"], "put the certificate itself under `caBundle`")?;
+    let ca_provider = match fields.object("caProvider")? {
+        Some(provider) if ca_bundle.is_none() => Some(ca_provider(id, provider, warnings)?),
+        _ => None,
+    };
     let tls = match fields.object("tls")? {
         Some(tls) => Some(certificate(id, tls, ("certSecretRef", "keySecretRef"), warnings)?),
         None => None,
     };
-    fields.refuse(&["headers"], "remove it")?;
-    for (name, remedy) in [("readYourWrites", "remove it"), ("forwardInconsistent", "remove it")] {
-        match fields.take(name) {
-            None | Some(Value::Bool(false)) => {}
-            Some(_) => return Err(source.unsupported(&fields.path(name), remedy)),
-        }
-    }
+    let headers = fields.take("headers");
+    let headers = headers.iter().filter_map(Value::as_object).flatten();
+    let headers = headers.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect();
+    let mut is_set = |name: &str| fields.take(name) == Some(Value::Bool(true));
+    let (reads_own_writes, forwards) = (is_set("readYourWrites"), is_set("forwardInconsistent"));
     fields.take("checkAndSet");
     let store = VaultStore {
         server: server.trim_end_matches('/').to_owned(),
@@ -117,6 +113,10 @@ fn vault(
         namespace: fields.text("namespace")?.filter(|namespace| !namespace.is_empty()),
         login_namespace: None,
         ca_bundle,
+        ca_provider,
+        headers,
+        reads_own_writes,
+        forwards,
         tls,
         auth: VaultAuth::Token(SecretKeySelector { namespace: String::new(), name: String::new(), key: String::new() }),
     };
@@ -124,6 +124,13 @@ fn vault(
     let store = VaultStore { login_namespace, auth, ..store };
     fields.finish(warnings);
     Ok(store)
+}
+
+/// Where certificates stand: a key of a Secret or a ConfigMap.
+fn ca_provider(id: &StoreRef, mut fields: Fields<'_>, warnings: &mut Vec<Fault>) -> Result<CaProvider, Fault> {
+    let kinds = [("Secret", false), ("ConfigMap", true)];
+    let is_config_map = fields.choice("type", &kinds)?.unwrap_or(false);
+    Ok(CaProvider { at: selector(id, fields, "ca.crt", warnings)?, is_config_map })
 }
 
 /// The namespace of the login, and how it is done.

@@ -111,9 +111,8 @@ impl Project {
             }
             answer => answer,
         };
-        let answer = answer.map_err(|error| {
-            ProviderError::from(error).within("unable to access Secret from SecretManager Client")
-        })?;
+        let answer = answer
+            .map_err(|error| ProviderError::from(error).within("unable to access Secret from SecretManager Client"))?;
         let key = &reference.key;
         let nothing = || ProviderError::Failed(format!("invalid secret received. no secret string for key: {key}"));
         let content = payload(&answer).ok_or_else(nothing)?;
@@ -130,9 +129,8 @@ impl Project {
     /// As [`Project::get`], and when it is no JSON object.
     pub fn get_map(&self, calls: &mut impl Calls, reference: &Reference) -> Result<Keys, ProviderError> {
         let content = self.get(calls, reference)?;
-        keys_of_json(content.expose()).map_err(|_| {
-            ProviderError::failed("unable to unmarshal secret from JSON: it is no JSON object")
-        })
+        keys_of_json(content.expose())
+            .map_err(|_| ProviderError::failed("unable to unmarshal secret from JSON: it is no JSON object"))
     }
 
     fn metadata(&self, calls: &mut impl Calls, reference: &Reference) -> Result<SecretBytes, ProviderError> {
@@ -178,7 +176,8 @@ impl Project {
             None => tags.iter().map(|(name, value)| format!("labels.{name}={value}")).collect(),
         };
         filter.extend(search.path.iter().map(|path| format!("name:{path}")));
-        let listed = list(calls, "ListSecrets", json!({ "parent": self.parent(), "filter": filter.join(" ") }), "secrets");
+        let listed =
+            list(calls, "ListSecrets", json!({ "parent": self.parent(), "filter": filter.join(" ") }), "secrets");
         let listed = listed.map_err(|error| ProviderError::from(error).within("failed to list secrets"))?;
         let mut found = Keys::new();
         for secret in &listed {
@@ -289,12 +288,7 @@ fn newest_enabled(calls: &mut impl Calls, name: &str) -> Result<SecretJson, Goog
     call(calls, "AccessSecretVersion", json!({ "name": format!("{name}/versions/{newest}") }))
 }
 
-fn list(
-    calls: &mut impl Calls,
-    method: &'static str,
-    request: Value,
-    field: &str,
-) -> Result<Vec<Value>, GoogleError> {
+fn list(calls: &mut impl Calls, method: &'static str, request: Value, field: &str) -> Result<Vec<Value>, GoogleError> {
     let (mut all, mut token) = (Vec::new(), None::<String>);
     loop {
         let mut request = request.clone();
@@ -322,11 +316,7 @@ pub fn by_property(content: &SecretBytes, property: &str) -> Result<Option<Secre
     Ok(by_name.or_else(|| gjson(text, property)))
 }
 
-fn combined(
-    before: Option<&SecretBytes>,
-    place: &str,
-    value: &SecretBytes,
-) -> Result<SecretBytes, ProviderError> {
+fn combined(before: Option<&SecretBytes>, place: &str, value: &SecretBytes) -> Result<SecretBytes, ProviderError> {
     let wrong = || ProviderError::failed("a property can be pushed into a JSON secret only");
     let mut root = match before {
         None => SecretJson::new(Value::Object(Map::new())),

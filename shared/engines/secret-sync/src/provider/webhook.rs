@@ -111,9 +111,12 @@ impl Settings {
         }
         let timeout = match at(settings, "/timeout") {
             Value::Null => None,
-            given => Some(given.as_str().and_then(parse_duration).ok_or_else(|| {
-                ProviderError::failed("webhook: `timeout` is no duration such as 10s")
-            })?),
+            given => Some(
+                given
+                    .as_str()
+                    .and_then(parse_duration)
+                    .ok_or_else(|| ProviderError::failed("webhook: `timeout` is no duration such as 10s"))?,
+            ),
         };
         let headers = at(settings, "/headers").as_object().into_iter().flatten();
         Ok(Self {
@@ -277,7 +280,9 @@ fn picked(json: SecretJson, path: &str) -> Result<SecretJson, ProviderError> {
         return Ok(json);
     }
     let found = Path::parse(path).and_then(|path| path.find(json.expose()));
-    found.map(SecretJson::new).map_err(|error| ProviderError::failed(format!("failed to get response path {path}: {error}")))
+    found
+        .map(SecretJson::new)
+        .map_err(|error| ProviderError::failed(format!("failed to get response path {path}: {error}")))
 }
 
 /// One value: the answer as it is, or the part that the store's JSONPath names.
@@ -328,8 +333,7 @@ pub fn get_map(
     render: Renderer,
 ) -> Result<Keys, ProviderError> {
     let remote = reference.map(|reference| remote(reference, place, false));
-    let data =
-        settings.data(remote, calls, place).map_err(|error| error.within("cannot get template data"))?;
+    let data = settings.data(remote, calls, place).map_err(|error| error.within("cannot get template data"))?;
     let path = settings.json_path(&data, render, "cannot get templated json path")?;
     let body = fetch(settings, calls, (reference, place), render)?;
     let mut found = picked(parsed(&body)?, &path)?;

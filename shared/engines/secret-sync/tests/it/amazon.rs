@@ -87,7 +87,8 @@ fn wire(answer: &Value) -> Value {
     let mut answer = match answer["$call"].as_str() {
         Some("secretValueOutputFrom") => {
             let given = &answer["args"][0];
-            let mut made = json!({ "SecretString": given["s"], "SecretBinary": given["b"], "VersionId": given["version"] });
+            let mut made =
+                json!({ "SecretString": given["s"], "SecretBinary": given["b"], "VersionId": given["version"] });
             made.as_object_mut().unwrap().retain(|_, value| !value.is_null());
             made
         }
@@ -131,7 +132,9 @@ fn manager(args: &Value) -> Manager {
 fn delete_secret(case: &Value) -> (Value, Value) {
     let args = &case["args"];
     let mut service = Service::new(&args["client"], "ResourceNotFoundException");
-    for (operation, name) in [("GetSecretValue", "getSecret"), ("DescribeSecret", "describeSecret"), ("DeleteSecret", "deleteSecret")] {
+    for (operation, name) in
+        [("GetSecretValue", "getSecret"), ("DescribeSecret", "describeSecret"), ("DeleteSecret", "deleteSecret")]
+    {
         if args["client"][format!("{operation}Fn")].is_null() {
             let answer = (args[format!("{name}Output")].clone(), args[format!("{name}Err")].clone());
             service.fixed.insert(operation, answer);
@@ -180,7 +183,8 @@ fn patch_tags(case: &Value) -> (Value, Value) {
     let mut service = Service::new(&client, "");
     let got = secrets_manager::patch_tags(&mut service, &given, ("id", &tagged(&case["existingTags"])));
     let was = |operation: &&'static str| service.calls.contains(operation);
-    let got = got.map_or_else(|error| json!(error.to_string()), |()| json!([was(&"TagResource"), was(&"UntagResource")]));
+    let got =
+        got.map_or_else(|error| json!(error.to_string()), |()| json!([was(&"TagResource"), was(&"UntagResource")]));
     (json!([case["expectTag"], case["expectUntag"]]), got)
 }
 
@@ -195,9 +199,11 @@ fn construct(case: &Value, read: impl Fn(&Push) -> Result<Value, ProviderError>)
     match got {
         Err(error) => (wanted.clone(), json!(error.to_string())),
         Ok(value) => {
-            let named = |name: &str| value.as_object().into_iter().flatten().find(|(key, _)| key.eq_ignore_ascii_case(name));
+            let named =
+                |name: &str| value.as_object().into_iter().flatten().find(|(key, _)| key.eq_ignore_ascii_case(name));
             let fields = wanted.as_object().into_iter().flatten();
-            let got = fields.map(|(name, _)| (name.clone(), named(name).map_or(Value::Null, |(_, found)| found.clone())));
+            let got =
+                fields.map(|(name, _)| (name.clone(), named(name).map_or(Value::Null, |(_, found)| found.clone())));
             (wanted.clone(), Value::Object(got.collect()))
         }
     }
@@ -232,9 +238,9 @@ fn corpus_eso_aws_sm() {
             let is_referent = case["fields"]["referentAuth"] == true;
             (case["want"].clone(), secrets_manager::validation(is_referent).map_or(Value::Null, |()| json!("ready")))
         }
-        "TestConstructMetadataWithDefaults" => construct(case, |push| {
-            secrets_manager::Given::read(push).map(|given| given.to_value())
-        }),
+        "TestConstructMetadataWithDefaults" => {
+            construct(case, |push| secrets_manager::Given::read(push).map(|given| given.to_value()))
+        }
         "TestComputeTagsToUpdate" => compute_tags(case),
         "TestPatchTags" => patch_tags(case),
         _ => (json!("judged"), json!("not judged")),
@@ -244,7 +250,9 @@ fn corpus_eso_aws_sm() {
 fn delete_parameter(case: &Value) -> (Value, Value) {
     let args = &case["args"];
     let mut service = Service::new(&args["client"], "ParameterNotFound");
-    for (operation, name) in [("GetParameter", "getParameter"), ("ListTagsForResource", "listTags"), ("DeleteParameter", "deleteParameter")] {
+    for (operation, name) in
+        [("GetParameter", "getParameter"), ("ListTagsForResource", "listTags"), ("DeleteParameter", "deleteParameter")]
+    {
         let answer = (args[format!("{name}Output")].clone(), args[format!("{name}Error")].clone());
         service.fixed.insert(operation, answer);
     }
@@ -255,7 +263,9 @@ fn delete_parameter(case: &Value) -> (Value, Value) {
 /// The words about a field that is not known are those of Go's reader; that it is refused, and which field, is what counts.
 fn unknown_field(wanted: &Value, got: Result<(), ProviderError>) -> (Value, Value) {
     let words = text(wanted, "$error");
-    let Some((_, field)) = words.split_once("unknown field ") else { return verdict(wanted, got.map(|()| Value::Null)) };
+    let Some((_, field)) = words.split_once("unknown field ") else {
+        return verdict(wanted, got.map(|()| Value::Null));
+    };
     let said = got.map_or_else(|error| error.to_string(), |()| String::new());
     let is_it = said.starts_with("failed to parse metadata") && said.contains(&format!("unknown field {field}"));
     (wanted.clone(), if is_it { wanted.clone() } else { json!(said) })
@@ -289,9 +299,9 @@ fn corpus_eso_aws_ps() {
             let got = Parameters::default().exists(&mut service, text(&case["args"]["pushSecretData"], "RemoteKey"));
             (json!(is_failure), json!(got.is_err()))
         }
-        "TestConstructMetadataWithDefaults" => construct(case, |push| {
-            parameter_store::Given::read(push.metadata.as_ref()).map(|given| given.to_value())
-        }),
+        "TestConstructMetadataWithDefaults" => {
+            construct(case, |push| parameter_store::Given::read(push.metadata.as_ref()).map(|given| given.to_value()))
+        }
         "TestComputeTagsToUpdate" => compute_tags(case),
         _ => (json!("judged"), json!("not judged")),
     });

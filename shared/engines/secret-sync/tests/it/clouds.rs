@@ -42,8 +42,11 @@ impl Calls for Service<'_> {
     fn call(&mut self, method: &'static str, _: &SecretJson) -> Result<SecretJson, GoogleError> {
         let lower = method[..1].to_lowercase() + &method[1..];
         let place = [
-            format!("{method}MockReturn"), format!("{lower}MockReturn"), format!("{lower}Output"),
-            format!("{method}Return"), format!("{lower}Return"),
+            format!("{method}MockReturn"),
+            format!("{lower}MockReturn"),
+            format!("{lower}Output"),
+            format!("{method}Return"),
+            format!("{lower}Return"),
         ];
         let found = place.iter().map(|name| &self.0[name]).find(|found| !found.is_null());
         let Some(found) = found else {
@@ -58,9 +61,7 @@ impl Calls for Service<'_> {
 }
 
 fn error(error: &Value) -> Result<(), GoogleError> {
-    let refused = |status: &str| {
-        Err(GoogleError::Refused { status: status.to_owned(), message: "failed".to_owned() })
-    };
+    let refused = |status: &str| Err(GoogleError::Refused { status: status.to_owned(), message: "failed".to_owned() });
     match (text(error, "$error"), text(error, "$go"), text(error, "$call")) {
         ("", "", "") => Ok(()),
         ("", "notFoundError", _) => refused("NOT_FOUND"),
@@ -125,7 +126,10 @@ fn pushed(case: &Value) -> (Value, Value) {
     let secret = if whole {
         local(&case["secret"])
     } else {
-        LocalSecret { data: [("fake-key".to_owned(), SecretBytes::from("fake-value"))].into(), ..LocalSecret::default() }
+        LocalSecret {
+            data: [("fake-key".to_owned(), SecretBytes::from("fake-value"))].into(),
+            ..LocalSecret::default()
+        }
     };
     let got = project(&args["store"], &Value::Null).push(&mut Service(args), &wanted, &secret);
     verdict(&case["want"]["err"], got.map(|()| Value::Null))
@@ -141,8 +145,8 @@ fn corpus_eso_gcp_sm() {
         }
         "TestPushSecret" => pushed(case),
         name if name.starts_with("TestSecretExists") => {
-            let got = project(&Value::Null, &case["location"])
-                .exists(&mut Service(case), text(&case["ref"], "remoteKey"));
+            let got =
+                project(&Value::Null, &case["location"]).exists(&mut Service(case), text(&case["ref"], "remoteKey"));
             let asserts = case["expectedErr"]["$asserts"].as_array().into_iter().flatten();
             let wants_error = asserts.filter_map(Value::as_object).any(|one| !one.contains_key("NoError"));
             match got {

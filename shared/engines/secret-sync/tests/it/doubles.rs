@@ -7,7 +7,8 @@ pub(crate) fn unmet(asserts: &Value, input: &Value) -> Option<String> {
     for assertion in asserts["$asserts"].as_array().into_iter().flatten() {
         for (name, args) in assertion.as_object().into_iter().flatten() {
             let values: Vec<Value> = args.as_array().into_iter().flatten().map(|arg| subject(arg, input)).collect();
-            let (first, second) = (values.first().cloned().unwrap_or_default(), values.get(1).cloned().unwrap_or_default());
+            let (first, second) =
+                (values.first().cloned().unwrap_or_default(), values.get(1).cloned().unwrap_or_default());
             let is_in = || match (&first, &second) {
                 (Value::Array(items), wanted) => items.contains(wanted),
                 (Value::String(text), Value::String(part)) => text.contains(part),
@@ -15,7 +16,9 @@ pub(crate) fn unmet(asserts: &Value, input: &Value) -> Option<String> {
                 _ => false,
             };
             let holds = match name.as_str() {
-                "Len" => first.as_array().map(Vec::len) == second.as_u64().and_then(|length| usize::try_from(length).ok()),
+                "Len" => {
+                    first.as_array().map(Vec::len) == second.as_u64().and_then(|length| usize::try_from(length).ok())
+                }
                 "Equal" => first == second,
                 "Contains" => is_in(),
                 "NotContains" => !is_in(),

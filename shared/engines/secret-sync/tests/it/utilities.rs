@@ -2,8 +2,8 @@
 
 use secret_sync::provider::{Keys, vault_validate};
 use secret_sync::{
-    ConversionStrategy, Merge, Rewrite, SecretBytes, convert_keys, data_hash, provider, reverse_key,
-    rewrite, secret_hash,
+    ConversionStrategy, Merge, Rewrite, SecretBytes, convert_keys, data_hash, provider, reverse_key, rewrite,
+    secret_hash,
 };
 use secret_templating::{Limits, Template, Text, Value as Dot};
 use serde_json::{Value, json};
@@ -158,7 +158,9 @@ fn corpus_eso_esutils_validators() {
             _ => Presence::One,
         };
         let got = check_value_or_reference(!value.is_empty(), !reference.is_null(), presence);
-        let is_wanted = [&case["wantErr"], &case["err"], &case["expectedErr"]].iter().any(|error| !error.is_null() && **error != json!(false));
+        let is_wanted = [&case["wantErr"], &case["err"], &case["expectedErr"]]
+            .iter()
+            .any(|error| !error.is_null() && **error != json!(false));
         (json!(is_wanted), json!(got.is_err()))
     });
 }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use secret_sync::SecretBytes;
 use secret_sync::provider::webhook::{self, Calls, Data, Place, Request, Response, Settings};
 use secret_sync::provider::{LocalSecret, ProviderError, Push, Reference};
-use secret_sync::SecretBytes;
 use secret_templating::{Limits, MissingKey, Template, Text, Value as Dot};
 use serde_json::{Value, json};
 
@@ -98,8 +98,7 @@ fn webhook_case(case: &Value) -> (Value, Value) {
         if want["resultmap"].is_object() {
             webhook::get_map(&settings, &mut server, (Some(&reference), PLACE), render).map(|keys| shown_map(&keys))
         } else {
-            webhook::get(&settings, &mut server, (&reference, PLACE), render)
-                .map(|value| json!(value.expose_str()))
+            webhook::get(&settings, &mut server, (&reference, PLACE), render).map(|value| json!(value.expose_str()))
         }
     };
     let words = text(want, "err");

@@ -79,12 +79,7 @@ impl Parameters {
         self.find_described(calls, &filters, None)
     }
 
-    fn find_by_name(
-        &self,
-        calls: &mut impl Calls,
-        search: &Search,
-        pattern: &Regex,
-    ) -> Result<Keys, ProviderError> {
+    fn find_by_name(&self, calls: &mut impl Calls, search: &Search, pattern: &Regex) -> Result<Keys, ProviderError> {
         let path = search.path.as_deref().unwrap_or("/");
         let mut found = Keys::new();
         let input = json!({ "Path": path, "Recursive": true, "WithDecryption": true });
@@ -210,7 +205,8 @@ fn existing_tags(
 
 fn put(calls: &mut impl Calls, input: Value, name: &str) -> Result<(), ProviderError> {
     let put = call(calls, "PutParameter", input);
-    put.map(drop).map_err(|error| ProviderError::from(error).within(&format!("unexpected error pushing parameter {name}")))
+    put.map(drop)
+        .map_err(|error| ProviderError::from(error).within(&format!("unexpected error pushing parameter {name}")))
 }
 
 fn below(path: &str) -> Value {

@@ -105,12 +105,7 @@ impl Manager {
         }
     }
 
-    fn find_listed(
-        &self,
-        calls: &mut impl Calls,
-        filters: &[Value],
-        pattern: &Regex,
-    ) -> Result<Keys, ProviderError> {
+    fn find_listed(&self, calls: &mut impl Calls, filters: &[Value], pattern: &Regex) -> Result<Keys, ProviderError> {
         let mut found = Keys::new();
         let mut names = Vec::new();
         pages(calls, ("ListSecrets", filters), |answer| {
@@ -252,11 +247,7 @@ fn pages(
     }
 }
 
-fn find_in_batches(
-    calls: &mut impl Calls,
-    filters: &[Value],
-    pattern: Option<&Regex>,
-) -> Result<Keys, ProviderError> {
+fn find_in_batches(calls: &mut impl Calls, filters: &[Value], pattern: Option<&Regex>) -> Result<Keys, ProviderError> {
     let mut found = Keys::new();
     pages(calls, ("BatchGetSecretValue", filters), |answer| {
         for secret in answer.get("SecretValues").and_then(Value::as_array).into_iter().flatten() {
@@ -359,12 +350,7 @@ impl Given {
     }
 
     /// Brings the policy of the secret in line: none where none is asked for.
-    fn resource_policy(
-        &self,
-        calls: &mut impl Calls,
-        id: &str,
-        policies: Policies<'_>,
-    ) -> Result<(), ProviderError> {
+    fn resource_policy(&self, calls: &mut impl Calls, id: &str, policies: Policies<'_>) -> Result<(), ProviderError> {
         let Some(wanted) = self.policy(policies)?.filter(|policy| !policy.is_empty()) else {
             return match call(calls, "DeleteResourcePolicy", json!({ "SecretId": id })) {
                 Err(error) if !error.is(&[MISSING]) => {
@@ -398,8 +384,9 @@ impl Given {
         let gone: Vec<&str> = now.iter().copied().filter(|region| !wanted.iter().any(|name| name == region)).collect();
         if !gone.is_empty() {
             let input = json!({ "SecretId": id, "RemoveReplicaRegions": gone });
-            call(calls, "RemoveRegionsFromReplication", input)
-                .map_err(|error| ProviderError::from(error).within("failed to remove regions from secret replication"))?;
+            call(calls, "RemoveRegionsFromReplication", input).map_err(|error| {
+                ProviderError::from(error).within("failed to remove regions from secret replication")
+            })?;
         }
         let new: Vec<String> = wanted.into_iter().filter(|region| !now.contains(&region.as_str())).collect();
         if !new.is_empty() {
