@@ -75,4 +75,4 @@ pub async fn start(context: Context, config: Config) -> anyhow::Result<()> {
 }
 
 /// Answers of stores that may wait; more than reads run at once.
-const EVENTS: usize = 256;
+const EVENTS: usize = 8_192;

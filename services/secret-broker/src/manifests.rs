@@ -11,12 +11,15 @@ use zeroize::Zeroizing;
 
 use crate::reconciler::{Inventory, Work, place_of, route};
 
+/// Who hears of changes, and where the objects are put.
+type Listener = (watch::Sender<Arc<Work>>, Arc<RwLock<Inventory>>);
+
 /// What the folder held when it was last read.
 #[derive(Debug, Default)]
 pub(crate) struct Manifests {
     before: Option<Listing>,
     /// Who is told what the machine does not serve, and finds the other objects there.
-    to: Option<(watch::Sender<Arc<Work>>, Arc<RwLock<Inventory>>)>,
+    to: Option<Listener>,
 }
 
 impl Manifests {

@@ -17,7 +17,7 @@ use crate::credentials::Vault;
 use crate::holders::Holders;
 use crate::home::Home;
 use crate::metrics::Metrics;
-use crate::provider::{Made, Providers};
+use crate::provider::{Made, Provider, Providers};
 use crate::reconciler::{Delivered, Told, Work};
 use crate::rotate::{Command, Rotations};
 use crate::wire;
@@ -103,11 +103,17 @@ impl Pipeline {
         mut commands: Receiver<Command>,
     ) -> anyhow::Result<()> {
         let mut look = tokio::time::interval(LOOK);
+        let mut answers = Vec::new();
         loop {
             let wait = self.machine.poll_timeout().map_or(LOOK, |at| until(at, service::now()));
             tokio::select! {
                 () = self.context.shutdown.cancelled() => return Ok(()),
-                Some(event) = inbox.recv() => self.answered(event),
+                count = inbox.recv_many(&mut answers, ANSWERS_AT_ONCE) => {
+                    if count == 0 {
+                        return Ok(());
+                    }
+                    answers.drain(..).for_each(|event| self.answered(event));
+                }
                 Some(told) = self.beside.tales.recv() => self.told(told).await,
                 Some(command) = commands.recv() => self.rotations.begin(&self.context, command, &self.providers),
                 Some((command, made)) = self.rotations.next() => self.made(command, made).await,
@@ -202,10 +208,11 @@ impl Pipeline {
     }
 
     async fn perform_all(&mut self) {
+        let mut checks = Vec::new();
         while let Some(output) = self.machine.poll_output() {
             match output {
-                Output::Check(key) => self.fetch(key, true),
-                Output::Read(key) => self.fetch(key, false),
+                Output::Check(key) => checks.push(key),
+                Output::Read(key) => self.read(key),
                 Output::Write(order) => {
                     if let Some((subject, outcome)) = self.home.write(order, &self.events) {
                         self.machine.handle_event(Event::Written { subject, outcome }, service::now());
@@ -215,34 +222,54 @@ impl Pipeline {
                 Output::Report(report) => self.report(report).await,
             }
         }
+        if !checks.is_empty() {
+            self.check(checks);
+        }
     }
 
-    /// Asks the store; the answer comes back as an event.
-    fn fetch(&self, key: FetchKey, is_check: bool) {
-        let (events, reads, provider) = (self.events.clone(), self.reads.clone(), self.providers.find(&key.store));
+    /// Reads from the store; the answer comes back as an event.
+    fn read(&self, key: FetchKey) {
+        let (provider, events, reads) = (self.providers.find(&key.store), self.events.clone(), Arc::clone(&self.reads));
         self.context.spawn(async move {
             // The semaphore is never closed.
-            let _permit = reads.acquire().await;
-            let gone = || FetchProblem {
-                what: format!("store `{}` is not there", key.store),
-                remedy: "add its manifest".to_owned(),
-                is_check_refused: false,
-            };
-            let event = match (provider, is_check) {
-                (Some(provider), true) => {
-                    let outcome = provider.check(&key).await;
-                    Event::Checked { key, outcome }
-                }
-                (Some(provider), false) => {
-                    let outcome = provider.read(&key).await;
-                    Event::Read { key, outcome }
-                }
-                (None, true) => Event::Checked { outcome: Err(gone()), key },
-                (None, false) => Event::Read { outcome: Err(gone()), key },
+            let _permit = reads.acquire_owned().await;
+            let outcome = match provider {
+                Some(provider) => provider.read(&key).await,
+                None => Err(store_is_gone(&key)),
             };
             // A pipeline that has ended needs no answer.
-            let _ = events.send(event).await;
+            let _ = events.send(Event::Read { key, outcome }).await;
         });
+    }
+
+    /// Asks the stores for revisions, each store once for all of its keys; the answers come back as events.
+    fn check(&self, keys: Vec<FetchKey>) {
+        let mut by_provider: Vec<(Arc<dyn Provider>, Vec<FetchKey>)> = Vec::new();
+        let mut lost = Vec::new();
+        for key in keys {
+            let Some(provider) = self.providers.find(&key.store) else {
+                lost.push(key);
+                continue;
+            };
+            match by_provider.iter_mut().find(|(known, _)| Arc::ptr_eq(known, &provider)) {
+                Some((_, keys)) => keys.push(key),
+                None => by_provider.push((provider, vec![key])),
+            }
+        }
+        let events = self.events.clone();
+        self.context.spawn(async move {
+            for key in lost {
+                let _ = events.send(Event::Checked { outcome: Err(store_is_gone(&key)), key }).await;
+            }
+        });
+        for (provider, keys) in by_provider {
+            let events = self.events.clone();
+            self.context.spawn(async move {
+                for (key, outcome) in provider.check_many(keys).await {
+                    let _ = events.send(Event::Checked { key, outcome }).await;
+                }
+            });
+        }
     }
 
     async fn report(&mut self, report: Report) {
@@ -309,6 +336,14 @@ impl Pipeline {
     }
 }
 
+fn store_is_gone(key: &FetchKey) -> FetchProblem {
+    FetchProblem {
+        what: format!("store `{}` is not there any more", key.store),
+        remedy: "add its manifest".to_owned(),
+        is_check_refused: false,
+    }
+}
+
 fn until(at: Timestamp, now: Timestamp) -> Duration {
     at.since(now)
 }
@@ -317,5 +352,7 @@ fn until(at: Timestamp, now: Timestamp) -> Duration {
 const LOOK: Duration = Duration::from_millis(500);
 /// First and longest wait after failures.
 const BACK_OFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+/// Answers that are taken in before the next look at what is due.
+const ANSWERS_AT_ONCE: usize = 4_096;
 /// Reads of stores at the same time.
 const READS_AT_ONCE: usize = 32;

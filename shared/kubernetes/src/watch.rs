@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::pin::pin;
+use std::time::Duration;
 
 use futures::StreamExt as _;
 use kube::runtime::WatchStreamExt as _;
@@ -52,13 +53,20 @@ impl Cluster {
             let mut events = pin!(watcher(api, config).default_backoff());
             let mut objects = Objects::new();
             let mut listing = Objects::new();
-            let mut said = false;
+            let (mut said, mut is_complete) = (false, false);
+            // Changes are told together: each telling copies the list.
+            let mut due: Option<tokio::time::Instant> = None;
             loop {
                 let event = tokio::select! {
                     () = sender.closed() => return,
                     event = events.next() => event,
+                    () = tokio::time::sleep_until(due.unwrap_or_else(tokio::time::Instant::now)), if due.is_some() => {
+                        due = None;
+                        sender.send_replace(Seen { objects: std::sync::Arc::new(objects.clone()), is_complete });
+                        continue;
+                    }
                 };
-                let is_complete = match event {
+                is_complete |= match event {
                     Some(Ok(Event::Init)) => {
                         listing.clear();
                         continue;
@@ -72,6 +80,9 @@ impl Cluster {
                         true
                     }
                     Some(Ok(Event::Apply(object))) => {
+                        if !is_news(&objects, &object, without) {
+                            continue;
+                        }
                         put(&mut objects, &object);
                         true
                     }
@@ -88,11 +99,32 @@ impl Cluster {
                     None => return,
                 };
                 said = false;
-                sender.send_replace(Seen { objects: std::sync::Arc::new(objects.clone()), is_complete });
+                let wait = Duration::from_millis(10)
+                    .saturating_add(PER_OBJECT.saturating_mul(u32::try_from(objects.len()).unwrap_or(u32::MAX)));
+                due.get_or_insert_with(|| tokio::time::Instant::now() + wait.min(LONGEST_WAIT));
             }
         });
         receiver
     }
+}
+
+/// How long a change may wait for others, for each object that is known.
+const PER_OBJECT: Duration = Duration::from_micros(10);
+const LONGEST_WAIT: Duration = Duration::from_millis(500);
+
+/// Whether an object differs from what is known of it in more than its version: of what is left out, nobody here wants to hear.
+fn is_news(objects: &Objects, object: &kube::api::DynamicObject, without: &[&str]) -> bool {
+    let Some(known) = objects.get(&key(object)).filter(|_| !without.is_empty()) else { return true };
+    let mut one = Objects::new();
+    put(&mut one, object, without);
+    let same = |value: &Value| {
+        let mut value = value.clone();
+        if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
+            metadata.remove("resourceVersion");
+        }
+        value
+    };
+    one.values().next().map(same) != Some(same(known))
 }
 
 fn key(object: &kube::api::DynamicObject) -> String {

@@ -63,6 +63,9 @@ enum Connection {
     Parameters(Box<aws::Service>, Parameters),
 }
 
+/// A store in memory, with the settings that it was made of.
+type Fake = (Value, Arc<Mutex<FakeStore>>);
+
 /// Makes connections, and keeps what is worth keeping: logins at vaults, and what was pushed into stores in memory.
 #[derive(Debug)]
 pub(crate) struct Connector {
@@ -72,7 +75,7 @@ pub(crate) struct Connector {
     sources: Vec<crate::config::CredentialSource>,
     metrics: Metrics,
     vaults: Mutex<BTreeMap<String, (Arc<VaultProvider>, credentials::Vault)>>,
-    fakes: Mutex<BTreeMap<StoreRef, (Value, Arc<Mutex<FakeStore>>)>>,
+    fakes: Mutex<BTreeMap<StoreRef, Fake>>,
 }
 
 fn failed<T>(what: impl Into<String>) -> Result<T, ProviderError> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use futures::future::BoxFuture;
 use secret_sync::{FakeValue, FetchKey, FetchProblem, Reading};
 
-use super::{Made, Provider};
+use super::{Checked, Made, Provider};
 
 /// Answers from memory.
 #[derive(Debug)]
@@ -30,9 +30,13 @@ impl FakeProvider {
 }
 
 impl Provider for FakeProvider {
-    fn check<'a>(&'a self, key: &'a FetchKey) -> BoxFuture<'a, Result<Option<String>, FetchProblem>> {
-        let revision = self.find(key).map(|(version, _)| version.to_owned());
-        Box::pin(async move { Ok(revision) })
+    fn check_many(&self, keys: Vec<FetchKey>) -> BoxFuture<'_, Checked> {
+        let revision = |key: FetchKey| {
+            let found = self.find(&key).map(|(version, _)| version.to_owned());
+            (key, Ok(found))
+        };
+        let checked = keys.into_iter().map(revision).collect();
+        Box::pin(async move { checked })
     }
 
     fn read<'a>(&'a self, key: &'a FetchKey) -> BoxFuture<'a, Result<Option<Reading>, FetchProblem>> {

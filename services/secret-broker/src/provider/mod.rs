@@ -12,15 +12,15 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use secret_sync::{FetchKey, FetchProblem, Provider as Kind, Reading, Store, StoreRef};
 
-pub(crate) use vault::{Call, VaultProvider};
+pub(crate) use vault::{Call, Checked, VaultProvider};
 
 use crate::credentials::Vault;
 use crate::metrics::Metrics;
 
 /// What a provider does. Problems never hold a value.
 pub(crate) trait Provider: fmt::Debug + Send + Sync {
-    /// The revision of a path, without its value; `None` when it has none.
-    fn check<'a>(&'a self, key: &'a FetchKey) -> BoxFuture<'a, Result<Option<String>, FetchProblem>>;
+    /// The revisions of paths, without their values, by as few calls as the server lets it be; `None` for a path that has none.
+    fn check_many(&self, keys: Vec<FetchKey>) -> BoxFuture<'_, Checked>;
 
     /// The content of a path; `None` when it has none.
     fn read<'a>(&'a self, key: &'a FetchKey) -> BoxFuture<'a, Result<Option<Reading>, FetchProblem>>;

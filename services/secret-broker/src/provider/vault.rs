@@ -3,6 +3,7 @@
 //! Everything inside a call runs without a log subscriber: the client library logs requests and errors by itself, and an error can
 //! hold the body of an answer.
 
+mod batch;
 mod raw;
 mod rotate;
 
@@ -24,6 +25,7 @@ use vaultrs::api::kv2::responses::{ReadSecretMetadataResponse, ReadSecretRespons
 use vaultrs::client::{VaultClient, VaultClientSettingsBuilder};
 use vaultrs::error::ClientError;
 
+pub(crate) use batch::Checked;
 pub(crate) use raw::Call;
 
 use super::{Made, Provider, login};
@@ -39,6 +41,8 @@ pub(crate) struct VaultProvider {
     session: Mutex<Option<Arc<Session>>>,
     /// Where the server was after the last write, for reads that wait for it.
     index: std::sync::Mutex<Option<reqwest::header::HeaderValue>>,
+    /// Folders that could not be listed with their metadata, and since when.
+    unlisted: std::sync::Mutex<std::collections::BTreeMap<String, Instant>>,
 }
 
 impl std::fmt::Debug for VaultProvider {
@@ -72,8 +76,8 @@ impl From<ClientError> for Failure {
 
 impl VaultProvider {
     pub(crate) fn new(store: VaultStore, (credentials, metrics): (Vault, Metrics), timeout: Duration) -> Self {
-        let (session, index) = (Mutex::new(None), std::sync::Mutex::default());
-        Self { store, credentials, metrics, timeout, session, index }
+        let (session, index, unlisted) = (Mutex::new(None), std::sync::Mutex::default(), std::sync::Mutex::default());
+        Self { store, credentials, metrics, timeout, session, index, unlisted }
     }
 
     /// How the server is reached.
@@ -355,8 +359,8 @@ impl VaultProvider {
 }
 
 impl Provider for VaultProvider {
-    fn check<'a>(&'a self, key: &'a FetchKey) -> BoxFuture<'a, Result<Option<String>, FetchProblem>> {
-        Box::pin(self.check_revision(key).with_subscriber(NoSubscriber::new()))
+    fn check_many(&self, keys: Vec<FetchKey>) -> BoxFuture<'_, Checked> {
+        Box::pin(self.check_all(keys))
     }
 
     fn read<'a>(&'a self, key: &'a FetchKey) -> BoxFuture<'a, Result<Option<Reading>, FetchProblem>> {

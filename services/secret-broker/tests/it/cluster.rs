@@ -8,19 +8,21 @@ use testkit::parts::{self, KubeApiserver, Nats, OpenBao, Part, Process, wait_unt
 
 const LIMIT: Duration = Duration::from_secs(40);
 const CRDS: &str = include_str!("../../crds/external-secrets.io.yaml");
+const GENERATORS: &str = include_str!("../../crds/generators.external-secrets.io.yaml");
 
-struct World {
-    server: Part<KubeApiserver>,
-    bao: Part<OpenBao>,
+pub(crate) struct World {
+    pub(crate) server: Part<KubeApiserver>,
+    pub(crate) bao: Part<OpenBao>,
     nats: Part<Nats>,
     broker: Process,
     folder: tempfile::TempDir,
 }
 
 impl World {
-    fn start() -> Option<Self> {
+    pub(crate) fn start() -> Option<Self> {
         let (bao, nats, server) = (parts::openbao()?, parts::nats()?, parts::kube_apiserver()?);
         server.apply(CRDS).unwrap();
+        server.apply(GENERATORS).unwrap();
         server
             .kubectl(&[
                 "wait",
@@ -37,14 +39,14 @@ impl World {
         Some(world)
     }
 
-    fn secret(&self, name: &str, path: &str) -> Option<String> {
+    pub(crate) fn secret(&self, name: &str, path: &str) -> Option<String> {
         self.server
             .kubectl(&["get", "secret", name, "-o", &format!("jsonpath={path}")])
             .ok()
             .filter(|said| !said.is_empty())
     }
 
-    fn until(&self, what: &str, name: &str, path: &str, wanted: &str) {
+    pub(crate) fn until(&self, what: &str, name: &str, path: &str, wanted: &str) {
         let mut last = None;
         let found = wait_until(LIMIT, || {
             last = self.server.kubectl(&["get", what, name, "-o", &format!("jsonpath={path}")]).ok();

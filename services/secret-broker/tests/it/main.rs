@@ -7,7 +7,9 @@
     reason = "tests fail by panicking"
 )]
 
+mod calls;
 mod cluster;
+mod fan_out;
 mod faults;
 mod service;
 mod wider;

@@ -48,8 +48,15 @@ impl Source {
     /// The store answered.
     pub(super) fn answered(&mut self, now: Timestamp) {
         (self.in_flight, self.attempts, self.confirmed) = (false, 0, Some(now));
-        self.next_check = self.interval.filter(|_| self.is_checkable).map(|interval| now.plus(interval));
+        self.next_check = self.interval.filter(|_| self.is_checkable).map(|interval| on_grid(now, interval));
     }
+}
+
+/// The next multiple of `interval`: sources of the same interval are due together, so that one call may answer for many.
+pub(super) fn on_grid(now: Timestamp, interval: Duration) -> Timestamp {
+    let step = i64::try_from(interval.as_nanos()).unwrap_or(i64::MAX).max(1);
+    let left = step.saturating_sub(now.as_nanos().rem_euclid(step));
+    now.plus(Duration::from_nanos(u64::try_from(left).unwrap_or(0)))
 }
 
 /// One manifest.

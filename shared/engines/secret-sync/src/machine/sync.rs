@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use model::{SecretRef, Timestamp};
 
-use super::state::{Gather, Source, Sync, Written, digest};
+use super::state::{Gather, Source, Sync, Written, digest, on_grid};
 use super::{FetchKey, FetchProblem, Machine, Output, Renderer, Report, ReportKind, WriteOrder};
 use crate::assemble::{Assembled, assemble, check};
 use crate::manifest::ExternalSecret;
@@ -33,7 +33,7 @@ impl Machine {
             let source = self.sources.entry(key).or_insert_with(Source::new);
             (source.users, source.interval) = (users, interval);
             if source.confirmed.is_some() && !source.in_flight && source.next_check.is_none() && source.is_checkable {
-                source.next_check = interval.map(|interval| now.plus(interval));
+                source.next_check = interval.map(|interval| on_grid(now, interval));
             }
         }
     }
@@ -132,7 +132,8 @@ impl Machine {
     /// An answer came while another was wanted of the same source.
     fn read_if_wanted(&mut self, key: &FetchKey) {
         let is_wanted = |sync: &Sync| sync.gather.as_ref().is_some_and(|gather| gather.missing.contains(key));
-        if self.syncs.values().any(is_wanted) {
+        let Some(source) = self.sources.get(key) else { return };
+        if source.users.iter().filter_map(|subject| self.syncs.get(subject)).any(is_wanted) {
             self.want(key);
         }
     }

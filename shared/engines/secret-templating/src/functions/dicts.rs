@@ -69,6 +69,9 @@ fn merge_into(target: &Dict, source: &Dict, overwrites: bool, depth: u32) -> Res
     }
     for (key, value) in source.snapshot() {
         match (target.get(&key), value) {
+            // Nothing is merged only where it overwrites.
+            (_, Value::Nil) if !overwrites => {}
+            (_, Value::Nil) => target.set(key, Value::Nil)?,
             (Some(Value::Map(_, inner)), Value::Map(_, other)) if inner.len() > 0 => {
                 merge_into(&inner, &other, overwrites, depth.saturating_sub(1))?;
             }

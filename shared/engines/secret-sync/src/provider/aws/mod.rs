@@ -58,6 +58,12 @@ fn call(calls: &mut impl Calls, operation: &'static str, input: Value) -> Result
     calls.call(operation, &SecretJson::new(input))
 }
 
+fn put_field(input: &mut Value, name: &str, value: Value) {
+    if let Some(fields) = input.as_object_mut() {
+        fields.insert(name.to_owned(), value);
+    }
+}
+
 /// Tags as the API has them, by name.
 #[must_use]
 pub fn tags(list: &Value) -> BTreeMap<String, String> {

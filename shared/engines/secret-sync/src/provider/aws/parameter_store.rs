@@ -157,8 +157,8 @@ impl Parameters {
         let mut input = given.request(&name, &wanted);
         let before = before(calls, &json!({ "Name": name, "WithDecryption": true }))?;
         let Some(before) = before else {
-            input["Tags"] = tag_list(&given.tags);
-            input["Overwrite"] = json!(false);
+            super::put_field(&mut input, "Tags", tag_list(&given.tags));
+            super::put_field(&mut input, "Overwrite", json!(false));
             return put(calls, input, &name);
         };
         let now = existing_tags(calls, &name, &before)?;
@@ -222,7 +222,7 @@ fn pages(
     loop {
         let mut input = input.clone();
         if let Some(token) = &next {
-            input["NextToken"] = json!(token);
+            super::put_field(&mut input, "NextToken", json!(token));
         }
         let answer = call(calls, operation, input)?;
         answer.expose().get("Parameters").and_then(Value::as_array).into_iter().flatten().for_each(&mut take);
@@ -302,13 +302,13 @@ impl Given {
             "Overwrite": true, "Description": self.description(),
         });
         if self.kind() == "SecureString" {
-            input["KeyId"] = json!(self.key_id());
+            super::put_field(&mut input, "KeyId", json!(self.key_id()));
         }
         if self.tier() == "Advanced" {
-            input["Tier"] = json!("Advanced");
+            super::put_field(&mut input, "Tier", json!("Advanced"));
             let policies = setting(self.settings.as_ref(), "tier").and_then(|tier| tier.get("policies"));
             if let Some(policies) = policies.filter(|policies| !policies.is_null()) {
-                input["Policies"] = json!(policies.to_string());
+                super::put_field(&mut input, "Policies", json!(policies.to_string()));
             }
         }
         input
@@ -324,13 +324,13 @@ impl Given {
         let gone = super::tags_to_remove(now, &self.tags);
         if !gone.is_empty() {
             let mut input = resource.clone();
-            input["TagKeys"] = json!(gone);
+            super::put_field(&mut input, "TagKeys", json!(gone));
             call(calls, "RemoveTagsFromResource", input)?;
         }
         let (list, is_changed) = super::tags_to_update(now, &self.tags);
         if is_changed {
             let mut input = resource;
-            input["Tags"] = list;
+            super::put_field(&mut input, "Tags", list);
             call(calls, "AddTagsToResource", input)?;
         }
         Ok(())

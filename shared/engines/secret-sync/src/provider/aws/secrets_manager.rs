@@ -149,10 +149,10 @@ impl Manager {
         let id = answer.expose().get("ARN").and_then(Value::as_str).unwrap_or(&name);
         let mut input = json!({ "SecretId": id });
         if self.deletes_at_once {
-            input["ForceDeleteWithoutRecovery"] = json!(true);
+            super::put_field(&mut input, "ForceDeleteWithoutRecovery", json!(true));
         }
         if self.recovery_days > 0 {
-            input["RecoveryWindowInDays"] = json!(self.recovery_days);
+            super::put_field(&mut input, "RecoveryWindowInDays", json!(self.recovery_days));
         }
         self.check_deletion()?;
         call(calls, "DeleteSecret", input)?;
@@ -236,7 +236,7 @@ fn pages(
     loop {
         let mut input = json!({ "Filters": filters });
         if let Some(token) = &next {
-            input["NextToken"] = json!(token);
+            super::put_field(&mut input, "NextToken", json!(token));
         }
         let answer = call(calls, operation, input)?;
         take(answer.expose());
@@ -312,8 +312,8 @@ impl Given {
 
     fn put_value(&self, input: &mut Value, value: &SecretBytes) {
         match self.is_text {
-            true => input["SecretString"] = json!(String::from_utf8_lossy(value.expose())),
-            false => input["SecretBinary"] = json!(BASE64_STANDARD.encode(value.expose())),
+            true => super::put_field(input, "SecretString", json!(String::from_utf8_lossy(value.expose()))),
+            false => super::put_field(input, "SecretBinary", json!(BASE64_STANDARD.encode(value.expose()))),
         }
     }
 
@@ -343,7 +343,7 @@ impl Given {
         let mut input = json!({ "SecretId": id, "ResourcePolicy": policy });
         let settings = setting(self.settings.as_ref(), "resourcePolicy");
         if let Some(blocks) = settings.and_then(|settings| settings.get("blockPublicPolicy")).and_then(Value::as_bool) {
-            input["BlockPublicPolicy"] = json!(blocks);
+            super::put_field(&mut input, "BlockPublicPolicy", json!(blocks));
         }
         let put = call(calls, "PutResourcePolicy", input);
         put.map(drop).map_err(|error| ProviderError::from(error).within("failed to put resource policy"))
@@ -423,7 +423,7 @@ fn create(
     });
     given.put_value(&mut input, value);
     if let Some(names) = given.locations().filter(|names| !names.is_empty()) {
-        input["AddReplicaRegions"] = regions(&names, Some(given.key_id()));
+        super::put_field(&mut input, "AddReplicaRegions", regions(&names, Some(given.key_id())));
     }
     let created = call(calls, "CreateSecret", input)?;
     let id = created.expose().get("ARN").and_then(Value::as_str).unwrap_or(name);
