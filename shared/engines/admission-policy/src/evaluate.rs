@@ -85,15 +85,22 @@ impl PolicySet {
         evaluation.finish()
     }
 
-    /// Keys of the policies that do something in a stage, in the order of evaluation.
-    pub(crate) fn acting_in(&self, stage: Stage) -> Vec<String> {
+    /// Keys of the policies that do something in a stage on Kubernetes objects or on JSON payloads, in the order of
+    /// evaluation.
+    pub(crate) fn acting_in(&self, stage: Stage, on_payload: bool) -> Vec<String> {
         let acts = |policy: &&Policy| policy.rules.iter().any(|rule| Stage::of(&rule.body) == stage);
         let mine = self.policies.iter().filter(acts).map(|policy| policy.key.clone());
+        let is_meant = |policy: &&CelPolicy| match policy.mode {
+            EvaluationMode::Http | EvaluationMode::Envoy => false,
+            EvaluationMode::Kubernetes => !on_payload || policy.kind == CelKind::Delete,
+            // Checks of JSON judge objects too; changes of JSON are for documents alone.
+            EvaluationMode::Json => on_payload || policy.kind != CelKind::Mutate,
+        };
         // A deletion is judged where a test asks for it: with the validations.
-        let in_cel = self.cel_policies.iter().filter(|policy| {
-            let authorizes = matches!(policy.mode, EvaluationMode::Http | EvaluationMode::Envoy);
-            !authorizes && policy.kind.stage().unwrap_or(Stage::Validate) == stage
-        });
+        let in_cel = self
+            .cel_policies
+            .iter()
+            .filter(|policy| is_meant(policy) && policy.kind.stage().unwrap_or(Stage::Validate) == stage);
         mine.chain(in_cel.map(|policy| policy.key.clone())).collect()
     }
 

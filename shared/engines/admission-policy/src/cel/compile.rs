@@ -11,8 +11,9 @@ use super::constraints::Constraints;
 use super::exception::CelException;
 use super::images::ImagePolicy;
 use super::policy::{
-    Binding, CelBody, CelKind, CelPolicy, CelRule, CelSpec, EvaluationMode, Mutation, Targets, Validation,
+    Binding, CelBody, CelKind, CelPolicy, CelRule, CelSpec, EvaluationMode, Generation, Mutation, Targets, Validation,
 };
+use super::template::Template;
 use crate::outcome::{Action, PolicyRef};
 use crate::policy::schema::Metadata;
 use crate::yaml::Document;
@@ -248,7 +249,7 @@ fn compile_spec(spec: &Value, kind: CelKind) -> Compiled<CelSpec> {
     let body = match kind {
         CelKind::Validate | CelKind::VerifyImages => CelBody::Validations(validations(spec, "validations")?),
         CelKind::Mutate => CelBody::Mutations(mutations(spec)?),
-        CelKind::Generate => CelBody::Generations(expressions(spec, "generate")?),
+        CelKind::Generate => CelBody::Generations(generations(spec)?),
         CelKind::Delete => CelBody::Deletion,
     };
     let rule = CelRule {
@@ -295,8 +296,24 @@ fn named_list(list: &[Value], key: &str) -> Compiled<Vec<(String, Program)>> {
     list.iter().enumerate().map(one).collect()
 }
 
-fn expressions(spec: &Value, key: &str) -> Compiled<Vec<Program>> {
-    items(spec, key).iter().enumerate().map(|(index, item)| expression(item, format!("/{key}/{index}"))).collect()
+fn generations(spec: &Value) -> Compiled<Vec<Generation>> {
+    let one = |(index, item): (usize, &Value)| {
+        let pointer = format!("/generate/{index}");
+        let Some(template) = item.get("template").filter(|template| template.is_object()) else {
+            return expression(item, pointer).map(Generation::Expression);
+        };
+        let text = |name: &str| template.get(name).and_then(Value::as_str).unwrap_or_default();
+        let at = format!("{pointer}/template");
+        let interpolate = match text("interpolate") {
+            "cel" => true,
+            "" | "none" => false,
+            other => return Err((at, format!("`interpolate: {other}` is neither `cel` nor `none`"))),
+        };
+        let compiled = |text: &str| program(text, at.clone()).map_err(|(_, what)| what);
+        let template = Template::compile(text("value"), interpolate, &compiled);
+        template.map(Generation::Template).map_err(|what| (format!("{at}/value"), what))
+    };
+    items(spec, "generate").iter().enumerate().map(one).collect()
 }
 
 fn validations(spec: &Value, key: &str) -> Compiled<Vec<Validation>> {

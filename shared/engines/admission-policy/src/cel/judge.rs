@@ -9,7 +9,7 @@ use super::compile::strictest;
 use super::exception::CelException;
 use super::lookup;
 use super::mutate::{mutate, mutate_existing};
-use super::policy::{Binding, CelBody, CelKind, CelPolicy, CelRule, EvaluationMode, Validation};
+use super::policy::{Binding, CelBody, CelKind, CelPolicy, CelRule, EvaluationMode, Generation, Validation};
 use super::scope::{Given, Scope};
 use crate::context::is_plural_of;
 use crate::outcome::{Action, Status};
@@ -94,6 +94,7 @@ impl<'a> Input<'a> {
             old_object: self.request.old_object.as_ref().unwrap_or(NULL),
             request: self.request,
             views: self.views,
+            namespace: "",
             params,
             snapshot: self.snapshot,
             now: self.request.received_at,
@@ -215,7 +216,8 @@ fn apply(
     input: &Input<'_>,
     (exceptions, params): (&[CelException], &Value),
 ) -> Answer {
-    let scope = Scope::new(input.given(params), rule);
+    let given = Given { namespace: &policy.reference.namespace, ..input.given(params) };
+    let scope = Scope::new(given, rule);
     let mut answer = match excused(policy, &scope, exceptions) {
         Ok(Some(answer)) => answer,
         Ok(None) => match scope.all(&rule.conditions) {
@@ -274,12 +276,16 @@ fn work<'a>(policy: &'a CelPolicy, rule: &'a CelRule, scope: &Scope<'a>, input: 
             Err(error) => failed("failed to load context", &error),
         },
         CelBody::Mutations(mutations) => match &policy.targets {
-            None => mutate(scope, mutations, input.object),
+            None => mutate(scope, mutations, (input.object, policy.mode)),
             Some(targets) => mutate_existing(scope, (targets, mutations), rule, input),
         },
-        CelBody::Generations(programs) => {
-            for program in programs {
-                if let Err(error) = scope.evaluate(program) {
+        CelBody::Generations(generations) => {
+            for generation in generations {
+                let made = match generation {
+                    Generation::Expression(program) => scope.evaluate(program).map(drop),
+                    Generation::Template(template) => template.render(scope).and_then(|made| scope.make(made)),
+                };
+                if let Err(error) = made {
                     return Answer {
                         rule: policy.reference.name.clone(),
                         ..failed("failed to evaluate policy", &error)

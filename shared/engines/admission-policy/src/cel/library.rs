@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 type Outcome<'a> = Result<Val<'a>, EvalError>;
 
 /// Functions and methods that the libraries add, for the check of names.
-pub(super) const NAMES: [&str; 79] = [
+pub(super) const NAMES: [&str; 84] = [
     "incidents",
     "secret",
     "Allowed",
@@ -40,6 +40,10 @@ pub(super) const NAMES: [&str; 79] = [
     "resource.list",
     "resource.Post",
     "resource.post",
+    "resource.ToGVR",
+    "resource.toGVR",
+    "ToGVR",
+    "toGVR",
     "http.Get",
     "http.get",
     "http.Post",
@@ -80,6 +84,7 @@ pub(super) const NAMES: [&str; 79] = [
     "listObjToMap",
     "transform.listObjToMap",
     "x509.decode",
+    "jmespath",
     "Get",
     "get",
     "List",
@@ -113,6 +118,9 @@ pub(super) fn call<'a>(name: &str, arguments: &[Val<'a>], now: Option<Timestamp>
         ("md5" | "hash.md5", [Val::Text(text)]) => Some(through("md5(@)", &json!(text.as_str()), now)),
         ("random" | "random.random", []) => Some(through("random(@)", &json!("[0-9a-z]{8}"), now)),
         ("random" | "random.random", [Val::Text(text)]) => Some(through("random(@)", &json!(text.as_str()), now)),
+        ("jmespath", [Val::Text(query), value]) => {
+            Some(value.to_json().and_then(|value| through(query.as_str(), &value, now)))
+        }
         ("x509.decode", [Val::Text(text)]) => Some(through("x509_decode(@)", &json!(text.as_str()), now)),
         ("Header", [Val::Map(attributes), Val::Text(name)]) => {
             Some(values_of(attributes.get_text("header"), name.as_str()))

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::authorize;
 use super::scope::Scope;
-use crate::context::answer;
+use crate::context::{answer, plural_of};
 use crate::snapshot::MissingFact;
 
 /// A library, seen as a variable with methods.
@@ -42,6 +42,7 @@ impl<'a> Object<'a> for Library<'a> {
             ("resource", "get") => Some(self.get(arguments)),
             ("resource", "list") => Some(self.list(arguments)),
             ("resource", "post") => Some(self.post_resource(arguments)),
+            ("resource", "toGVR") => Some(group_version_resource(arguments)),
             ("http", "get" | "post") => Some(self.http(&lower, arguments)),
             ("image", "getMetadata") => Some(self.image_metadata(arguments)),
             ("globalContext", "get") => Some(self.global(arguments)),
@@ -80,6 +81,20 @@ fn parse_yaml<'a>(text: &str) -> Outcome<'a> {
     }
 }
 
+/// What a call of the API is about.
+struct Place {
+    version: String,
+    resource: String,
+    namespace: String,
+}
+
+/// `toGVR`: the resource of a kind, as a map that the other functions take.
+fn group_version_resource<'a>(arguments: &[Val<'a>]) -> Outcome<'a> {
+    let [Val::Text(version), Val::Text(kind)] = arguments else { return Err(wrong("resource.toGVR")) };
+    let (group, version) = version.as_str().split_once('/').unwrap_or(("", version.as_str()));
+    Ok(Val::from_owned_json(json!({"group": group, "version": version, "resource": plural_of(kind.as_str())})))
+}
+
 /// The path of the API that an API version, a resource, a namespace and a name stand for.
 fn api_path(version: &str, resource: &str, namespace: &str, name: &str) -> String {
     let root = if version.contains('/') { "/apis" } else { "/api" };
@@ -108,14 +123,50 @@ impl<'a> Library<'a> {
         self.scope.given().snapshot.values.is_some()
     }
 
-    fn get(&self, arguments: &[Val<'a>]) -> Outcome<'a> {
-        let [Val::Text(version), Val::Text(resource), Val::Text(namespace), Val::Text(name)] = arguments else {
-            return Err(wrong("resource.get"));
+    /// The API version and resource that the arguments begin with, in two texts or as what `toGVR` gave, the namespace, and
+    /// the arguments behind. A policy in a namespace looks into that one only and does not name it.
+    fn place<'v>(&self, function: &str, arguments: &'v [Val<'a>]) -> Result<(Place, &'v [Val<'a>]), EvalError> {
+        let (version, resource, rest) = match arguments {
+            [Val::Text(version), Val::Text(resource), rest @ ..] => {
+                (version.as_str().to_owned(), resource.as_str().to_owned(), rest)
+            }
+            [Val::Map(parts), rest @ ..] => {
+                let part = |key| parts.get_text(key).and_then(|part| part.as_str().map(str::to_owned));
+                let (Some(group), Some(version), Some(resource)) = (part("group"), part("version"), part("resource"))
+                else {
+                    return Err(wrong(function));
+                };
+                (if group.is_empty() { version } else { format!("{group}/{version}") }, resource, rest)
+            }
+            _ => return Err(wrong(function)),
         };
-        let path = api_path(version.as_str(), resource.as_str(), namespace.as_str(), name.as_str());
+        let own = self.scope.given().namespace;
+        if !own.is_empty() {
+            return Ok((Place { version, resource, namespace: own.to_owned() }, rest));
+        }
+        match rest {
+            [Val::Text(namespace), rest @ ..] => {
+                Ok((Place { version, resource, namespace: namespace.as_str().to_owned() }, rest))
+            }
+            _ => Ok((Place { version, resource, namespace: String::new() }, rest)),
+        }
+    }
+
+    fn get(&self, arguments: &[Val<'a>]) -> Outcome<'a> {
+        let (place, rest) = self.place("resource.get", arguments)?;
+        let (name, subresources) = match rest {
+            [Val::Text(name)] => (name.as_str(), String::new()),
+            [Val::Text(name), Val::List(parts)] => {
+                let parts: Vec<Val<'a>> = parts.iter().collect();
+                let texts = parts.iter().map(|part| part.as_str().ok_or_else(|| wrong("resource.get")));
+                (name.as_str(), texts.map(|part| Ok(format!("/{}", part?))).collect::<Result<String, EvalError>>()?)
+            }
+            _ => return Err(wrong("resource.get")),
+        };
+        let path = format!("{}{subresources}", api_path(&place.version, &place.resource, &place.namespace, name));
         self.known(&path).unwrap_or_else(|| {
             if self.is_complete() {
-                let what = format!("{} \"{}\" not found", resource.as_str(), name.as_str());
+                let what = format!("{} \"{name}\" not found", place.resource);
                 return Err(EvalError::refused(format!("failed to get resource: {what}")));
             }
             Err(self.scope.note_missing(
@@ -126,14 +177,13 @@ impl<'a> Library<'a> {
     }
 
     fn list(&self, arguments: &[Val<'a>]) -> Outcome<'a> {
-        let (version, resource, namespace, labels) = match arguments {
-            [Val::Text(version), Val::Text(resource), Val::Text(namespace)] => (version, resource, namespace, None),
-            [Val::Text(version), Val::Text(resource), Val::Text(namespace), labels @ Val::Map(_)] => {
-                (version, resource, namespace, Some(labels.to_json()?))
-            }
+        let (place, rest) = self.place("resource.list", arguments)?;
+        let labels = match rest {
+            [] => None,
+            [labels @ Val::Map(_)] => Some(labels.to_json()?),
             _ => return Err(wrong("resource.list")),
         };
-        let path = api_path(version.as_str(), resource.as_str(), namespace.as_str(), "");
+        let path = api_path(&place.version, &place.resource, &place.namespace, "");
         let found = match self.known(&path) {
             Some(found) => found?,
             None if self.is_complete() => Val::from_owned_json(json!({"items": []})),
@@ -155,14 +205,8 @@ impl<'a> Library<'a> {
     }
 
     fn post_resource(&self, arguments: &[Val<'a>]) -> Outcome<'a> {
-        let (version, resource, namespace, body) = match arguments {
-            [Val::Text(version), Val::Text(resource), Val::Text(namespace), body] => {
-                (version, resource, namespace.as_str(), body)
-            }
-            [Val::Text(version), Val::Text(resource), body] => (version, resource, "", body),
-            _ => return Err(wrong("resource.post")),
-        };
-        let path = api_path(version.as_str(), resource.as_str(), namespace, "");
+        let (place, [body]) = self.place("resource.post", arguments)? else { return Err(wrong("resource.post")) };
+        let path = api_path(&place.version, &place.resource, &place.namespace, "");
         self.called("resource.post", format!("POST {path}"), body.to_json()?.to_string())
     }
 
@@ -212,6 +256,7 @@ impl<'a> Library<'a> {
 
     fn generate(&self, arguments: &[Val<'a>]) -> Outcome<'a> {
         let [Val::Text(namespace), Val::List(objects)] = arguments else { return Err(wrong("generator.apply")) };
+        let mut made = Vec::new();
         for object in objects.iter() {
             let object = match object {
                 Val::Optional(None) => continue,
@@ -221,10 +266,9 @@ impl<'a> Library<'a> {
                 Some(items) => items.clone(),
                 None => vec![object],
             };
-            for item in items {
-                self.scope.add_generated(placed(item, namespace.as_str()));
-            }
+            made.extend(items.into_iter().map(|item| placed(item, namespace.as_str())));
         }
+        self.scope.make(made)?;
         Ok(Val::Bool(true))
     }
 }

@@ -24,6 +24,7 @@ mod merge;
 mod mutate;
 mod policy;
 mod scope;
+mod template;
 
 pub use authorize::AuthorizationKind;
 pub(crate) use compile::{CelCompiler, compile_conditions, compile_rule};

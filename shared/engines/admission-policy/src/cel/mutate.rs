@@ -5,21 +5,31 @@ use serde_json::Value;
 
 use super::judge::{Answer, Input, failed};
 use super::merge::merge;
-use super::policy::{CelRule, Mutation, Targets};
+use super::policy::{CelRule, EvaluationMode, Mutation, Targets};
 use super::scope::{Given, Scope};
 use crate::outcome::Status;
-use crate::patch::json_patch;
+use crate::patch::json_patch::{self, PatchError};
 use crate::request::Request;
 
-/// Applies the mutations one after the other.
-pub(super) fn mutate<'a>(scope: &Scope<'a>, mutations: &'a [Mutation], object: &Value) -> Answer {
+/// Applies the mutations one after the other. A patch whose `test` fails changes nothing; in a JSON document it undoes the
+/// whole policy.
+pub(super) fn mutate<'a>(
+    scope: &Scope<'a>,
+    mutations: &'a [Mutation],
+    (object, mode): (&Value, EvaluationMode),
+) -> Answer {
     let mut object = object.clone();
     for mutation in mutations {
         match change(scope, mutation, &object) {
-            Ok(changed) => {
+            Ok(Some(changed)) => {
                 scope.replace_object(changed.clone());
                 object = changed;
             }
+            Ok(None) if mode == EvaluationMode::Json => {
+                let message = "a `test` of the JSON patch failed".to_owned();
+                return Answer { status: Some(Status::Skip), message, ..Answer::default() };
+            }
+            Ok(None) => {}
             Err(error) => return failed("failed to evaluate policy", &error),
         }
     }
@@ -52,7 +62,7 @@ pub(super) fn mutate_existing<'a>(
     let mut changed = Vec::new();
     for target in found.iter().filter(|target| target.is_object()) {
         let own = Scope::new(Given { object: target, ..input.given(&Value::Null) }, rule);
-        match mutate(&own, mutations, target) {
+        match mutate(&own, mutations, (target, EvaluationMode::Kubernetes)) {
             Answer { patched: Some(object), .. } => changed.push(object),
             refused => return refused,
         }
@@ -60,20 +70,25 @@ pub(super) fn mutate_existing<'a>(
     Answer { status: Some(Status::Pass), message: "success".to_owned(), targets: changed, ..Answer::default() }
 }
 
-fn change<'a>(scope: &Scope<'a>, mutation: &'a Mutation, object: &Value) -> Result<Value, EvalError> {
+/// The changed object; `None` when a `test` of the patch failed.
+fn change<'a>(scope: &Scope<'a>, mutation: &'a Mutation, object: &Value) -> Result<Option<Value>, EvalError> {
     match mutation {
         Mutation::Apply(program) => {
             let configuration = scope.evaluate(program)?.to_json()?;
             if !configuration.is_object() {
                 return Err(EvalError::refused("the apply configuration is no Object{}"));
             }
-            Ok(merge(object, &configuration))
+            Ok(Some(merge(object, &configuration)))
         }
         Mutation::Patch(program) => {
             let Value::Array(operations) = scope.evaluate(program)?.to_json()? else {
                 return Err(EvalError::refused("the JSON patch is no list of JSONPatch{}"));
             };
-            json_patch::apply(object, &operations).map_err(EvalError::refused)
+            match json_patch::apply(object, &operations) {
+                Ok(changed) => Ok(Some(changed)),
+                Err(PatchError::TestFailed(_)) => Ok(None),
+                Err(error @ PatchError::Invalid(_)) => Err(EvalError::refused(error.to_string())),
+            }
         }
     }
 }

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::constraints::Constraints;
 use super::images::ImagePolicy;
+use super::template::Template;
 use crate::evaluate::Stage;
 use crate::outcome::{Action, PolicyRef};
 
@@ -96,7 +97,7 @@ pub(crate) struct CelRule {
 pub(crate) enum CelBody {
     Validations(Vec<Validation>),
     Mutations(Vec<Mutation>),
-    Generations(Vec<Program>),
+    Generations(Vec<Generation>),
     /// Objects that pass the conditions are removed.
     Deletion,
 }
@@ -107,6 +108,15 @@ pub(crate) struct Validation {
     pub(crate) expression: Program,
     pub(crate) message: String,
     pub(crate) message_expression: Option<Program>,
+}
+
+/// Resources to make.
+#[derive(Debug)]
+pub(crate) enum Generation {
+    /// An expression that calls the generator.
+    Expression(Program),
+    /// Resources written as YAML.
+    Template(Template),
 }
 
 /// One change.

@@ -23,6 +23,8 @@ pub(crate) struct Given<'a> {
     pub(crate) old_object: &'a Value,
     pub(crate) request: &'a Request,
     pub(crate) views: &'a Views,
+    /// Namespace of the policy; empty for a cluster-wide one.
+    pub(crate) namespace: &'a str,
     pub(crate) params: &'a Value,
     pub(crate) snapshot: &'a Snapshot,
     pub(crate) now: Option<Timestamp>,
@@ -140,8 +142,24 @@ impl<'a> Scope<'a> {
         self.0.missing.take()
     }
 
-    pub(crate) fn add_generated(&self, object: Value) {
-        self.0.generated.borrow_mut().push(object);
+    /// Notes objects to make. A policy in a namespace makes objects there only.
+    pub(crate) fn make(&self, objects: Vec<Value>) -> Result<(), EvalError> {
+        let own = self.0.given.namespace;
+        for mut object in objects {
+            if !own.is_empty() {
+                let namespace = object.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default();
+                if namespace.is_empty() {
+                    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+                        metadata.insert("namespace".to_owned(), Value::from(own));
+                    }
+                } else if namespace != own {
+                    let what = format!("policy in \"{own}\" cannot generate into \"{namespace}\"");
+                    return Err(EvalError::refused(format!("cross-namespace generation denied: {what}")));
+                }
+            }
+            self.0.generated.borrow_mut().push(object);
+        }
+        Ok(())
     }
 
     pub(crate) fn take_generated(&self) -> Vec<Value> {

@@ -249,14 +249,18 @@ pub(crate) fn answer(path: &str, objects: &[Value]) -> Option<Value> {
     Some(json!({"apiVersion": api_version, "kind": "List", "metadata": {}, "items": items}))
 }
 
-/// Whether `plural` is the resource name of `kind` by the rules of English that the API uses.
+/// Whether `plural` is the resource name of `kind`.
 pub(crate) fn is_plural_of(plural: &str, kind: &str) -> bool {
+    plural == plural_of(kind)
+}
+
+/// The resource name of `kind` by the rules of English that the API uses.
+pub(crate) fn plural_of(kind: &str) -> String {
     let lower = kind.to_ascii_lowercase();
-    let expected = match lower.strip_suffix('y') {
+    match lower.strip_suffix('y') {
         Some(stem) if !stem.ends_with(['a', 'e', 'i', 'o', 'u']) => format!("{stem}ies"),
         _ if lower.ends_with("endpoints") => lower.clone(),
         _ if lower.ends_with(['s', 'x']) || lower.ends_with("ch") || lower.ends_with("sh") => format!("{lower}es"),
         _ => format!("{lower}s"),
-    };
-    plural == expected
+    }
 }

@@ -20,7 +20,7 @@ use crate::limits::Limits;
 use crate::request::{Operation, Request};
 use crate::snapshot::{MissingFact, Snapshot};
 
-pub(crate) use entries::{ContextEntry, answer, compile_entries, is_plural_of};
+pub(crate) use entries::{ContextEntry, answer, compile_entries, is_plural_of, plural_of};
 use images::images_variable;
 pub(crate) use images::{ImageInfo, extract as extract_images, pod_spec_pointer};
 pub(crate) use query::{Expression, ExpressionCache};

@@ -8,6 +8,23 @@ use crate::yaml;
 /// Operations that one patch may have.
 const MAX_OPERATIONS: usize = 10_000;
 
+/// Why a patch was not applied.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum PatchError {
+    /// A `test` operation found another value.
+    #[error("testing value {0} failed")]
+    TestFailed(String),
+    /// An operation cannot be applied.
+    #[error("{0}")]
+    Invalid(String),
+}
+
+impl From<String> for PatchError {
+    fn from(what: String) -> Self {
+        Self::Invalid(what)
+    }
+}
+
 /// Parses operations from YAML or JSON text.
 pub(crate) fn parse(text: &str) -> Result<Vec<Value>, String> {
     let document = yaml::documents(text).into_iter().next();
@@ -23,7 +40,7 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Value>, String> {
 }
 
 /// Applies the operations in order.
-pub(crate) fn apply(object: &Value, operations: &[Value]) -> Result<Value, String> {
+pub(crate) fn apply(object: &Value, operations: &[Value]) -> Result<Value, PatchError> {
     let mut object = object.clone();
     for operation in operations {
         step(&mut object, operation)?;
@@ -31,14 +48,14 @@ pub(crate) fn apply(object: &Value, operations: &[Value]) -> Result<Value, Strin
     Ok(object)
 }
 
-fn step(object: &mut Value, operation: &Value) -> Result<(), String> {
+fn step(object: &mut Value, operation: &Value) -> Result<(), PatchError> {
     let text = |key: &str| operation.get(key).and_then(Value::as_str);
     let name = text("op").unwrap_or_default();
-    let path = pointer(text("path").ok_or("a patch operation has no path")?);
+    let path = pointer(text("path").ok_or_else(|| "a patch operation has no path".to_owned())?);
     let from = || text("from").map(pointer).ok_or_else(|| format!("{name} operation has no `from`"));
     let value = || operation.get("value").cloned().unwrap_or_default();
     match name {
-        "add" => add(object, &path, value()),
+        "add" => Ok(add(object, &path, value())?),
         "remove" => {
             remove(object, &path);
             Ok(())
@@ -48,7 +65,7 @@ fn step(object: &mut Value, operation: &Value) -> Result<(), String> {
                 *place = value();
                 Ok(())
             }
-            None => Err(format!("replace operation does not apply: doc is missing key: {}", shown(&path))),
+            None => Err(format!("replace operation does not apply: doc is missing key: {}", shown(&path)).into()),
         },
         "move" | "copy" => {
             let from = from()?;
@@ -57,14 +74,14 @@ fn step(object: &mut Value, operation: &Value) -> Result<(), String> {
             if name == "move" {
                 remove(object, &from);
             }
-            add(object, &path, moved)
+            Ok(add(object, &path, moved)?)
         }
         "test" => match find(object, &path) {
             Some(found) if *found == value() => Ok(()),
             None if value().is_null() => Ok(()),
-            _ => Err(format!("testing value {} failed", shown(&path))),
+            _ => Err(PatchError::TestFailed(shown(&path))),
         },
-        other => Err(format!("unexpected kind of patch operation: {other}")),
+        other => Err(format!("unexpected kind of patch operation: {other}").into()),
     }
 }
 

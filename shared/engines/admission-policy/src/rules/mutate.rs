@@ -120,7 +120,7 @@ impl<'r> Mutation<'r> {
                 Cow::Owned(json_patch::parse(&text).map_err(failed)?)
             }
         };
-        let patched = json_patch::apply(object, &operations).map_err(failed)?;
+        let patched = json_patch::apply(object, &operations).map_err(|error| failed(error.to_string()))?;
         if patched == *object {
             return Ok(Vec::new());
         }

@@ -52,7 +52,9 @@ fn differ(actual: &Value, expected: &Value, path: &mut String) -> Option<String>
         (Value::Array(left), Value::Array(right)) if left.len() == right.len() => {
             left.iter().zip(right).enumerate().find_map(|(index, (left, right))| child(&index.to_string(), left, right))
         }
-        (Value::Number(_), Value::Number(_)) if actual.as_f64() == expected.as_f64() => None,
+        (Value::Number(left), Value::Number(right)) if left.is_f64() || right.is_f64() => {
+            if left.as_f64() == right.as_f64() { None } else { told(path) }
+        }
         _ if actual == expected => None,
         _ => told(path),
     }

@@ -10,6 +10,8 @@ pub(super) struct Test {
     pub(super) name: String,
     pub(super) policies: Vec<String>,
     pub(super) resources: Vec<String>,
+    /// The resources as they were before an update.
+    pub(super) old_resources: Vec<String>,
     pub(super) target_resources: Vec<String>,
     pub(super) cluster_resources: Vec<String>,
     pub(super) param_resources: Vec<String>,
@@ -45,13 +47,14 @@ pub(super) struct ResultRow {
 }
 
 /// Fields of a test document.
-const FIELDS: [&str; 22] = [
+const FIELDS: [&str; 23] = [
     "apiversion",
     "kind",
     "metadata",
     "name",
     "policies",
     "resources",
+    "oldresources",
     "targetresources",
     "clusterresources",
     "paramresources",
@@ -71,7 +74,7 @@ const FIELDS: [&str; 22] = [
 ];
 
 /// Fields of a row.
-const ROW_FIELDS: [&str; 24] = [
+const ROW_FIELDS: [&str; 25] = [
     "policy",
     "rule",
     "kind",
@@ -85,6 +88,7 @@ const ROW_FIELDS: [&str; 24] = [
     "generatedresources",
     "clonesourceresource",
     "operation",
+    "resourceoperation",
     "result",
     "status",
     "isvalidatingpolicy",
@@ -113,6 +117,7 @@ impl Test {
             name: named.and_then(Value::as_str).unwrap_or_default().to_owned(),
             policies: list("policies"),
             resources: list("resources"),
+            old_resources: list("oldresources"),
             target_resources: list("targetresources"),
             cluster_resources: list("clusterresources"),
             param_resources: list("paramresources"),
@@ -166,7 +171,7 @@ impl ResultRow {
             patched: patched.unwrap_or_else(|| text("patchedresource")),
             generated,
             clone_source: text("clonesourceresource"),
-            operation: text("operation"),
+            operation: Some(text("operation")).filter(|word| !word.is_empty()).unwrap_or_else(|| text("resourceoperation")),
             expected: status(&word).ok_or_else(|| format!("`{word}` is not a result"))?,
             whole_policy: kinds.iter().any(|name| flag(name)),
         })

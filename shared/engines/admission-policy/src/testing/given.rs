@@ -47,6 +47,8 @@ pub struct Given {
 pub struct Answer {
     /// The policy's name.
     pub policy: String,
+    /// The file of a JSON payload.
+    pub payload: Option<String>,
     /// The resource; null for a request of another protocol.
     pub resource: Value,
     /// The resource after the policy.
@@ -80,6 +82,7 @@ impl Given {
         runner.authorize(&loaded, &mut responses)?;
         let answer = |response: super::grade::Response| Answer {
             policy: response.policy,
+            payload: response.payload,
             resource: response.resource,
             patched: response.patched,
             verdicts: response.verdicts,
@@ -97,7 +100,8 @@ impl Given {
         let mut loaded = runner.load(&mut report)?;
         let keys: Vec<String> = loaded.set.summaries().into_iter().map(|policy| policy.name).collect();
         let mut out = Vec::new();
-        for resource in std::mem::take(&mut loaded.resources) {
+        for judged in std::mem::take(&mut loaded.resources) {
+            let resource = judged.object;
             let mut rules = Vec::new();
             for key in &keys {
                 let request = runner.request(&mut loaded, (key, &self.operation), &resource);

@@ -14,6 +14,8 @@ const NOT_IN_FILE: &str = "the patched resource is not in the file";
 #[derive(Clone, Debug)]
 pub(super) struct Response {
     pub(super) policy: String,
+    /// The file of a JSON payload, as the test names it.
+    pub(super) payload: Option<String>,
     pub(super) resource: Value,
     /// The resource after the policy.
     pub(super) patched: Value,
@@ -39,7 +41,11 @@ pub(super) fn grade(row: &ResultRow, responses: &[Response], expected: &Expected
     };
     let mine: Vec<&Response> = responses.iter().filter(about).collect();
     let resources: Vec<String> = if row.resources.is_empty() {
-        let mut all: Vec<String> = mine.iter().map(|response| identity(&response.resource).2.to_owned()).collect();
+        let name = |response: &&Response| {
+            let name = identity(&response.resource).2;
+            if name.is_empty() { response.payload.clone().unwrap_or_default() } else { name.to_owned() }
+        };
+        let mut all: Vec<String> = mine.iter().map(name).collect();
         all.dedup();
         all
     } else {
@@ -56,6 +62,9 @@ pub(super) fn grade(row: &ResultRow, responses: &[Response], expected: &Expected
 fn check(row: &ResultRow, resource: &str, responses: &[&Response], expected: &Expected) -> Check {
     let is_it = |response: &&&Response| {
         let (_, namespace, name) = identity(&response.resource);
+        if response.payload.as_ref().is_some_and(|file| file == resource) {
+            return true;
+        }
         match resource.rsplit_once('/') {
             Some((wanted, short)) => wanted == namespace && short == name,
             None => resource == name,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::compare::identity;
 use super::format::{ResultRow, Test, field};
 use super::grade::{Expected, Response, grade};
 use super::values::{ValuesFile, apply_user, apply_variables, stand_ins};
@@ -44,14 +45,24 @@ pub(super) struct Runner<'a> {
     pub(super) test: Test,
 }
 
+/// Something to judge.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Judged {
+    pub(super) object: Value,
+    /// The file of a JSON payload, as the test names it; `None` for a Kubernetes object.
+    pub(super) payload: Option<String>,
+}
+
 /// Everything that a test loads before it evaluates.
 pub(super) struct Loaded {
     pub(super) set: PolicySet,
     /// The policies as written.
     policies: Vec<Value>,
-    pub(super) resources: Vec<Value>,
+    pub(super) resources: Vec<Judged>,
     /// Resources that were judged already.
-    done: Vec<Value>,
+    done: Vec<Judged>,
+    /// Resources as they were before an update.
+    old: Vec<Value>,
     values: ValuesFile,
     user: Option<Value>,
     pub(super) snapshot: Snapshot,
@@ -115,6 +126,7 @@ impl Runner<'_> {
                 for verdict in loaded.set.authorize(kind, &payload, &loaded.snapshot) {
                     responses.push(Response {
                         policy: verdict.policy.name.clone(),
+                        payload: None,
                         resource: Value::Null,
                         patched: Value::Null,
                         verdicts: vec![verdict],
@@ -132,19 +144,30 @@ impl Runner<'_> {
         let policies = if self.test.checks.is_empty() { Vec::new() } else { self.objects(&self.test.policies)? };
         let (set, faults) = PolicySet::load(texts);
         report.faults = faults;
-        let mut resources = self.objects(&self.test.resources)?;
-        resources.iter_mut().for_each(default_namespace);
-        resources.extend(self.objects(&self.test.json_payloads)?);
-        let mut seen = Vec::new();
-        resources.retain(|resource| {
-            let new = !seen.contains(resource);
-            seen.push(resource.clone());
-            new
-        });
+        let mut objects = self.objects(&self.test.resources)?;
+        objects.iter_mut().for_each(default_namespace);
+        let mut old = self.objects(&self.test.old_resources)?;
+        old.iter_mut().for_each(default_namespace);
         let values = self.values()?;
         let user = if self.test.user_info.is_empty() { None } else { Some(self.first(&self.test.user_info)?) };
-        let snapshot = self.snapshot(&values, &resources)?;
-        Ok(Loaded { set, policies, resources, done: Vec::new(), values, user, snapshot })
+        let snapshot = self.snapshot(&values, &objects)?;
+        let mut resources: Vec<Judged> = Vec::new();
+        for judged in objects.into_iter().map(|object| Judged { object, payload: None }).chain(self.payloads()?) {
+            if !resources.contains(&judged) {
+                resources.push(judged);
+            }
+        }
+        Ok(Loaded { set, policies, resources, done: Vec::new(), old, values, user, snapshot })
+    }
+
+    /// The JSON payloads; each is known by its file.
+    fn payloads(&self) -> Result<Vec<Judged>, String> {
+        let mut out = Vec::new();
+        for file in &self.test.json_payloads {
+            let objects = self.documents(std::slice::from_ref(file))?;
+            out.extend(objects.into_iter().map(|object| Judged { object, payload: Some(file.clone()) }));
+        }
+        Ok(out)
     }
 
     /// The values given in the test, or in the file it names.
@@ -210,12 +233,14 @@ impl Runner<'_> {
     pub(super) fn resource(
         &self,
         loaded: &mut Loaded,
-        resource: &Value,
+        judged: &Judged,
         (operation, responses): (&str, &mut Vec<Response>),
     ) {
+        let resource = &judged.object;
+        let payload = &judged.payload;
         let mut current = resource.clone();
         for stage in Stage::ALL {
-            for policy in loaded.set.acting_in(stage) {
+            for policy in loaded.set.acting_in(stage, payload.is_some()) {
                 let request = self.request(loaded, (&policy, operation), &current);
                 let outcome = loaded.set.evaluate_policy(&request, &loaded.snapshot, (&policy, stage));
                 if let Some(patched) = outcome.patched {
@@ -227,11 +252,13 @@ impl Runner<'_> {
                     for target in &verdict.targets {
                         let verdicts = vec![verdict.clone()];
                         let (resource, patched) = (target.clone(), target.clone());
-                        responses.push(Response { policy: name.clone(), resource, patched, verdicts, ruleless });
+                        let (policy, payload) = (name.clone(), payload.clone());
+                        responses.push(Response { policy, payload, resource, patched, verdicts, ruleless });
                     }
                 }
                 let (resource, patched) = (resource.clone(), current.clone());
-                responses.push(Response { policy: name, resource, patched, verdicts: outcome.verdicts, ruleless });
+                let (payload, verdicts) = (payload.clone(), outcome.verdicts);
+                responses.push(Response { policy: name, payload, resource, patched, verdicts, ruleless });
             }
         }
     }
@@ -255,7 +282,10 @@ impl Runner<'_> {
         apply_variables(variables, &mut request, &mut loaded.snapshot);
         request.operation = word;
         match word {
-            Operation::Update => request.old_object.clone_from(&request.object),
+            Operation::Update => {
+                let before = loaded.old.iter().find(|old| identity(old) == identity(object));
+                request.old_object = before.or(request.object.as_ref()).cloned();
+            }
             Operation::Delete => request.old_object = request.object.take(),
             Operation::Create | Operation::Connect => {}
         }
@@ -263,7 +293,7 @@ impl Runner<'_> {
     }
 
     fn expected(&self, row: &ResultRow) -> Expected {
-        let file = |file: &str| self.objects(&[file.to_owned()]);
+        let file = |file: &str| self.documents(&[file.to_owned()]);
         let patched = (!row.patched.is_empty()).then(|| file(&row.patched));
         let generated = (!row.generated.is_empty()).then(|| self.objects(&row.generated));
         Expected { patched, generated }
@@ -290,6 +320,21 @@ impl Runner<'_> {
         Ok(out)
     }
 
+    /// The documents of files as they are; one that says `null` counts where it is the only one.
+    fn documents(&self, names: &[String]) -> Result<Vec<Value>, String> {
+        let mut out = Vec::new();
+        for (path, text) in self.texts(names)? {
+            if text.trim() == "null" {
+                out.push(Value::Null);
+            }
+            for document in yaml::documents(&text) {
+                out.push(document.map_err(|error| format!("{path}:{}: {error}", error.line))?.value);
+            }
+        }
+        Ok(out)
+    }
+
+    /// Kubernetes objects; those in a list one by one.
     fn objects(&self, names: &[String]) -> Result<Vec<Value>, String> {
         let mut out = Vec::new();
         for (path, text) in self.texts(names)? {
