@@ -66,8 +66,13 @@ pub(super) fn apply(command: &PolicyApply, output: Output) -> anyhow::Result<Exi
     })
 }
 
+/// The resource of an answer, or the file of a JSON payload.
+fn named(answer: &Answer) -> String {
+    answer.payload.clone().unwrap_or_else(|| called(&answer.resource))
+}
+
 /// Resources as the last policy left them, where one changed them.
-fn patched(answers: &[Answer]) -> Vec<&Value> {
+fn patched(answers: &[Answer]) -> Vec<(String, &Value)> {
     let mut last: BTreeMap<String, &Value> = BTreeMap::new();
     let mutates = |answer: &&Answer| {
         let changes = |verdict: &RuleVerdict| {
@@ -76,9 +81,9 @@ fn patched(answers: &[Answer]) -> Vec<&Value> {
         answer.patched != answer.resource && answer.verdicts.iter().any(changes)
     };
     for answer in answers.iter().filter(mutates) {
-        last.insert(called(&answer.resource), &answer.patched);
+        last.insert(named(answer), &answer.patched);
     }
-    last.into_values().collect()
+    last.into_iter().collect()
 }
 
 fn print_json(answers: &[Answer], status: impl Fn(&RuleVerdict) -> Status) -> anyhow::Result<()> {
@@ -86,13 +91,13 @@ fn print_json(answers: &[Answer], status: impl Fn(&RuleVerdict) -> Status) -> an
     for answer in answers {
         for verdict in &answer.verdicts {
             all.push(json!({
-                "resource": called(&answer.resource), "policy": answer.policy, "rule": verdict.rule,
+                "resource": named(answer), "policy": answer.policy, "rule": verdict.rule,
                 "result": status(verdict).as_str(), "message": verdict.message, "exceptions": verdict.exceptions,
                 "generated": verdict.generated, "targets": verdict.targets,
             }));
         }
     }
-    all.extend(patched(answers).into_iter().map(|object| json!({"resource": called(object), "patched": object})));
+    all.extend(patched(answers).into_iter().map(|(name, object)| json!({"resource": name, "patched": object})));
     print::json(&all)
 }
 
@@ -102,21 +107,15 @@ fn print_table(answers: &[Answer], status: impl Fn(&RuleVerdict) -> Status, deta
         for verdict in &answer.verdicts {
             let status = status(verdict);
             if detailed || status != Status::Skip {
-                table.add_row([
-                    &called(&answer.resource),
-                    &answer.policy,
-                    &verdict.rule,
-                    status.as_str(),
-                    &verdict.message,
-                ]);
+                table.add_row([&named(answer), &answer.policy, &verdict.rule, status.as_str(), &verdict.message]);
             }
         }
     }
     print::line(table);
     let made = answers.iter().flat_map(|answer| &answer.verdicts);
     let made = made.flat_map(|verdict| verdict.generated.iter().chain(&verdict.targets));
-    for object in patched(answers).into_iter().chain(made) {
-        print::line(format!("--- {}", called(object)));
+    for (name, object) in patched(answers).into_iter().chain(made.map(|object| (called(object), object))) {
+        print::line(format!("--- {name}"));
         print::json(object)?;
     }
     Ok(())

@@ -26,7 +26,7 @@ use service::Context;
 
 pub use config::{Config, KubernetesConfig, OnFault, Registration, ServiceReference};
 
-use crate::cluster::{Gatherer, Register};
+use crate::cluster::{Afterwards, Gatherer, Register};
 use crate::facts::Facts;
 use crate::manifests::Manifests;
 use crate::metrics::Metrics;
@@ -62,11 +62,16 @@ pub async fn start(context: Context, config: Config) -> anyhow::Result<()> {
         responses::obey(order, means.clone())
     });
     let bindings = home.as_ref().map(|home| home.bindings.clone());
+    let afterwards = home.as_ref().map(|home| {
+        let means = (home.cluster.clone(), gatherer.clone());
+        Afterwards::start(&context, means, (policies.clone(), facts.clone()), &metrics)
+    });
     let settings = config.clone();
     let reviewer = Reviewer {
         signatures,
         gatherer,
         bindings,
+        afterwards,
         policies,
         facts,
         manifests,

@@ -15,6 +15,7 @@ pub(crate) struct Metrics {
     pub(crate) faults: Counter,
     decided: Family<DecisionLabel, Counter>,
     latency: Histogram,
+    written: Family<DecisionLabel, Counter>,
 }
 
 type DecisionLabel = [(&'static str, &'static str); 1];
@@ -26,6 +27,7 @@ impl Metrics {
             faults: Counter::default(),
             decided: Family::default(),
             latency: Histogram::new(exponential_buckets(0.000_02, 2.0, 16)),
+            written: Family::default(),
         };
         context.metrics.register(|registry| {
             registry.register("admission_gateway_reviews_received", "Reviews received", metrics.received.clone());
@@ -35,9 +37,19 @@ impl Metrics {
                 "Reviews that met a fault of the gateway",
                 metrics.faults.clone(),
             );
+            registry.register(
+                "admission_gateway_objects",
+                "Objects that policies make or change after a request, by what came of it",
+                metrics.written.clone(),
+            );
             registry.register("admission_gateway_decision_seconds", "Time to decide", metrics.latency.clone());
         });
         metrics
+    }
+
+    /// Counts an object that a policy makes or changes: `written`, `unchanged`, `failed`, or a request that was `dropped`.
+    pub(crate) fn written(&self, outcome: &'static str) {
+        self.written.get_or_create(&[("outcome", outcome)]).inc();
     }
 
     pub(crate) fn decided(&self, decision: &'static str, took: Duration) {

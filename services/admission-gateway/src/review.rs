@@ -4,7 +4,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
-use admission_policy::{Action, Outcome, Request, ReviewError, RuleKind, RuleVerdict, Status};
+use admission_policy::{Action, Outcome, Request, ReviewError, RuleKind, RuleVerdict, Stage, Status};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bus::{Bus, Class, Outgoing, Publisher};
@@ -14,7 +14,7 @@ use schemas::ask::{ScanReply, ScanRequest};
 use schemas::deploy::v1::{AdmissionReviewed, AdmittedImage, Decision, PolicyResult, RuleVerdict as Verdict};
 use serde_json::{Value, json};
 
-use crate::cluster::{Bindings, Gathered, Gatherer};
+use crate::cluster::{Afterwards, Bindings, Gathered, Gatherer};
 use crate::config::{Config, OnFault};
 use crate::facts::{BLOCK_DIGEST, Facts};
 use crate::manifests::Manifests;
@@ -30,6 +30,8 @@ pub(crate) struct Reviewer {
     pub(crate) signatures: Signatures,
     pub(crate) gatherer: Gatherer,
     pub(crate) bindings: Option<Bindings>,
+    /// What is done once a request was let in; `None` without a cluster.
+    pub(crate) afterwards: Option<Afterwards>,
     #[expect(dead_code, reason = "held for as long as reviews are answered")]
     pub(crate) manifests: Manifests,
     pub(crate) publisher: Publisher,
@@ -43,6 +45,16 @@ pub(crate) struct Reviewer {
 pub(crate) enum Phase {
     Mutate,
     Validate,
+}
+
+impl Phase {
+    /// What is judged. The images are looked at again where nothing changes any more.
+    fn stages(self) -> &'static [Stage] {
+        match self {
+            Self::Mutate => &[Stage::Mutate, Stage::VerifyImages],
+            Self::Validate => &[Stage::VerifyImages, Stage::Validate],
+        }
+    }
 }
 
 impl Reviewer {
@@ -75,7 +87,7 @@ impl Reviewer {
                 None => facts,
             };
             let _entered = span.enter();
-            catch_unwind(AssertUnwindSafe(|| policies.evaluate(&request, &facts))).ok()
+            catch_unwind(AssertUnwindSafe(|| policies.evaluate_stages(&request, &facts, phase.stages()))).ok()
         };
         let Some(mut outcome) = decide(None) else { return Ok(self.fault(&request)) };
         let mut gathered = Gathered::default();
@@ -108,6 +120,9 @@ impl Reviewer {
         self.metrics.decided(if allowed { "allow" } else { "deny" }, started.elapsed());
         if phase == Phase::Validate {
             self.publish(&request, (&outcome, blocked), started);
+            if allowed && let Some(afterwards) = &self.afterwards {
+                afterwards.follow_up(&request);
+            }
         }
         Ok(envelope(&review, response))
     }

@@ -48,6 +48,20 @@ impl Resource {
         if self.group.is_empty() { self.version.clone() } else { format!("{}/{}", self.group, self.version) }
     }
 
+    /// Path of an object, or of all where `name` is empty; `namespace` is empty for what lies in none and for all of them.
+    #[must_use]
+    pub fn path(&self, namespace: &str, name: &str) -> String {
+        let root = if self.group.is_empty() { "/api" } else { "/apis" };
+        let mut path = format!("{root}/{}", self.api_version());
+        for part in [if namespace.is_empty() { "" } else { "namespaces" }, namespace, &self.plural, name] {
+            if !part.is_empty() {
+                path.push('/');
+                path.push_str(part);
+            }
+        }
+        path
+    }
+
     pub(crate) fn api(&self) -> ApiResource {
         let kind = GroupVersionKind::gvk(&self.group, &self.version, &self.kind);
         ApiResource::from_gvk_with_plural(&kind, &self.plural)
@@ -117,6 +131,36 @@ impl Cluster {
         let body = serde_json::to_vec(body).unwrap_or_default();
         let request = http::Request::put(path).header("content-type", "application/json").body(body);
         self.send("PUT", path, request).await
+    }
+
+    /// `PATCH` of an object with the operations of a JSON patch. `None` where the server has no such object.
+    ///
+    /// # Errors
+    /// When the server refuses, a `test` of the patch fails, or nobody answers.
+    pub async fn patch(&self, path: &str, operations: &Value) -> Result<Option<Value>, ClusterError> {
+        let body = serde_json::to_vec(operations).unwrap_or_default();
+        let request = http::Request::patch(path).header("content-type", "application/json-patch+json").body(body);
+        self.send("PATCH", path, request).await
+    }
+
+    /// The resource of a kind, and whether its objects lie in namespaces. `None` where the server has no such kind.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub async fn resource_of(&self, api_version: &str, kind: &str) -> Result<Option<(Resource, bool)>, ClusterError> {
+        let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+        let path = if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{api_version}") };
+        let Some(list) = self.get(&path).await? else { return Ok(None) };
+        let is_it = |resource: &&Value| {
+            let text = |key: &str| resource.get(key).and_then(Value::as_str).unwrap_or_default();
+            text("kind") == kind && !text("name").contains('/')
+        };
+        let resources = list.get("resources").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        Ok(resources.iter().find(is_it).map(|resource| {
+            let plural = resource.get("name").and_then(Value::as_str).unwrap_or_default();
+            let namespaced = resource.get("namespaced").and_then(Value::as_bool).unwrap_or(false);
+            (Resource::new(group, version, kind, plural), namespaced)
+        }))
     }
 
     async fn send(

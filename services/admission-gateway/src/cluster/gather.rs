@@ -1,6 +1,6 @@
 //! What a policy asks about beyond memory: config maps, API calls, image data. Gathered for one review, within its deadline.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use admission_policy::{MissingFact, Snapshot};
@@ -24,6 +24,8 @@ pub(crate) struct Gathered {
     config_maps: BTreeMap<String, Value>,
     api_calls: BTreeMap<String, Value>,
     images: BTreeMap<String, Value>,
+    objects: Vec<Value>,
+    listed: BTreeSet<(String, String, String)>,
 }
 
 impl Gathered {
@@ -33,6 +35,8 @@ impl Gathered {
         facts.config_maps.extend(self.config_maps.clone());
         facts.api_calls.extend(self.api_calls.clone());
         facts.image_metadata.extend(self.images.clone());
+        facts.objects.extend(self.objects.iter().cloned());
+        facts.listed.extend(self.listed.iter().cloned());
         facts
     }
 }
@@ -65,6 +69,12 @@ impl Gatherer {
                 }
                 MissingFact::ApiCall { call, body } => drop(found.api_calls.insert(format!("{call} {body}"), answer)),
                 MissingFact::ImageMetadata(image) => drop(found.images.insert(image.clone(), answer)),
+                MissingFact::Objects { api_version, kind, namespace } => {
+                    if let Value::Array(items) = answer {
+                        found.objects.extend(items);
+                    }
+                    found.listed.insert((api_version.clone(), kind.clone(), namespace.clone()));
+                }
                 _ => {}
             }
         }
@@ -82,10 +92,27 @@ impl Gatherer {
             MissingFact::ApiCall { call: what, body } => {
                 call(self.cluster.as_ref(), what, body).await.map_err(said).ok()
             }
+            MissingFact::Objects { api_version, kind, namespace } => {
+                list(self.cluster.as_ref()?, (api_version, kind), namespace).await.map_err(said).ok()
+            }
             MissingFact::ImageMetadata(image) => self.registries.metadata(image).await.map_err(said).ok(),
             _ => None,
         }
     }
+}
+
+/// The objects of a kind, each with its API version and kind, which lists leave out.
+async fn list(cluster: &Cluster, (api_version, kind): (&str, &str), namespace: &str) -> Result<Value, String> {
+    let found = cluster.resource_of(api_version, kind).await.map_err(|error| error.chain())?;
+    let (resource, namespaced) = found.ok_or_else(|| format!("the server has no kind {kind} in {api_version}"))?;
+    let path = resource.path(if namespaced { namespace } else { "" }, "");
+    let list = cluster.get(&path).await.map_err(|error| error.chain())?.unwrap_or_default();
+    let mut items = list.get("items").and_then(Value::as_array).cloned().unwrap_or_default();
+    for fields in items.iter_mut().filter_map(Value::as_object_mut) {
+        fields.insert("apiVersion".to_owned(), Value::from(api_version));
+        fields.insert("kind".to_owned(), Value::from(kind));
+    }
+    Ok(Value::Array(items))
 }
 
 /// Makes a call as policies write it: `GET /path` to the cluster, `POST https://host/path` to a service.

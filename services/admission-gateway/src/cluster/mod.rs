@@ -4,9 +4,11 @@
 //! policy kinds    --follow--> texts for the policies in force
 //! namespaces, (cluster) role bindings, global context entries --follow--> memory
 //! pods            --follow--> deploy.pod.created
+//! requests let in --afterwards--> generated objects, changes of existing ones
 //! what a policy asks besides (config maps, API calls, image data) --gather--> one review, within its deadline
 //! ```
 
+mod afterwards;
 mod authority;
 mod bindings;
 mod context;
@@ -25,6 +27,7 @@ use serde_json::Value;
 use service::Context;
 use tokio::sync::watch;
 
+pub(crate) use self::afterwards::Afterwards;
 pub(crate) use self::authority::share as share_authority;
 pub(crate) use self::bindings::Bindings;
 pub(crate) use self::gather::{Gathered, Gatherer};
@@ -68,10 +71,12 @@ const POLICY_KINDS: [(&str, &[&str]); 2] = [
             "ValidatingPolicy",
             "MutatingPolicy",
             "ImageValidatingPolicy",
+            "GeneratingPolicy",
             "PolicyException",
             "NamespacedValidatingPolicy",
             "NamespacedMutatingPolicy",
             "NamespacedImageValidatingPolicy",
+            "NamespacedGeneratingPolicy",
         ],
     ),
 ];

@@ -132,5 +132,6 @@ const SUBRESOURCES: [&str; 9] = [
     "pods/binding",
     "pods/resize",
 ];
-const MANAGER: &str = "biotope-admission-gateway";
+/// The name by which the gateway writes to the cluster.
+pub(super) const MANAGER: &str = "biotope-admission-gateway";
 const AGAIN: Duration = Duration::from_secs(30);

@@ -174,6 +174,112 @@ async fn a_real_api_server_asks_and_obeys() {
     assert!(let_in.is_some(), "{}", gateway.log());
 }
 
+const ACTING: &str = "apiVersion: kyverno.io/v1
+kind: ClusterPolicy
+metadata: { name: new-namespace }
+spec:
+  rules:
+  - name: deny-all
+    match: { any: [{ resources: { kinds: [Namespace], selector: { matchLabels: { walled: 'yes' } } } }] }
+    generate:
+      apiVersion: networking.k8s.io/v1
+      kind: NetworkPolicy
+      name: deny-all
+      namespace: '{{ request.object.metadata.name }}'
+      synchronize: true
+      data: { spec: { podSelector: {}, policyTypes: [Ingress] } }
+  - name: pull-secret
+    match: { any: [{ resources: { kinds: [Namespace], selector: { matchLabels: { walled: 'yes' } } } }] }
+    generate:
+      apiVersion: v1
+      kind: Secret
+      name: pull
+      namespace: '{{ request.object.metadata.name }}'
+      clone: { name: pull, namespace: default }
+---
+apiVersion: kyverno.io/v1
+kind: ClusterPolicy
+metadata: { name: tell-listeners }
+spec:
+  rules:
+  - name: count
+    match: { any: [{ resources: { kinds: [ConfigMap], names: [source] } }] }
+    mutate:
+      targets: [{ apiVersion: v1, kind: ConfigMap, namespace: default, name: 'listener-*' }]
+      patchStrategicMerge: { data: { heard: '{{ request.object.data.say }}' } }
+---
+apiVersion: policies.kyverno.io/v1
+kind: GeneratingPolicy
+metadata: { name: quota }
+spec:
+  matchConstraints:
+    resourceRules: [{ apiGroups: [''], apiVersions: [v1], operations: [CREATE], resources: [namespaces] }]
+  matchConditions: [{ name: walled, expression: object.metadata.?labels.?walled.orValue('no') == 'yes' }]
+  generate:
+  - template:
+      interpolate: cel
+      value: |
+        apiVersion: v1
+        kind: ResourceQuota
+        metadata: { name: 'quota-(( object.metadata.name ))', namespace: (( object.metadata.name )) }
+        spec: { hard: { pods: (( string(5) )) } }
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn objects_are_made_and_changed_once_a_request_was_let_in() {
+    let (Some(nats), Some(server)) = (parts::nats(), parts::kube_apiserver()) else { return };
+    let kinds = [
+        kind("kyverno.io", "v1", "ClusterPolicy", "Cluster"),
+        kind("policies.kyverno.io", "v1", "GeneratingPolicy", "Cluster"),
+    ];
+    server.apply(&kinds.concat()).unwrap();
+    let applied = wait_until(Duration::from_secs(20), || server.apply(ACTING).ok());
+    assert!(applied.is_some());
+    let configmap = |name: &str, say: &str| {
+        format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{ name: {name} }}\ndata: {{ say: {say} }}\n---\n")
+    };
+    server
+        .apply(&[configmap("listener-a", "a"), configmap("listener-b", "b"), configmap("other", "c")].concat())
+        .unwrap();
+    server.apply("apiVersion: v1\nkind: Secret\nmetadata: { name: pull }\nstringData: { token: t }\n").unwrap();
+    let kubeconfig = json!({ "kubeconfig": server.kubeconfig, "register": { "failure_policy": "fail" } });
+    let gateway = start_with(&nats, &json!({ "kubernetes": kubeconfig }));
+    let ready =
+        wait_until(Duration::from_secs(60), || ureq_like(&gateway.admin, "/ready").contains("200").then_some(()));
+    assert!(ready.is_some(), "{}", gateway.log());
+
+    server.apply("apiVersion: v1\nkind: Namespace\nmetadata: { name: walled, labels: { walled: 'yes' } }\n").unwrap();
+    for (what, path, expected) in [
+        (["networkpolicy", "deny-all"], "{.spec.policyTypes[0]}", "Ingress"),
+        (["networkpolicy", "deny-all"], "{.metadata.labels.generate\\.kyverno\\.io/policy-name}", "new-namespace"),
+        (["secret", "pull"], "{.data.token}", "dA=="),
+        (["resourcequota", "quota-walled"], "{.spec.hard.pods}", "5"),
+    ] {
+        let output = format!("jsonpath={path}");
+        let found = wait_until(Duration::from_secs(20), || {
+            let said = server.kubectl(&["get", what[0], what[1], "-n", "walled", "-o", &output]).ok()?;
+            (said == expected).then_some(())
+        });
+        assert!(found.is_some(), "{what:?} {path}: {}", gateway.log());
+    }
+
+    server.apply(&configmap("source", "hello")).unwrap();
+    for name in ["listener-a", "listener-b"] {
+        let heard = wait_until(Duration::from_secs(20), || {
+            let said = server.kubectl(&["get", "configmap", name, "-o", "jsonpath={.data.heard}"]).ok()?;
+            (said == "hello").then_some(())
+        });
+        assert!(heard.is_some(), "{name}: {}", gateway.log());
+    }
+    let other = server.kubectl(&["get", "configmap", "other", "-o", "jsonpath={.data.heard}"]).unwrap();
+    assert_eq!(other, "");
+
+    // A rehearsal leaves nothing behind.
+    let rehearsed = "apiVersion: v1\nkind: Namespace\nmetadata: { name: unbuilt, labels: { walled: 'yes' } }\n";
+    server.kubectl_stdin(&["create", "--dry-run=server", "-f", "-"], rehearsed).unwrap();
+    assert!(!gateway.log().contains("unbuilt"), "{}", gateway.log());
+}
+
 /// The first line of an answer of the service's own endpoint.
 fn ureq_like(address: &str, path: &str) -> String {
     use std::io::{Read as _, Write as _};

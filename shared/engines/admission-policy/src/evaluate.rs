@@ -33,7 +33,7 @@ pub enum Stage {
     VerifyImages,
     /// Allowed or not.
     Validate,
-    /// Further objects.
+    /// Further objects, and changes of existing ones: what happens once the request was let in.
     Generate,
 }
 
@@ -50,13 +50,22 @@ impl Stage {
         }
     }
 
-    fn of(body: &Body) -> Self {
+    pub(crate) fn of(body: &Body) -> Self {
         match body {
             Body::Validate(_) => Self::Validate,
-            Body::Mutate(_) => Self::Mutate,
-            Body::Generate(_) => Self::Generate,
+            Body::Mutate(mutate) if mutate.targets.is_empty() => Self::Mutate,
+            Body::Mutate(_) | Body::Generate(_) => Self::Generate,
             Body::VerifyImages(_) => Self::VerifyImages,
         }
+    }
+}
+
+fn kind_of(body: &Body) -> RuleKind {
+    match body {
+        Body::Validate(_) => RuleKind::Validate,
+        Body::Mutate(_) => RuleKind::Mutate,
+        Body::Generate(_) => RuleKind::Generate,
+        Body::VerifyImages(_) => RuleKind::VerifyImages,
     }
 }
 
@@ -72,17 +81,21 @@ impl PolicySet {
     /// the validating one for [`Stage::Validate`].
     #[must_use]
     pub fn evaluate_stages(&self, request: &Request, snapshot: &Snapshot, stages: &[Stage]) -> Outcome {
-        let policies: Vec<&Policy> = self.about(&request.kind.kind).collect();
         let mut evaluation = Evaluation::new(self, request, snapshot);
         for stage in Stage::ALL.into_iter().filter(|stage| stages.contains(stage)) {
-            for policy in &policies {
-                evaluation.policy(policy, stage);
-            }
+            evaluation.policies(stage);
             for policy in self.cel_policies.iter().filter(|policy| policy.mode == EvaluationMode::Kubernetes) {
                 evaluation.cel_policy(policy, stage);
             }
         }
         evaluation.finish()
+    }
+
+    /// Whether some policy may make or change other objects after such a request was let in.
+    #[must_use]
+    pub fn acts_afterwards(&self, request: &Request) -> bool {
+        self.index.of(&request.kind.kind, Stage::Generate).next().is_some()
+            || self.cel_policies.iter().any(|policy| policy.stage() == Some(Stage::Generate))
     }
 
     /// Keys of the policies that do something in a stage on Kubernetes objects or on JSON payloads, in the order of
@@ -100,7 +113,7 @@ impl PolicySet {
         let in_cel = self
             .cel_policies
             .iter()
-            .filter(|policy| is_meant(policy) && policy.kind.stage().unwrap_or(Stage::Validate) == stage);
+            .filter(|policy| is_meant(policy) && policy.stage().unwrap_or(Stage::Validate) == stage);
         mine.chain(in_cel.map(|policy| policy.key.clone())).collect()
     }
 
@@ -134,6 +147,7 @@ struct Evaluation<'a> {
     set: &'a PolicySet,
     request: &'a Request,
     snapshot: &'a Snapshot,
+    namespace_labels: Option<&'a BTreeMap<String, String>>,
     /// Made when the first rule matches.
     context: Option<Context<'a>>,
     /// The request as CEL sees it.
@@ -176,6 +190,7 @@ impl<'a> Evaluation<'a> {
             set,
             request,
             snapshot,
+            namespace_labels: snapshot.labels_of(&request.namespace),
             context: None,
             views: Views::default(),
             object: None,
@@ -195,12 +210,28 @@ impl<'a> Evaluation<'a> {
         self.outcome
     }
 
-    fn policy(&mut self, policy: &'a Policy, stage: Stage) {
-        let active = if self.request.background { policy.background } else { policy.admission };
-        if !active {
-            return;
+    /// Every rule of a stage that can be about the kind.
+    fn policies(&mut self, stage: Stage) {
+        let set = self.set;
+        let (mut current, mut open) = (None, false);
+        for (number, place) in set.index.of(&self.request.kind.kind, stage) {
+            let Some(policy) = set.policies.get(number) else { continue };
+            if current != Some(number) {
+                (current, open) = (Some(number), self.opens(policy, stage));
+            }
+            let Some(rule) = policy.rules.get(place).filter(|_| open) else { continue };
+            open = !(self.rule(&Work { policy, rule }) && policy.apply_one);
         }
-        if !self.admits(policy, stage) {
+    }
+
+    /// Whether the policy's rules are looked at.
+    fn opens(&mut self, policy: &'a Policy, stage: Stage) -> bool {
+        let active = if self.request.background { policy.background } else { policy.admission };
+        active && self.admits(policy, stage)
+    }
+
+    fn policy(&mut self, policy: &'a Policy, stage: Stage) {
+        if !self.opens(policy, stage) {
             return;
         }
         for rule in policy.rules.iter().filter(|rule| Stage::of(&rule.body) == stage) {
@@ -250,7 +281,7 @@ impl<'a> Evaluation<'a> {
     /// Judges a policy written in CEL.
     fn cel_policy(&mut self, policy: &CelPolicy, stage: Stage) {
         let active = if self.request.background { policy.background } else { policy.admission };
-        if !active || policy.kind.stage() != Some(stage) {
+        if !active || policy.stage() != Some(stage) {
             return;
         }
         let input = cel::Input::new(self.request, self.snapshot, self.object.as_ref(), &self.views);
@@ -266,7 +297,7 @@ impl<'a> Evaluation<'a> {
             self.outcome.verdicts.push(RuleVerdict {
                 policy: Arc::clone(&policy.reference),
                 rule: answer.rule,
-                kind: stage.rule_kind(),
+                kind: policy.kind.stage().unwrap_or(stage).rule_kind(),
                 status,
                 message: answer.message,
                 exceptions: answer.exceptions,
@@ -338,7 +369,7 @@ impl<'a> Evaluation<'a> {
         self.outcome.verdicts.push(RuleVerdict {
             policy: work.policy.reference.clone(),
             rule: work.rule.name.clone(),
-            kind: Stage::of(&work.rule.body).rule_kind(),
+            kind: kind_of(&work.rule.body),
             status: judgement.status,
             message: judgement.message,
             exceptions: result.exceptions,
@@ -363,16 +394,12 @@ impl<'a> Evaluation<'a> {
         if !namespace.is_empty() && namespace != path::text(object, &["metadata", "namespace"]) {
             return false;
         }
-        let subject = Subject::of(self.request, object, self.namespace_labels());
+        let subject = Subject::of(self.request, object, self.namespace_labels);
         work.rule.matches.includes(&subject) && !work.rule.exclude.excludes(&subject)
     }
 
     fn subject(&self) -> &Value {
         self.object.as_ref().unwrap_or_else(|| self.request.subject())
-    }
-
-    fn namespace_labels(&self) -> Option<&'a BTreeMap<String, String>> {
-        self.snapshot.labels_of(&self.request.namespace)
     }
 
     fn take_context(&mut self) -> Context<'a> {
@@ -498,7 +525,7 @@ impl<'a> Evaluation<'a> {
             if !exception.names(&work.policy.key, &work.rule.name) {
                 continue;
             }
-            let subject = Subject::of(self.request, self.subject(), self.namespace_labels());
+            let subject = Subject::of(self.request, self.subject(), self.namespace_labels);
             if !exception.includes(&subject) {
                 continue;
             }
@@ -540,7 +567,7 @@ impl<'a> Evaluation<'a> {
 
     fn resolve_action(&self, rule: &ActionRule) -> Action {
         let namespace = &self.request.namespace;
-        let labels = Labels::Plain(self.namespace_labels());
+        let labels = Labels::Plain(self.namespace_labels);
         let over = rule.overrides.iter().find(|over| {
             let named = over.namespaces.iter().any(|pattern| wildcard::matches(pattern, namespace));
             let selected = over.selector.as_ref().map(|selector| selector.matches(labels));

@@ -88,6 +88,7 @@ mod conditions;
 mod context;
 mod evaluate;
 mod explain;
+mod index;
 mod limits;
 mod outcome;
 mod patch;

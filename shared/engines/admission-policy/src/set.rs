@@ -1,13 +1,12 @@
 //! Policies loaded from manifests into one immutable, indexed set.
 
-use std::collections::BTreeMap;
-
 use model::{Fault, FaultKind};
 use serde_json::Value;
 
 use crate::cel::{Binding, CelCompiler, CelException, CelPolicy};
 use crate::cleanup::CleanupPolicy;
 use crate::context::ExpressionCache;
+use crate::index::Index;
 use crate::limits::Limits;
 use crate::policy::compile::{Compiler, decode};
 use crate::policy::compiled::Policy;
@@ -26,14 +25,7 @@ pub struct PolicySet {
     pub(crate) cleanup: Vec<CleanupPolicy>,
     pub(crate) expressions: ExpressionCache,
     pub(crate) limits: Limits,
-    index: Index,
-}
-
-/// Which policies can be about a kind at all.
-#[derive(Debug, Default)]
-struct Index {
-    by_kind: BTreeMap<String, Vec<usize>>,
-    any_kind: Vec<usize>,
+    pub(crate) index: Index,
 }
 
 /// A policy as the lists of the command line and the gateway show it.
@@ -101,15 +93,6 @@ impl PolicySet {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-
-    /// The policies that can be about `kind`, in the order they were loaded.
-    pub(crate) fn about(&self, kind: &str) -> impl Iterator<Item = &Policy> {
-        let known = self.index.by_kind.get(kind).map(Vec::as_slice).unwrap_or_default();
-        let mut numbers: Vec<usize> = known.iter().chain(&self.index.any_kind).copied().collect();
-        numbers.sort_unstable();
-        numbers.dedup();
-        numbers.into_iter().filter_map(|number| self.policies.get(number))
     }
 }
 
@@ -237,22 +220,7 @@ impl Loader {
     }
 
     fn finish(mut self) -> (PolicySet, Vec<Fault>) {
-        for (number, policy) in self.set.policies.iter().enumerate() {
-            for rule in &policy.rules {
-                match rule.matches.kinds() {
-                    Some(kinds) => {
-                        for kind in kinds {
-                            let numbers = self.set.index.by_kind.entry(kind.to_owned()).or_default();
-                            if numbers.last() != Some(&number) {
-                                numbers.push(number);
-                            }
-                        }
-                    }
-                    None if self.set.index.any_kind.last() != Some(&number) => self.set.index.any_kind.push(number),
-                    None => {}
-                }
-            }
-        }
+        self.set.index = Index::build(&self.set.policies);
         (self.set, self.faults)
     }
 }

@@ -1,6 +1,6 @@
 //! Everything an evaluation may look up, gathered beforehand.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
@@ -16,6 +16,8 @@ pub struct Snapshot {
     pub api_calls: BTreeMap<String, Value>,
     /// Objects of the cluster: answer API calls that `api_calls` does not, and are what `clone` copies.
     pub objects: Vec<Value>,
+    /// Which objects are all in `objects`: API version, kind and namespace, or no namespace for those of all namespaces.
+    pub listed: BTreeSet<(String, String, String)>,
     /// Image metadata by reference as the policy writes it: `manifest`, `configData`, `registry`, `repository`, ...
     pub image_metadata: BTreeMap<String, Value>,
     /// Signature and attestation facts by image reference, see [`ImageTrust`].
@@ -86,6 +88,15 @@ pub enum MissingFact {
         /// JSON body of a POST; empty otherwise.
         body: String,
     },
+    /// The objects of a kind, which go into [`Snapshot::objects`] and [`Snapshot::listed`].
+    Objects {
+        /// `v1`, `apps/v1`.
+        api_version: String,
+        /// Kind, in the singular.
+        kind: String,
+        /// Namespace to look in; empty for all.
+        namespace: String,
+    },
     /// Metadata of an image, by reference.
     ImageMetadata(String),
     /// Signatures and attestations of an image.
@@ -115,6 +126,12 @@ impl std::fmt::Display for MissingFact {
         match self {
             Self::ConfigMap(name) => write!(f, "configmap {name} is not known"),
             Self::ApiCall { call, .. } => write!(f, "the answer to `{call}` is not known"),
+            Self::Objects { api_version, kind, namespace } if namespace.is_empty() => {
+                write!(f, "the objects {api_version} {kind} are not known")
+            }
+            Self::Objects { api_version, kind, namespace } => {
+                write!(f, "the objects {api_version} {kind} in namespace {namespace} are not known")
+            }
             Self::ImageMetadata(image) => write!(f, "the metadata of image {image} is not known"),
             Self::ImageTrust { image, .. } => write!(f, "the signatures of image {image} are not known"),
             Self::ManifestSignatures { .. } => write!(f, "the signatures of the manifest are not known"),
@@ -128,6 +145,14 @@ impl Snapshot {
     /// Labels of a namespace; empty when it is not known.
     pub(crate) fn labels_of(&self, namespace: &str) -> Option<&BTreeMap<String, String>> {
         self.namespace_labels.get(namespace)
+    }
+
+    /// Whether all objects of a kind in a namespace (or in all, where it is empty) are in `objects`.
+    pub(crate) fn has_listed(&self, (api_version, kind): (&str, &str), namespace: &str) -> bool {
+        let covers = |(api, known, place): &(String, String, String)| {
+            api == api_version && known == kind && (place.is_empty() || place == namespace)
+        };
+        self.values.is_some() || self.listed.iter().any(covers)
     }
 
     /// Values of a rule; an autogen rule falls back to the rule it came from.

@@ -246,17 +246,23 @@ fn excused<'a>(
     scope: &Scope<'a>,
     exceptions: &'a [CelException],
 ) -> Result<Option<Answer>, EvalError> {
-    let mut covering = Vec::new();
+    let mut covering: Vec<&CelException> = Vec::new();
+    let is_full = |exception: &&CelException| exception.images.is_empty() && exception.values.is_empty();
     for exception in exceptions.iter().filter(|exception| exception.names(policy)) {
-        if scope.all(&exception.conditions)? {
-            scope.allow(&exception.images, &exception.values);
-            covering.push(exception);
+        match scope.all(&exception.conditions) {
+            Ok(true) => covering.push(exception),
+            Ok(false) => {}
+            // What is excused already stays so, whatever another exception is worth.
+            Err(_) if covering.iter().any(is_full) => {}
+            Err(error) => return Err(error),
         }
     }
-    let partial = covering.iter().any(|exception| !exception.images.is_empty() || !exception.values.is_empty());
-    let Some(decisive) = covering.iter().rev().max_by_key(|exception| exception.priority).filter(|_| !partial) else {
+    let mut full = covering.iter().copied().filter(|exception| is_full(exception)).rev();
+    let Some(first) = full.next() else {
+        covering.iter().for_each(|exception| scope.allow(&exception.images, &exception.values));
         return Ok(None);
     };
+    let decisive = full.fold(first, |best, one| if one.priority >= best.priority { one } else { best });
     let keys: Vec<String> = covering.iter().map(|exception| exception.key.clone()).collect();
     let word = if decisive.status == Status::Pass { "passed" } else { "skipped" };
     Ok(Some(Answer {

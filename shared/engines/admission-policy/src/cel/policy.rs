@@ -138,6 +138,13 @@ pub(crate) struct Binding {
     pub(crate) param: Option<Value>,
 }
 
+impl CelPolicy {
+    /// The stage in which the policy is judged: existing objects are changed after the request was let in.
+    pub(crate) fn stage(&self) -> Option<Stage> {
+        if self.targets.is_some() { Some(Stage::Generate) } else { self.kind.stage() }
+    }
+}
+
 impl CelKind {
     /// The stage in which the policy is judged; deletions belong to no admission.
     pub(crate) fn stage(self) -> Option<Stage> {

@@ -62,7 +62,10 @@ impl Template {
                 Node::List(_) | Node::Text(_) => false,
             };
             if !describes {
-                return Err(format!("line {} of the template: a document must be a map that describes a resource", document.line));
+                return Err(format!(
+                    "line {} of the template: a document must be a map that describes a resource",
+                    document.line
+                ));
             }
             documents.push(node);
         }
@@ -131,7 +134,9 @@ fn node(value: Value, program: &dyn Fn(&str) -> Result<Program, String>) -> Resu
             let mut out = Vec::new();
             for (key, value) in fields {
                 if key.contains(OPEN) {
-                    return Err(format!("a placeholder in the key `{key}`: put it in place of the whole parent instead"));
+                    return Err(format!(
+                        "a placeholder in the key `{key}`: put it in place of the whole parent instead"
+                    ));
                 }
                 out.push((key, node(value, program)?));
             }

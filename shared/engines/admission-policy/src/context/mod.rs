@@ -23,8 +23,9 @@ use crate::snapshot::{MissingFact, Snapshot};
 pub(crate) use entries::{ContextEntry, answer, compile_entries, is_plural_of, plural_of};
 use images::images_variable;
 pub(crate) use images::{ImageInfo, extract as extract_images, pod_spec_pointer};
-pub(crate) use query::{Expression, ExpressionCache};
-pub(crate) use substitute::{is_dynamic, only_variable, variables_in};
+pub(crate) use query::ExpressionCache;
+use query::Query;
+pub(crate) use substitute::{is_dynamic, only_variable, text_is_dynamic, variables_in};
 
 /// Why a variable or condition could not be evaluated.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -54,7 +55,7 @@ pub(crate) struct Context<'a> {
     horizon: usize,
     depth: usize,
     expressions: &'a ExpressionCache,
-    memo: BTreeMap<String, Arc<Expression>>,
+    memo: BTreeMap<String, Arc<Query>>,
     snapshot: &'a Snapshot,
     deleting: bool,
     kind: String,

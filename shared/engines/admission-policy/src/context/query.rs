@@ -13,10 +13,28 @@ use crate::snapshot::Snapshot;
 /// A compiled query.
 pub(crate) type Expression = jmespath::Expression;
 
+/// A compiled query, and which of the variables that are made on demand it names.
+#[derive(Debug)]
+pub(crate) struct Query {
+    expression: Expression,
+    images: bool,
+    platform: bool,
+}
+
+impl Query {
+    fn compile(text: &str) -> Result<Self, String> {
+        Ok(Self {
+            expression: jmespath::compile(text).map_err(|error| error.to_string())?,
+            images: mentions(text, "images"),
+            platform: text.contains("biotope") && platform::wants_everything(text),
+        })
+    }
+}
+
 /// Queries compiled when the policies were loaded.
 #[derive(Debug, Default)]
 pub(crate) struct ExpressionCache {
-    compiled: HashMap<String, Arc<Expression>>,
+    compiled: HashMap<String, Arc<Query>>,
 }
 
 impl ExpressionCache {
@@ -26,8 +44,7 @@ impl ExpressionCache {
     /// What is wrong with the expression.
     pub(crate) fn add(&mut self, text: &str) -> Result<(), String> {
         if !self.compiled.contains_key(text) {
-            let expression = jmespath::compile(text).map_err(|error| error.to_string())?;
-            self.compiled.insert(text.to_owned(), Arc::new(expression));
+            self.compiled.insert(text.to_owned(), Arc::new(Query::compile(text)?));
         }
         Ok(())
     }
@@ -57,15 +74,15 @@ impl Context<'_> {
     pub(crate) fn query(&mut self, text: &str) -> Result<Value, EvaluationError> {
         let text = text.trim();
         self.load_matching(text);
-        if text.contains("images") && mentions(text, "images") {
+        let query = self.compiled(text)?;
+        if query.images {
             self.load_images();
         }
-        if text.contains("biotope") && platform::wants_everything(text) {
+        if query.platform {
             self.load_platform();
         }
-        let expression = self.expression(text)?;
         let root = Value::Object(std::mem::take(&mut self.root));
-        let found = self.apply(&expression, &root);
+        let found = self.apply(&query.expression, &root);
         if let Value::Object(root) = root {
             self.root = root;
         }
@@ -77,8 +94,8 @@ impl Context<'_> {
 
     /// Evaluates a query over `value` alone.
     pub(crate) fn search(&mut self, text: &str, value: &Value) -> Result<Value, EvaluationError> {
-        let expression = self.expression(text.trim())?;
-        self.apply(&expression, value)
+        let query = self.compiled(text.trim())?;
+        self.apply(&query.expression, value)
     }
 
     fn apply(&self, expression: &Expression, value: &Value) -> Result<Value, EvaluationError> {
@@ -87,15 +104,15 @@ impl Context<'_> {
             .map_err(|error| EvaluationError { not_found: error.is_not_found(), message: error.to_string() })
     }
 
-    fn expression(&mut self, text: &str) -> Result<Arc<Expression>, EvaluationError> {
-        if let Some(expression) = self.expressions.compiled.get(text).or_else(|| self.memo.get(text)) {
-            return Ok(Arc::clone(expression));
+    fn compiled(&mut self, text: &str) -> Result<Arc<Query>, EvaluationError> {
+        if let Some(query) = self.expressions.compiled.get(text).or_else(|| self.memo.get(text)) {
+            return Ok(Arc::clone(query));
         }
-        let expression = jmespath::compile(text)
+        let query = Query::compile(text)
             .map_err(|error| EvaluationError::new(format!("failed to compile JMESPath: {text}, error: {error}")))?;
-        let expression = Arc::new(expression);
-        self.memo.insert(text.to_owned(), Arc::clone(&expression));
-        Ok(expression)
+        let query = Arc::new(query);
+        self.memo.insert(text.to_owned(), Arc::clone(&query));
+        Ok(query)
     }
 
     fn load_matching(&mut self, text: &str) {

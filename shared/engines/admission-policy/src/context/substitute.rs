@@ -23,7 +23,8 @@ pub(crate) fn is_dynamic(value: &Value) -> bool {
     }
 }
 
-fn text_is_dynamic(text: &str) -> bool {
+/// Whether `text` holds a variable or a reference.
+pub(crate) fn text_is_dynamic(text: &str) -> bool {
     text.contains("{{") || text.contains("$(")
 }
 

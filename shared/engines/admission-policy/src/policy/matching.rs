@@ -29,6 +29,8 @@ pub(crate) enum Mode {
 /// One filter: every clause that is there must hold.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Filter {
+    /// The clauses that are there, in the order they are judged.
+    clauses: Vec<Clause>,
     pub(crate) kinds: Vec<KindSelector>,
     names: Vec<String>,
     alternatives: Vec<String>,
@@ -253,7 +255,8 @@ impl Filter {
     fn compile(raw: &schema::Filter) -> Result<Self, String> {
         let resources = raw.resources.clone().unwrap_or_default();
         let selector = |raw: &Option<schema::Selector>| raw.as_ref().map(Selector::compile).transpose();
-        Ok(Self {
+        let mut filter = Self {
+            clauses: Vec::new(),
             kinds: resources.kinds.unwrap_or_default().iter().map(|kind| KindSelector::parse(kind)).collect(),
             names: resources.name.into_iter().filter(|name| !name.is_empty()).collect(),
             alternatives: resources.names.unwrap_or_default(),
@@ -265,23 +268,25 @@ impl Filter {
             roles: raw.roles.clone().unwrap_or_default(),
             cluster_roles: raw.cluster_roles.clone().unwrap_or_default(),
             subjects: raw.subjects.clone().unwrap_or_default(),
-        })
+        };
+        filter.clauses = Clause::ALL.into_iter().filter(|clause| filter.has(*clause)).collect();
+        Ok(filter)
     }
 
     /// Whether the filter says anything; without users, what it says about users does not count.
     fn is_empty(&self, users: bool) -> bool {
-        Clause::ALL.into_iter().all(|clause| (!users && clause.is_about_users()) || !self.has(clause))
+        self.clauses.iter().all(|clause| !users && clause.is_about_users())
     }
 
     fn includes(&self, subject: &Subject<'_>) -> bool {
         // Where nobody is known to ask (background, command line), clauses about users are left out.
-        let counts = |clause: &Clause| subject.has_user || !clause.is_about_users();
+        let counts = |clause: &&Clause| subject.has_user || !clause.is_about_users();
         !self.is_empty(subject.has_user)
-            && Clause::ALL.into_iter().filter(counts).all(|clause| self.judge(clause, subject).unwrap_or(true))
+            && self.clauses.iter().filter(counts).all(|clause| self.judge(*clause, subject).unwrap_or(true))
     }
 
     fn excludes(&self, subject: &Subject<'_>) -> bool {
-        !self.is_empty(true) && Clause::ALL.into_iter().all(|clause| self.judge(clause, subject).unwrap_or(true))
+        !self.clauses.is_empty() && self.clauses.iter().all(|clause| self.judge(*clause, subject).unwrap_or(true))
     }
 
     /// Whether the clause is there.

@@ -118,12 +118,28 @@ fn copy(raw: &Value, source: &Value, context: &mut Context<'_>) -> Result<Value,
     };
     let found = context.snapshot().objects.iter().find(is_it).cloned();
     let object = found.ok_or_else(|| {
-        let call = format!("GET {api} {kind} {namespace}/{name}");
-        context
-            .note_missing(MissingFact::ApiCall { call, body: String::new() })
-            .within("failed to get the source to clone")
+        let error = match note_unlisted(context, (api, kind), namespace) {
+            Some(error) => error,
+            None => EvaluationError::new(format!("{kind} {namespace}/{name} not found")),
+        };
+        error.within("failed to get the source to clone")
     })?;
     Ok(cloned(object, raw))
+}
+
+/// Notes that the objects of a kind are not known, where they are not.
+pub(super) fn note_unlisted(
+    context: &mut Context<'_>,
+    (api_version, kind): (&str, &str),
+    namespace: &str,
+) -> Option<EvaluationError> {
+    let known = context.snapshot().has_listed((api_version, kind), namespace);
+    let fact = MissingFact::Objects {
+        api_version: api_version.to_owned(),
+        kind: kind.to_owned(),
+        namespace: namespace.to_owned(),
+    };
+    (!known).then(|| context.note_missing(fact))
 }
 
 /// A copy without what belongs to the original alone.
@@ -153,6 +169,12 @@ fn copy_list(
         }
         None => None,
     };
+    for kind in &kinds {
+        let (api_version, kind) = kind.rsplit_once('/').unwrap_or(("v1", kind));
+        if let Some(error) = note_unlisted(context, (api_version, kind), text(list, "namespace")) {
+            return Err(error.within("failed to list the sources to clone"));
+        }
+    }
     let is_meant = |object: &&Value| {
         let full = format!("{}/{}", text(object, "apiVersion"), text(object, "kind"));
         let own = object.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default();

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde_json::Value;
 
 use super::Judgement;
+use super::generate::note_unlisted;
 use super::validate::{add_foreach_values, check_length, elements};
 use crate::context::{Context, EvaluationError, is_dynamic};
 use crate::outcome::Status;
@@ -263,6 +264,10 @@ fn find_targets(target: &Target, context: &mut Context<'_>) -> Result<Vec<Value>
         }
         None => None,
     };
+    let place = if wildcard::is_wildcard(text("namespace")) { "" } else { text("namespace") };
+    if let Some(error) = note_unlisted(context, (text("apiVersion"), text("kind")), place) {
+        return Err(error);
+    }
     let fits = |pattern: &str, value: &str| pattern.is_empty() || wildcard::matches(pattern, value);
     let is_meant = |object: &&Value| {
         let own = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();

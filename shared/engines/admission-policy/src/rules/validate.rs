@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde_json::Value;
 
 use super::Judgement;
-use crate::context::{Context, EvaluationError, is_dynamic};
+use crate::context::{Context, EvaluationError, text_is_dynamic};
 use crate::outcome::Status;
 use crate::pattern::{self, Mismatch, Pattern};
 use crate::policy::compiled::{Check, ForEach, Template, Validate};
@@ -229,7 +229,7 @@ impl<'r> Validation<'r, '_> {
 
 /// The elements of a `foreach` list; a single value is a list of one.
 pub(crate) fn elements(list: &str, context: &mut Context<'_>) -> Result<Vec<Value>, EvaluationError> {
-    let list = if is_dynamic(&Value::from(list)) { context.substitute_text(list)? } else { list.to_owned() };
+    let list = if text_is_dynamic(list) { Cow::Owned(context.substitute_text(list)?) } else { Cow::Borrowed(list) };
     match context.query(&list)? {
         Value::Array(items) => Ok(items),
         other => Ok(vec![other]),

@@ -171,7 +171,9 @@ impl ResultRow {
             patched: patched.unwrap_or_else(|| text("patchedresource")),
             generated,
             clone_source: text("clonesourceresource"),
-            operation: Some(text("operation")).filter(|word| !word.is_empty()).unwrap_or_else(|| text("resourceoperation")),
+            operation: Some(text("operation"))
+                .filter(|word| !word.is_empty())
+                .unwrap_or_else(|| text("resourceoperation")),
             expected: status(&word).ok_or_else(|| format!("`{word}` is not a result"))?,
             whole_policy: kinds.iter().any(|name| flag(name)),
         })

@@ -10,6 +10,7 @@
 mod cel;
 mod conditions;
 mod corpus;
+mod documents;
 mod hostile;
 mod laws;
 mod loading;

@@ -133,8 +133,11 @@ spec:
 ",
     );
     let secret = |name: &str, namespace: &str| json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": namespace}});
-    let snapshot =
-        Snapshot { objects: vec![secret("s1", "a"), secret("s2", "b"), secret("x", "a")], ..Snapshot::default() };
+    let snapshot = Snapshot {
+        objects: vec![secret("s1", "a"), secret("s2", "b"), secret("x", "a")],
+        listed: [("v1".to_owned(), "Secret".to_owned(), "a".to_owned())].into(),
+        ..Snapshot::default()
+    };
     let trigger = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m", "namespace": "a"}});
     let outcome = set.evaluate(&Request::create(trigger), &snapshot);
     let targets = &outcome.verdicts[0].targets;
@@ -184,7 +187,8 @@ spec:
         object("ConfigMap", "a", json!({"copy": "yes"})),
         object("ConfigMap", "b", json!({"copy": "no"})),
     ];
-    let snapshot = Snapshot { objects, ..Snapshot::default() };
+    let listed = [("v1".to_owned(), "ConfigMap".to_owned(), "base".to_owned())].into();
+    let snapshot = Snapshot { objects, listed, ..Snapshot::default() };
     let namespace =
         json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "new", "labels": {"parts": "x.y"}}});
     let outcome = set.evaluate_stages(&Request::create(namespace), &snapshot, &[Stage::Generate]);

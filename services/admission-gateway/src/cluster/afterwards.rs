@@ -1,0 +1,256 @@
+//! What follows once a request was let in: objects that policies generate, and existing objects that they change.
+//!
+//! Nothing here delays an answer. A request waits in a queue until its object is there, then the policies are judged with what the
+//! cluster has, and what they ask for is written under the gateway's own field manager. What that name writes is followed up by
+//! nothing, so that policies cannot feed each other without end.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use admission_policy::{Operation, Outcome, Request, RuleKind, RuleVerdict, Stage, Status};
+use kubernetes::{Cluster, ClusterError};
+use serde_json::{Value, json};
+use service::Context;
+use tokio::sync::{Semaphore, mpsc};
+
+use super::gather::{Gathered, Gatherer};
+use super::register::MANAGER;
+use crate::facts::Facts;
+use crate::metrics::Metrics;
+use crate::policies::Policies;
+
+/// Takes requests that were let in. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Afterwards {
+    queue: mpsc::Sender<Arc<Request>>,
+    policies: Policies,
+    metrics: Metrics,
+}
+
+impl Afterwards {
+    /// Starts the worker.
+    pub(crate) fn start(
+        context: &Context,
+        (cluster, gatherer): (Cluster, Gatherer),
+        (policies, facts): (Policies, Facts),
+        metrics: &Metrics,
+    ) -> Self {
+        let (queue, mut requests) = mpsc::channel::<Arc<Request>>(MOST_WAITING);
+        let (metrics, shutdown) = (metrics.clone(), context.shutdown.clone());
+        let worker =
+            Arc::new(Worker { cluster, gatherer, policies: policies.clone(), facts, metrics: metrics.clone() });
+        let places = Arc::new(Semaphore::new(MOST_AT_ONCE));
+        context.spawn(async move {
+            loop {
+                let next = async { Some((Arc::clone(&places).acquire_owned().await.ok()?, requests.recv().await?)) };
+                let taken = tokio::select! {
+                    () = shutdown.cancelled() => return,
+                    taken = next => taken,
+                };
+                let Some((place, request)) = taken else { return };
+                let (worker, shutdown) = (Arc::clone(&worker), shutdown.clone());
+                tokio::spawn(async move {
+                    tokio::select! {
+                        () = shutdown.cancelled() => {}
+                        () = worker.follow_up(&request) => {}
+                    }
+                    drop(place);
+                });
+            }
+        });
+        Self { queue, policies, metrics }
+    }
+
+    /// Hands a request over, where some policy may have more to do.
+    pub(crate) fn follow_up(&self, request: &Request) {
+        let lasting = matches!(request.operation, Operation::Create | Operation::Update) && !request.dry_run;
+        let own = request.options.as_ref().and_then(|options| options.get("fieldManager")).and_then(Value::as_str);
+        if !lasting || own == Some(MANAGER) || !self.policies.now().acts_afterwards(request) {
+            return;
+        }
+        if self.queue.try_send(Arc::new(request.clone())).is_err() {
+            self.metrics.written("dropped");
+            tracing::error!(
+                uid = request.uid,
+                kind = request.kind.kind,
+                name = request.name,
+                "too many requests wait: nothing is generated for this one"
+            );
+        }
+    }
+}
+
+struct Worker {
+    cluster: Cluster,
+    gatherer: Gatherer,
+    policies: Policies,
+    facts: Facts,
+    metrics: Metrics,
+}
+
+impl Worker {
+    async fn follow_up(&self, request: &Request) {
+        if !self.is_stored(request).await {
+            tracing::debug!(
+                uid = request.uid,
+                kind = request.kind.kind,
+                name = request.name,
+                "was not stored after all"
+            );
+            return;
+        }
+        let Some(outcome) = self.judge(request).await else { return };
+        for verdict in &outcome.verdicts {
+            if verdict.status == Status::Error {
+                self.metrics.written("failed");
+                let (policy, rule) = (&verdict.policy.name, &verdict.rule);
+                tracing::warn!(policy, rule, reason = verdict.message, "a policy could not act after a request");
+            }
+            let generated = verdict.generated.iter().filter(|_| verdict.kind == RuleKind::Generate);
+            for object in generated {
+                self.told(self.generate(request, verdict, object).await, verdict, object);
+            }
+            for object in &verdict.targets {
+                self.told(self.change(object).await, verdict, object);
+            }
+        }
+    }
+
+    /// Whether the object of the request is in the cluster: another webhook may have refused it.
+    async fn is_stored(&self, request: &Request) -> bool {
+        let text = |pointer: &str| request.subject().pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        let name = if request.name.is_empty() { text("/metadata/name") } else { &request.name };
+        let found = self.cluster.resource_of(&request.kind.api_version(), &request.kind.kind).await;
+        let Ok(Some((resource, namespaced))) = found else { return false };
+        let path = resource.path(if namespaced { &request.namespace } else { "" }, name);
+        for wait in WAITS {
+            if let Ok(Some(stored)) = self.cluster.get(&path).await
+                && stored.pointer("/metadata/uid").and_then(Value::as_str) == Some(text("/metadata/uid"))
+            {
+                return true;
+            }
+            tokio::time::sleep(wait).await;
+        }
+        false
+    }
+
+    async fn judge(&self, request: &Request) -> Option<Outcome> {
+        let policies = self.policies.now();
+        let mut gathered = Gathered::default();
+        for _ in 0..ROUNDS {
+            let facts = gathered.add_to(&self.facts.now());
+            let judged =
+                catch_unwind(AssertUnwindSafe(|| policies.evaluate_stages(request, &facts, &[Stage::Generate])));
+            let Ok(outcome) = judged else {
+                tracing::error!(uid = request.uid, "evaluation panicked");
+                return None;
+            };
+            let missing = outcome.missing_facts();
+            if missing.is_empty() || !self.gatherer.gather(&missing, &mut gathered).await {
+                return Some(outcome);
+            }
+        }
+        tracing::warn!(uid = request.uid, "policies ask for ever more facts");
+        None
+    }
+
+    /// Makes an object: again and again where it is kept in step, else only where there is none.
+    async fn generate(
+        &self,
+        request: &Request,
+        verdict: &RuleVerdict,
+        object: &Value,
+    ) -> Result<&'static str, ClusterError> {
+        let mut object = object.clone();
+        label(&mut object, request, verdict);
+        let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        let (api_version, kind) = (text("/apiVersion"), text("/kind"));
+        let Some((resource, namespaced)) = self.cluster.resource_of(api_version, kind).await? else {
+            tracing::warn!(api_version, kind, policy = verdict.policy.name, "the server has no such kind");
+            return Ok("failed");
+        };
+        let namespace = if namespaced { text("/metadata/namespace") } else { "" };
+        if verdict.synchronize {
+            self.cluster.apply(&resource, &object, MANAGER).await?;
+            return Ok("written");
+        }
+        match self.cluster.post(&format!("{}?fieldManager={MANAGER}", resource.path(namespace, "")), &object).await {
+            Ok(Some(_)) => Ok("written"),
+            Ok(None) => Ok("failed"),
+            Err(ClusterError::Conflict { .. }) => Ok("unchanged"),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Changes an existing object, unless it is no longer as the policy saw it.
+    async fn change(&self, object: &Value) -> Result<&'static str, ClusterError> {
+        let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        let found = self.cluster.resource_of(text("/apiVersion"), text("/kind")).await?;
+        let Some((resource, namespaced)) = found else { return Ok("failed") };
+        let namespace = if namespaced { text("/metadata/namespace") } else { "" };
+        let path = resource.path(namespace, text("/metadata/name"));
+        let Some(stored) = self.cluster.get(&path).await? else { return Ok("failed") };
+        let mut operations = serde_json::to_value(json_patch::diff(&stored, object)).unwrap_or_default();
+        let Some(list) = operations.as_array_mut().filter(|list| !list.is_empty()) else { return Ok("unchanged") };
+        let version = text("/metadata/resourceVersion");
+        list.insert(0, json!({ "op": "test", "path": "/metadata/resourceVersion", "value": version }));
+        let written = self.cluster.patch(&format!("{path}?fieldManager={MANAGER}"), &operations).await?;
+        Ok(if written.is_some() { "written" } else { "failed" })
+    }
+
+    fn told(&self, outcome: Result<&'static str, ClusterError>, verdict: &RuleVerdict, object: &Value) {
+        let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        let (kind, namespace, name) = (text("/kind"), text("/metadata/namespace"), text("/metadata/name"));
+        let (policy, rule) = (&verdict.policy.name, &verdict.rule);
+        match outcome {
+            Ok(outcome) => {
+                self.metrics.written(outcome);
+                tracing::info!(policy, rule, kind, namespace, name, outcome, "a policy acted after a request");
+            }
+            Err(error) => {
+                self.metrics.written("failed");
+                let error = error.chain();
+                tracing::warn!(policy, rule, kind, namespace, name, error, "a policy could not act after a request");
+            }
+        }
+    }
+}
+
+/// Says where a generated object comes from, in Kyverno's labels.
+fn label(object: &mut Value, request: &Request, verdict: &RuleVerdict) {
+    let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) else { return };
+    let labels = metadata.entry("labels").or_insert_with(|| json!({}));
+    let Some(labels) = labels.as_object_mut() else { return };
+    labels.insert("app.kubernetes.io/managed-by".to_owned(), Value::from("biotope"));
+    for (key, value) in [
+        ("policy-name", verdict.policy.name.as_str()),
+        ("policy-namespace", &verdict.policy.namespace),
+        ("rule-name", &verdict.rule),
+        ("trigger-kind", &request.kind.kind),
+        ("trigger-namespace", &request.namespace),
+        ("trigger-name", &request.name),
+    ] {
+        // The API takes no longer values.
+        if value.len() <= 63 {
+            labels.insert(format!("generate.kyverno.io/{key}"), Value::from(value));
+        }
+    }
+}
+
+/// Most requests that are followed up at a time: most of them wait for the server.
+const MOST_AT_ONCE: usize = 32;
+/// Most requests that wait.
+const MOST_WAITING: usize = 10_000;
+/// How long the object of a request is waited for.
+const WAITS: [Duration; 7] = [
+    Duration::from_millis(20),
+    Duration::from_millis(50),
+    Duration::from_millis(100),
+    Duration::from_millis(250),
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+];
+/// Most times that facts are gathered for one request.
+const ROUNDS: usize = 6;
