@@ -80,7 +80,7 @@ impl Cluster {
                         true
                     }
                     Some(Ok(Event::Apply(object))) => {
-                        if !is_news(&objects, &object, without) {
+                        if !without.is_empty() && !is_news(&objects, &object, &put) {
                             continue;
                         }
                         put(&mut objects, &object);
@@ -112,11 +112,16 @@ impl Cluster {
 const PER_OBJECT: Duration = Duration::from_micros(10);
 const LONGEST_WAIT: Duration = Duration::from_millis(500);
 
-/// Whether an object differs from what is known of it in more than its version: of what is left out, nobody here wants to hear.
-fn is_news(objects: &Objects, object: &kube::api::DynamicObject, without: &[&str]) -> bool {
-    let Some(known) = objects.get(&key(object)).filter(|_| !without.is_empty()) else { return true };
+/// Whether an object, put as objects are kept, differs from what is known of it in more than its version: of what is left out, nobody
+/// here wants to hear.
+fn is_news(
+    objects: &Objects,
+    object: &kube::api::DynamicObject,
+    put: &impl Fn(&mut Objects, &kube::api::DynamicObject),
+) -> bool {
+    let Some(known) = objects.get(&key(object)) else { return true };
     let mut one = Objects::new();
-    put(&mut one, object, without);
+    put(&mut one, object);
     let same = |value: &Value| {
         let mut value = value.clone();
         if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
