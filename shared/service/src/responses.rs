@@ -14,7 +14,7 @@ use crate::context::Context;
 #[derive(Clone, Debug)]
 pub enum Order {
     /// A response that an incident asks for.
-    Respond(ResponseRequested),
+    Respond(Box<ResponseRequested>),
     /// An incident is over: what was done for it and can be undone is undone.
     Undo(IncidentId),
 }
@@ -72,7 +72,7 @@ where
     let identity = request.identity.clone();
     // A service that is new reads all that was ever asked for.
     let is_late = crate::now().since(event.time) > HOLDS;
-    let outcome = if is_late { Err(LATE.to_owned()) } else { obey(Order::Respond(request)).await };
+    let outcome = if is_late { Err(LATE.to_owned()) } else { obey(Order::Respond(Box::new(request))).await };
     let (succeeded, detail) = match outcome {
         Ok(detail) => (true, detail),
         Err(detail) => (false, detail),
