@@ -214,7 +214,9 @@ metadata: { name: quota }
 spec:
   matchConstraints:
     resourceRules: [{ apiGroups: [''], apiVersions: [v1], operations: [CREATE], resources: [namespaces] }]
-  matchConditions: [{ name: walled, expression: object.metadata.?labels.?walled.orValue('no') == 'yes' }]
+  matchConditions:
+  - name: walled
+    expression: object.metadata.?labels.?walled.orValue('no') == 'yes'
   generate:
   - template:
       interpolate: cel

@@ -98,23 +98,23 @@ impl PolicySet {
             || self.cel_policies.iter().any(|policy| policy.stage() == Some(Stage::Generate))
     }
 
-    /// Keys of the policies that do something in a stage on Kubernetes objects or on JSON payloads, in the order of
-    /// evaluation.
-    pub(crate) fn acting_in(&self, stage: Stage, on_payload: bool) -> Vec<String> {
+    /// Keys of the policies that do something in a stage, in the order of evaluation, and whether they are about Kubernetes
+    /// objects or JSON payloads, whichever is asked for.
+    pub(crate) fn acting_in(&self, stage: Stage, on_payload: bool) -> Vec<(String, bool)> {
         let acts = |policy: &&Policy| policy.rules.iter().any(|rule| Stage::of(&rule.body) == stage);
-        let mine = self.policies.iter().filter(acts).map(|policy| policy.key.clone());
-        let is_meant = |policy: &&CelPolicy| match policy.mode {
+        let mine = self.policies.iter().filter(acts).map(|policy| (policy.key.clone(), true));
+        let is_meant = |policy: &CelPolicy| match policy.mode {
             EvaluationMode::Http | EvaluationMode::Envoy => false,
             EvaluationMode::Kubernetes => !on_payload || policy.kind == CelKind::Delete,
             // Checks of JSON judge objects too; changes of JSON are for documents alone.
             EvaluationMode::Json => on_payload || policy.kind != CelKind::Mutate,
         };
         // A deletion is judged where a test asks for it: with the validations.
-        let in_cel = self
-            .cel_policies
-            .iter()
-            .filter(|policy| is_meant(policy) && policy.stage().unwrap_or(Stage::Validate) == stage);
-        mine.chain(in_cel.map(|policy| policy.key.clone())).collect()
+        let in_cel = self.cel_policies.iter().filter(|policy| {
+            let authorizes = matches!(policy.mode, EvaluationMode::Http | EvaluationMode::Envoy);
+            !authorizes && policy.stage().unwrap_or(Stage::Validate) == stage
+        });
+        mine.chain(in_cel.map(|policy| (policy.key.clone(), is_meant(policy)))).collect()
     }
 
     /// Whether a policy has no named rules of its own.

@@ -240,7 +240,21 @@ impl Runner<'_> {
         let payload = &judged.payload;
         let mut current = resource.clone();
         for stage in Stage::ALL {
-            for policy in loaded.set.acting_in(stage, payload.is_some()) {
+            for (policy, is_meant) in loaded.set.acting_in(stage, payload.is_some()) {
+                if !is_meant {
+                    // It is loaded, and has nothing to say about this.
+                    let policy = policy.rsplit('/').next().unwrap_or(&policy).to_owned();
+                    let (payload, resource, patched) = (payload.clone(), resource.clone(), current.clone());
+                    responses.push(Response {
+                        policy,
+                        payload,
+                        resource,
+                        patched,
+                        verdicts: Vec::new(),
+                        ruleless: true,
+                    });
+                    continue;
+                }
                 let request = self.request(loaded, (&policy, operation), &current);
                 let outcome = loaded.set.evaluate_policy(&request, &loaded.snapshot, (&policy, stage));
                 if let Some(patched) = outcome.patched {

@@ -202,13 +202,13 @@ spec:
 
 #[test]
 fn resources_are_made_from_templates() {
-    let text = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: (( object.metadata.name ))-map\n  namespace: (( object.metadata.name ))\n  labels: (( variables.labels ))\ndata:\n  plain: a,b\n  many: x(( 1 + 1 ))y(( true ))\n  kept: \\((not this))\n---\napiVersion: v1\nkind: Secret\nmetadata: {name: s, namespace: n}";
+    let text = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: (( object.metadata.name ))-map\n  namespace: (( object.metadata.name ))\n  labels: (( variables.labels ))\ndata:\n  plain: a,b\n  many: x(( 1 + 1 ))y(( true ))\n  kept: \\((not this))\n---\napiVersion: v1\nkind: Secret\nmetadata: {name: s, namespace: other}";
     let outcome = load(&template("cel", text)).evaluate(&namespace("shop"), &Snapshot::default());
     let expected = json!([
         {"apiVersion": "v1", "kind": "ConfigMap",
             "metadata": {"name": "shop-map", "namespace": "shop", "labels": {"team": "a", "tier": "shop"}},
             "data": {"plain": "a,b", "many": "x2ytrue", "kept": "((not this))"}},
-        {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s", "namespace": "n"}},
+        {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s", "namespace": "other"}},
     ]);
     assert_eq!(Value::Array(outcome.verdicts[0].generated.clone()), expected);
     let literal = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {x: '(( kept ))'}";
