@@ -301,18 +301,13 @@ impl Connection {
     }
 
     async fn find(&self, search: &Search, strategy: ConversionStrategy) -> Result<Keys, ProviderError> {
-        let converted = |found: Keys| {
-            secret_sync::convert_keys(strategy, found).map_err(|error| ProviderError::Failed(error.to_string()))
-        };
         match self {
-            Self::Vault(vault) => vault.find(search, strategy).await,
+            Self::Vault(vault) => vault.find(search).await,
             Self::Kubernetes(remote) => remote.find(search, strategy).await,
             Self::Webhook(_) => webhook::Webhook::find(strategy),
             Self::Fake(fake) => locked(fake).find(search, strategy),
-            Self::Manager(service, manager) => converted(service.run(|calls| manager.find(calls, search)).await?),
-            Self::Parameters(service, parameters) => {
-                converted(service.run(|calls| parameters.find(calls, search)).await?)
-            }
+            Self::Manager(service, manager) => service.run(|calls| manager.find(calls, search)).await,
+            Self::Parameters(service, parameters) => service.run(|calls| parameters.find(calls, search)).await,
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use secret_sync::generator::vault_dynamic;
 use secret_sync::provider::vault::{self, Engine};
 use secret_sync::provider::{Keys, LocalSecret, ProviderError, Push, Reference, Search, vault_push};
-use secret_sync::{ConversionStrategy, KvVersion, SecretBytes, SecretJson, convert_keys};
+use secret_sync::{KvVersion, SecretBytes, SecretJson};
 use serde_json::Value;
 
 use super::asked::{Asked, Recorded, drive};
@@ -89,9 +89,9 @@ impl Vault {
         self.run(|calls| vault::get_map(&self.engine, calls, reference)).await
     }
 
-    pub(crate) async fn find(&self, search: &Search, strategy: ConversionStrategy) -> Result<Keys, ProviderError> {
-        let found = self.run(|calls| vault::find(&self.engine, calls, search)).await?;
-        convert_keys(strategy, found).map_err(|error| ProviderError::Failed(error.to_string()))
+    /// Names stay as they are: whether they are converted or rewritten is the manifest's choice.
+    pub(crate) async fn find(&self, search: &Search) -> Result<Keys, ProviderError> {
+        self.run(|calls| vault::find(&self.engine, calls, search)).await
     }
 
     pub(crate) async fn push(&self, push: &Push, secret: &LocalSecret) -> Result<(), ProviderError> {
