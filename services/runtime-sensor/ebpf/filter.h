@@ -3,8 +3,8 @@
  * Verdicts: opens that no rule in force can match, whatever else is true of them, as the reader found when it judged the like.
  *
  * A verdict is of a key, a hash of all that it follows from: the call and its flags, how it ended, the path as it was given, the
- * directory that the path is relative to, each entry on the way from the file up to the root of the process, and the cgroup. So another
- * file behind the same path, or the same file by another path, is another key. Who knows neither start nor factor can make no two keys equal.
+ * directory that the path is relative to, each entry on the way from the file up to the root of the process, the name of the process, and
+ * the cgroup. So another file behind the same path, or the same file by another path, is another key. Who knows neither start nor factor can make no two keys equal.
  */
 #ifndef BIOTOPE_FILTER_H
 #define BIOTOPE_FILTER_H
@@ -183,6 +183,10 @@ __noinline u64 key_of(u64 flags)
 	struct fs_struct *fs = task->fs;
 	hash = hash_path(out, hash, factor, length);
 	hash = hash_asked(out, hash, factor, flags, length);
+	/* What the process is called: its name is that of its first thread. */
+	u64 *comm = (u64 *)&task->group_leader->comm;
+	hash = mix_long(hash, comm[0], factor);
+	hash = mix_long(hash, comm[1], factor);
 	hash = mix_long(hash, task->cgroups->dfl_cgrp->kn->id, factor);
 	hash = mix_long(hash, number_of(out, fs->root.dentry), factor);
 	hash = mix_long(hash, number_of(out, fs->root.mnt), factor);

@@ -1,6 +1,6 @@
 //! From a cgroup to the container and the pod that it belongs to.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,6 +27,8 @@ pub(crate) struct Cgroups {
     known: HashMap<u64, Option<Container>, ByNumber>,
     /// How often a cgroup was looked for in vain.
     misses: HashMap<u64, u8, ByNumber>,
+    /// Those that are taken for none of a container because they could not be found.
+    unfound: HashSet<u64, ByNumber>,
 }
 
 /// Where the cgroup2 tree is mounted.
@@ -37,7 +39,7 @@ pub(crate) fn mount() -> Option<PathBuf> {
 
 impl Cgroups {
     pub(crate) fn new() -> Self {
-        Self { mount: mount(), known: HashMap::default(), misses: HashMap::default() }
+        Self { mount: mount(), known: HashMap::default(), misses: HashMap::default(), unfound: HashSet::default() }
     }
 
     /// The container of a cgroup id (an inode number of the cgroup2 tree). Programs that start tell their cgroup themselves; for
@@ -47,6 +49,14 @@ impl Cgroups {
             self.look_for(cgroup, tgid);
         }
         self.known.get(&cgroup).and_then(Option::as_ref)
+    }
+
+    /// Whether it is certain of which container a cgroup is, or that it is of none.
+    pub(crate) fn is_certain(&mut self, cgroup: u64, tgid: u32) -> bool {
+        if !self.known.contains_key(&cgroup) {
+            self.look_for(cgroup, tgid);
+        }
+        self.known.contains_key(&cgroup) && !self.unfound.contains(&cgroup)
     }
 
     /// The container of a cgroup id that is known already.
@@ -66,6 +76,7 @@ impl Cgroups {
                 // The next event may find it; but not each of thousands walks the tree.
                 if *misses >= MAX_MISSES {
                     self.remember(cgroup, None);
+                    self.unfound.insert(cgroup);
                 }
             }
         }
@@ -84,8 +95,10 @@ impl Cgroups {
     fn remember(&mut self, cgroup: u64, container: Option<Container>) {
         if self.known.len() >= MAX_CGROUPS {
             self.known.clear();
+            self.unfound.clear();
         }
         self.misses.remove(&cgroup);
+        self.unfound.remove(&cgroup);
         self.known.insert(cgroup, container);
     }
 

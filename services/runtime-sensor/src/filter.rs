@@ -1,5 +1,5 @@
 //! Opens that no rule can want are left out by the kernel itself, once one like them was judged. A verdict follows from the path as it
-//! was given, the file that it led to and the flags; whatever else the rules ask for is left open. See ebpf/filter.h.
+//! was given, the file that it led to, the flags, the name of the process and its container; whatever else the rules ask for is left open. See ebpf/filter.h.
 
 use std::hash::{BuildHasher as _, RandomState};
 
@@ -32,7 +32,11 @@ impl Filter {
 
     /// Whether no rule can match the path that an event is judged by at present, whoever opens it.
     pub(crate) fn nobody_wants(&mut self, rules: &RuleSet, event: &Enriched<'_>) -> bool {
-        !rules.may_match(event, &mut self.scratch, &is_settled)
+        // Only the first thread of a process tells what the process is called.
+        let is_named = event.raw.tid == event.raw.tgid && event.process.comm.as_bytes() == event.raw.comm;
+        !rules.may_match(event, &mut self.scratch, &|field| {
+            is_settled(field) || (is_named && field.id == FieldId::ProcName)
+        })
     }
 
     /// The like of an event is to be left out from now on.
@@ -67,7 +71,8 @@ fn is_settled(field: &Field) -> bool {
         | FieldId::FdTypechar
         | FieldId::FdType
         | FieldId::FsPathName
-        | FieldId::FsPathNameraw => true,
+        | FieldId::FsPathNameraw
+        | FieldId::ContainerId => true,
         FieldId::EvtArg => {
             field.argument.as_ref().map(FieldArgument::text).is_some_and(|name| matches!(name, "name" | "flags"))
         }

@@ -326,6 +326,7 @@ impl Pipeline {
         let Some(event_type) = event_type.filter(|event_type| self.set.wants(*event_type)) else { return };
         let name = event_type.name();
         let Some(process) = self.processes.get(raw.tgid) else { return };
+        let is_placed = raw.key != 0 && self.cgroups.is_certain(raw.cgroup, raw.tgid);
         let container = self.cgroups.container(raw.cgroup, raw.tgid);
         let is_set_up = container.is_some() && process.is_set_up(raw.time_ns);
         if is_set_up || (self.config.containers_only && container.is_none()) {
@@ -362,7 +363,7 @@ impl Pipeline {
         // Facts of a container that come later may make more of what it opens.
         let is_settled = container.is_none_or(|container| container.facts.is_some() || !self.packages.is_followed());
         let mut is_unwanted =
-            raw.key != 0 && is_settled && self.filter.is_again(raw.key) && self.filter.nobody_wants(&self.set, &event);
+            is_placed && is_settled && self.filter.is_again(raw.key) && self.filter.nobody_wants(&self.set, &event);
         let matching = self.config.rule_matching.into();
         let mut rules = self.set.evaluate(&event, matching, &mut self.scratch);
         // A link may lead to a file that a rule is about, though the path is another.
@@ -376,20 +377,8 @@ impl Pipeline {
         for rule in rules {
             self.metrics.matched.inc();
             self.metrics.falco.matched(rule);
-            let now_ns = u64::try_from(event.time.as_nanos()).unwrap_or_default();
-            match self.limits.handle(&rule.name, now_ns) {
-                Verdict::Suppress => {
-                    self.metrics.limited.inc();
-                    continue;
-                }
-                Verdict::Send { suppressed_before: 0 } => {}
-                Verdict::Send { suppressed_before } => {
-                    tracing::warn!(
-                        rule = rule.name,
-                        suppressed_before,
-                        "the rule fires too often: alerts were left out"
-                    );
-                }
+            if !may_be_told(&mut self.limits, &self.metrics, &rule.name, event.time) {
+                continue;
             }
             let said = Said::Matched(Box::new(out.matched(rule, &event)));
             let identity = wire::identity(container, pod.as_deref(), raw.cgroup);
@@ -541,6 +530,21 @@ fn loaded(packages: &Packages, told: &mut Told, event: &Enriched<'_>) -> Option<
     };
     let purl = files.owner(path).filter(|purl| told.is_new(&container.id, purl))?;
     Some(PackageLoaded { purl: purl.clone(), path: path.to_owned(), by: by.to_owned() })
+}
+
+/// Whether a match is told of, or its rule fires too often.
+fn may_be_told(limits: &mut RateLimit, metrics: &Metrics, rule: &str, time: Timestamp) -> bool {
+    match limits.handle(rule, u64::try_from(time.as_nanos()).unwrap_or_default()) {
+        Verdict::Suppress => {
+            metrics.limited.inc();
+            return false;
+        }
+        Verdict::Send { suppressed_before: 0 } => {}
+        Verdict::Send { suppressed_before } => {
+            tracing::warn!(rule, suppressed_before, "the rule fires too often: alerts were left out");
+        }
+    }
+    true
 }
 
 type Message = (Timestamp, Token, model::Identity, Said);

@@ -72,6 +72,8 @@ fn only_the_like_of_what_was_judged_is_left_out() {
     differs("link/file", "read x < link/file; :");
     differs("file", "cd here; read x < file; :");
     differs("file", "cd elsewhere; read x < file; :");
+    // Another program, which is called otherwise.
+    differs(&path, &format!("cat {path} > /dev/null"));
     // What is not there, and where: no directory, or no file.
     assert!(differs(&at("missing"), &format!("read x 2>/dev/null < {}; :", at("missing"))) != 0);
     assert!(differs(&at("missing/file"), &format!("read x 2>/dev/null < {}; :", at("missing/file"))) != 0);
