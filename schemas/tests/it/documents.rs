@@ -44,6 +44,8 @@ fn the_charts_permissions_are_current() {
 
 #[test]
 fn the_charts_kinds_are_those_of_the_broker() {
-    let path = root().join("../services/secret-broker/crds/external-secrets.io.yaml");
-    is_current(Path::new("../helm/biotope/crds/external-secrets.io.yaml"), &std::fs::read(path).unwrap());
+    for name in ["external-secrets.io.yaml", "generators.external-secrets.io.yaml"] {
+        let path = root().join("../services/secret-broker/crds").join(name);
+        is_current(&Path::new("../helm/biotope/crds").join(name), &std::fs::read(path).unwrap());
+    }
 }
