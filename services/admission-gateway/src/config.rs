@@ -66,6 +66,9 @@ pub struct Registration {
     /// ClusterRole that owns the registrations: they are removed with it, so that nothing is refused for want of a gateway. Default:
     /// none, they stay.
     pub owner_cluster_role: Option<String>,
+    /// ClusterRoles and ClusterRoleBindings whose deletion is not asked about: those of the platform itself, which goes when nobody is left
+    /// to answer. Default: none.
+    pub own_cluster_roles: Vec<String>,
 }
 
 /// A service of the cluster.
@@ -94,6 +97,7 @@ impl Default for Registration {
             excluded_namespaces: Vec::new(),
             timeout_s: 10,
             owner_cluster_role: None,
+            own_cluster_roles: Vec::new(),
         }
     }
 }

@@ -109,6 +109,13 @@ impl Register {
                 { "name": "not-itself", "expression": "!(request.resource.group == 'admissionregistration.k8s.io')" },
             ],
         });
+        // An uninstall takes the gateway before its rights; refused for want of it, neither they nor these webhooks would ever go.
+        if let (false, Some(conditions)) =
+            (self.settings.own_cluster_roles.is_empty(), one["matchConditions"].as_array_mut())
+        {
+            conditions
+                .push(json!({ "name": "not-its-removal", "expression": removal(&self.settings.own_cluster_roles) }));
+        }
         if kind == "MutatingWebhookConfiguration" {
             one["reinvocationPolicy"] = json!("IfNeeded");
         }
@@ -118,6 +125,14 @@ impl Register {
             "webhooks": [one],
         })
     }
+}
+
+/// Whether a request is none to delete one of these roles or a binding of that name. A list of strings in JSON is one in CEL, too.
+fn removal(names: &[String]) -> String {
+    let names = json!(names);
+    format!(
+        "!(request.operation == 'DELETE' && request.resource.group == 'rbac.authorization.k8s.io' && request.resource.resource in ['clusterroles', 'clusterrolebindings'] && request.name in {names})"
+    )
 }
 
 /// All resources, and the subresources that do something: status updates are not for policies.

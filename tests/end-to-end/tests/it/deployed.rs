@@ -260,7 +260,9 @@ fn the_loop_is_closed(cluster: &Cluster, web: &str, incident: &Value) {
 /// After an uninstall the API server asks nobody who is not there any more.
 fn nothing_stays_in_the_way(cluster: &Cluster, folder: &Path) {
     let mut command: Command = helm(folder).unwrap();
-    command.args(["uninstall", "biotope", "--namespace", "biotope", "--wait"]).env("KUBECONFIG", &cluster.kubeconfig);
+    command
+        .args(["uninstall", "biotope", "--namespace", "biotope", "--wait", "--debug"])
+        .env("KUBECONFIG", &cluster.kubeconfig);
     let output = command.output().unwrap();
     assert!(output.status.success(), "{}", said(&output));
     let kinds = "validatingwebhookconfigurations,mutatingwebhookconfigurations";
