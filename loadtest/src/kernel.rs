@@ -98,8 +98,11 @@ pub(crate) async fn run(platform: Platform, options: &Options) -> anyhow::Result
         sensor.metric("runtime_sensor_events_dropped_total")
     );
     for pod in &pods {
-        // The processes are gone, so the folder is empty; a cgroup that stays does no harm.
-        let _ = fs::remove_dir(cgroup(&root, pod)).and_then(|()| fs::remove_dir(pod_cgroup(&root, pod)));
+        let _ = fs::remove_dir(cgroup(&root, pod));
+        for folder in pod_cgroup(&root, pod).ancestors().take_while(|folder| *folder != root) {
+            // The processes are gone, so the folder is empty; a cgroup that stays does no harm.
+            let _ = fs::remove_dir(folder);
+        }
     }
     drop(correlator);
     judge(&due, &opened, options.planted as usize)
@@ -159,8 +162,9 @@ fn actor(root: &Path, pod: &Pod, file: PathBuf, options: &[(&str, u64)]) -> anyh
     Ok(Process::start("actor", &mut command, &log)?)
 }
 
+/// Not directly below the root: a kubelet on the same machine ends what it finds in pods' cgroups there and does not know.
 fn pod_cgroup(root: &Path, pod: &Pod) -> PathBuf {
-    root.join(format!("kubepods/burstable/pod{}", pod.uid))
+    root.join(format!("biotope-loadtest/kubepods/burstable/pod{}", pod.uid))
 }
 
 fn cgroup(root: &Path, pod: &Pod) -> PathBuf {

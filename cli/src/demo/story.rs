@@ -202,7 +202,7 @@ impl Story {
         }
         say(5, "run: the container reads /etc/shadow, starts a shell and connects out; eBPF sees it");
         self.planted.container_id = format!("{}{}", uuid()?.replace('-', ""), uuid()?.replace('-', ""));
-        let cgroup = format!("/kubepods/burstable/pod{}/{}", self.planted.pod_uid, self.planted.container_id);
+        let cgroup = format!("/{}/{}", pod_cgroup(&self.planted.pod_uid), self.planted.container_id);
         let config = json!({
             "ociVersion": "1.0.2",
             "process": {
@@ -232,11 +232,22 @@ impl Story {
     }
 }
 
+/// The pod's cgroup, without its hierarchy. Below a folder of the demo's own: a kubelet on the same machine ends every process that
+/// it finds in a pod's cgroup below `/kubepods` and whose pod it does not know (its `cleanupOrphanedPodCgroups`).
+fn pod_cgroup(pod_uid: &str) -> String {
+    format!("{CGROUP}/kubepods/burstable/pod{pod_uid}")
+}
+
 /// runc removes the container's cgroups, the pod's above them are ours.
 fn remove_pod_cgroups(pod_uid: &str) {
-    for hierarchy in fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten() {
-        // Not every hierarchy has it.
-        let _ = fs::remove_dir(hierarchy.path().join(format!("kubepods/burstable/pod{pod_uid}")));
+    let (root, pod) = (Path::new("/sys/fs/cgroup"), pod_cgroup(pod_uid));
+    // One hierarchy at the root (cgroup v2), or one in each folder (v1).
+    let hierarchies = fs::read_dir(root).into_iter().flatten().flatten().map(|entry| entry.path());
+    for hierarchy in hierarchies.chain([root.to_owned()]) {
+        for folder in Path::new(&pod).ancestors().filter(|folder| folder.starts_with(CGROUP)) {
+            // Not every hierarchy has it, and another demo may be at work in it.
+            let _ = fs::remove_dir(hierarchy.join(folder));
+        }
     }
 }
 
@@ -274,6 +285,9 @@ const RECORDING: &[u8] = include_bytes!("../../assets/demo.recording");
 /// Pod and container of the recording.
 const RECORDED_POD: &str = "0b1f9c6e-2d8f-4a5e-9d27-0c7a3c1f2b3a";
 const RECORDED_CONTAINER: &str = "c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00";
+
+/// The folder of the demo's cgroups.
+const CGROUP: &str = "biotope-demo";
 
 /// An address for documentation (RFC 5737): nobody is there.
 const CONNECTION: &str = "192.0.2.1:443";
