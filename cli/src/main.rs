@@ -27,7 +27,9 @@ use crate::args::{Cli, Command};
 fn main() -> ExitCode {
     let cli = Cli::parse();
     if let Command::Completion { shell } = cli.command {
-        clap_complete::generate(shell, &mut Cli::command(), "biotope", &mut std::io::stdout());
+        let mut script = Vec::new();
+        clap_complete::generate(shell, &mut Cli::command(), "biotope", &mut script);
+        print::text(&String::from_utf8_lossy(&script));
         return ExitCode::SUCCESS;
     }
     service::install_crypto();
@@ -65,8 +67,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "a command for people: faults go to where they look")]
 fn failed(error: &anyhow::Error) -> ExitCode {
-    eprintln!("biotope: {error:#}");
+    print::note(format_args!("biotope: {error:#}"));
     ExitCode::FAILURE
 }

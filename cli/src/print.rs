@@ -1,6 +1,7 @@
 //! Tables, colours, progress: for a terminal only.
 
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -30,21 +31,42 @@ pub(crate) fn severity(severity: Severity) -> Cell {
 }
 
 /// A line of text.
-#[expect(clippy::print_stdout, reason = "results of commands go to standard output")]
 pub(crate) fn line(text: impl std::fmt::Display) {
-    println!("{text}");
+    write(format_args!("{text}\n"));
 }
 
 /// Text that ends its own lines.
-#[expect(clippy::print_stdout, reason = "results of commands go to standard output")]
 pub(crate) fn text(text: &str) {
-    print!("{text}");
+    write(format_args!("{text}"));
+}
+
+/// The exit code of a program whose reader has gone, as shells tell it: 128 and the number of SIGPIPE (signal(7)).
+const READER_GONE: i32 = 141;
+
+/// Whether the command looks after processes that it started, and so must not end before it has ended them.
+static HAS_PROCESSES: AtomicBool = AtomicBool::new(false);
+
+/// From here on a reader that goes away (`| head`) does not end the command.
+pub(crate) fn go_on_without_reader() {
+    HAS_PROCESSES.store(true, Ordering::Relaxed);
+}
+
+fn write(text: std::fmt::Arguments<'_>) {
+    let mut out = std::io::stdout().lock();
+    let Err(error) = out.write_fmt(text).and_then(|()| out.flush()) else { return };
+    let is_gone = error.kind() == std::io::ErrorKind::BrokenPipe;
+    if !is_gone {
+        note(format_args!("biotope: cannot write to standard output: {error}"));
+    }
+    if !HAS_PROCESSES.load(Ordering::Relaxed) {
+        std::process::exit(if is_gone { READER_GONE } else { 1 });
+    }
 }
 
 /// A line about the work itself, not its result.
-#[expect(clippy::print_stderr, reason = "what is not a result goes beside it")]
 pub(crate) fn note(text: impl std::fmt::Display) {
-    eprintln!("{text}");
+    // Nobody may be there to read it.
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 /// JSON, one document.

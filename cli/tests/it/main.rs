@@ -7,5 +7,6 @@
     reason = "tests fail by panicking"
 )]
 
+mod output;
 mod scan;
 mod scan_forms;

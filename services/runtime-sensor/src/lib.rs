@@ -63,6 +63,8 @@ pub async fn start(context: Context, config: Config) -> anyhow::Result<()> {
         runtime: tokio::runtime::Handle::current(),
         bus: Some(bus.clone()),
         dropped: metrics.falco.queue_drops.clone(),
+        // A service goes on without: alerts have other ways out.
+        reader_gone: tokio_util::sync::CancellationToken::new(),
     };
     let out = out::Out::new(&config, Some(publisher), &surroundings, source.hostname())?;
     let containers = config.containers(&metrics, &surroundings.runtime, &context.shutdown);

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use runtime_rules::{Alert, Priority};
 use service::prometheus_client::metrics::counter::Counter;
+use tokio_util::sync::CancellationToken;
 
 use crate::config::Alerts;
 
@@ -70,6 +71,8 @@ pub(crate) struct Surroundings {
     pub(crate) bus: Option<bus::Bus>,
     /// Counts alerts for which a queue had no room.
     pub(crate) dropped: Counter,
+    /// Cancelled when nobody reads standard output any more.
+    pub(crate) reader_gone: CancellationToken,
 }
 
 impl Channels {
@@ -84,7 +87,10 @@ impl Channels {
             Ok(())
         };
         if alerts.stdout_output.enabled {
-            add("stdout_output", Box::new(local::Lines::stdout(alerts.buffered_outputs)))?;
+            add(
+                "stdout_output",
+                Box::new(local::Printed::new(alerts.buffered_outputs, surroundings.reader_gone.clone())),
+            )?;
         }
         if alerts.file_output.enabled {
             add("file_output", Box::new(local::Appended::open(&alerts.file_output, alerts.buffered_outputs)?))?;

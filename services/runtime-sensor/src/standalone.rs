@@ -112,7 +112,9 @@ fn try_run(run: &Run, config: Config) -> anyhow::Result<()> {
     let shutdown = ended_by_signal(&runtime, run.seconds);
     let metrics = Metrics::default();
     let dropped = metrics.falco.queue_drops.clone();
-    let surroundings = Surroundings { runtime: runtime.handle().clone(), bus: None, dropped };
+    // Where alerts only go to standard output, the end of its reader (`| head`) is the end.
+    let reader_gone = if run.config.is_none() { shutdown.clone() } else { CancellationToken::new() };
+    let surroundings = Surroundings { runtime: runtime.handle().clone(), bus: None, dropped, reader_gone };
     let source = Source::open(&config, &set.now())?;
     tell(source.features());
     let out = Out::new(&config, None, &surroundings, source.hostname())?;

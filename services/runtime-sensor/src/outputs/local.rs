@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 
 use anyhow::Context as _;
+use tokio_util::sync::CancellationToken;
 
 use super::{Channel, Notice};
 use crate::config::{FileOutput, ProgramOutput};
@@ -17,9 +18,37 @@ pub(super) struct Lines<W: Write> {
     is_buffered: bool,
 }
 
-impl Lines<std::io::Stdout> {
-    pub(super) fn stdout(is_buffered: bool) -> Self {
-        Self { out: BufWriter::new(std::io::stdout()), is_buffered }
+/// Lines to standard output, for as long as somebody reads them.
+pub(super) struct Printed {
+    lines: Lines<std::io::Stdout>,
+    reader_gone: CancellationToken,
+}
+
+impl Printed {
+    pub(super) fn new(is_buffered: bool, reader_gone: CancellationToken) -> Self {
+        Self { lines: Lines { out: BufWriter::new(std::io::stdout()), is_buffered }, reader_gone }
+    }
+
+    fn watched(&self, done: anyhow::Result<()>) -> anyhow::Result<()> {
+        let is_gone = |error: &anyhow::Error| {
+            error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+        };
+        if done.as_ref().is_err_and(is_gone) {
+            self.reader_gone.cancel();
+        }
+        done
+    }
+}
+
+impl Channel for Printed {
+    fn write(&mut self, notice: &Notice) -> anyhow::Result<()> {
+        let done = self.lines.write(notice);
+        self.watched(done)
+    }
+
+    fn flush(&mut self) -> anyhow::Result<()> {
+        let done = self.lines.flush();
+        self.watched(done)
     }
 }
 

@@ -67,3 +67,32 @@ fn what_this_machine_does_is_recorded_and_judged_later() {
     assert!(output.status.success(), "{}", said(&output));
     assert!(said(&output).contains("Informational cat"), "{}", said(&output));
 }
+
+#[test]
+fn a_reader_that_goes_away_ends_the_watch() {
+    let Some(biotope) = program("biotope") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let (rules, marker) = (folder.path().join("rules.yaml"), folder.path().join("marker"));
+    let rule = format!(
+        "- rule: marked\n  desc: d\n  condition: evt.type in (open, openat) and fd.name = {}\n  output: '%proc.name'\n  priority: INFO\n",
+        marker.display()
+    );
+    fs::write(&rules, rule).unwrap();
+    fs::write(&marker, "").unwrap();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut watch = Command::new(&biotope);
+    watch.args(["sensor", "run", "--seconds", "120", "--rules"]).arg(&rules).stdout(writer);
+    let mut watch = watch.stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let began = std::time::Instant::now();
+    while watch.try_wait().unwrap().is_none() {
+        Command::new("/bin/cat").arg(&marker).output().unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    let output = watch.wait_with_output().unwrap();
+    if !output.status.success() {
+        require::skip("ebpf", &said(&output));
+        return;
+    }
+    assert!(began.elapsed().as_secs() < 100, "it went on without a reader: {}", said(&output));
+}
