@@ -201,7 +201,8 @@ impl<'a> Parser<'a> {
 
     fn comparison(&mut self, left: Operand) -> Parsed<Condition> {
         self.blanks();
-        if self.word("exists") {
+        // As upstream's lexer has it, nothing need follow: `existsand` is two words.
+        if self.eat("exists") {
             return Ok(Condition::Exists(left));
         }
         let Some(operator) = self.operator() else {
@@ -228,17 +229,12 @@ impl<'a> Parser<'a> {
         let start = self.at;
         let word = self.identifier()?;
         let found = Operator::ALL.iter().copied().find(|operator| operator.as_str() == word);
-        // Words need a blank behind them, those that take lists may go on with a parenthesis.
-        let is_ended = match (found, self.peek()) {
-            (Some(_), Some(c)) if c.is_ascii_whitespace() => true,
-            (Some(operator), Some('(')) => operator.takes_list(),
-            _ => false,
-        };
-        if !is_ended {
-            self.at = start;
-            return None;
+        if found.is_some() && self.peek().is_some_and(is_blank) {
+            return found;
         }
-        found
+        self.at = start;
+        // Operators that take lists need no blank behind them, so `inlist` is `in list`.
+        [Operator::Intersects, Operator::In, Operator::PMatch].into_iter().find(|operator| self.eat(operator.as_str()))
     }
 
     fn list_or_name(&mut self) -> Parsed<Right> {
@@ -282,12 +278,7 @@ impl<'a> Parser<'a> {
             return Ok(Right::Operand(operand));
         }
         let number = number_prefix(self.rest());
-        let is_ended = self
-            .rest()
-            .get(number..)
-            .and_then(|rest| rest.chars().next())
-            .is_none_or(|c| c.is_ascii_whitespace() || c == ')');
-        if number == 0 || !is_ended {
+        if number == 0 {
             return Err(self.fault("expected a number"));
         }
         let text = self.rest().get(..number).unwrap_or_default().to_owned();
@@ -378,7 +369,7 @@ impl<'a> Parser<'a> {
     fn keyword(&mut self, word: &str) -> bool {
         self.blanks();
         let follows = self.rest().strip_prefix(word).and_then(|rest| rest.chars().next());
-        let is_it = follows.is_some_and(|c| c.is_ascii_whitespace() || c == '(');
+        let is_it = follows.is_some_and(|c| is_blank(c) || c == '(');
         if is_it {
             self.at += word.len();
         }
@@ -411,7 +402,7 @@ impl<'a> Parser<'a> {
     }
 
     fn blanks(&mut self) {
-        self.take(|c| c.is_ascii_whitespace());
+        self.take(is_blank);
     }
 
     fn peek(&self) -> Option<char> {
@@ -430,6 +421,11 @@ impl<'a> Parser<'a> {
     }
 }
 
+/// What separates words: upstream's `lex_blank` takes a backspace too, but no form feed.
+fn is_blank(c: char) -> bool {
+    matches!(c, ' ' | '\t' | '\u{8}' | '\r' | '\n')
+}
+
 /// Length of the number at the front: decimal with fraction and exponent, or hexadecimal.
 fn number_prefix(text: &str) -> usize {
     let bytes = text.as_bytes();
@@ -437,7 +433,7 @@ fn number_prefix(text: &str) -> usize {
         bytes.get(from..).unwrap_or_default().iter().take_while(|byte| is(byte)).count()
     };
     if text.starts_with("0x") || text.starts_with("0X") {
-        let count = digits(2, u8::is_ascii_hexdigit);
+        let count = digits(2, u8::is_ascii_alphanumeric);
         return if count > 0 { count + 2 } else { 0 };
     }
     let sign = usize::from(text.starts_with(['+', '-']));

@@ -64,6 +64,14 @@ fn check(condition: &str, expected: bool) {
 }
 
 #[test]
+fn words_that_need_no_blank_behind_them_have_none() {
+    check("proc.name existsand fd.name=/etc/shadow", true);
+    check("proc.name in(cat) and proc.pid >= 42and fd.name pmatch(/etc)", true);
+    check("proc.name incat and proc.name intersects(cat, dog)", true);
+    check("not proc.name in\t(dog)", true);
+}
+
+#[test]
 fn operators_and_missing_values() {
     for (condition, expected) in [
         ("evt.type=openat and proc.name=cat", true),
