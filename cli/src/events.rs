@@ -41,7 +41,10 @@ pub(crate) async fn tail(connection: &Connection, seconds: u64, output: Output) 
 
 /// A connection for a command.
 pub(crate) async fn connect(addresses: &Addresses) -> anyhow::Result<Bus> {
-    let config = bus::Config { servers: vec![addresses.nats.clone()], connect_timeout_s: 5, ..bus::Config::default() };
+    let (user, password_file) = addresses.bus_user.clone();
+    let auth = bus::Auth { user: Some(user), password_file: Some(password_file), ..bus::Auth::default() };
+    let servers = vec![addresses.nats.clone()];
+    let config = bus::Config { servers, auth, connect_timeout_s: 5, ..bus::Config::default() };
     let origin = Origin {
         cluster: addresses.cluster.parse()?,
         service: "cli".to_owned(),

@@ -11,6 +11,8 @@ use parts::{Nats, OpenBao, Process, Registry, wait_until};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+pub(crate) mod users;
+
 /// Where everything of a running platform is; `platform.json` in its folder.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Addresses {
@@ -18,6 +20,8 @@ pub(crate) struct Addresses {
     pub(crate) cluster: String,
     /// NATS.
     pub(crate) nats: String,
+    /// Who this command is there, and the file with its password.
+    pub(crate) bus_user: (String, PathBuf),
     /// OCI registry.
     pub(crate) registry: String,
     /// OpenBao.
@@ -70,13 +74,16 @@ impl Platform {
             fs::create_dir_all(folder.join(name))?;
         }
         seed_rules(&folder.join("rules"))?;
-        let nats = Nats::start(&folder.join("nats"))?;
+        crate::print::go_on_without_reader();
+        let nats = Nats::start_configured(&folder.join("nats"), &users::create(&folder)?)?;
+        users::write_reader(&folder, &nats.url())?;
         let registry = Registry::start(&folder.join("registry"))?;
         let openbao = OpenBao::start(&folder.join("openbao"), &token())?;
         write_secret(&folder.join("run/openbao-token"), &openbao.token)?;
         let addresses = Addresses {
             cluster: "local".to_owned(),
             nats: nats.url(),
+            bus_user: users::auth(&folder, None),
             registry: registry.address.clone(),
             openbao: openbao.address.clone(),
             ..Addresses::default()
@@ -134,12 +141,13 @@ impl Platform {
                 json!({ "state": path("state/correlator"), "http": { "address_file": path("run/correlator.http.address") } })
             }
         };
+        let (user, password_file) = users::auth(&self.folder, Some(service));
         let spools = matches!(service, "runtime-sensor" | "admission-gateway");
         let spool = spools.then(|| json!({ "folder": path(&format!("state/{service}-spool")) }));
         json!({
             "cluster": self.addresses.cluster,
             "node": "local",
-            "bus": { "servers": [self.nats.url()], "spool": spool },
+            "bus": { "servers": [self.nats.url()], "spool": spool, "auth": { "user": user, "password_file": password_file } },
             "admin": { "address_file": path(&format!("run/{service}.address")) },
             "service": own,
         })

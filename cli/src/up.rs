@@ -24,7 +24,7 @@ pub(crate) async fn up(up: &Up) -> anyhow::Result<ExitCode> {
         addresses.webhook,
         platform.folder.display()
     ));
-    print::line(format!("  nats      {}", addresses.nats));
+    print::line(format!("  nats      {} (readers: {}/run/bus/reader.url)", addresses.nats, platform.folder.display()));
     print::line(format!("  registry  {}", addresses.registry));
     print::line(format!("  openbao   {} (token: {}/run/openbao-token)", addresses.openbao, platform.folder.display()));
     print::line(format!("put your files into its folders: {}", INPUTS.join(", ")));

@@ -115,6 +115,24 @@ pub fn permissions_conf() -> String {
     text
 }
 
+/// The rights of a user that reads events, as they come or as they are stored, and says nothing: the variable `$READER`.
+#[must_use]
+pub fn reader_conf() -> String {
+    let mut publishes = vec!["$JS.API.INFO".to_owned(), "$JS.FC.>".to_owned()];
+    for stream in ["BIOTOPE_BUILD", "BIOTOPE_EVENTS", "BIOTOPE_INCIDENTS"] {
+        publishes.push(format!("$JS.API.STREAM.INFO.{stream}"));
+        let verbs = ["INFO", "CREATE", "DELETE", "MSG.NEXT"];
+        publishes.extend(verbs.map(|verb| format!("$JS.API.CONSUMER.{verb}.{stream}.>")));
+        publishes.push(format!("$JS.API.CONSUMER.CREATE.{stream}"));
+        publishes.push(format!("$JS.ACK.{stream}.>"));
+    }
+    // Commands and what could not be handled are nobody else's.
+    format!(
+        "\nREADER = {{\n  publish: {{ allow: {publishes:?} }}\n  subscribe: {{ allow: [\"_INBOX.>\", \"_INBOX_reader.>\", \"biotope.v1.>\"], deny: \
+         [\"biotope.v1.*.ask.>\", \"biotope.v1.*.dead-letter.>\"] }}\n}}\n"
+    )
+}
+
 /// The name of a user as a variable: `REGISTRY_SCANNER`.
 #[must_use]
 pub fn variable(user: &str) -> String {

@@ -4,9 +4,10 @@ use std::fs;
 use std::time::Duration;
 
 use bus::{Auth, Bus, Class, Config, From, Outgoing};
+use futures::StreamExt as _;
 use model::{Identity, Timestamp};
 use schemas::EventData;
-use schemas::access::{USERS, permissions_conf, variable};
+use schemas::access::{USERS, permissions_conf, reader_conf, variable};
 use schemas::build::v1::ScanFailed;
 use schemas::deploy::v1::PolicyChanged;
 use schemas::incident::v1::ResponseDone;
@@ -18,12 +19,14 @@ use crate::origin;
 
 fn server() -> Option<Part<Nats>> {
     parts::nats_configured(|folder| {
-        fs::write(folder.join("permissions.conf"), permissions_conf()).unwrap();
+        fs::write(folder.join("permissions.conf"), permissions_conf() + &reader_conf()).unwrap();
         let user = |user: &schemas::access::User| {
             fs::write(folder.join(user.name), format!("p-{}", user.name)).unwrap();
             format!("{{ user: {0}, password: \"p-{0}\", permissions: ${1} }}", user.name, variable(user.name))
         };
-        let users: Vec<String> = USERS.iter().map(user).collect();
+        let mut users: Vec<String> = USERS.iter().map(user).collect();
+        fs::write(folder.join("reader"), "p-reader").unwrap();
+        users.push("{ user: reader, password: p-reader, permissions: $READER }".to_owned());
         format!(
             "include ./permissions.conf\njetstream {{ max_file_store: 64GB }}\naccounts {{ PLATFORM {{ jetstream: enabled, users: [{}] }} }}\n",
             users.join(", ")
@@ -97,6 +100,27 @@ async fn nobody_says_what_another_has_to_say() {
     let mut cursor = join(&nats, "registry-scanner").await.cursor("BIOTOPE_INCIDENTS", From::Beginning, Vec::new());
     cursor.next_batch(10, Duration::from_secs(2)).await;
     assert!(!cursor.is_open(), "the scanner does not read incidents");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_hears_events_and_says_nothing() {
+    let Some(nats) = server() else { return };
+    let (scanner, gateway, reader) =
+        (join(&nats, "registry-scanner").await, join(&nats, "admission-gateway").await, join(&nats, "reader").await);
+    scanner.ensure_streams().await.unwrap();
+    let mut heard = std::pin::pin!(reader.live("biotope.v1.>".to_owned()).await.unwrap());
+    // Nobody answers it; what counts is who hears it.
+    let request = schemas::ask::ScanRequest::default();
+    let asked =
+        gateway.ask::<_, schemas::ask::ScanReply>(("registry-scanner", "scan"), &request, Duration::from_secs(2));
+    assert!(asked.await.is_err());
+    scanner.park("some.subject", "undecodable", "why", b"bytes").await.unwrap();
+    assert!(may_say(&scanner, scan_failed(), 10).await);
+    let (subject, _) = tokio::time::timeout(Duration::from_secs(10), heard.next()).await.unwrap().unwrap();
+    assert!(subject.contains(".build.image.scan-failed."), "neither commands nor dead letters: {subject}");
+    let mut cursor = reader.cursor("BIOTOPE_BUILD", From::Beginning, Vec::new());
+    assert_eq!(cursor.next_batch(10, Duration::from_secs(10)).await.len(), 1, "what is stored");
+    assert!(!may_say(&reader, scan_failed(), 2).await, "a reader says nothing");
 }
 
 fn scan_failed() -> ScanFailed {

@@ -48,10 +48,10 @@ fn story(arguments: &[&str], collector: Option<&Collector>) -> Option<(String, [
     }
     let mut demo = Process::start("biotope", &mut command, &folder.path().join("demo.log")).unwrap();
     let addresses = wait_until(Duration::from_secs(60), || fs::read_to_string(state.join("platform.json")).ok());
-    let addresses: Value =
-        serde_json::from_str(&addresses.unwrap_or_else(|| panic!("{}", demo.last_lines(20)))).unwrap();
-    let reader = subscriber::start(addresses["nats"].as_str().unwrap(), folder.path(), &["--stored", "--json"]);
-    let other = go.map(|go| subscriber::start_go(&go, addresses["nats"].as_str().unwrap(), folder.path()));
+    assert!(addresses.is_some(), "{}", demo.last_lines(20));
+    let url = fs::read_to_string(state.join("run/bus/reader.url")).unwrap();
+    let reader = subscriber::start(&url, folder.path(), &["--stored", "--json"]);
+    let other = go.map(|go| subscriber::start_go(&go, &url, folder.path()));
     let status = demo.wait(Duration::from_secs(120));
     let text = fs::read_to_string(folder.path().join("demo.log")).unwrap();
     assert!(status.is_some_and(|status| status.success()), "{text}");
