@@ -41,6 +41,9 @@ pub(crate) struct Scan {
     /// File of what to ignore: lines, or YAML. Default: .trivyignore or .trivyignore.yaml, where there is one.
     #[arg(long, value_name = "FILE", env = "TRIVY_IGNOREFILE")]
     pub(crate) ignorefile: Option<PathBuf>,
+    /// Not supported: policies in Rego are not evaluated. Use an ignore file in YAML, or VEX.
+    #[arg(long, value_name = "FILE", hide = true, value_parser = no_rego)]
+    pub(crate) ignore_policy: Option<PathBuf>,
     /// Documents that say what does not matter here (OpenVEX, CycloneDX, CSAF); may be given several times. `oci` stands for those that
     /// are attached to the image in its registry.
     #[arg(long, value_name = "FILE|oci", value_delimiter = ',')]
@@ -78,6 +81,13 @@ pub(crate) struct Scan {
     /// Registries, host:port, that speak plain HTTP.
     #[arg(long, value_name = "HOST", value_delimiter = ',')]
     pub(crate) plain_http: Vec<String>,
+    /// Of a folder: fetches the projects of Maven that others need and that are not in the local repository (`~/.m2`), from Maven Central
+    /// and the repositories that projects and settings.xml name. It tells them what the projects need.
+    #[arg(long, conflicts_with = "offline")]
+    pub(crate) fetch_poms: bool,
+    /// With --fetch-poms: a mirror in the place of a repository, each by its address; the first that has a project counts.
+    #[arg(long, value_name = "REPOSITORY=MIRROR", requires = "fetch_poms", value_parser = mirror)]
+    pub(crate) maven_mirror: Vec<(String, String)>,
     /// Shows no progress.
     #[arg(long, short)]
     pub(crate) quiet: bool,
@@ -94,8 +104,14 @@ pub(crate) enum Form {
     Sarif,
     /// CycloneDX 1.6, with vulnerabilities.
     Cyclonedx,
-    /// SPDX 2.3.
+    /// SPDX 2.3 in JSON.
     SpdxJson,
+    /// SPDX 2.3 as lines of tags and values.
+    Spdx,
+    /// A dependency snapshot for GitHub; the build is read from the variables of its runner.
+    Github,
+    /// The predicate of a vulnerability scan that cosign attests to.
+    CosignVuln,
     /// JUnit XML.
     Junit,
     /// A template of one's own, see `--template`.
@@ -122,6 +138,20 @@ const STATUSES: [&str; 8] = [
     "fix_deferred",
     "end_of_life",
 ];
+
+fn no_rego(file: &str) -> Result<PathBuf, String> {
+    Err(format!(
+        "policies in Rego are not evaluated, and {file} would be passed over: say the same in an ignore file \
+         (`--ignorefile`, YAML with paths, purls and expiry) or in VEX (`--vex`)"
+    ))
+}
+
+fn mirror(text: &str) -> Result<(String, String), String> {
+    let parts = text.split_once('=').filter(|(of, mirror)| of.contains("://") && mirror.contains("://"));
+    parts
+        .map(|(of, mirror)| (of.to_owned(), mirror.to_owned()))
+        .ok_or_else(|| "it is two addresses with = between them".to_owned())
+}
 
 fn severity(word: &str) -> Result<Severity, String> {
     let known = Severity::ALL.into_iter().find(|one| one.as_str().eq_ignore_ascii_case(word));

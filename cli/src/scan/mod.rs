@@ -10,6 +10,7 @@ mod render;
 mod table;
 mod template;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -18,8 +19,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
 use registry_scanner::{
-    Advisories, Fingerprint, Making, Options, Platform, Progress, Pull, Report, ScanError, Skip, Store, document,
-    paths_below, scan_once,
+    Advisories, Fingerprint, Making, Maven, Options, Platform, Progress, Pull, Report, ScanError, Skip, Store,
+    document, paths_below, scan_once,
 };
 
 use crate::args::{Format, OutputTo};
@@ -116,7 +117,12 @@ impl Scan {
         let cache = self.cache_dir.clone().or_else(|| Some(home.as_ref()?.join(".cache/biotope/scans")));
         let cache = cache.filter(|_| !self.no_cache);
         let docker = self.docker_config.clone().or_else(|| Some(home?.join(".docker")));
+        let mut mirrors: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for (of, mirror) in &self.maven_mirror {
+            mirrors.entry(of.clone()).or_default().push(mirror.clone());
+        }
         let pull = Pull {
+            maven: Maven { fetch: self.fetch_poms, mirrors },
             plain_http_registries: self.plain_http.clone(),
             docker_config: docker.map(|path| if path.is_dir() { path.join("config.json") } else { path }),
             ..Pull::default()

@@ -3,7 +3,7 @@
 
 use anyhow::Context as _;
 use scan_report::{Report, trivy};
-use secret_templating::{Functions, Limits, Template, Value};
+use secret_templating::{Environment, Functions, Limits, Template, Value};
 use serde_json::{Map, Value as Json, json};
 
 /// Renders by a template: its text, or `@` and its file.
@@ -19,7 +19,8 @@ pub(super) fn render(given: &str, report: &Report) -> anyhow::Result<String> {
     };
     let template = Template::parse_with_functions(name, &text, FUNCTIONS)?;
     let limits = Limits { steps: 500_000_000, bytes: 1 << 30, ..Limits::default() };
-    Ok(template.render(&Value::from_json(&results(report)), limits)?.expose_str().into_owned())
+    let environment = Environment { now_unix_ns: Some(service::now().as_nanos()), ..Environment::default() };
+    Ok(template.render_in(&Value::from_json(&results(report)), &environment, limits)?.expose_str().into_owned())
 }
 
 /// The results, each with all of its fields: Go's structures have fields also where there is no value.
@@ -32,6 +33,7 @@ fn results(report: &Report) -> Json {
         }
         for finding in list(result, "Vulnerabilities") {
             complete(finding, &FINDING);
+            scores(finding);
             // An embedded structure can be named as well.
             let own: Map<String, Json> =
                 EMBEDDED.iter().filter_map(|key| Some(((*key).to_owned(), finding.get(*key)?.clone()))).collect();
@@ -39,6 +41,21 @@ fn results(report: &Report) -> Json {
         }
     }
     results
+}
+
+/// Go's map of scores has a value for each vendor that is asked for, and each has all of its fields. The vendor that templates ask for is
+/// the national database.
+fn scores(finding: &mut Map<String, Json>) {
+    let Some(vendors) = finding.get_mut("CVSS").and_then(Json::as_object_mut) else { return };
+    vendors.entry("nvd").or_insert_with(|| json!({}));
+    for one in vendors.values_mut().filter_map(Json::as_object_mut) {
+        for vector in ["V2Vector", "V3Vector", "V40Vector"] {
+            one.entry(vector).or_insert_with(|| json!(""));
+        }
+        for score in ["V2Score", "V3Score", "V40Score"] {
+            one.entry(score).or_insert_with(|| json!(0));
+        }
+    }
 }
 
 fn list<'r>(result: &'r mut Map<String, Json>, key: &str) -> impl Iterator<Item = &'r mut Map<String, Json>> {
@@ -126,7 +143,6 @@ const FUNCTIONS: Functions = &[
     ("toPathUri", 1, |given| Ok(Value::text(path_of(&text(given)?)))),
     ("sourceID", 1, |given| Ok(Value::text(text(given)?))),
     ("getCurrentTime", 0, |_| Ok(Value::text(service::now().to_string()))),
-    ("now", 0, |_| Ok(Value::text(service::now().to_string()))),
     ("appVersion", 0, |_| Ok(Value::text(env!("CARGO_PKG_VERSION")))),
     ("getEnv", 1, |given| Ok(Value::text(environment(&text(given)?)))),
     ("env", 1, |given| Ok(Value::text(environment(&text(given)?)))),

@@ -86,6 +86,20 @@ fn templates_of_ones_own_see_every_field() {
         "{text}"
     );
     assert!(text.contains("image.tar (debian 12.5)|CVE-2023-45853|unknown||"), "{text}");
+    // What published templates for other services ask for: scores of a vendor that says nothing, words, hashes, slices, times.
+    let template = "{{- $first := true }}[{{- range . }}{{ $image := .Target | regexFind \"[^\\\\s]+\" }}{{ range .Vulnerabilities -}}\
+        {{- if $first }}{{ $first = false }}{{ else }},{{ end }}\
+        {\"score\": {{ (index .CVSS \"nvd\").V3Score }}, \"vector\": \"{{ (index .CVSS \"nvd\").V3Vector }}\", \"image\": \"{{ $image }}\",\
+        \"print\": \"{{ list .VulnerabilityID .PkgName $image | join \"\" | sha1sum }}\", \"text\": {{ abbrev 20 .Title | printf \"%q\" }},\
+        \"year\": {{ now | date \"2006\" }}, \"short\": {{ (slice .VulnerabilityID 0 3) | printf \"%v ..\" | printf \"%q\" }}}\
+        {{- end }}{{ end }}]";
+    let text = place.said(&["image.tar", "--format", "template", "--template", template]);
+    let rows: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+    assert_eq!(
+        (rows.as_array().unwrap().len(), &rows[0]["score"], &rows[0]["image"]),
+        (2, &0.into(), &"image.tar".into())
+    );
+    assert_eq!((rows[0]["print"].as_str().unwrap().len(), &rows[0]["short"]), (40, &"CVE ..".into()));
     let output = place.scan(&["image.tar", "--format", "template", "--template", "{{ .No.Such }}"]);
     assert!(!output.status.success());
 }
@@ -112,10 +126,36 @@ fn bills_of_material_are_valid_by_the_official_schemas() {
     let place = Place::new();
     place.said(&["image.tar", "-f", "cyclonedx", "--output", "bom.cdx.json"]);
     place.said(&["image.tar", "-f", "spdx-json", "--output", "bom.spdx.json"]);
+    place.said(&["image.tar", "-f", "spdx", "--output", "bom.spdx"]);
     place.said(&["image.tar", "-f", "junit", "--output", "junit.xml"]);
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/validate.py");
     let output = Command::new(python).arg(script).current_dir(place.path()).output().unwrap();
     let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
     assert!(output.status.success(), "{said}");
-    assert_eq!(said.lines().filter(|line| line.starts_with("valid ")).count(), 3, "{said}");
+    assert_eq!(said.lines().filter(|line| line.starts_with("valid ")).count(), 4, "{said}");
+}
+
+#[test]
+fn what_github_and_cosign_read_has_their_fields() {
+    let place = Place::new();
+    let form = |form: &str| -> Value { serde_json::from_str(&place.said(&["image.tar", "-f", form])).unwrap() };
+    let snapshot = form("github");
+    assert_eq!((&snapshot["version"], &snapshot["detector"]["name"]), (&0.into(), &"biotope".into()));
+    let system = &snapshot["manifests"]["image.tar (debian 12.5)"];
+    let package = &system["resolved"]["zlib1g"];
+    assert_eq!((&system["name"], &package["scope"]), (&"debian".into(), &"runtime".into()));
+    assert!(package["package_url"].as_str().unwrap().starts_with("pkg:deb/debian/zlib1g@1.2.13.dfsg-1"), "{package}");
+    assert_eq!(package["relationship"], "direct");
+
+    let predicate = form("cosign-vuln");
+    assert_eq!(predicate["scanner"]["result"]["SchemaVersion"], 2);
+    assert!(predicate["metadata"]["scanFinishedOn"].as_str().unwrap().ends_with('Z'));
+    assert_eq!(predicate["invocation"]["builder.id"], "");
+}
+
+#[test]
+fn policies_in_rego_are_refused_with_what_to_do_instead() {
+    let output = Place::new().scan(&["image.tar", "--ignore-policy", "policy.rego"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && said.contains("not evaluated") && said.contains("--ignorefile"), "{said}");
 }

@@ -14,10 +14,21 @@ if fault:
     sys.exit(f"CycloneDX: {fault}")
 print("valid CycloneDX 1.6")
 
-faults = validate_full_spdx_document(parse_file("bom.spdx.json"))
-if faults:
-    sys.exit("\n".join(f"SPDX: {fault.validation_message}" for fault in faults))
-print("valid SPDX 2.3")
+read = {}
+for name in ("bom.spdx.json", "bom.spdx"):
+    read[name] = parse_file(name)
+    faults = validate_full_spdx_document(read[name])
+    if faults:
+        sys.exit("\n".join(f"{name}: {fault.validation_message}" for fault in faults))
+    print(f"valid SPDX 2.3 in {name}")
+
+
+def packages(document):
+    return sorted((one.name, one.version, str(one.license_declared), len(one.external_references)) for one in document.packages)
+
+
+if packages(read["bom.spdx.json"]) != packages(read["bom.spdx"]):
+    sys.exit("SPDX: the two forms are not the same bill")
 
 suites = xml.parse("junit.xml").getroot()
 cases = suites.findall("./testsuite/testcase/failure")

@@ -43,7 +43,8 @@ pub struct DatabaseSources {
     pub sources: Vec<String>,
     /// The Java database, which knows archives by their SHA-1. Default: none.
     pub java_sources: Vec<String>,
-    /// How often is looked whether there is a newer one, in seconds, 60 to 604,800. Default 3,600.
+    /// How often is looked whether there is a newer one, in seconds, 1 to 604,800. Default 3,600: public registries refuse whoever asks
+    /// much more often.
     pub every_s: u64,
 }
 
@@ -90,6 +91,20 @@ pub struct Pull {
     pub mirrors: BTreeMap<String, Vec<String>>,
     /// How often a failed request or broken download is tried again, 0 to 10. Default 3.
     pub retries: u32,
+    /// What is asked of repositories of Maven when folders are scanned.
+    pub maven: Maven,
+}
+
+/// What is asked of repositories of Maven when folders are scanned. Images need none of it.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Maven {
+    /// Whether projects that others need, and that are not in the local repository, are fetched. It tells the repositories what the
+    /// projects need. Default false: a project is resolved as far as files are there.
+    pub fetch: bool,
+    /// Mirrors by the address of the repository that they stand for, asked in their order; beside those of Maven's own `settings.xml`,
+    /// and after them. Default: none.
+    pub mirrors: BTreeMap<String, Vec<String>>,
 }
 
 impl Default for Pull {
@@ -100,6 +115,7 @@ impl Default for Pull {
             pull_secrets: None,
             mirrors: BTreeMap::new(),
             retries: 3,
+            maven: Maven::default(),
         }
     }
 }
@@ -130,7 +146,7 @@ impl Configuration for Config {
         range("service.advisories_poll_s", self.advisories_poll_s, 1, 86_400)?;
         range("service.parallel_scans", self.parallel_scans as u64, 1, 64)?;
         range("service.waiting_scans", self.waiting_scans as u64, 2, 10_000)?;
-        range("service.database.every_s", self.database.every_s, 60, 604_800)?;
+        range("service.database.every_s", self.database.every_s, 1, 604_800)?;
         for source in self.database.sources.iter().chain(&self.database.java_sources) {
             if source.parse::<ImageReference>().is_err() {
                 let what = format!("must be image references with a tag, not `{source}`");

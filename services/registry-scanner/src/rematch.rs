@@ -11,23 +11,29 @@ use crate::error::ScanError;
 use crate::store::{KnownImage, Store};
 
 /// Matches all known images again, on all cores; `tell` is called for each whose findings changed, before the new findings are kept.
+/// What is kept of the others stays as it is: only that all were matched with this database is written down, once.
 ///
 /// # Errors
-/// When the store cannot be written. Some images are done then, others are not: the next call goes on with those.
+/// When the store cannot be written. Some images are done then, others are not: the next call matches all of them again.
 pub fn rematch(
     store: &Store,
     advisories: &Advisories,
     tell: impl FnMut(&KnownImage, FindingsChanged) + Send,
 ) -> Result<Rematched, ScanError> {
     let files = store.image_files();
+    let done = store.matched_with(advisories.name());
     let next = AtomicUsize::new(0);
     let state = Mutex::new((tell, Rematched::default(), None));
     let work = || {
         while let Some(path) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let Some(image) = Store::image_of(path) else { continue };
-            let outcome = rematch_one(store, advisories, image, |image, change| {
-                (state.lock().unwrap_or_else(PoisonError::into_inner).0)(image, change);
-            });
+            let outcome = if done.as_ref().is_some_and(|done| done.covers(path)) {
+                Ok(false)
+            } else {
+                let Some(image) = Store::image_of(path) else { continue };
+                rematch_one(store, advisories, image, |image, change| {
+                    (state.lock().unwrap_or_else(PoisonError::into_inner).0)(image, change);
+                })
+            };
             let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
             match outcome {
                 Ok(has_changed) => {
@@ -44,7 +50,11 @@ pub fn rematch(
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(files.len());
     std::thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(work))));
     let (_, rematched, failure) = state.into_inner().unwrap_or_else(PoisonError::into_inner);
-    failure.map_or(Ok(rematched), Err)
+    if let Some(failure) = failure {
+        return Err(failure);
+    }
+    store.keep_matched_with(advisories.name())?;
+    Ok(rematched)
 }
 
 /// Whether the findings of an image changed.
@@ -60,6 +70,9 @@ fn rematch_one(
     advisories.identify(&mut image.inventory);
     let (matches, _faults) = advisories.findings(&image.inventory);
     let findings: Vec<Finding> = matches.into_iter().map(|one| one.finding).collect();
+    if findings == image.findings {
+        return Ok(false);
+    }
     let change = change(&image, &findings, advisories.name());
     let has_changed = change.is_some();
     if let Some(change) = change {

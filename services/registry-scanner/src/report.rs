@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use image_inventory::{ImageInventory, Package};
+use image_inventory::{ImageInventory, Package, Relationship};
 use model::{ImageReference, Timestamp};
 use scan_report::{ArtifactKind, PackageList, Source, Suppressed};
 use vulnerability_matching::assess::assess;
@@ -144,6 +144,13 @@ fn note(places: &mut Places, list: usize, packages: &[Package], home: &str) {
 }
 
 fn listed(package: &Package) -> scan_report::Package {
+    let relationship = match package.relationship {
+        Relationship::Unknown => "",
+        Relationship::Root => "root",
+        Relationship::Workspace => "workspace",
+        Relationship::Direct => "direct",
+        Relationship::Indirect => "indirect",
+    };
     scan_report::Package {
         id: package.id.clone(),
         name: package.name.clone(),
@@ -165,6 +172,11 @@ fn listed(package: &Package) -> scan_report::Package {
         path: package.file_path.clone(),
         digest: package.digest.clone(),
         depends_on: package.depends_on.clone(),
+        relationship: relationship.to_owned(),
+        development: package.development,
+        maintainer: package.maintainer.clone(),
+        lines: package.locations.iter().map(|one| (one.start, one.end)).collect(),
+        installed_files: package.installed_files.clone(),
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use image_inventory::{ImageInventory, LayerInventory};
 use model::Digest;
@@ -33,7 +34,7 @@ pub struct KnownImage {
     /// What was found last.
     #[serde(default)]
     pub findings: Vec<Finding>,
-    /// Database that it was matched with last.
+    /// Database that the findings were first seen with.
     #[serde(default)]
     pub database: String,
 }
@@ -100,9 +101,41 @@ impl Store {
         read(path)
     }
 
+    /// Which images were matched with a database, when all that there were then are.
+    pub(crate) fn matched_with(&self, database: &str) -> Option<MatchedWith> {
+        let path = self.matched_path()?;
+        let is_same = std::fs::read_to_string(&path).is_ok_and(|known| known == database);
+        is_same.then(|| MatchedWith { at: changed(&path) }).filter(|matched| matched.at.is_some())
+    }
+
+    /// Notes that all images are matched with a database.
+    pub(crate) fn keep_matched_with(&self, database: &str) -> Result<(), ScanError> {
+        self.matched_path().map_or(Ok(()), |path| replace(&path, database.as_bytes()))
+    }
+
+    fn matched_path(&self) -> Option<PathBuf> {
+        Some(self.folder.as_ref()?.join("images").join("matched-with"))
+    }
+
     fn path(&self, part: &str, digest: &Digest) -> Option<PathBuf> {
         Some(self.folder.as_ref()?.join(part).join(format!("{}-{}.json.zst", digest.algorithm(), digest.hex())))
     }
+}
+
+/// When all images were matched.
+pub(crate) struct MatchedWith {
+    at: Option<SystemTime>,
+}
+
+impl MatchedWith {
+    /// Whether the image in a file is among them. One that was kept since may come from a scan that began before, with older advisories.
+    pub(crate) fn covers(&self, image: &Path) -> bool {
+        changed(image).is_some_and(|kept| Some(kept) < self.at)
+    }
+}
+
+fn changed(path: &Path) -> Option<SystemTime> {
+    std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok()
 }
 
 fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
@@ -118,14 +151,19 @@ fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
     }
 }
 
-/// Writes beside and renames: a reader sees all of it or nothing.
 fn write<T: Serialize>(path: &Path, value: &T) -> Result<(), ScanError> {
     let fault = |source| ScanError::Store { path: path.to_owned(), source };
     let text = serde_json::to_vec(value).map_err(|error| fault(error.into()))?;
     let packed = zstd::encode_all(text.as_slice(), 1).map_err(fault)?;
+    replace(path, &packed)
+}
+
+/// Writes beside and renames: a reader sees all of it or nothing.
+fn replace(path: &Path, bytes: &[u8]) -> Result<(), ScanError> {
+    let fault = |source| ScanError::Store { path: path.to_owned(), source };
     let unique = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     let temporary = path.with_extension(format!("{}-{unique}.tmp", std::process::id()));
-    std::fs::write(&temporary, packed).map_err(fault)?;
+    std::fs::write(&temporary, bytes).map_err(fault)?;
     std::fs::rename(&temporary, path).map_err(fault)
 }
 

@@ -5,6 +5,8 @@ use std::io::{self, Read};
 
 use image_inventory::EntryKind;
 
+use crate::sparse::{MAX_PIECES, Next, PaxSparse, Sparse, invalid};
+
 /// The entries of a tar stream.
 pub(crate) struct Walk<R> {
     stream: R,
@@ -12,6 +14,8 @@ pub(crate) struct Walk<R> {
     left: u64,
     padding: u64,
     position: u64,
+    /// Where the pieces of the current entry belong, when it is a sparse file.
+    sparse: Option<Sparse>,
 }
 
 /// The header of one entry.
@@ -28,12 +32,12 @@ pub(crate) struct Header {
 struct Extended {
     path: Option<Vec<u8>>,
     size: Option<u64>,
-    sparse: bool,
+    sparse: PaxSparse,
 }
 
 impl<R: Read> Walk<R> {
     pub(crate) fn new(stream: R) -> Self {
-        Self { stream, left: 0, padding: 0, position: 0 }
+        Self { stream, left: 0, padding: 0, position: 0, sparse: None }
     }
 
     /// The next entry; what is left of the one before is passed over. `None` at the end of the archive.
@@ -56,27 +60,29 @@ impl<R: Read> Walk<R> {
     fn entry(&mut self, block: &[u8; BLOCK], flag: u8, size: u64, extended: Extended) -> io::Result<Header> {
         let size = extended.size.unwrap_or(size);
         let path = extended.path.unwrap_or_else(|| path_of(block));
-        let mut kind = match flag {
+        let kind = match flag {
             0 | b'0' | b'7' if path.ends_with(b"/") => EntryKind::Folder,
-            0 | b'0' | b'7' => EntryKind::File,
+            0 | b'0' | b'7' | b'S' => EntryKind::File,
             b'1' => EntryKind::HardLink,
             b'2' => EntryKind::Symlink,
             b'5' => EntryKind::Folder,
             _ => EntryKind::Other,
         };
-        if flag == b'S' {
-            self.sparse_map(block)?;
-        }
-        // The content of a sparse file is a map and pieces: nothing that an analyzer could read.
-        if extended.sparse {
-            kind = EntryKind::Other;
-        }
         // Links have no content, whatever their size field says; folders of old archives may say a size, too.
         let has_content = !matches!(flag, b'1' | b'2' | b'3' | b'4' | b'5' | b'6');
         self.left = if has_content { size } else { 0 };
         self.padding = padding(self.left);
+        if flag == b'S' {
+            self.sparse = Some(self.old_map(block)?);
+        } else if extended.sparse.is_one && kind == EntryKind::File {
+            let (map, taken) = extended.sparse.map(&mut self.stream, self.left)?;
+            self.left = self.left.saturating_sub(taken);
+            self.position = self.position.saturating_add(taken);
+            self.sparse = Some(map);
+        }
+        let size = self.sparse.as_ref().map_or(self.left, Sparse::size);
         let mode = u32::try_from(number(field(block, 100, 8)).unwrap_or(0) & 0o7777).unwrap_or(0);
-        Ok(Header { path, kind, size: self.left, mode })
+        Ok(Header { path, kind, size, mode })
     }
 
     /// Content of the current entry.
@@ -95,6 +101,7 @@ impl<R: Read> Walk<R> {
     }
 
     fn skip(&mut self) -> io::Result<()> {
+        self.sparse = None;
         let wanted = self.left.saturating_add(self.padding);
         (self.left, self.padding) = (0, 0);
         let skipped = io::copy(&mut (&mut self.stream).take(wanted), &mut io::sink())?;
@@ -144,21 +151,30 @@ impl<R: Read> Walk<R> {
         Ok(bytes)
     }
 
-    /// Old GNU sparse files have their map in further blocks.
-    fn sparse_map(&mut self, block: &[u8; BLOCK]) -> io::Result<()> {
-        let mut more = block.get(482).copied().unwrap_or(0) != 0;
-        let mut blocks = 0_u32;
+    /// Old GNU sparse files have four pieces in the header, and more in further blocks of 21.
+    fn old_map(&mut self, block: &[u8; BLOCK]) -> io::Result<Sparse> {
+        let mut pieces = Vec::new();
+        let mut take = |block: &[u8; BLOCK], start: usize, count: usize| -> io::Result<bool> {
+            for at in (start..).step_by(24).take(count) {
+                let (offset, length) = (field(block, at, 12), field(block, at.saturating_add(12), 12));
+                if offset.first() != Some(&0) {
+                    pieces.push((number(offset)?, number(length)?));
+                }
+            }
+            if pieces.len() > MAX_PIECES {
+                return Err(invalid("a sparse file has too many pieces"));
+            }
+            let end = start.saturating_add(count.saturating_mul(24));
+            Ok(block.get(end).copied().unwrap_or(0) != 0)
+        };
+        let mut more = take(block, 386, 4)?;
         while more {
             let mut next = [0_u8; BLOCK];
             self.stream.read_exact(&mut next)?;
             self.position = self.position.saturating_add(BLOCK as u64);
-            more = next.get(504).copied().unwrap_or(0) != 0;
-            blocks = blocks.saturating_add(1);
-            if blocks > MAX_SPARSE_BLOCKS {
-                return Err(invalid("a sparse file has too many pieces"));
-            }
+            more = take(&next, 0, 21)?;
         }
-        Ok(())
+        Sparse::new(pieces, number(field(block, 483, 12))?, self.left)
     }
 }
 
@@ -166,13 +182,26 @@ struct Content<'a, R>(&'a mut Walk<R>);
 
 impl<R: Read> Read for Content<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let most = usize::try_from(self.0.left).unwrap_or(usize::MAX).min(buffer.len());
+        let next = self.0.sparse.as_ref().map_or(Next::Stored(self.0.left), Sparse::next);
+        let wanted = match next {
+            Next::Zeros(count) | Next::Stored(count) => usize::try_from(count).unwrap_or(usize::MAX),
+            Next::End => 0,
+        };
+        let most = wanted.min(buffer.len());
         let Some(part) = buffer.get_mut(..most).filter(|part| !part.is_empty()) else { return Ok(0) };
+        if let (Next::Zeros(_), Some(sparse)) = (next, &mut self.0.sparse) {
+            part.fill(0);
+            sparse.advance(most as u64);
+            return Ok(most);
+        }
         let count = self.0.stream.read(part)?;
         if count == 0 {
             return Err(truncated());
         }
         self.0.left = self.0.left.saturating_sub(count as u64);
+        if let Some(sparse) = &mut self.0.sparse {
+            sparse.advance(count as u64);
+        }
         self.0.position = self.0.position.saturating_add(count as u64);
         Ok(count)
     }
@@ -193,9 +222,15 @@ fn pax(bytes: &[u8], extended: &mut Extended) -> io::Result<()> {
             let (key, value) = record.split_at(equals);
             let value = value.get(1..).unwrap_or_default();
             match key {
-                b"path" | b"GNU.sparse.name" => extended.path = Some(value.to_vec()),
+                b"path" if !extended.sparse.is_one => extended.path = Some(value.to_vec()),
+                b"GNU.sparse.name" => {
+                    extended.path = Some(value.to_vec());
+                    extended.sparse.is_one = true;
+                }
                 b"size" => extended.size = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok()),
-                key if key.starts_with(b"GNU.sparse.") => extended.sparse = true,
+                key if key.starts_with(SPARSE) => {
+                    extended.sparse.record(key.strip_prefix(SPARSE).unwrap_or_default(), value)?;
+                }
                 _ => {}
             }
         }
@@ -245,14 +280,9 @@ fn truncated() -> io::Error {
     io::Error::new(io::ErrorKind::UnexpectedEof, "the archive stops in the middle of an entry")
 }
 
-fn invalid(what: &'static str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, what)
-}
-
 const BLOCK: usize = 512;
 const MAX_EXTENSION: u64 = 1 << 20;
-/// 21 pieces each: more than any tool writes.
-const MAX_SPARSE_BLOCKS: u32 = 1 << 16;
+const SPARSE: &[u8] = b"GNU.sparse.";
 
 impl<R> std::fmt::Debug for Walk<R> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -5,13 +5,15 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use image_inventory::{Cache, FolderReader, ImageInventory, Outside, Scope};
+use image_inventory::{FolderReader, ImageInventory, Scope};
 
+use crate::config::Maven;
 use crate::error::ScanError;
 use crate::limits::Limits;
 use crate::skip::Skip;
+use crate::source::home::Home;
 
 /// Whether a path is a folder with something in it, and no OCI layout.
 pub(crate) fn is_plain(path: &Path) -> bool {
@@ -24,7 +26,7 @@ pub(crate) fn is_plain(path: &Path) -> bool {
 ///
 /// # Errors
 /// When the folder itself cannot be read, or holds more files than allowed.
-pub(crate) fn read(root: &Path, limits: &Limits, skip: &Skip) -> Result<ImageInventory, ScanError> {
+pub(crate) fn read(root: &Path, limits: &Limits, skip: &Skip, maven: &Maven) -> Result<ImageInventory, ScanError> {
     let unreadable = |source: io::Error| ScanError::File { path: root.to_owned(), source };
     fs::read_dir(root).map_err(unreadable)?;
     let is_system = root.join("etc/os-release").exists() || root.join("var/lib/dpkg").exists();
@@ -65,7 +67,12 @@ pub(crate) fn read(root: &Path, limits: &Limits, skip: &Skip) -> Result<ImageInv
             }
         }
     }
-    Ok(reader.finish(&Home::of_this_user()))
+    let home = Home::of_this_user(root, maven);
+    let mut inventory = reader.finish(&home);
+    let faults = home.faults();
+    inventory.partial |= !faults.is_empty();
+    inventory.faults.extend(faults);
+    Ok(inventory)
 }
 
 /// The path in the folder.
@@ -99,58 +106,4 @@ impl Read for Lazy<'_> {
     }
 }
 
-/// Package caches in the home of the user who scans. Nothing is fetched.
-struct Home {
-    home: Option<PathBuf>,
-}
-
-impl Home {
-    fn of_this_user() -> Self {
-        Self { home: std::env::home_dir() }
-    }
-
-    fn root(&self, cache: Cache<'_>) -> Option<PathBuf> {
-        let below = match cache {
-            Cache::MavenLocal => ".m2/repository",
-            Cache::Gradle => ".gradle/caches/modules-2/files-2.1",
-            Cache::GoModules => "go/pkg/mod",
-            Cache::NuGet => ".nuget/packages",
-            Cache::Pub => ".pub-cache",
-            Cache::Conan => ".conan2/p",
-            Cache::MavenRemote(_) | Cache::Python => return None,
-        };
-        Some(self.home.as_ref()?.join(below))
-    }
-}
-
-impl Outside for Home {
-    fn read(&self, cache: Cache<'_>, path: &str) -> Option<Vec<u8>> {
-        let mut bytes = Vec::new();
-        let file = File::open(self.root(cache)?.join(path)).ok()?;
-        file.take(MAX_CACHED_BYTES).read_to_end(&mut bytes).ok()?;
-        Some(bytes)
-    }
-
-    fn list(&self, cache: Cache<'_>, folder: &str) -> Vec<String> {
-        let Some(root) = self.root(cache) else { return Vec::new() };
-        let mut found = Vec::new();
-        let mut pending = vec![(root.join(folder), 0_usize)];
-        while let Some((one, depth)) = pending.pop() {
-            for entry in fs::read_dir(one).into_iter().flatten().filter_map(Result::ok) {
-                let Ok(kind) = entry.file_type() else { continue };
-                let path = entry.path();
-                if kind.is_dir() && depth < MAX_DEPTH {
-                    pending.push((path, depth.saturating_add(1)));
-                } else if kind.is_file() && found.len() < MAX_LISTED {
-                    found.extend(path.strip_prefix(&root).ok().and_then(Path::to_str).map(str::to_owned));
-                }
-            }
-        }
-        found.sort();
-        found
-    }
-}
-
 const MAX_DEPTH: usize = 128;
-const MAX_LISTED: usize = 200_000;
-const MAX_CACHED_BYTES: u64 = 8 << 20;

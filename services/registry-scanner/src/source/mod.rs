@@ -3,7 +3,9 @@
 
 mod archive;
 pub(crate) mod folder;
+mod home;
 pub(crate) mod layout;
+mod maven;
 mod mirrors;
 pub(crate) mod registry;
 

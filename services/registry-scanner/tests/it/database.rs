@@ -17,7 +17,7 @@ use testkit::bbolt;
 
 use crate::images::{gzip, layout, options, sha256, story, tar_of};
 
-const LAYER: &str = "application/vnd.aquasec.trivy.db.layer.v1.tar+gzip";
+pub(crate) const LAYER: &str = "application/vnd.aquasec.trivy.db.layer.v1.tar+gzip";
 const METADATA: &str = r#"{"Version":2,"NextUpdate":"2099-01-01T00:00:00Z","UpdatedAt":"2026-11-20T06:00:00Z","DownloadedAt":"2026-11-20T07:00:00Z"}"#;
 
 /// A database that knows the story's zlib and urllib3.
@@ -47,7 +47,7 @@ async fn push(address: &str, archive: &[u8]) {
     push_as((address, "trivy-db", LAYER), archive).await;
 }
 
-async fn push_as((address, name, layer): (&str, &str, &str), archive: &[u8]) {
+pub(crate) async fn push_as((address, name, layer): (&str, &str, &str), archive: &[u8]) {
     service::install_crypto();
     let client = Client::new(ClientConfig { protocol: ClientProtocol::Http, ..ClientConfig::default() });
     let reference = Reference::with_tag(address.to_owned(), name.to_owned(), "2".to_owned());

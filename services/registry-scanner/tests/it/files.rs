@@ -115,3 +115,39 @@ async fn what_is_no_image_is_said() {
     let path = folder.path().join("a.tar").to_str().unwrap().to_owned();
     assert!(said(path).await.contains("neither index.json nor manifest.json"));
 }
+
+#[tokio::test]
+async fn a_database_that_changes_nothing_leaves_what_is_kept_as_it_is() {
+    use std::os::unix::fs::MetadataExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let image = folder.path().join("image");
+    layout(&image, &story());
+    let options = options(folder.path());
+    let report = scan_once(image.to_str().unwrap(), &options).await.unwrap();
+    let images = folder.path().join("store/images");
+    let kept = images.join(format!("sha256-{}.json.zst", report.digest.hex()));
+    let file = || {
+        let metadata = std::fs::metadata(&kept).unwrap();
+        (metadata.ino(), metadata.mtime_nsec(), metadata.len())
+    };
+    let before = file();
+    let more = advisories(&folder.path().join("more"), true);
+    std::fs::write(
+        more.join("other.json"),
+        r#"{"id":"X-1","affected":[{"package":{"ecosystem":"PyPI","name":"nobody-has-it"},"versions":["1"]}]}"#,
+    )
+    .unwrap();
+    let more = Advisories::load(&more, &Fingerprint::of(&more)).0;
+    let done = rematch(&options.store, &more, |_, change| panic!("{change:?}")).unwrap();
+    assert_eq!((done.images, done.changed, file()), (1, 0, before));
+    assert_eq!(std::fs::read_to_string(images.join("matched-with")).unwrap(), more.name());
+    assert_eq!(options.store.images().count(), 1);
+
+    // What a scan with older advisories keeps afterwards is matched again all the same.
+    let none = Advisories::default();
+    let old = registry_scanner::Options { advisories: std::sync::Arc::new(none), ..options.clone() };
+    assert_eq!(scan_once(image.to_str().unwrap(), &old).await.unwrap().findings.len(), 0);
+    let mut told = Vec::new();
+    let done = rematch(&options.store, &more, |_, change| told.push(change)).unwrap();
+    assert_eq!((done.images, done.changed, told[0].added.len()), (1, 1, 2));
+}

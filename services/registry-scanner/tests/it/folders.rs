@@ -1,7 +1,8 @@
 //! Folders that are no image.
 
-use registry_scanner::scan_once;
+use registry_scanner::{Maven, Options, Pull, Report, scan_once};
 
+use crate::hostile_registry::{Server, body, plain};
 use crate::images::options;
 
 #[tokio::test]
@@ -50,4 +51,59 @@ async fn the_root_of_a_system_is_scanned_by_what_is_installed() {
     let report = scan_once(root.to_str().unwrap(), &options(folder.path())).await.unwrap();
     assert_eq!(report.packages(), 1);
     assert_eq!(report.inventory.operating_system.as_ref().unwrap().release, "12.5");
+}
+
+/// Scans a project of Maven that needs `g:a`; the repository at `address` stands for the central one.
+async fn maven(address: &str, fetch: bool) -> Report {
+    let folder = tempfile::tempdir().unwrap();
+    let project = folder.path().join("project");
+    std::fs::create_dir_all(&project).unwrap();
+    let need = |artifact: &str| {
+        format!(
+            "<dependencies><dependency><groupId>own.test</groupId><artifactId>{artifact}</artifactId><version>1</version></dependency></dependencies>"
+        )
+    };
+    let pom = format!(
+        "<project><groupId>own.test</groupId><artifactId>app</artifactId><version>1</version>{}</project>",
+        need("a")
+    );
+    std::fs::write(project.join("pom.xml"), pom).unwrap();
+    let central = "https://repo.maven.apache.org/maven2/".to_owned();
+    let maven = Maven { fetch, mirrors: [(central, vec![format!("http://{address}/m2")])].into() };
+    let options = Options { pull: Pull { maven, ..Pull::default() }, ..options(folder.path()) };
+    scan_once(project.to_str().unwrap(), &options).await.unwrap()
+}
+
+fn named(report: &Report) -> Vec<String> {
+    let mut names: Vec<String> =
+        report.inventory.all_packages().map(|one| format!("{}@{}", one.name, one.version)).collect();
+    names.sort();
+    names
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn projects_of_maven_are_fetched_when_that_is_wanted() {
+    let a = b"<project><groupId>own.test</groupId><artifactId>a</artifactId><version>1</version><licenses><license><name>MIT</name></license></licenses>\
+        <dependencies><dependency><groupId>own.test</groupId><artifactId>b</artifactId><version>2</version></dependency></dependencies></project>";
+    let server = Server::start(move |asked, _| {
+        Some(if asked.path == "/m2/own/test/a/1/a-1.pom" { body(a) } else { plain(404) })
+    })
+    .await;
+    let asked = || server.asked.lock().unwrap().iter().map(|one| one.path.clone()).collect::<Vec<_>>();
+    let report = maven(&server.address, false).await;
+    assert_eq!((named(&report).join(" "), asked().len()), ("own.test:a@1 own.test:app@1".to_owned(), 0));
+    let report = maven(&server.address, true).await;
+    assert_eq!(named(&report).join(" "), "own.test:a@1 own.test:app@1 own.test:b@2");
+    assert_eq!((report.partial, asked().len()), (false, 2), "each project is asked for once: {:?}", asked());
+
+    // Who asks too much, and who is not there: the result says that it is not complete.
+    let busy = Server::start(|_, _| Some(plain(429))).await;
+    let report = maven(&busy.address, true).await;
+    let said = report.faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    assert!(report.partial && said.contains("pom.xml") && said.contains("429 Too Many Requests"), "{said}");
+    let gone = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string();
+    let report = maven(&gone, true).await;
+    let said = report.faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    assert!(report.partial && said.contains(&gone) && said.contains("cannot be asked"), "{said}");
+    assert_eq!(named(&report).join(" "), "own.test:a@1 own.test:app@1");
 }

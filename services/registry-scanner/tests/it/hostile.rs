@@ -164,3 +164,58 @@ async fn a_zstd_bomb_and_a_file_over_the_limit_are_named_with_the_limit() {
     assert!(report.partial && told.contains(path) && told.contains("1048576"), "{told}");
     assert_eq!(report.findings.len(), 2);
 }
+
+/// A layer with a package database that GNU tar itself stored as a sparse file, in one of its forms.
+fn sparse(form: &[&str]) -> Option<Blob> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("opt/long-1.dist-info/METADATA");
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let mut file = std::fs::File::create(&path).unwrap();
+    std::io::Write::write_all(&mut file, &crate::images::wheel("long", "1")).unwrap();
+    for place in [1_u64 << 16, 1 << 19, 3 << 20] {
+        std::io::Seek::seek(&mut file, std::io::SeekFrom::Start(place)).unwrap();
+        std::io::Write::write_all(&mut file, b"more\n").unwrap();
+    }
+    file.set_len(4 << 20).unwrap();
+    let plain = folder.path().join("plain");
+    std::fs::write(&plain, "behind").unwrap();
+    let output = folder.path().join("layer.tar");
+    let tar = std::process::Command::new("tar")
+        .args(["--sparse", "--hole-detection=raw"])
+        .args(form)
+        .args(["-C", folder.path().to_str()?, "-cf", output.to_str()?, "opt", "plain"])
+        .status();
+    if !tar.is_ok_and(|status| status.success()) {
+        testkit::require::skip("tar", "no sparse archive can be made");
+        return None;
+    }
+    let bytes = std::fs::read(output).unwrap();
+    assert!(bytes.len() < 1 << 20, "it is sparse: {} bytes", bytes.len());
+    Some(Blob { media_type: "application/vnd.oci.image.layer.v1.tar".to_owned(), diff_id: sha256(&bytes), bytes })
+}
+
+#[tokio::test]
+async fn sparse_files_are_read_with_their_holes_and_bounded() {
+    let forms: [&[&str]; 4] = [
+        &["--format=gnu"],
+        &["--format=posix", "--sparse-version=0.0"],
+        &["--format=posix", "--sparse-version=0.1"],
+        &["--format=posix", "--sparse-version=1.0"],
+    ];
+    for form in forms {
+        let Some(layer) = sparse(form) else { return };
+        let report = scan(&with(layer.clone()), |_, _| {}).await;
+        assert_eq!((report.partial, report.packages()), (false, 3), "{form:?}: {}", said(&report));
+        // A file of four mebibytes, though the archive has a few kilobytes only.
+        let report = scan(&with(layer.clone()), |options, _| options.limits.max_file_bytes = 1 << 20).await;
+        assert!(said(&report).contains("1048576"), "{form:?}: {}", said(&report));
+        assert_eq!((report.partial, report.packages()), (true, 2), "{form:?}");
+        // A map that says more than there is.
+        let mut broken = layer;
+        let at = broken.bytes.windows(5).position(|five| five == b"more\n").unwrap();
+        broken.bytes.truncate(at);
+        broken.diff_id = sha256(&broken.bytes);
+        let report = scan(&with(broken), |_, _| {}).await;
+        assert!(report.partial && report.packages() >= 2, "{form:?}: {}", said(&report));
+    }
+}

@@ -10,32 +10,32 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use crate::images::{Blob, config, index, manifest, options, sha256, story};
 
 /// What a server answers: status, headers, body, and how many bytes of it are really sent.
-struct Answer(u16, Vec<(&'static str, String)>, Vec<u8>, Option<usize>);
+pub(crate) struct Answer(u16, Vec<(&'static str, String)>, Vec<u8>, Option<usize>);
 
-fn plain(status: u16) -> Answer {
+pub(crate) fn plain(status: u16) -> Answer {
     Answer(status, Vec::new(), Vec::new(), None)
 }
 
-fn body(bytes: &[u8]) -> Answer {
+pub(crate) fn body(bytes: &[u8]) -> Answer {
     Answer(200, Vec::new(), bytes.to_vec(), None)
 }
 
 /// One request: its path and its headers, in lower case.
-struct Asked {
-    path: String,
+pub(crate) struct Asked {
+    pub(crate) path: String,
     headers: HashMap<String, String>,
 }
 
 type Script = Box<dyn Fn(&Asked, usize) -> Option<Answer> + Send + Sync>;
 
 /// A server with the image of [`story`] as `i:1`; a script may answer first. It is told how often the same path was asked for before.
-struct Server {
-    address: String,
-    asked: Arc<Mutex<Vec<Asked>>>,
+pub(crate) struct Server {
+    pub(crate) address: String,
+    pub(crate) asked: Arc<Mutex<Vec<Asked>>>,
 }
 
 impl Server {
-    async fn start(script: impl Fn(&Asked, usize) -> Option<Answer> + Send + Sync + 'static) -> Self {
+    pub(crate) async fn start(script: impl Fn(&Asked, usize) -> Option<Answer> + Send + Sync + 'static) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let asked: Arc<Mutex<Vec<Asked>>> = Arc::default();

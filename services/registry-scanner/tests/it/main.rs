@@ -19,3 +19,4 @@ mod misc_sbom;
 mod misc_vex;
 mod registry;
 mod service;
+mod updates;

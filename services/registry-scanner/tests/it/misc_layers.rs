@@ -43,10 +43,20 @@ fn merged(blobs: &[Value]) -> Option<ImageInventory> {
         |blob: &Value| blob["DiffID"].as_str().and_then(|text| text.parse().ok()).unwrap_or_else(|| none.clone());
     let layers: Vec<(Digest, LayerInventory)> =
         blobs.iter().map(|blob| Some((digest(blob), layer(blob)?))).collect::<Option<_>>()?;
+    let own: BTreeSet<(String, String, Digest)> = layers
+        .iter()
+        .flat_map(|(_, layer)| {
+            let lists = layer.found.package_lists.iter().flat_map(|list| &list.packages);
+            lists.chain(layer.found.applications.iter().flat_map(|one| &one.packages))
+        })
+        .filter_map(|one| Some((one.name.clone(), one.version.clone(), one.layer.clone()?)))
+        .collect();
     let mut inventory = merge(layers.iter().map(|(digest, layer)| (digest, layer)));
     let applications = inventory.applications.iter_mut().flat_map(|one| &mut one.packages);
     for package in inventory.packages.iter_mut().chain(applications).filter(|one| one.layer == Some(none.clone())) {
-        package.layer = None;
+        // A blob without a layer of its own is a bill of material, whose packages say where they come from.
+        let stated = own.iter().find(|(name, version, _)| *name == package.name && *version == package.version);
+        package.layer = stated.map(|(_, _, layer)| layer.clone());
     }
     Some(inventory)
 }
@@ -105,6 +115,7 @@ fn package(value: &Value) -> Package {
         source_release: text(value, "SrcRelease"),
         file_path: text(value, "FilePath"),
         purl: (!url.is_null()).then(|| url_of(url)),
+        layer: value["Layer"]["DiffID"].as_str().and_then(|layer| layer.parse().ok()),
         ..Package::default()
     }
 }

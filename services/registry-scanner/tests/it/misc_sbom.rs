@@ -126,6 +126,7 @@ fn expected(want: &Value) -> Value {
             let mut row: serde_json::Map<String, Value> =
                 FIELDS.iter().map(|field| ((*field).to_owned(), package[field].clone())).collect();
             row.insert("PURL".to_owned(), expected_structure(&package["Identifier"]["PURL"]));
+            row.insert("Layer".to_owned(), package["Layer"]["DiffID"].clone());
             // A key that is absent has the zero value.
             row.retain(|_, value| *value != 0);
             without_empty(&Value::Object(row))
@@ -157,6 +158,7 @@ fn got(inventory: &ImageInventory) -> Value {
                 "SrcRelease": package.source_release, "SrcEpoch": zero(package.source_epoch), "FilePath": package.file_path,
                 "Digest": package.digest, "Licenses": package.licenses, "DependsOn": needs,
                 "PURL": package.purl.as_ref().map(structure),
+                "Layer": package.layer.as_ref().map(ToString::to_string),
             }))
         });
         sorted(rows.collect())

@@ -13,9 +13,9 @@ use testkit::parts::Process;
 use crate::images::{advisories, layout, story};
 use crate::registry::push;
 
-const LIMIT: Duration = Duration::from_secs(20);
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
-async fn connect(url: &str) -> Bus {
+pub(crate) async fn connect(url: &str) -> Bus {
     let config = bus::Config { servers: vec![url.to_owned()], connect_timeout_s: 10, ..bus::Config::default() };
     let (cluster, service) = ("local".parse().unwrap(), "tester".to_owned());
     let bus = Bus::connect(&config, Origin { cluster, service, instance: "1".to_owned(), node: None }).await.unwrap();
@@ -24,7 +24,7 @@ async fn connect(url: &str) -> Bus {
 }
 
 /// The newest build events, by subject noun and participle, until one matches.
-async fn event(bus: &Bus, wanted: &str) -> serde_json::Value {
+pub(crate) async fn event(bus: &Bus, wanted: &str) -> serde_json::Value {
     let mut cursor = bus.cursor("BIOTOPE_BUILD", From::Beginning, Vec::new());
     let started = std::time::Instant::now();
     while started.elapsed() < LIMIT {
@@ -38,7 +38,7 @@ async fn event(bus: &Bus, wanted: &str) -> serde_json::Value {
     panic!("no {wanted} came");
 }
 
-async fn ask(bus: &Bus, target: &str) -> Result<ScanReply, AskFailure> {
+pub(crate) async fn ask(bus: &Bus, target: &str) -> Result<ScanReply, AskFailure> {
     let request = ScanRequest { target: target.to_owned(), platform: Some("linux/amd64".to_owned()) };
     let started = std::time::Instant::now();
     loop {
@@ -52,7 +52,7 @@ async fn ask(bus: &Bus, target: &str) -> Result<ScanReply, AskFailure> {
 }
 
 /// Starts the service on the advisories in `osv`, with `more` lines of its section.
-fn start(folder: &Path, nats: &str, more: &str) -> Process {
+pub(crate) fn start(folder: &Path, nats: &str, more: &str) -> Process {
     let config = format!(
         "bus:\n  servers: ['{nats}']\nservice:\n  advisories: {}\n  advisories_poll_s: 1\n  store: {}\n{more}",
         folder.join("osv").display(),

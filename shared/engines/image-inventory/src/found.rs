@@ -46,6 +46,9 @@ pub struct UnidentifiedArchive {
     pub file_path: String,
     /// SHA-1 in hex.
     pub sha1: String,
+    /// The same as digest of its package; empty unless checksums are asked for.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub digest: String,
     /// Artifact by the name of the file; empty when it has no such form.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub artifact: String,

@@ -212,6 +212,7 @@ fn replace(
         file_path: archive.file_path.clone(),
         layer: archive.layer.clone(),
         licenses: archive.licenses.clone(),
+        digest: archive.digest.clone(),
         ..Package::default()
     };
     package.purl = purl::language(&package, ApplicationKind::Jar);

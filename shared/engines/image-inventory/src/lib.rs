@@ -60,9 +60,16 @@ pub use language::parse;
 pub use layer::{LayerInventory, LayerReader, ReadError};
 pub use limits::Limits;
 pub use os::{OperatingSystem, Repository};
-pub use outside::{Cache, Nothing, Outside};
+pub use outside::{Cache, Fetched, Maven, Nothing, Outside};
 pub use package::{ApplicationKind, LineRange, Package, Reference, Relationship};
 pub use text::ParseError;
+
+/// How Maven finds the projects that others need.
+pub mod maven {
+    pub use crate::language::java::mirrors::{Mirrors, stands_for};
+    pub use crate::language::java::pom::RemoteRepository;
+    pub use crate::language::java::settings::{Mirror, Profile, Proxy, Server, Settings, SettingsRepository};
+}
 
 /// What a visit of an archive does with each member: its name, and its content or why it cannot be read.
 pub type EachMember<'v> = dyn FnMut(&str, Result<Vec<u8>, ParseError>) + 'v;

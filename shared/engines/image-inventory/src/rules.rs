@@ -10,6 +10,8 @@ use crate::package::Package;
 use crate::system::{dpkg, red_hat};
 use crate::text::ParseError;
 
+pub use crate::language::python::pyproject::PythonProject;
+
 /// Name, version and reference of a key of `pnpm-lock.yaml`.
 #[must_use]
 pub fn pnpm_key(key: &str, lock_version: f64) -> (String, String, String) {
@@ -86,12 +88,6 @@ pub fn go_version_of_flags(module: &str, flags: &[String]) -> String {
 #[must_use]
 pub fn python_name(name: &str, lower: bool) -> String {
     python::normal_name(name, lower)
-}
-
-/// Names that a `pyproject.toml` asks for; empty when it is broken.
-#[must_use]
-pub fn python_main_dependencies(bytes: &[u8]) -> Vec<String> {
-    python::lock::main_dependencies(bytes, false).unwrap_or_default().into_iter().collect()
 }
 
 /// Id that a dependency in `poetry.lock` names.

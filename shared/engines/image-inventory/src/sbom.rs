@@ -64,6 +64,7 @@ pub struct Bill {
 pub fn read(bytes: &[u8]) -> Result<Bill, ParseError> {
     let tree = json(bytes, false)?;
     if tree.get("bomFormat").text() == "CycloneDX" {
+        shape(&tree)?;
         return Ok(Components::of_cyclonedx(&tree).bill());
     }
     if tree.get("spdxVersion").text().starts_with("SPDX-") {
@@ -73,10 +74,36 @@ pub fn read(bytes: &[u8]) -> Result<Bill, ParseError> {
     let predicate = tree.get("predicate");
     let inner = if predicate.get("Data").is_map() { predicate.get("Data") } else { predicate };
     match (inner.get("bomFormat").text(), inner.get("spdxVersion").text()) {
-        ("CycloneDX", _) => Ok(Components::of_cyclonedx(inner).bill()),
+        ("CycloneDX", _) => {
+            shape(inner)?;
+            Ok(Components::of_cyclonedx(inner).bill())
+        }
         (_, version) if version.starts_with("SPDX-") => Ok(Components::of_spdx(inner).bill()),
         _ => Err(ParseError::new("failed to detect the format: it is neither CycloneDX nor SPDX in JSON")),
     }
+}
+
+/// Whether the fields of a CycloneDX bill have the kinds of values that its schema gives them: a bill in which they do not was not made by
+/// a program that knows the form, and nothing of it can be relied on.
+fn shape(bill: &Node) -> Result<(), ParseError> {
+    let check = |node: &Node, fields: &[&str], is_fit: fn(&Node) -> bool, kind: &str| {
+        let odd = fields.iter().find(|field| !node.get(field).is_null() && !is_fit(node.get(field)));
+        let line = |field: &str| usize::try_from(node.get(field).lines.start).unwrap_or_default();
+        odd.map_or(Ok(()), |field| {
+            Err(ParseError::at(format!("CycloneDX decode error: `{field}` is not {kind}"), line(field)))
+        })
+    };
+    check(bill, &["serialNumber", "specVersion", "$schema"], Node::is_text, "a text")?;
+    check(bill, &["version"], Node::is_number, "a number")?;
+    check(bill, &["components", "dependencies", "services", "vulnerabilities", "properties"], Node::is_list, "a list")?;
+    check(bill, &["metadata"], Node::is_map, "an object")?;
+    let mut pending: Vec<&Node> = bill.get("components").items().iter().collect();
+    while let Some(node) = pending.pop() {
+        check(node, &["type", "bom-ref", "group", "name", "version", "purl"], Node::is_text, "a text")?;
+        check(node, &["components", "licenses", "hashes", "properties"], Node::is_list, "a list")?;
+        pending.extend(node.get("components").items());
+    }
+    Ok(())
 }
 
 /// One component of either form.
@@ -211,6 +238,7 @@ impl Component {
             source_release: property("SrcRelease"),
             source_epoch: number("SrcEpoch"),
             modularity: property("Modularitylabel"),
+            layer: property("LayerDiffID").parse().ok(),
             ..Package::default()
         };
         if matches!(class, Class::System) {

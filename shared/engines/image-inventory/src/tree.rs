@@ -67,6 +67,18 @@ impl Node {
     pub(crate) fn is_map(&self) -> bool {
         matches!(self.value, Value::Map(_))
     }
+
+    pub(crate) fn is_number(&self) -> bool {
+        matches!(self.value, Value::Number(_))
+    }
+
+    pub(crate) fn is_list(&self) -> bool {
+        matches!(self.value, Value::List(_))
+    }
+
+    pub(crate) fn is_text(&self) -> bool {
+        matches!(self.value, Value::Text(_))
+    }
 }
 
 /// Parses JSON; with `relaxed`, also comments and trailing commas.

@@ -5,6 +5,8 @@
 //!        --sarif::render--> SARIF 2.1.0
 //!        --cyclonedx::render--> CycloneDX 1.6      --spdx::render--> SPDX 2.3
 //!        --junit::render--> JUnit XML
+//!        --spdx::tag_value--> SPDX 2.3 as lines
+//!        --github::render--> a dependency snapshot    --predicate::render--> cosign's predicate of a scan
 //! ```
 //!
 //! What surprises: bills of material carry facts that their standards have no field for (the source package, the layer) as properties
@@ -24,9 +26,11 @@
 )]
 
 pub mod cyclonedx;
+pub mod github;
 mod identity;
 pub mod junit;
 mod licenses;
+pub mod predicate;
 pub mod sarif;
 pub mod spdx;
 #[cfg(test)]
@@ -163,6 +167,16 @@ pub struct Package {
     pub digest: String,
     /// Ids of the packages that it needs.
     pub depends_on: Vec<String>,
+    /// How it relates to the project that lists it: `root`, `workspace`, `direct`, `indirect`; empty when unknown.
+    pub relationship: String,
+    /// Whether it is needed for development only.
+    pub development: bool,
+    /// Maintainer, or vendor of an rpm.
+    pub maintainer: String,
+    /// First and last line of each place of the list that says so.
+    pub lines: Vec<(u32, u32)>,
+    /// Files that it installed.
+    pub installed_files: Vec<String>,
 }
 
 /// The source package of a package.

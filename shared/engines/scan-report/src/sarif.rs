@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use model::Severity;
 use serde_json::{Value, json};
 
-use crate::{Finding, PackageList, Report, severity_word};
+use crate::{ArtifactKind, Finding, PackageList, Report, compact, severity_word};
 
 /// Renders a report.
 #[must_use]
@@ -26,12 +26,31 @@ pub fn render(report: &Report) -> Value {
         "version": "2.1.0",
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "runs": [{
-            "tool": { "driver": { "name": report.tool.0, "version": report.tool.1, "rules": rules } },
+            "tool": { "driver": {
+                "name": report.tool.0,
+                "fullName": format!("{} image scanner", report.tool.0),
+                "version": report.tool.1,
+                "rules": rules,
+            } },
             "results": results,
             "columnKind": "utf16CodeUnits",
             "originalUriBaseIds": { "ROOTPATH": { "uri": "file:///" } },
+            "properties": properties(report),
         }],
     })
+}
+
+/// What the image is, under the names that Trivy gives it.
+fn properties(report: &Report) -> Value {
+    if report.kind != ArtifactKind::ContainerImage {
+        return json!({});
+    }
+    compact(json!({
+        "imageName": report.artifact,
+        "imageID": report.image_id.as_ref().map(ToString::to_string),
+        "repoTags": report.repository_tags,
+        "repoDigests": report.repository_digests,
+    }))
 }
 
 fn rule(finding: &Finding, list: &PackageList) -> Value {
@@ -39,9 +58,14 @@ fn rule(finding: &Finding, list: &PackageList) -> Value {
     let title = if finding.title.is_empty() { &finding.id } else { &finding.title };
     let description = if finding.description.is_empty() { title } else { &finding.description };
     let severity = severity_word(finding.severity);
+    let package = list.packages.get(finding.package).map_or("", |package| package.name.as_str());
+    let (id, fixed, link) = (&finding.id, &finding.fixed_version, link(finding));
     let help = format!(
-        "Vulnerability {}\nSeverity: {severity}\nFixed Version: {}\n{description}",
-        finding.id, finding.fixed_version
+        "Vulnerability {id}\nSeverity: {severity}\nPackage: {package}\nFixed Version: {fixed}\nLink: {link}\n{description}"
+    );
+    let markdown = format!(
+        "**Vulnerability {id}**\n| Severity | Package | Fixed Version | Link |\n| --- | --- | --- | --- |\n|{severity}|{}|{fixed}|{link}|\n\n{description}",
+        package.replace('|', "\\|")
     );
     let mut rule = json!({
         "id": finding.id,
@@ -49,7 +73,7 @@ fn rule(finding: &Finding, list: &PackageList) -> Value {
         "shortDescription": { "text": title },
         "fullDescription": { "text": description.chars().take(1_024).collect::<String>() },
         "defaultConfiguration": { "level": level(finding.severity) },
-        "help": { "text": help },
+        "help": { "text": help, "markdown": markdown },
         "properties": {
             "precision": "very-high",
             "security-severity": score(finding),
@@ -68,25 +92,44 @@ fn result(report: &Report, list: &PackageList, finding: &Finding, place: usize) 
     let own = package.map_or("", |package| package.path.as_str());
     let path = [own, list.path.as_str()].into_iter().find(|path| !path.is_empty()).unwrap_or(&report.artifact);
     let message = format!(
-        "Package: {name}\nInstalled Version: {}\nVulnerability {}\nSeverity: {}\nFixed Version: {}",
+        "Package: {name}\nInstalled Version: {}\nVulnerability {}\nSeverity: {}\nFixed Version: {}\nLink: {}",
         finding.installed_version,
         finding.id,
         severity_word(finding.severity),
-        finding.fixed_version
+        finding.fixed_version,
+        link(finding)
     );
+    // The lines of the list that name the package, where they are known.
+    let lines = package.map_or(&[][..], |package| package.lines.as_slice());
+    let whole = [(1, 1)];
+    let places: Vec<Value> = if lines.is_empty() { &whole[..] } else { lines }
+        .iter()
+        .map(|(first, last)| {
+            json!({
+                "physicalLocation": {
+                    "artifactLocation": { "uri": uri(path), "uriBaseId": "ROOTPATH" },
+                    "region": { "startLine": first, "startColumn": 1, "endLine": last, "endColumn": 1 },
+                },
+                "message": { "text": format!("{path}: {name}@{}", finding.installed_version) },
+            })
+        })
+        .collect();
     json!({
         "ruleId": finding.id,
         "ruleIndex": place,
         "level": level(finding.severity),
         "message": { "text": message },
-        "locations": [{
-            "physicalLocation": {
-                "artifactLocation": { "uri": uri(path), "uriBaseId": "ROOTPATH" },
-                "region": { "startLine": 1, "startColumn": 1, "endLine": 1, "endColumn": 1 },
-            },
-            "message": { "text": format!("{path}: {name}@{}", finding.installed_version) },
-        }],
+        "locations": places,
     })
+}
+
+/// The id with the page to read, as SARIF writes links in texts.
+fn link(finding: &Finding) -> String {
+    if finding.primary_url.is_empty() {
+        finding.id.clone()
+    } else {
+        format!("[{}]({})", finding.id, finding.primary_url)
+    }
 }
 
 fn level(severity: Severity) -> &'static str {

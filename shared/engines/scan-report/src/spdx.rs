@@ -1,6 +1,8 @@
-//! SPDX 2.3 (ISO/IEC 5962) in JSON: the bill of material.
+//! SPDX 2.3 (ISO/IEC 5962): the bill of material, in JSON and as lines of tags and values.
 
 use std::collections::BTreeMap;
+
+use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
@@ -33,6 +35,104 @@ pub fn render(report: &Report) -> Value {
     set(&mut rendered, "hasExtractedLicensingInfos", (!others.is_empty()).then(|| json!(others)));
     rendered
 }
+
+/// The same bill as lines `Tag: value`.
+#[must_use]
+pub fn tag_value(report: &Report) -> String {
+    let bill = render(report);
+    let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let items = |value: &Value, key: &str| value.get(key).and_then(Value::as_array).cloned().unwrap_or_default();
+    let creation = bill.get("creationInfo").cloned().unwrap_or_default();
+    let mut lines = Lines::default();
+    for (tag, key) in DOCUMENT {
+        lines.put(tag, &text(&bill, key));
+    }
+    for creator in items(&creation, "creators") {
+        lines.put("Creator", creator.as_str().unwrap_or_default());
+    }
+    lines.put("Created", &text(&creation, "created"));
+    for package in items(&bill, "packages") {
+        lines.gap();
+        for (tag, key) in PACKAGE {
+            lines.put(tag, &text(&package, key));
+        }
+        lines.put("FilesAnalyzed", "false");
+        for one in items(&package, "checksums") {
+            lines.put("PackageChecksum", &format!("{}: {}", text(&one, "algorithm"), text(&one, "checksumValue")));
+        }
+        lines.whole("PackageSourceInfo", &text(&package, "sourceInfo"));
+        for (tag, key) in LICENSES {
+            lines.put(tag, &text(&package, key));
+        }
+        for one in items(&package, "externalRefs") {
+            let [category, kind, place] =
+                ["referenceCategory", "referenceType", "referenceLocator"].map(|key| text(&one, key));
+            lines.put("ExternalRef", &format!("{category} {kind} {place}"));
+        }
+        for one in items(&package, "attributionTexts") {
+            lines.whole("PackageAttributionText", one.as_str().unwrap_or_default());
+        }
+    }
+    for one in items(&bill, "hasExtractedLicensingInfos") {
+        lines.gap();
+        lines.put("LicenseID", &text(&one, "licenseId"));
+        lines.whole("ExtractedText", &text(&one, "extractedText"));
+        lines.put("LicenseName", &text(&one, "name"));
+        lines.whole("LicenseComment", &text(&one, "comment"));
+    }
+    lines.gap();
+    for one in items(&bill, "relationships") {
+        let [from, kind, to] = ["spdxElementId", "relationshipType", "relatedSpdxElement"].map(|key| text(&one, key));
+        lines.put("Relationship", &format!("{from} {kind} {to}"));
+    }
+    lines.0
+}
+
+#[derive(Default)]
+struct Lines(String);
+
+impl Lines {
+    /// One line; nothing for an empty value.
+    fn put(&mut self, tag: &str, value: &str) {
+        if !value.is_empty() {
+            let value = value.split_whitespace().collect::<Vec<_>>().join(" ");
+            // A text is written to without fail.
+            let _ = writeln!(self.0, "{tag}: {value}");
+        }
+    }
+
+    /// A value that may have several lines. The mark of its end cannot stand in it.
+    fn whole(&mut self, tag: &str, value: &str) {
+        if !value.is_empty() {
+            let _ = writeln!(self.0, "{tag}: <text>{}</text>", value.replace("</text>", "< /text>"));
+        }
+    }
+
+    fn gap(&mut self) {
+        self.0.push('\n');
+    }
+}
+
+/// Tags and the names that their values have in JSON.
+const DOCUMENT: [(&str, &str); 5] = [
+    ("SPDXVersion", "spdxVersion"),
+    ("DataLicense", "dataLicense"),
+    ("SPDXID", "SPDXID"),
+    ("DocumentName", "name"),
+    ("DocumentNamespace", "documentNamespace"),
+];
+const PACKAGE: [(&str, &str); 5] = [
+    ("PackageName", "name"),
+    ("SPDXID", "SPDXID"),
+    ("PackageVersion", "versionInfo"),
+    ("PackageDownloadLocation", "downloadLocation"),
+    ("PrimaryPackagePurpose", "primaryPackagePurpose"),
+];
+const LICENSES: [(&str, &str); 3] = [
+    ("PackageLicenseConcluded", "licenseConcluded"),
+    ("PackageLicenseDeclared", "licenseDeclared"),
+    ("PackageCopyrightText", "copyrightText"),
+];
 
 #[derive(Default)]
 struct Bill {

@@ -64,17 +64,28 @@ fn package(package: &Package) -> Value {
         "Release": package.release,
         "Epoch": number(package.epoch),
         "Arch": package.arch,
+        "Dev": flag(package.development),
         "SrcName": package.source.name,
         "SrcVersion": package.source.version,
         "SrcRelease": package.source.release,
         "SrcEpoch": number(package.source.epoch),
         "Licenses": package.licenses,
+        "Maintainer": package.maintainer,
         "Modularitylabel": package.modularity,
+        "Indirect": flag(package.relationship == "indirect"),
+        "Relationship": package.relationship,
         "DependsOn": package.depends_on,
         "Layer": layer(package),
         "FilePath": package.path,
         "Digest": package.digest,
+        "Locations": package.lines.iter().map(|(first, last)| json!({ "StartLine": first, "EndLine": last })).collect::<Vec<_>>(),
+        "InstalledFiles": package.installed_files,
     }))
+}
+
+/// What is not so is left out.
+fn flag(is_so: bool) -> Value {
+    if is_so { Value::Bool(true) } else { Value::Null }
 }
 
 /// A number that is left out when it is 0.

@@ -79,7 +79,7 @@ fn parser_case(folder: &Path, line: &Value) -> Option<(Value, Value)> {
     if function.starts_with("TestPom_Parse") {
         return pom_case(folder, source, case);
     }
-    if !matches!(function, "TestParse" | "TestParser_Parse" | "TestParseWordPress") {
+    if !matches!(function, "TestParse" | "TestParser_Parse" | "TestParseWordPress") || source.contains("/pyproject/") {
         return crate::helpers::helper_case(folder, source, function, case);
     }
     let below = Path::new(source).parent()?.strip_prefix("pkg/dependency/parser").ok()?.to_str()?;
@@ -94,11 +94,11 @@ fn parser_case(folder: &Path, line: &Value) -> Option<(Value, Value)> {
     };
     let bytes = std::fs::read(path).ok()?;
     let parsed = match format.as_str() {
-        "jar" => Ok(analyze("jar", [(file, bytes.as_slice())])
-            .applications
-            .into_iter()
-            .flat_map(|one| one.packages)
-            .collect()),
+        "jar" => {
+            let found = analyze("jar", [(file, bytes.as_slice())]);
+            let found = with_index(found, case["offline"] == json!(true));
+            Ok(found.applications.into_iter().flat_map(|one| one.packages).collect())
+        }
         _ => parse(&format, &bytes),
     };
     if must_fail(case) {
@@ -125,6 +125,14 @@ fn parser_case(folder: &Path, line: &Value) -> Option<(Value, Value)> {
     Some(compared(&packages, &wanted, &case["wantDeps"]))
 }
 
+/// What the index of Java archives adds, unless the case is about being without.
+fn with_index(found: Found, is_offline: bool) -> Found {
+    match crate::jars::known().filter(|_| !is_offline) {
+        Some(index) => crate::jars::identified(found, &index),
+        None => found,
+    }
+}
+
 /// Upstream lists one id several times where it is installed several times.
 fn joined(needs: &Value) -> Value {
     let mut all: std::collections::BTreeMap<String, std::collections::BTreeSet<String>> = Default::default();
@@ -144,7 +152,7 @@ fn has_ids(case: &Value) -> bool {
 fn pom_case(folder: &Path, source: &str, case: &Value) -> Option<(Value, Value)> {
     let path = case["inputFile"].as_str()?;
     let repository = input(folder, source, "testdata/repository");
-    let name = if case["local"] == json!(true) { "maven" } else { "central" };
+    let name = if case["local"] == json!(true) { "maven" } else { "https://repo.maven.apache.org/maven2" };
     let mut outside = Given { folders: vec![(name.to_owned(), repository)], ..Given::default() };
     let mut give = |address: &str, file: &Value| {
         let text = std::fs::read_to_string(input(folder, source, file.as_str()?)).ok()?;
@@ -276,6 +284,7 @@ fn analyzer_case(folder: &Path, line: &Value) -> Option<(Value, Value)> {
     let outside = outside_of(folder, source, case);
     let files = files.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice()));
     let found = analyze_with(name, files, &outside, case["includeChecksum"] == json!(true));
+    let found = if name == "jar" && found.faults.is_empty() { with_index(found, false) } else { found };
     if must_fail(case) {
         return Some((json!("error"), json!(if found.faults.is_empty() { "success" } else { "error" })));
     }
@@ -386,7 +395,7 @@ pub(crate) fn input(folder: &Path, source: &str, file: &str) -> PathBuf {
     folder.join("inputs").join(home).join(file.trim_start_matches("./"))
 }
 
-fn must_fail(case: &Value) -> bool {
+pub(crate) fn must_fail(case: &Value) -> bool {
     match &case["wantErr"] {
         Value::String(text) => !text.is_empty(),
         Value::Bool(flag) => *flag,
@@ -514,7 +523,7 @@ fn list(value: &Value, packages: bool) -> Value {
     Value::Array(items)
 }
 
-fn without_zeros(value: &Value) -> Value {
+pub(crate) fn without_zeros(value: &Value) -> Value {
     match value {
         Value::Object(object) => {
             let kept = object.iter().map(|(key, value)| (key.clone(), without_zeros(value)));

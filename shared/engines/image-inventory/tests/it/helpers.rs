@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use image_inventory::{LineRange, Package, rules};
+use image_inventory::rules::{self, PythonProject};
+use image_inventory::{LineRange, Package};
 use serde_json::{Value, json};
 
 /// Judges a case about a helper of upstream; `None` when it has no counterpart here.
@@ -151,7 +152,15 @@ pub(crate) fn helper_case(
         }
         "TestPyProject_MainDeps" => {
             let bytes = std::fs::read(crate::corpora::input(folder, source, text("file"))).ok()?;
-            (case["want"].clone(), json!(rules::python_main_dependencies(&bytes)))
+            (case["want"].clone(), json!(PythonProject::parse(&bytes).ok()?.main()))
+        }
+        "TestParser_Parse" if source.contains("/pyproject/") => {
+            let bytes = std::fs::read(crate::corpora::input(folder, source, text("file"))).ok()?;
+            match (PythonProject::parse(&bytes), crate::corpora::must_fail(case)) {
+                (parsed, true) => (json!("error"), json!(if parsed.is_err() { "error" } else { "success" })),
+                (Ok(project), false) => (python_project_wanted(&case["want"]), python_project(&project)),
+                (Err(error), false) => (json!("success"), json!(error.to_string())),
+            }
         }
         "TestDecodePomLicenses" => {
             let wanted = case["want"].as_array().cloned().unwrap_or_default();
@@ -173,7 +182,39 @@ pub(crate) fn helper_case(
             let (name, version, release) = rules::rpm_source(text("filename")).unwrap_or_default();
             (json!([text("wantName"), text("wantVer"), text("wantRel")]), json!([name, version, release]))
         }
-        _ => return None,
+        _ => return crate::repositories::judge(folder, source, function, case),
+    })
+}
+
+/// A project of Python under upstream's names: sets as sorted lists, what is not there as null.
+fn python_project(project: &PythonProject) -> Value {
+    let by_name = |all: &BTreeMap<String, std::collections::BTreeSet<String>>| json!(all);
+    json!({
+        "dependencies": project.dependencies,
+        "optional": project.optional.as_ref().map(by_name),
+        "poetry": project.poetry,
+        "groups": by_name(&project.groups),
+    })
+}
+
+fn python_project_wanted(want: &Value) -> Value {
+    let set = |one: &Value| {
+        let items = one.get("Set").and_then(|set| set.as_array().cloned().or_else(|| set["items"].as_array().cloned()));
+        items.map(|mut items| {
+            items.sort_by_key(ToString::to_string);
+            Value::Array(items)
+        })
+    };
+    let (project, poetry) = (&want["Project"], &want["Tool"]["Poetry"]);
+    let optional = project["OptionalDependencies"].as_object();
+    let groups = poetry["Groups"].as_object().into_iter().flatten();
+    let groups: serde_json::Map<String, Value> =
+        groups.map(|(name, group)| (name.clone(), json!(set(&group["Dependencies"]).unwrap_or_default()))).collect();
+    json!({
+        "dependencies": set(&project["Dependencies"]),
+        "optional": optional.map(|all| all.iter().map(|(name, one)| (name.clone(), json!(set(one)))).collect::<serde_json::Map<_, _>>()),
+        "poetry": set(&poetry["Dependencies"]),
+        "groups": groups,
     })
 }
 

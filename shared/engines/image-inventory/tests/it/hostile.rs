@@ -236,7 +236,7 @@ fn a_folder_with_an_unreadable_file_gives_the_rest() {
 struct Everything;
 
 impl Outside for Everything {
-    fn read(&self, _cache: Cache<'_>, path: &str) -> Option<Vec<u8>> {
+    fn read(&self, _cache: Cache, path: &str) -> Option<Vec<u8>> {
         let artifact = path.split('/').nth_back(2)?;
         let need = |side: char| {
             format!(
@@ -251,7 +251,7 @@ impl Outside for Everything {
         (artifact.len() < 4000).then(|| text.into_bytes())
     }
 
-    fn list(&self, _cache: Cache<'_>, _folder: &str) -> Vec<String> {
+    fn list(&self, _cache: Cache, _folder: &str) -> Vec<String> {
         Vec::new()
     }
 }
@@ -265,4 +265,18 @@ fn a_repository_without_an_end_is_left() {
         &Everything,
     );
     assert!(resolved.is_err() || resolved.unwrap().len() <= 100_000);
+}
+
+#[test]
+fn ten_million_entries_stop_at_the_bound() {
+    let mut reader = LayerReader::new("sha256:x", Limits::default());
+    let most = Limits::default().max_entries;
+    let mut offered = 0_u64;
+    let refused = (0..10_000_000_u64).find_map(|number| {
+        let path = format!("srv/data/{}/{number}", number % 1_000);
+        offered += 1;
+        reader.offer(&entry(&path, EntryKind::File, 1 << 40, 0o644), &mut std::io::empty()).err()
+    });
+    assert!(refused.unwrap().to_string().contains(&format!("more than {most} entries")));
+    assert_eq!(offered, most + 1);
 }

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use image_inventory::jars::{JarIndex, NoIndex, identify, write};
 use image_inventory::{
-    Application, ApplicationKind, ImageInventory, LayerInventory, Package, UnidentifiedArchive, merge,
+    Application, ApplicationKind, Found, ImageInventory, LayerInventory, Package, UnidentifiedArchive, merge,
 };
 use proptest::prelude::*;
 
@@ -29,6 +29,48 @@ db.commit()
 fn sha1(number: u64) -> String {
     let first = u8::try_from(number * 7 % 256).unwrap();
     format!("{first:02x}{number:038x}")
+}
+
+/// What the repositories that stand beside the cases of the corpus know: the answers of upstream's own server in its tests.
+const KNOWN: &str = r#"
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1])
+db.execute("CREATE TABLE artifacts(id INTEGER PRIMARY KEY, group_id TEXT, artifact_id TEXT)")
+db.execute("CREATE TABLE indices(artifact_id INTEGER, version TEXT, sha1 BLOB, archive_type TEXT)")
+artifacts = [("org.springframework", "spring-core"), ("io.quarkus.gizmo", "gizmo"), ("org.springframework", "heuristic"),
+    ("com.example", "heuristic"), ("org.apache.tomcat.embed", "tomcat-embed-websocket")]
+db.executemany("INSERT INTO artifacts(group_id, artifact_id) VALUES (?, ?)", artifacts)
+rows = [(1, "5.3.3", "c666f5bc47eb64ed3bbd13505a26f58be71f33f0"), (2, "1.1.0", "1c78bbc4d8c58b9af8eee82b84f2c26ec48e9a2b"),
+    (5, "9.0.65", "bd70dfeb39cc83c6934be24fa377b21e541dbe76")]
+for artifact, many in ((3, 10), (4, 100)):
+    rows += [(artifact, "1.0.0-SNAPSHOT" if n == 0 else "0.%d" % n, "%040x" % (artifact * 1000 + n)) for n in range(many)]
+db.executemany("INSERT INTO indices VALUES (?, ?, ?, 'jar')", [(a, v, bytes.fromhex(h)) for a, v, h in rows])
+db.commit()
+"#;
+
+/// The index that cases about archives are asked with; `None`, loudly, where there is no Python.
+pub(crate) fn known() -> Option<JarIndex<&'static [u8]>> {
+    static INDEX: OnceLock<Option<Vec<u8>>> = OnceLock::new();
+    let made = INDEX.get_or_init(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("trivy-java.db");
+        if !Command::new("python3").arg("-c").arg(KNOWN).arg(&path).status().is_ok_and(|status| status.success()) {
+            testkit::require::skip("python", "no SQLite database can be made");
+            return None;
+        }
+        let mut bytes = Vec::new();
+        write(&std::fs::read(path).unwrap(), &mut bytes).unwrap();
+        Some(bytes)
+    });
+    JarIndex::open(made.as_deref()?).ok()
+}
+
+/// The same with what the index knows.
+pub(crate) fn identified(found: Found, index: &JarIndex<&[u8]>) -> Found {
+    let layer = LayerInventory { version: LayerInventory::VERSION, found, ..LayerInventory::default() };
+    let mut image = merge([(&model::Digest::from_sha256(&[7; 32]), &layer)]);
+    identify(&mut image, index);
+    Found { applications: image.applications, ..Found::default() }
 }
 
 /// A database with `many` archives of `org.a:lib` besides; `None`, loudly, where there is no Python.

@@ -16,5 +16,6 @@ mod maven;
 mod mutated;
 mod outside;
 mod real;
+mod repositories;
 mod rpm;
 mod syft;

@@ -81,25 +81,53 @@ fn ours(root: &Path) -> Ours {
     Ours { packages: listed, archives }
 }
 
-/// What syft calls a thing that we call otherwise, or that is no package to us.
-fn explained(name: &str, places: &BTreeSet<String>, ours: &Ours) -> bool {
-    let [kind, package, version] = name.splitn(3, ' ').collect::<Vec<_>>()[..] else { return false };
+/// Why syft lists a thing that we do not, or call otherwise; `None` for what must not be.
+fn why_theirs(name: &str, places: &BTreeSet<String>, ours: &Ours) -> Option<&'static str> {
+    let [kind, package, version] = name.splitn(3, ' ').collect::<Vec<_>>()[..] else { return None };
     match kind {
-        // Programs that are known by texts in them.
-        "binary" => true,
-        // A main module without a version; and the standard library, whose version we write as Go's modules do.
-        "go-module" if version == "(devel)" => true,
+        "binary" => Some("a program that syft knows by texts in it: no package manager installed it here"),
+        "go-module" if version == "(devel)" => Some("a main module that was built without a version"),
         "go-module" if package == "stdlib" => {
-            ours.packages.contains_key(&format!("go-module stdlib {}", version.replace("go", "v")))
+            let ours = ours.packages.contains_key(&format!("go-module stdlib {}", version.replace("go", "v")));
+            ours.then_some("Go's library: we write its version as that of a module, `v1.2.3` for `go1.2.3`")
         }
-        // Besides what `pom.properties` says, syft makes coordinates up from the name of the file. We say what the archive says, or give
-        // its SHA-1, by which an index knows it: each archive must be there one way or the other.
-        "java-archive" => places.iter().all(|place| {
-            let mut known = ours.packages.values().flatten().chain(&ours.archives);
-            known.any(|known| known.ends_with(place.trim_start_matches('/')))
-        }),
-        _ => false,
+        "java-archive" => {
+            let is_known = places.iter().all(|place| {
+                let mut known = ours.packages.values().flatten().chain(&ours.archives);
+                known.any(|known| known.ends_with(place.trim_start_matches('/')))
+            });
+            is_known.then_some(
+                "coordinates made up of the file's name: we say what the archive says, or keep its SHA-1 for the Java index",
+            )
+        }
+        _ => None,
     }
+}
+
+/// Why we list a thing that syft does not.
+fn why_ours(name: &str) -> Option<&'static str> {
+    match name.split(' ').next() {
+        Some("java-archive") => Some("what the manifest of the archive itself says"),
+        Some("go-module") if name.starts_with("go-module stdlib ") => Some("Go's library, see above"),
+        _ => None,
+    }
+}
+
+/// The differences by their reasons; each must have one.
+fn by_reason<'a>(
+    whose: &str,
+    names: impl Iterator<Item = (&'a String, Option<&'static str>)>,
+) -> BTreeMap<&'static str, Vec<&'a str>> {
+    let mut all: BTreeMap<&'static str, Vec<&str>> = BTreeMap::new();
+    let mut unexplained = Vec::new();
+    for (name, why) in names {
+        match why {
+            Some(why) => all.entry(why).or_default().push(name),
+            None => unexplained.push(name),
+        }
+    }
+    assert_eq!(unexplained, Vec::<&String>::new(), "only {whose} lists these");
+    all
 }
 
 #[test]
@@ -110,15 +138,16 @@ fn syft_lists_the_same_packages() {
     let roots = ["/usr/lib/node_modules", "/usr/lib/python3", "/usr/share/java", "/usr/local/go/bin", "/usr/lib/ruby"];
     for root in roots.iter().map(Path::new).filter(|root| root.is_dir()) {
         let (theirs, ours) = (syft(&program, root), ours(root));
-        let lacking = theirs
-            .iter()
-            .filter(|(name, places)| !ours.packages.contains_key(*name) && !explained(name, places, &ours));
-        let lacking: Vec<&String> = lacking.map(|(name, _)| name).collect();
-        assert_eq!(lacking, Vec::<&String>::new(), "{}: only syft lists these", root.display());
-        // What only we list is what the manifest of an archive says, or what Go calls its library.
+        let both = theirs.keys().filter(|name| ours.packages.contains_key(*name)).count();
+        println!("{}: {both} in both", root.display());
+        let lacking = theirs.iter().filter(|(name, _)| !ours.packages.contains_key(*name));
+        let lacking = lacking.map(|(name, places)| (name, why_theirs(name, places, &ours)));
         let more = ours.packages.keys().filter(|name| !theirs.contains_key(*name));
-        let more: Vec<&String> =
-            more.filter(|name| !name.starts_with("java-archive ") && !name.starts_with("go-module stdlib ")).collect();
-        assert_eq!(more, Vec::<&String>::new(), "{}: only we list these", root.display());
+        let more = more.map(|name| (name, why_ours(name)));
+        for (whose, found) in [("syft", by_reason("syft", lacking)), ("we", by_reason("this program", more))] {
+            for (why, names) in found {
+                println!("  only {whose}, {}: {why}: {}", names.len(), names.join(", "));
+            }
+        }
     }
 }

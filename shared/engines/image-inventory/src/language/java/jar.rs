@@ -134,13 +134,16 @@ impl Reading {
         if let Some(one) = &mut unidentified {
             one.licenses = own_licenses();
         }
-        self.unidentified.extend(unidentified);
         if self.checksums {
             let digest = format!("sha1:{}", hex(&Sha1::digest(bytes)));
+            if let Some(one) = &mut unidentified {
+                one.digest.clone_from(&digest);
+            }
             for package in packages.iter_mut().filter(|package| package.digest.is_empty()) {
                 package.digest.clone_from(&digest);
             }
         }
+        self.unidentified.extend(unidentified);
         Ok(packages)
     }
 

@@ -46,12 +46,24 @@ pub(crate) struct Dependency {
     pub(crate) lines: Option<LineRange>,
 }
 
-/// A repository that a project names.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct RemoteRepository {
-    pub(crate) address: String,
-    pub(crate) releases: bool,
-    pub(crate) snapshots: bool,
+/// A repository that projects are read from.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct RemoteRepository {
+    /// Id, by which mirrors and credentials are found.
+    pub id: String,
+    /// Its address; may hold credentials.
+    pub address: String,
+    /// Whether it has releases.
+    pub releases: bool,
+    /// Whether it has snapshots.
+    pub snapshots: bool,
+}
+
+/// Without the address, which may hold credentials.
+impl std::fmt::Debug for RemoteRepository {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RemoteRepository").field("id", &self.id).finish_non_exhaustive()
+    }
 }
 
 impl Pom {
@@ -133,6 +145,7 @@ fn dependency(one: &Element, with_lines: bool) -> Dependency {
 fn repository(one: &Element) -> RemoteRepository {
     let enabled = |kind: &str| matches!(one.child(kind).field("enabled"), "" | "true");
     RemoteRepository {
+        id: one.field("id").to_owned(),
         address: one.field("url").to_owned(),
         releases: enabled("releases"),
         snapshots: enabled("snapshots"),

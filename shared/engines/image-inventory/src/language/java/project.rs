@@ -4,8 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
 use crate::hash;
+use crate::language::java::mirrors::Mirrors;
 use crate::language::java::pom::{Dependency, Parent, Pom, RemoteRepository, evaluate, is_property};
-use crate::outside::{Cache, Outside};
+use crate::language::java::settings::Settings;
+use crate::outside::{Cache, Fetched, Outside};
 use crate::package::{LineRange, Package, Relationship};
 use crate::text::{ParseError, folder};
 use crate::xml;
@@ -17,12 +19,28 @@ pub(crate) type ReadFile<'a> = &'a dyn Fn(&str) -> Option<Vec<u8>>;
 /// different ways.
 pub(crate) fn resolve(path: &str, files: ReadFile<'_>, outside: &dyn Outside) -> Result<Vec<Package>, ParseError> {
     let bytes = files(path).ok_or_else(|| ParseError::new("the project cannot be read"))?;
-    let mut resolver = Resolver { files, outside, analyzed: HashMap::new(), pending: HashSet::new(), read: 0 };
+    let maven = outside.maven();
+    let mut resolver = Resolver {
+        files,
+        outside,
+        analyzed: HashMap::new(),
+        pending: HashSet::new(),
+        read: 0,
+        repositories: maven.settings.effective_repositories(),
+        mirrors: Mirrors::new(&maven.settings.mirrors, &maven.settings.servers, &maven.mirrors),
+        settings: maven.settings,
+        busy: None,
+    };
     let root = resolver.analyze(Pom::parse(path, &bytes, true)?, &Wanted::of_root(path));
     let artifact = Artifact { relationship: Relationship::Root, ..root.artifact.clone() };
     resolver.analyzed.insert(artifact.key(), root);
     let mut modules = BTreeSet::new();
-    resolver.tree(artifact, &mut modules, 0)
+    let packages = resolver.tree(artifact, &mut modules, 0)?;
+    match resolver.busy {
+        // What could not be asked may be needed: the list would look complete, and is not.
+        Some(busy) => Err(ParseError::new(busy)),
+        None => Ok(packages),
+    }
 }
 
 struct Resolver<'a> {
@@ -33,6 +51,12 @@ struct Resolver<'a> {
     pending: HashSet<(String, String, String)>,
     /// Projects read so far: a hostile repository must not lead on without end.
     read: usize,
+    settings: Settings,
+    /// Those of the settings.
+    repositories: Vec<RemoteRepository>,
+    mirrors: Mirrors,
+    /// Why a repository, and all that stand for it, would not be asked more.
+    busy: Option<String>,
 }
 
 /// One thing that is needed.
@@ -425,18 +449,46 @@ impl Resolver<'_> {
             return Pom::parse("", &found, false).ok();
         }
         let is_snapshot = version.ends_with("SNAPSHOT") || version == "LATEST";
-        let central = RemoteRepository { address: CENTRAL.to_owned(), releases: true, snapshots: false };
-        let serving =
-            repositories.iter().chain([&central]).filter(|one| if is_snapshot { one.snapshots } else { one.releases });
-        for repository in serving {
-            let cache = Cache::MavenRemote(&repository.address);
-            let stamped =
-                is_snapshot.then(|| self.outside.read(cache, &format!("{home}/maven-metadata.xml"))).flatten();
-            let stamped = stamped.and_then(|bytes| snapshot_version(&bytes));
-            let path = stamped.map_or(path.clone(), |version| format!("{home}/{artifact}-{version}.pom"));
-            if let Some(found) = self.outside.read(cache, &path) {
-                return Pom::parse("", &found, false).ok();
+        let central = RemoteRepository {
+            id: "central".to_owned(),
+            address: CENTRAL.to_owned(),
+            releases: true,
+            snapshots: false,
+        };
+        let own: Vec<RemoteRepository> = repositories.iter().map(|one| self.settings.with_credentials(one)).collect();
+        let serving: Vec<RemoteRepository> = self
+            .repositories
+            .iter()
+            .chain(&own)
+            .chain([&central])
+            .filter(|one| if is_snapshot { one.snapshots } else { one.releases })
+            .cloned()
+            .collect();
+        serving.iter().find_map(|one| self.of_mirrors(one, (&home, &path), is_snapshot.then_some(artifact)))
+    }
+
+    /// A project from a repository, or from what stands for it: the first that has it.
+    fn of_mirrors(
+        &mut self,
+        repository: &RemoteRepository,
+        (home, path): (&str, &str),
+        snapshot_of: Option<&str>,
+    ) -> Option<Pom> {
+        let (mut busy, mut is_absent) = (None, false);
+        for one in self.mirrors.in_place_of(repository) {
+            let stamped = snapshot_of.and_then(|artifact| {
+                let metadata = self.outside.fetch(&one.address, &format!("{home}/maven-metadata.xml"));
+                let Fetched::Found(bytes) = metadata else { return None };
+                Some(format!("{home}/{artifact}-{}.pom", snapshot_version(&bytes)?))
+            });
+            match self.outside.fetch(&one.address, stamped.as_deref().unwrap_or(path)) {
+                Fetched::Found(bytes) => return Pom::parse("", &bytes, false).ok(),
+                Fetched::Absent => is_absent = true,
+                Fetched::Busy(why) => busy = Some(why),
             }
+        }
+        if self.busy.is_none() && !is_absent {
+            self.busy = busy;
         }
         None
     }
@@ -501,7 +553,7 @@ pub(crate) fn id(name: &str, version: &str, path: &str) -> String {
 }
 
 /// The repository that every project may use.
-const CENTRAL: &str = "central";
+const CENTRAL: &str = "https://repo.maven.apache.org/maven2";
 const MAX_PARENTS: usize = 32;
 const MAX_IMPORT_DEPTH: usize = 16;
 const MAX_MODULE_DEPTH: usize = 32;

@@ -136,29 +136,3 @@ pub(crate) fn pylock(bytes: &[u8]) -> Result<Vec<Package>, ParseError> {
     }
     Ok(packages.into_values().collect())
 }
-
-/// Names that `pyproject.toml` asks for: of the project and its extras where it states them, else of Poetry's main group; with `all`,
-/// those of Poetry's other groups as well.
-pub(crate) fn main_dependencies(bytes: &[u8], all: bool) -> Result<BTreeSet<String>, ParseError> {
-    let file = toml(bytes)?;
-    let (project, poetry) = (file.get("project"), file.get("tool").get("poetry"));
-    let groups = poetry.get("group").entries().map(|(_, group)| group.get("dependencies"));
-    let (listed, extras) = (project.get("dependencies"), project.get("optional-dependencies"));
-    let mut lists: Vec<&Node> = if listed.is_null() && extras.is_null() {
-        vec![poetry.get("dependencies")]
-    } else {
-        std::iter::once(listed).chain(extras.entries().map(|(_, list)| list)).collect()
-    };
-    lists.extend(groups.filter(|_| all));
-    let mut names = BTreeSet::new();
-    for list in lists {
-        names.extend(list.entries().map(|(name, _)| normal_name(name, true)));
-        let bare = |need: &Node| {
-            let name =
-                need.text().split(|c: char| c.is_whitespace() || "><=([".contains(c)).find(|part| !part.is_empty());
-            name.map(|name| normal_name(name, true))
-        };
-        names.extend(list.items().iter().filter_map(bare));
-    }
-    Ok(names)
-}

@@ -3,6 +3,7 @@
 pub(crate) mod lock;
 pub(crate) mod metadata;
 pub(crate) mod project;
+pub(crate) mod pyproject;
 pub(crate) mod requirements;
 pub(crate) mod version;
 

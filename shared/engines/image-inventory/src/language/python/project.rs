@@ -7,6 +7,7 @@ use crate::found::Found;
 use crate::language::files::sort;
 use crate::language::javascript::bun::reach;
 use crate::language::python::lock;
+use crate::language::python::pyproject::PythonProject;
 use crate::package::{ApplicationKind, Package, Relationship};
 use crate::text::{beside, file_name};
 
@@ -21,11 +22,10 @@ pub(crate) fn poetry(files: &Files<'_>, found: &mut Found) {
             }
         };
         let project = beside(path, "pyproject.toml");
-        let wishes = |all| files.get(&project).map(|bytes| lock::main_dependencies(bytes, all)).transpose();
-        match (wishes(false), wishes(true)) {
-            (Ok(Some(main)), Ok(Some(direct))) => relate(&mut packages, &main, &direct),
-            (Err(error), _) => found.set_aside(&project, "poetry", &error),
-            _ => {}
+        match files.get(&project).map(|bytes| PythonProject::parse(bytes)).transpose() {
+            Ok(Some(project)) => relate(&mut packages, &project.main(), &project.all()),
+            Err(error) => found.set_aside(&project, "poetry", &error),
+            Ok(None) => {}
         }
         sort(&mut packages);
         found.application(ApplicationKind::Poetry, path, packages);
@@ -60,8 +60,8 @@ pub(crate) fn pylock(files: &Files<'_>, found: &mut Found) {
             }
         };
         let project = beside(path, "pyproject.toml");
-        match files.get(&project).map(|bytes| lock::main_dependencies(bytes, false)).transpose() {
-            Ok(Some(direct)) => ask(&mut packages, &direct),
+        match files.get(&project).map(|bytes| PythonProject::parse(bytes)).transpose() {
+            Ok(Some(project)) => ask(&mut packages, &project.main()),
             Err(error) => found.set_aside(&project, "pylock", &error),
             Ok(None) => {}
         }
