@@ -86,12 +86,12 @@ fn templates_of_ones_own_see_every_field() {
         "{text}"
     );
     assert!(text.contains("image.tar (debian 12.5)|CVE-2023-45853|unknown||"), "{text}");
-    // What published templates for other services ask for: scores of a vendor that says nothing, words, hashes, slices, times.
+    // What published templates for other services ask for: scores of a vendor that says nothing, words, hashes, times.
     let template = "{{- $first := true }}[{{- range . }}{{ $image := .Target | regexFind \"[^\\\\s]+\" }}{{ range .Vulnerabilities -}}\
         {{- if $first }}{{ $first = false }}{{ else }},{{ end }}\
         {\"score\": {{ (index .CVSS \"nvd\").V3Score }}, \"vector\": \"{{ (index .CVSS \"nvd\").V3Vector }}\", \"image\": \"{{ $image }}\",\
         \"print\": \"{{ list .VulnerabilityID .PkgName $image | join \"\" | sha1sum }}\", \"text\": {{ abbrev 20 .Title | printf \"%q\" }},\
-        \"year\": {{ now | date \"2006\" }}, \"short\": {{ (slice .VulnerabilityID 0 3) | printf \"%v ..\" | printf \"%q\" }}}\
+        \"year\": {{ now | date \"2006\" }}, \"short\": {{ (trunc 3 .VulnerabilityID) | printf \"%v ..\" | printf \"%q\" }}}\
         {{- end }}{{ end }}]";
     let text = place.said(&["image.tar", "--format", "template", "--template", template]);
     let rows: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));

@@ -135,13 +135,7 @@ impl Reading {
             one.licenses = own_licenses();
         }
         if self.checksums {
-            let digest = format!("sha1:{}", hex(&Sha1::digest(bytes)));
-            if let Some(one) = &mut unidentified {
-                one.digest.clone_from(&digest);
-            }
-            for package in packages.iter_mut().filter(|package| package.digest.is_empty()) {
-                package.digest.clone_from(&digest);
-            }
+            mark(&mut packages, unidentified.as_mut(), bytes);
         }
         self.unidentified.extend(unidentified);
         Ok(packages)
@@ -174,6 +168,17 @@ impl Reading {
             Ok(found) => packages.extend(found),
             Err(error) => self.broken.push((inner, error)),
         }
+    }
+}
+
+/// Gives what has no digest that of the archive.
+fn mark(packages: &mut [Package], unidentified: Option<&mut UnidentifiedArchive>, bytes: &[u8]) {
+    let digest = format!("sha1:{}", hex(&Sha1::digest(bytes)));
+    if let Some(one) = unidentified {
+        one.digest.clone_from(&digest);
+    }
+    for package in packages.iter_mut().filter(|package| package.digest.is_empty()) {
+        package.digest.clone_from(&digest);
     }
 }
 
