@@ -25,6 +25,12 @@ pub struct Config {
     pub on_fault: OnFault,
     /// Public keys (PEM files) of the transparency logs whose entries count where a policy asks for one and names none.
     pub transparency_log_keys: Vec<PathBuf>,
+    /// Public keys (PEM files) of the transparency logs for certificates whose timestamps count where a policy asks for one and names
+    /// none.
+    pub certificate_log_keys: Vec<PathBuf>,
+    /// Certificates (PEM files) of the authorities that issue keyless identities, such as Fulcio's root and intermediate, where a policy
+    /// names no `roots`. Default: none, and then keyless attestors without `roots` stay unknown.
+    pub fulcio_roots: Vec<PathBuf>,
     /// Registries (`host` or `host:port`) that are read without TLS. Default: none.
     pub insecure_registries: Vec<String>,
     /// How long a review waits for facts that are not in memory, in milliseconds; then the policy's `failurePolicy` decides.
@@ -134,6 +140,8 @@ impl Default for Config {
             manifests: None,
             on_fault: OnFault::Fail,
             transparency_log_keys: Vec::new(),
+            certificate_log_keys: Vec::new(),
+            fulcio_roots: Vec::new(),
             insecure_registries: Vec::new(),
             gather_within_ms: 3_000,
             scan_unknown: true,

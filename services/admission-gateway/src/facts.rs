@@ -142,6 +142,7 @@ impl Facts {
         match known.trust.get_mut(image) {
             Some((_, before)) if before.digest == trust.digest => {
                 before.signatures.extend(trust.signatures);
+                before.unverifiable.extend(trust.unverifiable);
                 before.attestations = merged(before.attestations.take(), trust.attestations);
             }
             _ => drop(known.trust.insert(image.to_owned(), (now, trust))),

@@ -26,7 +26,7 @@ use service::Context;
 
 pub use config::{Config, KubernetesConfig, OnFault, Registration, ServiceReference};
 
-use crate::cluster::{Afterwards, Gatherer, Register};
+use crate::cluster::{Afterwards, Cleanup, Gatherer, Register};
 use crate::facts::Facts;
 use crate::manifests::Manifests;
 use crate::metrics::Metrics;
@@ -66,6 +66,18 @@ pub async fn start(context: Context, config: Config) -> anyhow::Result<()> {
         let means = (home.cluster.clone(), gatherer.clone());
         Afterwards::start(&context, means, (policies.clone(), facts.clone()), &metrics)
     });
+    if let Some(home) = &home {
+        let register = config.kubernetes.as_ref().and_then(|kubernetes| kubernetes.register.as_ref());
+        let cleanup = Cleanup {
+            cluster: home.cluster.clone(),
+            gatherer: gatherer.clone(),
+            policies: policies.clone(),
+            facts: facts.clone(),
+            metrics: metrics.clone(),
+            excluded: register.map(|register| register.excluded_namespaces.clone()).unwrap_or_default(),
+        };
+        cleanup.start(&context);
+    }
     let settings = config.clone();
     let reviewer = Reviewer {
         signatures,

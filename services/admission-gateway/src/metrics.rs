@@ -47,7 +47,7 @@ impl Metrics {
         metrics
     }
 
-    /// Counts an object that a policy makes or changes: `written`, `unchanged`, `failed`, or a request that was `dropped`.
+    /// Counts an object that a policy makes, changes or deletes: `written`, `unchanged`, `deleted`, `failed`, or a request that was `dropped`.
     pub(crate) fn written(&self, outcome: &'static str) {
         self.written.get_or_create(&[("outcome", outcome)]).inc();
     }

@@ -223,6 +223,63 @@ impl Cluster {
         }
     }
 
+    /// Deletes an object as it was read: another one of its name that was made since stays. `propagation` is `Foreground`,
+    /// `Background`, `Orphan`, or empty for the server's own choice. Whether there was anything to delete.
+    ///
+    /// # Errors
+    /// When the server refuses or does not answer.
+    pub async fn delete_exactly(
+        &self,
+        resource: &Resource,
+        object: &Value,
+        propagation: &str,
+    ) -> Result<bool, ClusterError> {
+        let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        let mut options = serde_json::json!({ "kind": "DeleteOptions", "apiVersion": "v1" });
+        if !propagation.is_empty() {
+            options["propagationPolicy"] = propagation.into();
+        }
+        if !text("/metadata/uid").is_empty() {
+            options["preconditions"] = serde_json::json!({ "uid": text("/metadata/uid") });
+        }
+        let path = resource.path(text("/metadata/namespace"), text("/metadata/name"));
+        let body = serde_json::to_vec(&options).unwrap_or_default();
+        let request = http::Request::delete(&path).header("content-type", "application/json").body(body);
+        match self.send("DELETE", &path, request).await {
+            Ok(answer) => Ok(answer.is_some()),
+            // Another object has its name now.
+            Err(ClusterError::Conflict { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Some hundred objects of a kind, each with its API version and kind, which lists leave out, and the token for the next ones;
+    /// empty at the end. `labels` (`key=value`) selects some of them.
+    ///
+    /// # Errors
+    /// When the server refuses or does not answer, or has forgotten the token.
+    pub async fn page(
+        &self,
+        resource: &Resource,
+        (namespace, labels): (&str, &str),
+        token: &str,
+    ) -> Result<(Vec<Value>, String), ClusterError> {
+        let mut path = format!("{}?limit=500", resource.path(namespace, ""));
+        for (name, value) in [("continue", token), ("labelSelector", labels)] {
+            if !value.is_empty() {
+                path.push_str(&format!("&{name}={}", encoded(value)));
+            }
+        }
+        let list = self.get(&path).await?.unwrap_or_default();
+        let mut items = list.get("items").and_then(Value::as_array).cloned().unwrap_or_default();
+        for fields in items.iter_mut().filter_map(Value::as_object_mut) {
+            fields.insert("apiVersion".to_owned(), resource.api_version().into());
+            fields.insert("kind".to_owned(), resource.kind.as_str().into());
+        }
+        let token = list.pointer("/metadata/continue").and_then(Value::as_str).unwrap_or_default();
+        Ok((items, token.to_owned()))
+    }
+
     pub(crate) fn objects(&self, resource: &Resource, namespace: &str) -> Api<DynamicObject> {
         let api = resource.api();
         match namespace {
@@ -230,6 +287,15 @@ impl Cluster {
             namespace => Api::namespaced_with(self.client.clone(), namespace, &api),
         }
     }
+}
+
+/// A value as it stands in a query.
+fn encoded(value: &str) -> String {
+    let one = |byte: u8| match byte {
+        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+        other => format!("%{other:02X}"),
+    };
+    value.bytes().map(one).collect()
 }
 
 /// What is not found is nothing; everything else that the server or the line says is an error.

@@ -6,10 +6,12 @@
 #![warn(missing_docs)]
 
 mod client;
+mod discovery;
 pub mod keys;
 pub mod manifests;
 pub mod pod;
 mod watch;
 
 pub use client::{Cluster, ClusterError, Resource};
+pub use discovery::Served;
 pub use watch::{Objects, Seen};

@@ -5,12 +5,14 @@
 //! namespaces, (cluster) role bindings, global context entries --follow--> memory
 //! pods            --follow--> deploy.pod.created
 //! requests let in --afterwards--> generated objects, changes of existing ones
+//! schedules of policies that delete --cleanup--> objects deleted
 //! what a policy asks besides (config maps, API calls, image data) --gather--> one review, within its deadline
 //! ```
 
 mod afterwards;
 mod authority;
 mod bindings;
+mod cleanup;
 mod context;
 mod gather;
 mod pods;
@@ -30,6 +32,7 @@ use tokio::sync::watch;
 pub(crate) use self::afterwards::Afterwards;
 pub(crate) use self::authority::share as share_authority;
 pub(crate) use self::bindings::Bindings;
+pub(crate) use self::cleanup::Cleanup;
 pub(crate) use self::gather::{Gathered, Gatherer};
 pub(crate) use self::register::Register;
 use crate::config::KubernetesConfig;
@@ -64,7 +67,7 @@ pub(crate) async fn start(
 
 /// Groups that hold policies, with the kinds that do. Which version and which of them there are is asked of the server.
 const POLICY_KINDS: [(&str, &[&str]); 2] = [
-    ("kyverno.io", &["ClusterPolicy", "Policy", "PolicyException"]),
+    ("kyverno.io", &["ClusterPolicy", "Policy", "PolicyException", "ClusterCleanupPolicy", "CleanupPolicy"]),
     (
         "policies.kyverno.io",
         &[
@@ -72,11 +75,13 @@ const POLICY_KINDS: [(&str, &[&str]); 2] = [
             "MutatingPolicy",
             "ImageValidatingPolicy",
             "GeneratingPolicy",
+            "DeletingPolicy",
             "PolicyException",
             "NamespacedValidatingPolicy",
             "NamespacedMutatingPolicy",
             "NamespacedImageValidatingPolicy",
             "NamespacedGeneratingPolicy",
+            "NamespacedDeletingPolicy",
         ],
     ),
 ];
@@ -129,6 +134,12 @@ fn text(object: &Value) -> String {
     let mut object = object.clone();
     if let Some(fields) = object.as_object_mut() {
         fields.remove("status");
+    }
+    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+        // A new status is no new policy.
+        for field in ["resourceVersion", "generation", "managedFields", "uid"] {
+            metadata.remove(field);
+        }
     }
     object.to_string()
 }

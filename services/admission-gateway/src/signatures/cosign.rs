@@ -6,19 +6,24 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use super::key::PublicKey;
+use super::certificate::Certificate;
+use super::key::{PublicKey, pem_blocks};
 
 /// One signed document beside an image.
 #[derive(Clone, Debug)]
 pub(super) struct Signed {
     /// What was signed, byte for byte.
-    message: Vec<u8>,
-    signatures: Vec<Vec<u8>>,
+    pub(super) message: Vec<u8>,
+    pub(super) signatures: Vec<Vec<u8>>,
     /// The document: cosign's payload, or the in-toto statement.
     document: Value,
     /// The log's entry, as it came in the annotation.
     bundle: Option<Value>,
-    is_statement: bool,
+    /// The certificate of who signed without a key of their own.
+    pub(super) certificate: Option<Certificate>,
+    /// Certificates between that and its authority.
+    pub(super) chain: Vec<Vec<u8>>,
+    pub(super) is_statement: bool,
 }
 
 /// A layer as the manifest describes it, and its bytes.
@@ -29,6 +34,15 @@ pub(super) struct Layer<'a> {
 
 fn annotation<'a>(layer: &Layer<'a>, name: &str) -> Option<&'a str> {
     layer.annotations.get(name).and_then(Value::as_str)
+}
+
+fn certificate(layer: &Layer<'_>) -> Option<Certificate> {
+    Certificate::from_pem(annotation(layer, "dev.sigstore.cosign/certificate")?).ok()
+}
+
+fn chain(layer: &Layer<'_>) -> Vec<Vec<u8>> {
+    let pem = annotation(layer, "dev.sigstore.cosign/chain").unwrap_or_default();
+    pem_blocks(pem, "CERTIFICATE").unwrap_or_default().into_iter().take(MAX_CHAIN).collect()
 }
 
 fn bundle(layer: &Layer<'_>) -> Option<Value> {
@@ -43,6 +57,8 @@ pub(super) fn signature(layer: &Layer<'_>) -> Option<Signed> {
         signatures: vec![signature],
         document: serde_json::from_slice(layer.bytes).ok()?,
         bundle: bundle(layer),
+        certificate: certificate(layer),
+        chain: chain(layer),
         is_statement: false,
     })
 }
@@ -63,6 +79,8 @@ pub(super) fn attestation(layer: &Layer<'_>) -> Option<Signed> {
         signatures: signatures.iter().take(10).filter_map(signature).collect(),
         document: serde_json::from_slice(&payload).ok()?,
         bundle: bundle(layer),
+        certificate: certificate(layer),
+        chain: chain(layer),
         is_statement: true,
     })
 }
@@ -91,95 +109,54 @@ impl Signed {
     }
 }
 
-/// Who must have signed, from an attestor's entry.
-#[derive(Debug)]
-pub(super) struct Attestor {
-    key: PublicKey,
-    /// What the payload must say besides.
-    annotations: Vec<(String, Value)>,
-    ignores_log: bool,
-    /// The log that the policy names.
-    log: Option<PublicKey>,
-}
-
-impl Attestor {
-    /// Reads an entry.
-    ///
-    /// # Errors
-    /// What of it this verifier does not do.
-    pub(super) fn new(entry: &Value) -> Result<Self, String> {
-        let text = |pointer: &str| entry.pointer(pointer).and_then(Value::as_str).filter(|text| !text.is_empty());
-        let pem = text("/keys/publicKeys").ok_or("only attestors with public keys are verified")?;
-        let key = PublicKey::from_pem(pem)?;
-        let key = match text("/keys/signatureAlgorithm").unwrap_or("sha256") {
-            "sha256" => key,
-            "sha512" => key.with_sha512(),
-            other => return Err(format!("signature algorithm {other} is not verified: use sha256 or sha512")),
-        };
-        let annotations = entry.get("annotations").and_then(Value::as_object);
-        Ok(Self {
-            key,
-            annotations: annotations.into_iter().flatten().map(|(name, value)| (name.clone(), value.clone())).collect(),
-            ignores_log: entry.pointer("/keys/rekor/ignoreTlog").and_then(Value::as_bool) == Some(true),
-            log: text("/keys/rekor/pubkey").map(PublicKey::from_pem).transpose()?,
-        })
-    }
-
-    /// Whether the attestor signed, and one of the logs has it where that is asked for.
-    pub(super) fn signed(&self, signed: &Signed, logs: &[PublicKey]) -> bool {
-        let says = |(name, value): &(String, Value)| {
-            signed.document.get("optional").and_then(|optional| optional.get(name)) == Some(value)
-        };
-        let mut made = signed.signatures.iter().filter(|signature| self.key.verifies(&signed.message, signature));
-        made.any(|signature| self.ignores_log || self.is_logged(signed, signature, logs))
-            && (signed.is_statement || self.annotations.iter().all(says))
-    }
-
-    /// Whether a log that counts has signed for an entry about this very signature.
-    fn is_logged(&self, signed: &Signed, signature: &[u8], logs: &[PublicKey]) -> bool {
-        let logged = || {
-            let bundle = signed.bundle.as_ref()?;
-            let payload = bundle.get("Payload")?;
-            let stamp = STANDARD.decode(bundle.get("SignedEntryTimestamp")?.as_str()?).ok()?;
-            // The log signs the payload as JSON with sorted keys and no spaces.
-            let part = |key: &str| payload.get(key).map(Value::to_string);
-            let text = format!(
-                "{{\"body\":{},\"integratedTime\":{},\"logID\":{},\"logIndex\":{}}}",
-                part("body")?,
-                part("integratedTime")?,
-                part("logID")?,
-                part("logIndex")?
-            );
-            let by_a_log = match &self.log {
-                Some(own) => own.verifies(text.as_bytes(), &stamp),
-                None => logs.iter().any(|log| log.verifies(text.as_bytes(), &stamp)),
-            };
-            let body: Value = serde_json::from_slice(&STANDARD.decode(payload.get("body")?.as_str()?).ok()?).ok()?;
-            Some(by_a_log && is_entry_of(&body, signed, signature))
-        };
-        logged().unwrap_or(false)
-    }
-}
-
-/// Whether a log's entry is about this document: its hash, and for a `hashedrekord` the signature too.
-fn is_entry_of(body: &Value, signed: &Signed, signature: &[u8]) -> bool {
-    let hex = |bytes: &[u8]| Sha256::digest(bytes).iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
-    let text = |pointer: &str| body.pointer(pointer).and_then(Value::as_str);
-    match text("/kind") {
-        Some("hashedrekord") => {
-            text("/spec/data/hash/value") == Some(&hex(&signed.message))
-                && text("/spec/signature/content") == Some(&STANDARD.encode(signature))
-        }
-        Some("intoto" | "dsse") => {
-            let payload = signed.document_bytes();
-            let hash = hex(&payload);
-            ["/spec/content/payloadHash/value", "/spec/payloadHash/value"].iter().any(|at| text(at) == Some(&hash))
-        }
-        _ => false,
-    }
-}
-
 impl Signed {
+    /// Whether the payload says something besides which image it is about.
+    pub(super) fn says(&self, name: &str, value: &Value) -> bool {
+        self.document.get("optional").and_then(|optional| optional.get(name)) == Some(value)
+    }
+
+    /// When one of the logs took up an entry about this very signature (and certificate, where there is one), in seconds since
+    /// 1970; `None` when none did.
+    pub(super) fn logged_at(
+        &self,
+        signature: &[u8],
+        certificate: Option<&Certificate>,
+        logs: &[PublicKey],
+    ) -> Option<u64> {
+        let bundle = self.bundle.as_ref()?;
+        let payload = bundle.get("Payload")?;
+        let stamp = STANDARD.decode(bundle.get("SignedEntryTimestamp")?.as_str()?).ok()?;
+        // The log signs the payload as JSON with sorted keys and no spaces.
+        let part = |key: &str| payload.get(key).map(Value::to_string);
+        let text = format!(
+            "{{\"body\":{},\"integratedTime\":{},\"logID\":{},\"logIndex\":{}}}",
+            part("body")?,
+            part("integratedTime")?,
+            part("logID")?,
+            part("logIndex")?
+        );
+        logs.iter().find(|log| log.verifies(text.as_bytes(), &stamp))?;
+        let body: Value = serde_json::from_slice(&STANDARD.decode(payload.get("body")?.as_str()?).ok()?).ok()?;
+        let is_about = self.is_entry(&body, signature) && certificate.is_none_or(|one| names_certificate(&body, one));
+        is_about.then(|| payload.get("integratedTime").and_then(Value::as_u64)).flatten()
+    }
+
+    /// Whether a log's entry is about this document: its hash, and for a `hashedrekord` the signature too.
+    fn is_entry(&self, body: &Value, signature: &[u8]) -> bool {
+        let text = |pointer: &str| body.pointer(pointer).and_then(Value::as_str);
+        match text("/kind") {
+            Some("hashedrekord") => {
+                text("/spec/data/hash/value") == Some(&hex(&self.message))
+                    && text("/spec/signature/content") == Some(&STANDARD.encode(signature))
+            }
+            Some("intoto" | "dsse") => {
+                let hash = hex(&self.document_bytes());
+                ["/spec/content/payloadHash/value", "/spec/payloadHash/value"].iter().any(|at| text(at) == Some(&hash))
+            }
+            _ => false,
+        }
+    }
+
     /// The statement inside the envelope.
     fn document_bytes(&self) -> Vec<u8> {
         // The encoding ends with the payload; its length stands before it.
@@ -187,3 +164,29 @@ impl Signed {
         parts.nth(4).map(<[u8]>::to_vec).unwrap_or_default()
     }
 }
+
+/// Whether a log's entry names the certificate: else who holds an old certificate's key could pass off the entry of another.
+fn names_certificate(body: &Value, certificate: &Certificate) -> bool {
+    let list = |pointer: &str| body.pointer(pointer).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let single = ["/spec/signature/publicKey/content", "/spec/publicKey"].into_iter().filter_map(|at| body.pointer(at));
+    let of_signatures = list("/spec/signatures").iter().filter_map(|one| one.get("verifier"));
+    let of_envelope = list("/spec/content/envelope/signatures").iter().filter_map(|one| one.get("publicKey"));
+    let is_it = |encoded: &str| {
+        let mut decoded = STANDARD.decode(encoded).ok()?;
+        // Some versions of the log encode it twice.
+        if !decoded.starts_with(b"-----") {
+            decoded = STANDARD.decode(&decoded).ok()?;
+        }
+        let pem = String::from_utf8(decoded).ok()?;
+        let ders = pem_blocks(&pem, "CERTIFICATE").ok()?;
+        Some(ders.first().is_some_and(|der| der == certificate.der()))
+    };
+    single.chain(of_signatures).chain(of_envelope).filter_map(Value::as_str).any(|text| is_it(text) == Some(true))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
+}
+
+/// More certificates than this lie between none and its authority.
+const MAX_CHAIN: usize = 8;

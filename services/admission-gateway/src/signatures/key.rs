@@ -3,21 +3,57 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ring::signature::{
-    ECDSA_P256_SHA256_ASN1, ECDSA_P384_SHA384_ASN1, ED25519, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA512,
-    UnparsedPublicKey, VerificationAlgorithm,
+    ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA384_ASN1, ECDSA_P384_SHA256_ASN1, ECDSA_P384_SHA384_ASN1, ED25519,
+    RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512, UnparsedPublicKey,
+    VerificationAlgorithm,
 };
 
-/// A public key and how it verifies.
+use super::der::{BIT_STRING, OID, Reader, SEQUENCE};
+
+/// A public key.
 #[derive(Clone)]
 pub(super) struct PublicKey {
-    algorithm: &'static dyn VerificationAlgorithm,
+    kind: Kind,
     bytes: Vec<u8>,
-    rsa: bool,
+    /// The key with its algorithm (SubjectPublicKeyInfo).
+    der: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    P256,
+    P384,
+    Rsa,
+    Edwards,
+}
+
+/// How a message is hashed before it is signed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Hash {
+    #[default]
+    Sha256,
+    Sha384,
+    Sha512,
+}
+
+impl Hash {
+    /// Reads the word that policies use; nothing stands for SHA-256.
+    ///
+    /// # Errors
+    /// For a hash that is not verified.
+    pub(super) fn parse(word: &str) -> Result<Self, String> {
+        match word {
+            "" | "sha256" => Ok(Self::Sha256),
+            "sha384" => Ok(Self::Sha384),
+            "sha512" => Ok(Self::Sha512),
+            other => Err(format!("signature algorithm {other} is not verified: use sha256, sha384 or sha512")),
+        }
+    }
 }
 
 impl std::fmt::Debug for PublicKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("PublicKey").field("bytes", &self.bytes.len()).finish_non_exhaustive()
+        f.debug_struct("PublicKey").field("kind", &self.kind).finish_non_exhaustive()
     }
 }
 
@@ -33,61 +69,67 @@ impl PublicKey {
     /// # Errors
     /// What is wrong with it.
     pub(super) fn from_pem(text: &str) -> Result<Self, String> {
-        let body = text
-            .split_once("-----BEGIN PUBLIC KEY-----")
-            .and_then(|(_, rest)| rest.split_once("-----END PUBLIC KEY-----"))
-            .ok_or("not a PEM block `PUBLIC KEY`")?
-            .0;
-        let base64: String = body.split_whitespace().collect();
-        let der = STANDARD.decode(base64).map_err(|error| format!("the PEM block is not base64: {error}"))?;
-        Self::from_der(&der).ok_or_else(|| "not a key of ECDSA (P-256, P-384), RSA or Ed25519".to_owned())
+        let ders = pem_blocks(text, "PUBLIC KEY")?;
+        let der = ders.first().ok_or("not a PEM block `PUBLIC KEY`")?;
+        Self::from_der(der).ok_or_else(|| "not a key of ECDSA (P-256, P-384), RSA or Ed25519".to_owned())
     }
 
-    fn from_der(der: &[u8]) -> Option<Self> {
-        let (whole, _) = element(der, 0x30)?;
-        let (algorithm, rest) = element(whole, 0x30)?;
-        let (bits, _) = element(rest, 0x03)?;
-        let key = bits.strip_prefix(&[0])?;
-        let (oid, parameters) = element(algorithm, 0x06)?;
-        let curve = element(parameters, 0x06).map(|(curve, _)| curve);
-        let algorithm: &'static dyn VerificationAlgorithm = match (oid, curve) {
-            (EC, Some(P256)) => &ECDSA_P256_SHA256_ASN1,
-            (EC, Some(P384)) => &ECDSA_P384_SHA384_ASN1,
-            (RSA, _) => &RSA_PKCS1_2048_8192_SHA256,
-            (EDWARDS, _) => &ED25519,
+    /// Reads a SubjectPublicKeyInfo.
+    pub(super) fn from_der(der: &[u8]) -> Option<Self> {
+        let mut parts = Reader::new(der).read(SEQUENCE)?.reader();
+        let mut algorithm = parts.read(SEQUENCE)?.reader();
+        let key = parts.read(BIT_STRING)?.content.strip_prefix(&[0])?;
+        let oid = algorithm.read(OID)?.content;
+        let kind = match (oid, algorithm.read(OID).map(|curve| curve.content)) {
+            (EC, Some(P256)) => Kind::P256,
+            (EC, Some(P384)) => Kind::P384,
+            (RSA, _) => Kind::Rsa,
+            (EDWARDS, _) => Kind::Edwards,
             _ => return None,
         };
-        Some(Self { algorithm, bytes: key.to_vec(), rsa: oid == RSA })
+        Some(Self { kind, bytes: key.to_vec(), der: der.to_vec() })
     }
 
-    /// The key with SHA-512 where its signatures are made with that.
-    pub(super) fn with_sha512(mut self) -> Self {
-        if self.rsa {
-            self.algorithm = &RSA_PKCS1_2048_8192_SHA512;
-        }
-        self
+    /// The key with its algorithm (SubjectPublicKeyInfo, DER).
+    pub(super) fn der(&self) -> &[u8] {
+        &self.der
     }
 
-    /// Whether `signature` over `message` was made with this key.
+    /// Whether `signature` over the SHA-256 of `message` (or over the message itself, for Ed25519) was made with this key.
     pub(super) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
-        UnparsedPublicKey::new(self.algorithm, &self.bytes).verify(message, signature).is_ok()
+        self.verifies_with(Hash::Sha256, message, signature)
+    }
+
+    /// As [`verifies`](Self::verifies), with another hash.
+    pub(super) fn verifies_with(&self, hash: Hash, message: &[u8], signature: &[u8]) -> bool {
+        let algorithm: &'static dyn VerificationAlgorithm = match (self.kind, hash) {
+            (Kind::P256, Hash::Sha256) => &ECDSA_P256_SHA256_ASN1,
+            (Kind::P256, Hash::Sha384) => &ECDSA_P256_SHA384_ASN1,
+            (Kind::P384, Hash::Sha256) => &ECDSA_P384_SHA256_ASN1,
+            (Kind::P384, Hash::Sha384) => &ECDSA_P384_SHA384_ASN1,
+            (Kind::Rsa, Hash::Sha256) => &RSA_PKCS1_2048_8192_SHA256,
+            (Kind::Rsa, Hash::Sha384) => &RSA_PKCS1_2048_8192_SHA384,
+            (Kind::Rsa, Hash::Sha512) => &RSA_PKCS1_2048_8192_SHA512,
+            (Kind::Edwards, _) => &ED25519,
+            (Kind::P256 | Kind::P384, Hash::Sha512) => return false,
+        };
+        UnparsedPublicKey::new(algorithm, &self.bytes).verify(message, signature).is_ok()
     }
 }
 
-/// The content of the DER element with `tag` at the front, and what follows it.
-fn element(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
-    let (&found, rest) = der.split_first()?;
-    let (&first, rest) = rest.split_first()?;
-    let (length, rest) = if first < 0x80 {
-        (usize::from(first), rest)
-    } else {
-        let count = usize::from(first & 0x7f);
-        if count > 4 {
-            return None;
-        }
-        let (bytes, rest) = rest.split_at_checked(count)?;
-        (bytes.iter().fold(0_usize, |length, byte| (length << 8) | usize::from(*byte)), rest)
-    };
-    let (content, after) = rest.split_at_checked(length)?;
-    (found == tag).then_some((content, after))
+/// The contents of all PEM blocks with a label.
+///
+/// # Errors
+/// A block that is not base64.
+pub(super) fn pem_blocks(text: &str, label: &str) -> Result<Vec<Vec<u8>>, String> {
+    let (begin, end) = (format!("-----BEGIN {label}-----"), format!("-----END {label}-----"));
+    let mut blocks = Vec::new();
+    let mut rest = text;
+    while let Some((_, after)) = rest.split_once(&begin) {
+        let Some((body, after)) = after.split_once(&end) else { break };
+        let base64: String = body.split_whitespace().collect();
+        blocks.push(STANDARD.decode(base64).map_err(|error| format!("the PEM block is not base64: {error}"))?);
+        rest = after;
+    }
+    Ok(blocks)
 }

@@ -1,20 +1,30 @@
 //! Who signed an image: cosign signatures and attestations beside it in its registry, verified with the keys of policies.
 //!
 //! Read off the engine's path, within a deadline, and kept: the review that first asks for an image waits for its registry at
-//! most that long, and the next ones find the answer in memory. What cannot be verified here (keyless identities, KMS,
-//! Notary) stays unknown, so that the policy's `failurePolicy` decides.
+//! most that long, and the next ones find the answer in memory. Keyless signatures are verified offline: certificate chain,
+//! identity, and the transparency log's promise that lies beside the signature. What cannot be verified here (keys in a key
+//! management service or a Secret, Notary, timestamps of an authority) stays unknown with its reason, so that the policy's
+//! `failurePolicy` decides.
 
+mod attestor;
+mod certificate;
 mod cosign;
+mod der;
 mod key;
 mod registry;
+mod timestamp;
 
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use admission_policy::{Attestation, ImageTrust, MissingFact};
 use model::ImageReference;
 use serde_json::Value;
 
-use self::cosign::{Attestor, Signed};
+use self::attestor::{Attestor, Trust};
+use self::cosign::Signed;
 use self::registry::{ReadError, Registry};
 use crate::config::Config;
 use crate::facts::Facts;
@@ -23,24 +33,29 @@ use crate::facts::Facts;
 #[derive(Clone, Debug)]
 pub(crate) struct Signatures {
     registry: Registry,
-    /// Public keys of the transparency logs that count, besides those that policies name.
-    logs: Vec<key::PublicKey>,
+    /// Whom to trust where a policy names nobody.
+    trust: Arc<Trust>,
     within: Duration,
 }
 
 impl Signatures {
-    /// A verifier with the logs of the configuration.
+    /// A verifier with the logs and authorities of the configuration.
     ///
     /// # Errors
-    /// A key file that cannot be used.
+    /// A file that cannot be used.
     pub(crate) fn new(config: &Config) -> anyhow::Result<Self> {
-        let read = |path: &std::path::PathBuf| {
-            let text = std::fs::read_to_string(path).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))?;
-            key::PublicKey::from_pem(&text).map_err(|what| anyhow::anyhow!("{}: {what}", path.display()))
+        let mut trust = Trust {
+            logs: keys(&config.transparency_log_keys)?,
+            certificate_logs: keys(&config.certificate_log_keys)?,
+            ..Trust::default()
         };
+        for path in &config.fulcio_roots {
+            let added = trust.authorities.add(&read(path)?);
+            added.map_err(|what| anyhow::anyhow!("{}: {what}", path.display()))?;
+        }
         Ok(Self {
             registry: Registry::new(config.insecure_registries.clone())?,
-            logs: config.transparency_log_keys.iter().map(read).collect::<Result<_, _>>()?,
+            trust: Arc::new(trust),
             within: Duration::from_millis(config.gather_within_ms),
         })
     }
@@ -78,29 +93,70 @@ impl Signatures {
 
     async fn verify(&self, wanted: &Wanted<'_>) -> Result<ImageTrust, ReadError> {
         let image: ImageReference = wanted.image.parse().map_err(|_| ReadError::Reference)?;
-        let beside: ImageReference = match wanted.repository {
-            "" => image.clone(),
-            repository => repository.parse().map_err(|_| ReadError::Reference)?,
-        };
         let digest = match image.digest() {
             Some(digest) => digest.to_string(),
             None => self.registry.digest(&image).await?,
         };
-        let tag = digest.replace(':', "-");
-        let signatures = self.registry.signed(&beside, &format!("{tag}.sig"), cosign::signature).await?;
-        let mut trust = ImageTrust { digest: digest.clone(), ..ImageTrust::default() };
+        let now = u64::try_from(service::now().as_millis() / 1_000).unwrap_or(0);
+        let mut found = ImageTrust { digest: digest.clone(), ..ImageTrust::default() };
+        let mut shelves: BTreeMap<String, Vec<(&String, Attestor)>> = BTreeMap::new();
         for name in wanted.attestors {
-            if let Some(attestor) = self.attestor(name) {
-                let signed = signatures.iter().any(|one| one.is_about(&digest) && attestor.signed(one, &self.logs));
-                trust.signatures.insert(name.clone(), signed);
+            match serde_json::from_str(name).map_err(|_| "not JSON".to_owned()).and_then(|entry| self.attestor(&entry)) {
+                Ok(attestor) => {
+                    let place = attestor.repository.clone().unwrap_or_else(|| wanted.repository.to_owned());
+                    shelves.entry(place).or_default().push((name, attestor));
+                }
+                Err(what) => {
+                    tracing::warn!(image = wanted.image, what, "an attestor cannot be verified and stays unknown");
+                    found.unverifiable.insert(name.clone(), what);
+                }
             }
         }
         if wanted.attestations {
-            let statements = self.registry.signed(&beside, &format!("{tag}.att"), cosign::attestation).await?;
-            let mine = statements.iter().filter(|one| one.is_about(&digest));
-            trust.attestations = Some(mine.map(|one| self.attestation(one, wanted)).collect());
+            found.attestations = Some(Vec::new());
+            shelves.entry(wanted.repository.to_owned()).or_default();
         }
-        Ok(trust)
+        for (place, attestors) in &shelves {
+            let beside = match place.as_str() {
+                "" => image.clone(),
+                repository => repository.parse().map_err(|_| ReadError::Reference)?,
+            };
+            self.look((&beside, &digest), attestors, (wanted.attestations, now), &mut found).await?;
+        }
+        // What lies in one repository was not signed by those who sign in another.
+        for statement in found.attestations.iter_mut().flatten() {
+            for (name, _) in shelves.values().flatten() {
+                statement.signatures.entry((*name).clone()).or_insert(false);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Looks at what lies in one repository.
+    async fn look(
+        &self,
+        (beside, digest): (&ImageReference, &str),
+        attestors: &[(&String, Attestor)],
+        (attestations, now): (bool, u64),
+        found: &mut ImageTrust,
+    ) -> Result<(), ReadError> {
+        let tag = digest.replace(':', "-");
+        let signatures = self.registry.signed(beside, &format!("{tag}.sig"), cosign::signature).await?;
+        for (name, attestor) in attestors {
+            let signed = signatures.iter().any(|one| one.is_about(digest) && attestor.signed(one, now));
+            found.signatures.insert((*name).clone(), signed);
+        }
+        if attestations {
+            let statements = self.registry.signed(beside, &format!("{tag}.att"), cosign::attestation).await?;
+            let verified = |one: &Signed| Attestation {
+                predicate_type: one.predicate_type(),
+                predicate: one.predicate(),
+                signatures: attestors.iter().map(|(name, by)| ((*name).clone(), by.signed(one, now))).collect(),
+            };
+            let mine = statements.iter().filter(|one| one.is_about(digest)).map(verified);
+            found.attestations.get_or_insert_default().extend(mine);
+        }
+        Ok(())
     }
 
     /// What a registry says about an image, as policies see it (`imageRegistry`, `image.GetMetadata`).
@@ -109,24 +165,20 @@ impl Signatures {
         self.registry.metadata(reference, &image).await.map_err(|error| error.to_string())
     }
 
-    fn attestor(&self, name: &str) -> Option<Attestor> {
-        let entry: Value = serde_json::from_str(name).ok()?;
-        Attestor::new(&entry)
-            .inspect_err(|what| tracing::warn!(what, "an attestor cannot be verified and stays unknown"))
-            .ok()
+    fn attestor(&self, entry: &Value) -> Result<Attestor, String> {
+        Attestor::new(entry, &self.trust)
     }
+}
 
-    fn attestation(&self, statement: &Signed, wanted: &Wanted<'_>) -> Attestation {
-        let verified = |name: &String| {
-            let attestor = self.attestor(name)?;
-            Some((name.clone(), attestor.signed(statement, &self.logs)))
-        };
-        Attestation {
-            predicate_type: statement.predicate_type(),
-            predicate: statement.predicate(),
-            signatures: wanted.attestors.iter().filter_map(verified).collect(),
-        }
-    }
+fn keys(paths: &[PathBuf]) -> anyhow::Result<Vec<key::PublicKey>> {
+    let key = |path: &PathBuf| {
+        key::PublicKey::from_pem(&read(path)?).map_err(|what| anyhow::anyhow!("{}: {what}", path.display()))
+    };
+    paths.iter().map(key).collect()
+}
+
+fn read(path: &Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(path).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))
 }
 
 /// What one image is to be verified for.

@@ -7,9 +7,11 @@
     reason = "tests fail by panicking"
 )]
 
+mod cleanup;
 mod cluster;
 mod facts;
 mod hostile;
+mod keyless;
 mod signatures;
 
 use std::fs;

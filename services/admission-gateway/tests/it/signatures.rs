@@ -52,14 +52,23 @@ impl Key {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }
 
+/// The promise of a log to take up an entry, as it lies beside a signature.
+pub(crate) fn logged(entry: &Value, time: u64, sign: impl Fn(&[u8]) -> Vec<u8>) -> String {
+    let body = STANDARD.encode(entry.to_string());
+    let signed = format!("{{\"body\":\"{body}\",\"integratedTime\":{time},\"logID\":\"l\",\"logIndex\":7}}");
+    let stamp = STANDARD.encode(sign(signed.as_bytes()));
+    let payload = json!({"body": body, "integratedTime": time, "logID": "l", "logIndex": 7});
+    json!({"SignedEntryTimestamp": stamp, "Payload": payload}).to_string()
+}
+
 /// Writes into a registry what cosign would.
-struct Shelf {
-    client: Client,
-    address: String,
+pub(crate) struct Shelf {
+    pub(crate) client: Client,
+    pub(crate) address: String,
 }
 
 impl Shelf {
@@ -77,7 +86,7 @@ impl Shelf {
     }
 
     /// An image of one layer, or an artifact beside one; its digest.
-    async fn push(&self, tag: &str, layers: &[(&[u8], Value)]) -> String {
+    pub(crate) async fn push(&self, tag: &str, layers: &[(&[u8], Value)]) -> String {
         let config = b"{}";
         let mut described = Vec::new();
         for (bytes, annotations) in layers {
@@ -103,7 +112,7 @@ impl Shelf {
         digest
     }
 
-    async fn image(&self, tag: &str) -> String {
+    pub(crate) async fn image(&self, tag: &str) -> String {
         self.push(tag, &[(tag.as_bytes(), json!({}))]).await
     }
 
@@ -122,14 +131,7 @@ impl Shelf {
                 "data": {"hash": {"algorithm": "sha256", "value": hex(payload.as_bytes())}},
                 "signature": {"content": signature},
             }});
-            let body = STANDARD.encode(entry.to_string());
-            let signed =
-                format!("{{\"body\":\"{body}\",\"integratedTime\":1700000000,\"logID\":\"l\",\"logIndex\":7}}");
-            let bundle = json!({
-                "SignedEntryTimestamp": STANDARD.encode(log.sign(signed.as_bytes())),
-                "Payload": {"body": body, "integratedTime": 1_700_000_000, "logID": "l", "logIndex": 7},
-            });
-            annotations["dev.sigstore.cosign/bundle"] = json!(bundle.to_string());
+            annotations["dev.sigstore.cosign/bundle"] = json!(logged(&entry, 1_700_000_000, |text| log.sign(text)));
         }
         self.push(&format!("{}.sig", beside.replace(':', "-")), &[(payload.as_bytes(), annotations)]).await;
     }
@@ -201,7 +203,7 @@ spec:
     )
 }
 
-async fn ask(gateway: &Gateway, phase: &str, image: &str) -> Value {
+pub(crate) async fn ask(gateway: &Gateway, phase: &str, image: &str) -> Value {
     let pod = json!({
         "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web", "namespace": "shop"},
         "spec": {"containers": [{"name": "web", "image": image}]},
@@ -211,6 +213,7 @@ async fn ask(gateway: &Gateway, phase: &str, image: &str) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn images_are_verified_by_key_log_and_attestation() {
+    service::install_crypto();
     let (Some(nats), Some(registry)) = (parts::nats(), parts::registry()) else { return };
     let shelf = Shelf { client: Client::builder().no_proxy().build().unwrap(), address: registry.address.clone() };
     let (mine, other, log, edwards) = (Key::ecdsa(), Key::ecdsa(), Key::ecdsa(), Key::edwards());

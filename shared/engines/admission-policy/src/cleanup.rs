@@ -11,14 +11,17 @@ use crate::policy::compile::{Wrong, decode};
 use crate::policy::matching::{Match, Subject};
 use crate::policy::schema;
 use crate::request::{GroupVersionKind, Request};
+use crate::schedule::Schedule;
 use crate::set::PolicySet;
 use crate::snapshot::{MissingFact, Snapshot};
+use crate::value::wildcard;
 
 /// A compiled cleanup policy.
 #[derive(Debug)]
 pub(crate) struct CleanupPolicy {
     reference: PolicyRef,
     schedule: String,
+    runs: Schedule,
     propagation: String,
     matches: Match,
     exclude: Match,
@@ -38,21 +41,57 @@ struct Raw {
     deletion_propagation_policy: Option<String>,
 }
 
-/// A cleanup policy for the scheduler.
+/// A cleanup policy for the scheduler: look at [`next_after`](Schedule::next_after), then list the objects of the targets and ask
+/// [`PolicySet::clean_up`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CleanupSchedule {
     /// The policy.
     pub policy: PolicyRef,
     /// When it runs, in cron's five fields.
     pub schedule: String,
+    /// The same, read.
+    pub runs: Schedule,
     /// `Foreground`, `Background` or `Orphan`; empty for the API's default.
     pub propagation: String,
+    /// The kinds that it may delete.
+    pub targets: Vec<CleanupTarget>,
+}
+
+/// Kinds that a policy may delete. Each pattern may hold wildcards; empty ones are not asked for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CleanupTarget {
+    /// API group.
+    pub group: String,
+    /// API version.
+    pub version: String,
+    /// Kind, in the singular.
+    pub kind: String,
+    /// Resource name, in the plural.
+    pub resource: String,
+}
+
+impl CleanupTarget {
+    /// Whether kinds of a group are meant.
+    #[must_use]
+    pub fn is_in_group(&self, group: &str) -> bool {
+        wildcard::matches(&self.group, group)
+    }
+
+    /// Whether a kind, with the plural of its name, is meant in a version of its group.
+    #[must_use]
+    pub fn is_about(&self, kind: &GroupVersionKind, plural: &str) -> bool {
+        let fits = |pattern: &str, text: &str| pattern.is_empty() || wildcard::matches(pattern, text);
+        self.is_in_group(&kind.group)
+            && wildcard::matches(&self.version, &kind.version)
+            && fits(&self.kind, &kind.kind)
+            && fits(&self.resource, plural)
+    }
 }
 
 /// What one run of a cleanup policy found.
 #[derive(Clone, Debug, Default)]
 pub struct CleanupOutcome {
-    /// Objects to delete, as they are in the snapshot.
+    /// Objects to delete, as they were given.
     pub delete: Vec<Value>,
     /// Why some objects could not be judged.
     pub errors: Vec<String>,
@@ -64,16 +103,15 @@ impl CleanupPolicy {
     /// Compiles a cleanup policy.
     pub(crate) fn compile(kind: &str, metadata: &schema::Metadata, spec: &Value) -> Result<Self, Wrong> {
         let raw: Raw = decode(spec).map_err(|(_, what)| Wrong::invalid(what))?;
-        if raw.schedule.split_whitespace().count() != 5 && !raw.schedule.starts_with('@') {
-            return Err(Wrong::invalid(format!("`{}` is not a cron schedule", raw.schedule))
-                .cure("give minute, hour, day, month and weekday"));
-        }
+        let runs = Schedule::parse(&raw.schedule)
+            .map_err(|what| Wrong::invalid(what).cure("give minute, hour, day, month and weekday, in UTC"))?;
         let namespace =
             if kind == "CleanupPolicy" { metadata.namespace.clone().unwrap_or_default() } else { String::new() };
         let entries = crate::context::compile_entries(raw.context.as_deref().unwrap_or_default());
         Ok(Self {
             reference: PolicyRef { kind: kind.to_owned(), namespace, name: metadata.name.clone() },
             schedule: raw.schedule,
+            runs,
             propagation: raw.deletion_propagation_policy.unwrap_or_default(),
             matches: Match::compile(&raw.matches)?,
             exclude: raw.exclude.as_ref().map(Match::compile).transpose()?.unwrap_or_default(),
@@ -90,21 +128,28 @@ impl PolicySet {
         let schedule = |policy: &CleanupPolicy| CleanupSchedule {
             policy: policy.reference.clone(),
             schedule: policy.schedule.clone(),
+            runs: policy.runs.clone(),
             propagation: policy.propagation.clone(),
+            targets: policy.matches.targets(),
         };
         self.cleanup.iter().map(schedule).chain(deletion::schedules(self)).collect()
     }
 
-    /// One run of a cleanup policy over the objects of the snapshot. Conditions see each as `target`.
+    /// One run of a cleanup policy over `objects`. Conditions see each as `target`.
     #[must_use]
-    pub fn clean_up(&self, policy: &PolicyRef, snapshot: &Snapshot, now: model::Timestamp) -> CleanupOutcome {
+    pub fn clean_up(
+        &self,
+        policy: &PolicyRef,
+        (objects, snapshot): (&[Value], &Snapshot),
+        now: model::Timestamp,
+    ) -> CleanupOutcome {
         let mut outcome = CleanupOutcome::default();
         for cleanup in self.cleanup.iter().filter(|cleanup| cleanup.reference == *policy) {
-            for object in &snapshot.objects {
+            for object in objects {
                 self.judge_target(cleanup, (object, now), snapshot, &mut outcome);
             }
         }
-        deletion::clean_up(self, policy, (snapshot, now), &mut outcome);
+        deletion::clean_up(self, policy, (objects, snapshot, now), &mut outcome);
         outcome
     }
 

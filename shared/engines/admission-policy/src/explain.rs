@@ -181,7 +181,7 @@ fn explain_elements<'r>(
     let mark = context.mark();
     for (index, element) in found.unwrap_or_default().iter().take(MAX_ELEMENTS).enumerate() {
         context.restore(mark);
-        context.set_element(element, index, nesting);
+        context.set_element(element.clone(), index, nesting);
         context.declare(&item.context);
         let place = format!("{place}[{index}]");
         if let Some(conditions) = &item.preconditions {

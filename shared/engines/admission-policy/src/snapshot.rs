@@ -43,6 +43,8 @@ pub struct ImageTrust {
     /// Attestors (as named by [`attestor_key`](crate::attestor_key)) and whether their signature was verified. An attestor that
     /// is not here has not been looked at.
     pub signatures: BTreeMap<String, bool>,
+    /// Attestors that cannot be verified at all, and why: asking again does not help.
+    pub unverifiable: BTreeMap<String, String>,
     /// Attestations of the image; `None` when they have not been fetched.
     pub attestations: Option<Vec<Attestation>>,
 }
@@ -138,6 +140,13 @@ impl std::fmt::Display for MissingFact {
             Self::GlobalContext(name) => write!(f, "global context entry {name} is not known"),
             Self::NamespaceLabels(name) => write!(f, "the labels of namespace {name} are not known"),
         }
+    }
+}
+
+impl ImageTrust {
+    /// Why one of these attestors cannot be verified.
+    pub(crate) fn why_not(&self, attestors: &[String]) -> Option<&str> {
+        attestors.iter().find_map(|name| self.unverifiable.get(name)).map(String::as_str)
     }
 }
 

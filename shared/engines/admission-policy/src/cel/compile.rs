@@ -14,6 +14,7 @@ use super::policy::{
     Binding, CelBody, CelKind, CelPolicy, CelRule, CelSpec, EvaluationMode, Generation, Mutation, Targets, Validation,
 };
 use super::template::Template;
+use crate::schedule::Schedule;
 use crate::outcome::{Action, PolicyRef};
 use crate::policy::schema::Metadata;
 use crate::yaml::Document;
@@ -112,6 +113,13 @@ impl CelCompiler<'_> {
         let text = |pointer: &str| spec.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
         let enabled = |pointer: &str| spec.pointer(pointer).and_then(Value::as_bool).unwrap_or(true);
         let param = |name: &str| text(&format!("/paramKind/{name}")).to_owned();
+        if work == CelKind::Delete
+            && let Err(what) = Schedule::parse(text("/schedule"))
+        {
+            let remedy = "give minute, hour, day, month and weekday, in UTC";
+            self.fault(FaultKind::Invalid, &what, "/spec/schedule", &subject, remedy);
+            return None;
+        }
         Some(CelPolicy {
             reference: Arc::new(PolicyRef { kind: kind.to_owned(), namespace, name: metadata.name.clone() }),
             key,

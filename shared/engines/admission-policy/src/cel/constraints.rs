@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::cleanup::CleanupTarget;
 use crate::context::is_plural_of;
 use crate::explain::ClauseExplanation;
 use crate::policy::schema;
@@ -62,6 +63,23 @@ impl Constraints {
             && !self.excluded.iter().any(|rule| rule.matches(request))
             && self.selects_namespace(request, namespace_labels)
             && self.selects_object(request)
+    }
+
+    /// The kinds that can match.
+    pub(crate) fn targets(&self) -> Vec<CleanupTarget> {
+        let mut targets = Vec::new();
+        for rule in &self.rules {
+            for (group, version) in rule.groups.iter().flat_map(|group| rule.versions.iter().map(move |one| (group, one))) {
+                let whole = rule.resources.iter().filter(|resource| !resource.contains('/') || *resource == "*/*");
+                targets.extend(whole.map(|resource| CleanupTarget {
+                    group: group.clone(),
+                    version: version.clone(),
+                    kind: String::new(),
+                    resource: resource.replace("*/*", "*"),
+                }));
+            }
+        }
+        targets
     }
 
     /// Each constraint with what the request has for it.

@@ -8,16 +8,21 @@ use super::policy::{CelKind, CelPolicy, EvaluationMode};
 use crate::cleanup::{CleanupOutcome, CleanupSchedule};
 use crate::outcome::{PolicyRef, Status};
 use crate::request::{GroupVersionKind, Request};
+use crate::schedule::Schedule;
 use crate::set::PolicySet;
 use crate::snapshot::Snapshot;
 
 /// When the deleting policies run.
 pub(crate) fn schedules(set: &PolicySet) -> impl Iterator<Item = CleanupSchedule> + '_ {
     let deleting = set.cel_policies.iter().filter(|policy| policy.kind == CelKind::Delete);
-    deleting.map(|policy| CleanupSchedule {
-        policy: policy.reference.as_ref().clone(),
-        schedule: policy.schedule.clone(),
-        propagation: policy.propagation.clone(),
+    deleting.filter_map(|policy| {
+        Some(CleanupSchedule {
+            policy: policy.reference.as_ref().clone(),
+            schedule: policy.schedule.clone(),
+            runs: Schedule::parse(&policy.schedule).ok()?,
+            propagation: policy.propagation.clone(),
+            targets: policy.specs.iter().flat_map(|spec| spec.matches.targets()).collect(),
+        })
     })
 }
 
@@ -25,7 +30,7 @@ pub(crate) fn schedules(set: &PolicySet) -> impl Iterator<Item = CleanupSchedule
 pub(crate) fn clean_up(
     set: &PolicySet,
     policy: &PolicyRef,
-    (snapshot, now): (&Snapshot, Timestamp),
+    (objects, snapshot, now): (&[Value], &Snapshot, Timestamp),
     outcome: &mut CleanupOutcome,
 ) {
     let is_it = |candidate: &&CelPolicy| {
@@ -34,7 +39,7 @@ pub(crate) fn clean_up(
             && *candidate.reference == *policy
     };
     for policy in set.cel_policies.iter().filter(is_it) {
-        for object in &snapshot.objects {
+        for object in objects {
             judge_object(set, policy, (snapshot, now, object), outcome);
         }
     }
@@ -51,6 +56,8 @@ fn judge_object(
         kind: GroupVersionKind::of(object),
         name: text("/metadata/name"),
         namespace: text("/metadata/namespace"),
+        // What selectors look at.
+        object: Some(object.clone()),
         background: true,
         received_at: Some(now),
         ..Request::default()

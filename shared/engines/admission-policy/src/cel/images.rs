@@ -136,12 +136,12 @@ pub(super) fn call<'a>(scope: &Scope<'a>, name: &str, arguments: &[Val<'a>]) -> 
 fn signatures<'a>(scope: &Scope<'a>, image: &str, attestors: &Value) -> Result<Val<'a>, EvalError> {
     let trust = trust_of(scope, image);
     let verified = count(attestors, |key| trust.and_then(|trust| trust.signatures.get(key).copied()));
-    verified.ok_or_else(|| missing(scope, "verifyImageSignatures", image, (attestors, None)))
+    verified.ok_or_else(|| unknown(scope, "verifyImageSignatures", image, (attestors, None)))
 }
 
 fn attested<'a>(scope: &Scope<'a>, image: &str, attestation: &Value, attestors: &Value) -> Result<Val<'a>, EvalError> {
     let kind = predicate_type(attestation);
-    let unknown = || missing(scope, "verifyAttestationSignatures", image, (attestors, Some(&kind)));
+    let unknown = || unknown(scope, "verifyAttestationSignatures", image, (attestors, Some(&kind)));
     let known = trust_of(scope, image).and_then(|trust| trust.attestations.as_ref()).ok_or_else(unknown)?;
     let mine: Vec<_> = known.iter().filter(|one| one.predicate_type == kind).collect();
     if mine.is_empty() {
@@ -184,6 +184,21 @@ fn count<'a>(attestors: &Value, known: impl Fn(&str) -> Option<bool>) -> Option<
     Some(Val::Int(signed))
 }
 
+/// Why attestors are not judged: one cannot be verified, or nobody has looked yet.
+fn unknown(
+    scope: &Scope<'_>,
+    function: &str,
+    image: &str,
+    (attestors, attestation): (&Value, Option<&str>),
+) -> EvalError {
+    let list = attestors.as_array().map(Vec::as_slice).unwrap_or_default();
+    let keys: Vec<String> = list.iter().flat_map(entries).map(|entry| attestor_key(&entry)).collect();
+    match trust_of(scope, image).and_then(|trust| trust.why_not(&keys)) {
+        Some(why) => EvalError::refused(format!("{function}: failed to verify image {image}: {why}")),
+        None => missing(scope, function, image, (attestors, attestation)),
+    }
+}
+
 fn missing(
     scope: &Scope<'_>,
     function: &str,
@@ -201,41 +216,72 @@ fn missing(
 /// An attestor as entries of a `verifyImages` rule; any of them is enough.
 fn entries(attestor: &Value) -> Vec<Value> {
     let at = |pointer: &str| attestor.pointer(pointer).filter(|value| !value.is_null()).cloned();
-    let mut out = Vec::new();
+    let mut parts = Vec::new();
     if let Some(key) = at("/cosign/key") {
-        let field = |name: &str| key.get(name).filter(|value| !value.is_null()).cloned();
-        let keys = match (field("data"), field("secretRef"), field("kms")) {
-            (Some(data), _, _) => json!({"publicKeys": data}),
-            (None, Some(secret), _) => json!({"secret": secret}),
-            (None, None, Some(kms)) => json!({"kms": kms}),
-            (None, None, None) => json!({}),
-        };
-        let mut keys = keys;
-        if let (Some(keys), Some(log)) = (keys.as_object_mut(), at("/cosign/ctlog")) {
-            let mut rekor = Map::new();
-            let parts = [("insecureIgnoreTlog", "ignoreTlog"), ("rekorPubKey", "pubkey"), ("url", "url")];
-            for (name, field) in parts {
-                if let Some(value) = log.get(name).filter(|value| !value.is_null()) {
-                    rekor.insert(field.to_owned(), value.clone());
-                }
-            }
-            keys.insert("rekor".to_owned(), Value::Object(rekor));
-        }
-        out.push(json!({"keys": keys}));
+        parts.push(("keys", key_fields(&key)));
     }
     let identities = at("/cosign/keyless/identities");
     for identity in identities.as_ref().and_then(Value::as_array).into_iter().flatten() {
-        let mut fields = identity.clone();
-        if let (Some(fields), Some(roots)) = (fields.as_object_mut(), at("/cosign/keyless/roots")) {
+        let mut fields = identity.as_object().cloned().unwrap_or_default();
+        // Unlike those of rules, these know no wildcards.
+        fields.insert("exact".to_owned(), Value::Bool(true));
+        if let Some(roots) = at("/cosign/keyless/roots") {
             fields.insert("roots".to_owned(), roots);
         }
-        out.push(json!({"keyless": fields}));
+        parts.push(("keyless", fields));
     }
     if let Some(certificate) = at("/cosign/certificate") {
-        out.push(json!({"certificates": certificate}));
+        parts.push(("certificates", certificate_fields(&certificate)));
     }
-    if let Some(certificate) = at("/notary/certs/value").or_else(|| at("/notary/certs")) {
-        out.push(json!({"certificates": {"cert": certificate}}));
+    let log = at("/cosign/ctlog");
+    let mut out: Vec<Value> = parts.into_iter().map(|(kind, fields)| entry(attestor, (kind, fields), log.as_ref())).collect();
+    if attestor.get("notary").is_some_and(Value::is_object) {
+        let certificate = at("/notary/certs/value").or_else(|| at("/notary/certs"));
+        out.push(json!({"type": "Notary", "certificates": {"cert": certificate}}));
     }
     out
+}
+
+/// One entry, with the logs that count, further demands and the place of the signatures.
+fn entry(attestor: &Value, (kind, mut fields): (&str, Map<String, Value>), log: Option<&Value>) -> Value {
+    let set = |value: Option<&Value>| value.filter(|value| !value.is_null()).cloned();
+    let copied = |names: &[(&str, &str)]| {
+        let pair = |(name, field): &(&str, &str)| Some(((*field).to_owned(), set(log?.get(*name))?));
+        names.iter().filter_map(pair).collect::<Map<_, _>>()
+    };
+    if log.is_some() {
+        let rekor = copied(&[("insecureIgnoreTlog", "ignoreTlog"), ("rekorPubKey", "pubkey"), ("url", "url")]);
+        fields.insert("rekor".to_owned(), Value::Object(rekor));
+        let names =
+            [("insecureIgnoreSCT", "ignoreSCT"), ("ctLogPubKey", "pubkey"), ("tsaCertChain", "tsaCertChain")];
+        let certificates = copied(&names);
+        if !certificates.is_empty() {
+            fields.insert("ctlog".to_owned(), Value::Object(certificates));
+        }
+    }
+    let mut out = Map::new();
+    out.insert(kind.to_owned(), Value::Object(fields));
+    for (pointer, field) in [("/cosign/annotations", "annotations"), ("/cosign/source/repository", "repository")] {
+        if let Some(value) = set(attestor.pointer(pointer)) {
+            out.insert(field.to_owned(), value);
+        }
+    }
+    Value::Object(out)
+}
+
+fn key_fields(key: &Value) -> Map<String, Value> {
+    let names = [("data", "publicKeys"), ("secretRef", "secret"), ("kms", "kms"), ("hashAlgorithm", "signatureAlgorithm")];
+    let pair = |(name, field): (&str, &str)| {
+        let value = key.get(name).filter(|value| !value.is_null())?;
+        Some((field.to_owned(), value.clone()))
+    };
+    names.into_iter().filter_map(pair).collect()
+}
+
+fn certificate_fields(certificate: &Value) -> Map<String, Value> {
+    let pair = |(name, field): (&str, &str)| {
+        let part = certificate.get(name).filter(|part| !part.is_null())?;
+        Some((field.to_owned(), part.get("value").unwrap_or(part).clone()))
+    };
+    [("cert", "cert"), ("certChain", "certChain")].into_iter().filter_map(pair).collect()
 }

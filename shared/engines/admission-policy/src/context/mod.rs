@@ -238,13 +238,13 @@ impl<'a> Context<'a> {
     }
 
     /// Sets `element` and `elementIndex`, and their numbered twins.
-    pub(crate) fn set_element(&mut self, element: &Value, index: usize, nesting: usize) {
-        self.put(Cow::Borrowed("element"), element.clone());
-        self.put(Cow::Borrowed("elementIndex"), Value::from(index));
+    pub(crate) fn set_element(&mut self, element: Value, index: usize, nesting: usize) {
         if self.numbered {
             self.set(&format!("element{nesting}"), element.clone());
             self.set(&format!("elementIndex{nesting}"), Value::from(index));
         }
+        self.put(Cow::Borrowed("element"), element);
+        self.put(Cow::Borrowed("elementIndex"), Value::from(index));
     }
 
     /// Declares context entries; they load when asked for. Entries that a value stands for are left out.

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::autogen;
 use super::compiled::{
-    ActionOverride, ActionRule, Body, Change, Check, ForEach, ForEachMutation, Generate, GenerateItem, Mutate, Policy,
+    ActionOverride, ActionRule, Body, Change, Check, ForEach, ForEachMutation, Generate, GenerateItem, Merge, Mutate, Policy,
     Rule, Target, Template, Validate,
 };
 use super::matching::Match;
@@ -18,7 +18,7 @@ use crate::cel;
 use crate::conditions::Conditions;
 use crate::context::{ContextEntry, ExpressionCache, compile_entries, is_dynamic, variables_in};
 use crate::outcome::{Action, PolicyRef};
-use crate::patch::json_patch;
+use crate::patch::{anchors, json_patch};
 use crate::pattern;
 use crate::rules::pod_security::PodSecurity;
 use crate::rules::verify_images::VerifyImages;
@@ -403,8 +403,9 @@ fn change(
     if depth > MAX_NESTING {
         return Err(Wrong::invalid("`foreach` is nested too deeply").cure("flatten the lists"));
     }
-    if let Some(merge) = merge {
-        return Ok(Change::StrategicMerge(merge));
+    if let Some(patch) = merge {
+        let (is_dynamic, has_anchors) = (is_dynamic(&patch), anchors::has_any(&patch));
+        return Ok(Change::StrategicMerge(Merge { patch, is_dynamic, has_anchors }));
     }
     if let Some(patches) = patches.filter(|patches| !patches.is_empty()) {
         let constant = !is_dynamic(&Value::from(patches.as_str()));

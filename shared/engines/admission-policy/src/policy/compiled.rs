@@ -125,7 +125,7 @@ pub(crate) struct Mutate {
 /// How a mutation changes an object.
 #[derive(Debug)]
 pub(crate) enum Change {
-    StrategicMerge(Value),
+    StrategicMerge(Merge),
     /// The operations as written: YAML text that may hold variables.
     JsonPatch {
         text: String,
@@ -133,6 +133,15 @@ pub(crate) enum Change {
         parsed: Option<Vec<Value>>,
     },
     ForEach(Vec<ForEachMutation>),
+}
+
+/// A strategic merge patch.
+#[derive(Debug)]
+pub(crate) struct Merge {
+    pub(crate) patch: Value,
+    pub(crate) is_dynamic: bool,
+    /// Something in it depends on the object.
+    pub(crate) has_anchors: bool,
 }
 
 #[derive(Debug)]

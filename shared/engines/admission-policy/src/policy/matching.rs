@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::schema;
+use crate::cleanup::CleanupTarget;
 use super::selector::{Labels, Selector};
 use crate::request::{GroupVersionKind, Operation, Request, UserInfo};
 use crate::value::{path, wildcard};
@@ -228,6 +229,18 @@ impl Match {
             Mode::Any | Mode::Plain => fits.any(|fits| fits),
             Mode::All => !self.filters.is_empty() && fits.all(|fits| fits),
         }
+    }
+
+    /// The kinds that the filters name, without subresources.
+    pub(crate) fn targets(&self) -> Vec<CleanupTarget> {
+        let kinds = self.filters.iter().flat_map(|filter| &filter.kinds).filter(|kind| kind.subresource.is_empty() || kind.subresource == "*");
+        let target = |kind: &KindSelector| CleanupTarget {
+            group: kind.group.clone(),
+            version: kind.version.clone(),
+            kind: kind.kind.clone(),
+            resource: String::new(),
+        };
+        kinds.map(target).collect()
     }
 
     /// The kinds that can match at all; `None` when any kind can.

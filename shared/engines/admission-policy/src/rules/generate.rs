@@ -37,7 +37,7 @@ fn for_each<'r>(
     let list = elements(list, context)?;
     check_length(&list, context)?;
     let mark = context.mark();
-    for (index, element) in list.iter().enumerate() {
+    for (index, element) in list.into_iter().enumerate() {
         context.restore(mark);
         context.set_element(element, index, 0);
         one(item, made, context)?;

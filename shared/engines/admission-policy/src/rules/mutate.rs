@@ -7,10 +7,10 @@ use serde_json::Value;
 use super::Judgement;
 use super::generate::note_unlisted;
 use super::validate::{add_foreach_values, check_length, elements};
-use crate::context::{Context, EvaluationError, is_dynamic};
+use crate::context::{Context, EvaluationError};
 use crate::outcome::Status;
 use crate::patch::{anchors, json_patch, strategic};
-use crate::policy::compiled::{Change, ForEachMutation, Mutate, Target};
+use crate::policy::compiled::{Change, ForEachMutation, Merge, Mutate, Target};
 use crate::policy::schema;
 use crate::policy::selector::{Labels, Selector};
 use crate::value::wildcard;
@@ -25,7 +25,7 @@ pub(crate) struct Mutation<'r> {
 /// What a change did: it is repeated on `request.object`.
 enum Edit<'r> {
     Merge(Cow<'r, Value>),
-    Replace(Value),
+    Operations(Cow<'r, [Value]>),
 }
 
 impl<'r> Mutation<'r> {
@@ -33,10 +33,7 @@ impl<'r> Mutation<'r> {
     pub(crate) fn apply(&self, object: &mut Value, context: &mut Context<'r>) -> Judgement {
         let result = match &self.mutate.change {
             Change::ForEach(items) => self.for_each_on_request(items, object, context),
-            change => self.change(change, object, 0, context).map(|edit| {
-                context.edit_object(|own| repeat(edit.as_slice(), own));
-                !edit.is_empty()
-            }),
+            change => self.change(change, object, 0, context).map(|edits| repeat_on_request(&edits, context)),
         };
         match result {
             Ok(true) => Judgement::new(Status::Pass, success(object)),
@@ -106,16 +103,16 @@ impl<'r> Mutation<'r> {
     ) -> Result<Vec<Edit<'r>>, EvaluationError> {
         let substituted = |error: EvaluationError| error.within("variable substitution failed");
         let operations = match change {
-            Change::StrategicMerge(patch) => {
-                let patch = if is_dynamic(patch) {
-                    Cow::Owned(context.substitute(patch).map_err(substituted)?)
-                } else {
-                    Cow::Borrowed(patch)
-                };
-                return merge(object, patch);
+            Change::StrategicMerge(Merge { patch, is_dynamic: false, has_anchors }) => {
+                return merge(object, Cow::Borrowed(patch), *has_anchors);
+            }
+            Change::StrategicMerge(Merge { patch, .. }) => {
+                let patch = context.substitute(patch).map_err(substituted)?;
+                let has_anchors = anchors::has_any(&patch);
+                return merge(object, Cow::Owned(patch), has_anchors);
             }
             Change::ForEach(items) => return self.for_each(items, object, nesting, context),
-            Change::JsonPatch { parsed: Some(operations), .. } => Cow::Borrowed(operations),
+            Change::JsonPatch { parsed: Some(operations), .. } => Cow::Borrowed(operations.as_slice()),
             Change::JsonPatch { text, parsed: None } => {
                 let text = context.substitute_text(text).map_err(substituted)?;
                 Cow::Owned(json_patch::parse(&text).map_err(failed)?)
@@ -126,7 +123,7 @@ impl<'r> Mutation<'r> {
             return Ok(Vec::new());
         }
         *object = patched;
-        Ok(vec![Edit::Replace(object.clone())])
+        Ok(vec![Edit::Operations(operations)])
     }
 
     /// `foreach` on the object of the request: each entry sees what the one before made.
@@ -136,17 +133,24 @@ impl<'r> Mutation<'r> {
         object: &mut Value,
         context: &mut Context<'r>,
     ) -> Result<bool, EvaluationError> {
-        let before = object.clone();
+        // A single entry that fails has changed the variables in nothing yet: they tell what was before.
+        let before = (items.len() > 1).then(|| object.clone());
         let mut changed = false;
         for item in items {
             match self.for_each(std::slice::from_ref(item), object, 0, context) {
-                Ok(edits) => {
-                    changed |= !edits.is_empty();
-                    context.edit_object(|own| repeat(&edits, own));
-                }
+                Ok(edits) => changed |= repeat_on_request(&edits, context),
                 Err(error) => {
-                    context.replace_object(&before);
-                    *object = before;
+                    match before {
+                        Some(before) => {
+                            context.replace_object(&before);
+                            *object = before;
+                        }
+                        None => context.edit_object(|own| {
+                            if own.is_object() {
+                                object.clone_from(own);
+                            }
+                        }),
+                    }
                     return Err(error);
                 }
             }
@@ -167,7 +171,7 @@ impl<'r> Mutation<'r> {
                 .map_err(|error| error.within(&format!("failed to evaluate list {}", item.list)))?;
             check_length(&list, context)?;
             let mark = context.mark();
-            let result = self.elements(item, &list, object, (nesting, context));
+            let result = self.elements(item, list, object, (nesting, context));
             context.restore(mark);
             edits.extend(result.map_err(|error| error.within("failed to mutate elements"))?);
         }
@@ -178,11 +182,11 @@ impl<'r> Mutation<'r> {
     fn elements(
         &self,
         item: &'r ForEachMutation,
-        list: &[Value],
+        list: Vec<Value>,
         object: &mut Value,
         (nesting, context): (usize, &mut Context<'r>),
     ) -> Result<Vec<Edit<'r>>, EvaluationError> {
-        let mut order: Vec<(usize, &Value)> = list.iter().enumerate().collect();
+        let mut order: Vec<(usize, Value)> = list.into_iter().enumerate().collect();
         if item.descending {
             order.reverse();
         }
@@ -208,21 +212,34 @@ impl<'r> Mutation<'r> {
     }
 }
 
-fn repeat(edits: &[Edit<'_>], object: &mut Value) {
-    // A replacement makes what came before it moot.
-    let last = edits.iter().rposition(|edit| matches!(edit, Edit::Replace(_))).unwrap_or(0);
-    for edit in edits.iter().skip(last) {
-        match edit {
-            Edit::Merge(patch) => {
-                strategic::merge_into(object, patch);
+/// Makes the same changes to `request.object`, which was as the object before them; whether there were any.
+fn repeat_on_request(edits: &[Edit<'_>], context: &mut Context<'_>) -> bool {
+    if !edits.is_empty() {
+        context.edit_object(|own| edits.iter().for_each(|edit| repeat(edit, own)));
+    }
+    !edits.is_empty()
+}
+
+fn repeat(edit: &Edit<'_>, object: &mut Value) {
+    match edit {
+        Edit::Merge(patch) => {
+            strategic::merge_into(object, patch);
+        }
+        Edit::Operations(operations) => {
+            // What went well on an equal object goes well again.
+            if let Ok(patched) = json_patch::apply(object, operations) {
+                *object = patched;
             }
-            Edit::Replace(whole) => object.clone_from(whole),
         }
     }
 }
 
-fn merge<'r>(object: &mut Value, patch: Cow<'r, Value>) -> Result<Vec<Edit<'r>>, EvaluationError> {
-    let resolved = if anchors::has_any(&patch) { anchors::resolve(&patch, object).map(Cow::Owned) } else { Ok(patch) };
+fn merge<'r>(
+    object: &mut Value,
+    patch: Cow<'r, Value>,
+    has_anchors: bool,
+) -> Result<Vec<Edit<'r>>, EvaluationError> {
+    let resolved = if has_anchors { anchors::resolve(&patch, object).map(Cow::Owned) } else { Ok(patch) };
     match resolved {
         Ok(patch) if strategic::merge_into(object, &patch) => Ok(vec![Edit::Merge(patch)]),
         Ok(_) | Err(anchors::Unmet::Condition(_) | anchors::Unmet::Global(_)) => Ok(Vec::new()),

@@ -159,7 +159,7 @@ impl<'r> Validation<'r, '_> {
                 return Some(Judgement::error("failed to process foreach", &error));
             }
             let mark = context.mark();
-            let result = self.elements(item, &elements, nesting, context);
+            let result = self.elements(item, elements, nesting, context);
             context.restore(mark);
             match result {
                 Ok(count) => applied += count,
@@ -173,33 +173,35 @@ impl<'r> Validation<'r, '_> {
     fn elements(
         &self,
         item: &'r ForEach,
-        elements: &[Value],
+        elements: Vec<Value>,
         nesting: usize,
         context: &mut Context<'r>,
     ) -> Result<usize, Judgement> {
-        let mark = context.mark();
+        let (mark, count) = (context.mark(), elements.len());
         let mut applied = 0;
-        for (index, element) in elements.iter().enumerate() {
+        for (index, element) in elements.into_iter().enumerate() {
             if element.is_null() {
                 continue;
             }
             context.restore(mark);
-            context.set_element(element, index, nesting);
-            add_foreach_values(context, self.policy, self.rule, index);
             if item.element_scope == Some(true) && !element.is_object() {
-                let found = crate::value::go_text::type_name(element);
+                let found = crate::value::go_text::type_name(&element);
                 let cause = format!(
                     "cannot use elementScope=true foreach rules for elements that are not maps, expected type=map got type={found}"
                 );
                 return Err(Judgement::error("failed to process foreach", &cause));
             }
             let scoped = item.element_scope.unwrap_or(element.is_object());
-            let object = if scoped { Some(element) } else { self.object };
+            // Conditions look at the variables alone.
+            let own = (scoped && !matches!(item.check, Check::Deny(_))).then(|| element.clone());
+            context.set_element(element, index, nesting);
+            add_foreach_values(context, self.policy, self.rule, index);
+            let object = if scoped { own.as_ref() } else { self.object };
             let Some(judgement) = self.element(item, object, nesting, context) else { continue };
             match judgement.status {
                 Status::Pass => applied += 1,
                 Status::Skip => {}
-                Status::Error if index + 1 < elements.len() => {}
+                Status::Error if index + 1 < count => {}
                 status => {
                     return Err(Judgement::new(status, format!("validation failure: {}", judgement.message)));
                 }

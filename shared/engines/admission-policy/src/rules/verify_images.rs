@@ -53,6 +53,8 @@ struct Raw {
     subject: Option<String>,
     issuer: Option<String>,
     roots: Option<String>,
+    #[serde(rename = "type")]
+    kind: Option<String>,
     attestors: Option<Vec<Value>>,
     attestations: Option<Vec<RawAttestation>>,
     repository: Option<String>,
@@ -100,14 +102,16 @@ impl VerifyImages {
             Ok(None) => extract_images(object, kind),
             Err(error) => return (Some(Judgement::error("failed to extract images", &error)), None),
         };
-        let mut changed = object.clone();
+        let mut changed: Option<Value> = None;
         let (mut passed, mut failed) = (Vec::new(), Vec::new());
         for entry in &self.entries {
             for image in images.iter().filter(|image| entry.is_about(image)) {
                 match entry.verify(image, context) {
                     Ok((message, digest)) => {
                         passed.extend(message);
-                        entry.add_digest(&mut changed, image, &digest);
+                        if entry.adds_digest(image, &digest) {
+                            add_digest(changed.get_or_insert_with(|| object.clone()), image, &digest);
+                        }
                         if entry.verify_digest && digest.is_empty() && image.digest.is_empty() {
                             failed.push((Status::Fail, format!("missing digest for {}", image.reference())));
                         }
@@ -125,7 +129,7 @@ impl VerifyImages {
                 Some(Judgement::new(if error { Status::Error } else { Status::Fail }, texts.join("; ")))
             }
         };
-        (judgement, (changed != *object).then_some(changed))
+        (judgement, changed.filter(|changed| changed != object))
     }
 }
 
@@ -138,11 +142,20 @@ impl ImageVerification {
         }
         let mut attestors = raw.attestors.unwrap_or_default();
         attestors.extend(old_attestor(raw.key, raw.subject, (raw.issuer, raw.roots)));
+        // Who verifies has to know what kind of signatures it is about.
+        let kind = raw.kind.filter(|kind| !kind.is_empty() && kind != "Cosign");
+        let told = |mut sets: Vec<Value>| {
+            if let Some(kind) = &kind {
+                sets.iter_mut().for_each(|set| tell_kind(set, kind, 0));
+            }
+            sets
+        };
+        let attestors = told(attestors);
         let attestation = |raw: RawAttestation| {
             let conditions = raw.conditions.as_ref().map(Conditions::compile).transpose().map_err(Wrong::invalid)?;
             Ok(Attestation {
                 predicate_type: raw.kind.or(raw.predicate_type).unwrap_or_default(),
-                attestors: raw.attestors.unwrap_or_default(),
+                attestors: told(raw.attestors.unwrap_or_default()),
                 conditions,
             })
         };
@@ -197,7 +210,7 @@ impl ImageVerification {
                 Verified::Yes => {}
                 Verified::No(what) if self.required => return Err(refused(what)),
                 Verified::No(_) => return Ok((None, image.digest.clone())),
-                Verified::Unknown => return Err(unknown(self.missing(&reference, context))),
+                Verified::Unknown => return Err(unknown(self.unknown((&reference, trust, &set), context))),
             }
         }
         for (index, attestation) in self.attestations.iter().enumerate() {
@@ -234,7 +247,7 @@ impl ImageVerification {
                     Verified::Yes => {}
                     Verified::No(what) => reason.clone_from(what),
                     Verified::Unknown => {
-                        let error = self.missing(&reference, context);
+                        let error = self.unknown((&reference, trust, &set), context);
                         return Err(failed(Status::Error, &error.message));
                     }
                 }
@@ -263,6 +276,16 @@ impl ImageVerification {
         Err(failed(Status::Fail, &reason))
     }
 
+    /// Why an attestor set is not judged: it cannot be verified, or nobody has looked yet.
+    fn unknown(&self, (image, trust, set): (&str, &ImageTrust, &Value), context: &mut Context<'_>) -> EvaluationError {
+        let mut keys = Vec::new();
+        collect_keys(set, 0, &mut keys);
+        match trust.why_not(&keys) {
+            Some(why) => EvaluationError::new(why),
+            None => self.missing(image, context),
+        }
+    }
+
     /// Notes what has to be verified for the fact to be there.
     fn missing(&self, image: &str, context: &mut Context<'_>) -> EvaluationError {
         let mut keys = Vec::new();
@@ -280,13 +303,14 @@ impl ImageVerification {
         })
     }
 
-    fn add_digest(&self, object: &mut Value, image: &ImageInfo, digest: &str) {
-        if !self.mutate_digest || digest.is_empty() || !image.digest.is_empty() {
-            return;
-        }
-        if let Some(place) = object.pointer_mut(&image.pointer) {
-            *place = Value::String(format!("{}@{digest}", image.reference_with_tag()));
-        }
+    fn adds_digest(&self, image: &ImageInfo, digest: &str) -> bool {
+        self.mutate_digest && !digest.is_empty() && image.digest.is_empty()
+    }
+}
+
+fn add_digest(object: &mut Value, image: &ImageInfo, digest: &str) {
+    if let Some(place) = object.pointer_mut(&image.pointer) {
+        *place = Value::String(format!("{}@{digest}", image.reference_with_tag()));
     }
 }
 
@@ -345,6 +369,20 @@ fn expand(entry: &Value) -> Vec<Value> {
         entry
     };
     keys.split_inclusive(END).filter(|key| key.contains(END)).map(|key| one(key.trim_end_matches(END))).collect()
+}
+
+/// Says in every entry of an attestor set of which kind its signatures are.
+fn tell_kind(set: &mut Value, kind: &str, depth: usize) {
+    for entry in set.get_mut("entries").and_then(Value::as_array_mut).into_iter().flatten() {
+        match entry.get_mut("attestor").filter(|nested| nested.is_object()) {
+            Some(nested) if depth < MAX_NESTING => tell_kind(nested, kind, depth + 1),
+            _ => {
+                if let Some(fields) = entry.as_object_mut() {
+                    fields.insert("type".to_owned(), Value::from(kind));
+                }
+            }
+        }
+    }
 }
 
 fn kind_of(entry: &Value) -> &'static str {

@@ -1,7 +1,7 @@
 //! Policies written in CEL.
 
 use admission_policy::{
-    Action, Attestation, AuthorizationKind, ImageTrust, MissingFact, Outcome, PolicyRef, PolicySet, Request, Snapshot,
+    Action, Attestation, AuthorizationKind, GroupVersionKind, ImageTrust, MissingFact, Outcome, PolicyRef, PolicySet, Request, Snapshot,
     Status, attestor_key,
 };
 use model::{FaultKind, Timestamp};
@@ -213,15 +213,16 @@ spec:
     assert_eq!(schedule.schedule, "*/5 * * * *");
     let at =
         |time: &str| json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": time, "creationTimestamp": time}});
-    let snapshot =
-        Snapshot { objects: vec![at("2024-01-01T00:00:00Z"), at("2024-01-02T23:00:00Z")], ..Snapshot::default() };
+    let objects = [at("2024-01-01T00:00:00Z"), at("2024-01-02T23:00:00Z")];
+    let snapshot = Snapshot::default();
+    assert!(schedule.targets[0].is_about(&GroupVersionKind::of(&objects[0]), "pods"));
     let now: Timestamp = "2024-01-03T00:00:00Z".parse().unwrap();
-    let outcome = set.clean_up(&schedule.policy, &snapshot, now);
+    let outcome = set.clean_up(&schedule.policy, (&objects, &snapshot), now);
     assert_eq!(outcome.errors, Vec::<String>::new());
     let names: Vec<&str> = outcome.delete.iter().filter_map(|object| object["metadata"]["name"].as_str()).collect();
     assert_eq!(names, ["2024-01-01T00:00:00Z"]);
     let other = PolicyRef { name: "other".to_owned(), ..schedule.policy.clone() };
-    assert!(set.clean_up(&other, &snapshot, now).delete.is_empty());
+    assert!(set.clean_up(&other, (&objects, &snapshot), now).delete.is_empty());
 }
 
 #[test]
@@ -402,6 +403,7 @@ spec:
             digest: digest.clone(),
             signatures: [(key.clone(), signed)].into(),
             attestations: Some(vec![sbom(attested)]),
+            ..ImageTrust::default()
         };
         let snapshot =
             Snapshot { image_trust: [("registry.example/app:1".to_owned(), trust)].into(), ..Snapshot::default() };

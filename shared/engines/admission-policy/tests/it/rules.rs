@@ -52,6 +52,7 @@ fn trust(signed: bool, critical: Option<u64>) -> Snapshot {
         digest: "sha256:aa".to_owned(),
         signatures: [(key("KEY-A"), false), (key("KEY-B"), signed)].into(),
         attestations: Some(critical.map(attestation).into_iter().collect()),
+        ..ImageTrust::default()
     };
     Snapshot { image_trust: [("registry.example/app:1".to_owned(), facts)].into(), ..Snapshot::default() }
 }
@@ -105,10 +106,9 @@ spec:
     };
     let objects =
         vec![aged("old", "2026-01-01T00:00:00Z"), aged("new", "2026-01-01T09:59:00Z"), json!({"kind": "Service"})];
-    let snapshot = Snapshot { objects, ..Snapshot::default() };
     let now = Timestamp::from_millis(1_767_261_600_000); // 2026-01-01T10:00:00Z
     let schedule = &set.cleanup_schedules()[0];
-    let found = set.clean_up(&schedule.policy, &snapshot, now);
+    let found = set.clean_up(&schedule.policy, (&objects, &Snapshot::default()), now);
     assert!(found.errors.is_empty(), "{:?}", found.errors);
     let names: Vec<_> = found.delete.iter().map(|object| object["metadata"]["name"].clone()).collect();
     assert_eq!(names, ["old"]);

@@ -1,0 +1,269 @@
+//! Who must have signed, from an attestor's entry in a policy: the holder of a key, of a certificate, or (keyless) an identity that an
+//! authority vouched for at the time of signing.
+
+use regex::Regex;
+use serde_json::Value;
+
+use super::certificate::{Authorities, Certificate, ISSUER};
+use super::cosign::Signed;
+use super::key::{Hash, PublicKey};
+use super::timestamp;
+
+/// Whom the configuration trusts where a policy names nobody.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Trust {
+    /// Keys of transparency logs for signatures (Rekor).
+    pub(super) logs: Vec<PublicKey>,
+    /// Keys of transparency logs for certificates.
+    pub(super) certificate_logs: Vec<PublicKey>,
+    /// Who vouches for identities (Fulcio).
+    pub(super) authorities: Authorities,
+}
+
+/// Who must have signed.
+#[derive(Debug)]
+pub(super) struct Attestor {
+    who: Who,
+    hash: Hash,
+    /// What the payload must say besides.
+    annotations: Vec<(String, Value)>,
+    logs: Logs,
+    certificate_logs: Logs,
+    /// Where its signatures lie, when not where the rule says.
+    pub(super) repository: Option<String>,
+}
+
+#[derive(Debug)]
+enum Who {
+    Key(PublicKey),
+    /// The holder of this certificate.
+    Holder(Box<Certificate>),
+    /// Anyone with a certificate of the authorities and this identity.
+    Identified(Authorities, Identity),
+}
+
+/// Which logs count.
+#[derive(Debug)]
+enum Logs {
+    /// No log is asked for.
+    Ignored,
+    These(Vec<PublicKey>),
+}
+
+impl Logs {
+    fn new(entry: Option<&Value>, (ignored, key): (&str, &str), configured: &[PublicKey]) -> Result<Self, String> {
+        let Some(entry) = entry else { return Ok(Self::These(configured.to_vec())) };
+        if entry.get(ignored).and_then(Value::as_bool) == Some(true) {
+            return Ok(Self::Ignored);
+        }
+        Ok(Self::These(match text(entry, key) {
+            Some(pem) => vec![PublicKey::from_pem(pem)?],
+            None => configured.to_vec(),
+        }))
+    }
+}
+
+/// What a certificate must say about who signed.
+#[derive(Debug, Default)]
+struct Identity {
+    /// Each of them fits one of the subjects.
+    subjects: Vec<Regex>,
+    issuers: Vec<Regex>,
+    /// Further facts by the number of their extension.
+    facts: Vec<(u8, Regex)>,
+}
+
+fn text<'v>(value: &'v Value, key: &str) -> Option<&'v str> {
+    value.get(key).and_then(Value::as_str).filter(|text| !text.is_empty())
+}
+
+impl Attestor {
+    /// Reads an entry.
+    ///
+    /// # Errors
+    /// What of it this verifier does not do, or cannot use.
+    pub(super) fn new(entry: &Value, trust: &Trust) -> Result<Self, String> {
+        match text(entry, "type") {
+            None | Some("Cosign") => {}
+            Some(other) => return Err(format!("signatures of type {other} are not verified: use Cosign's")),
+        }
+        let part = |name: &str| entry.get(name).filter(|part| part.is_object());
+        let (part, who) = match (part("keys"), part("certificates"), part("keyless")) {
+            (Some(keys), _, _) => (keys, Who::Key(key_of(keys)?)),
+            (None, Some(certificates), _) => (certificates, holder(certificates)?),
+            (None, None, Some(keyless)) => (keyless, identified(keyless, &trust.authorities)?),
+            (None, None, None) => {
+                return Err("only attestors with `keys`, `certificates` or `keyless` are verified".to_owned());
+            }
+        };
+        let certificate_log = part.get("ctlog");
+        if certificate_log.is_some_and(|log| text(log, "tsaCertChain").is_some()) {
+            return Err("timestamps of an authority (`tsaCertChain`) are not verified: use a transparency log".to_owned());
+        }
+        let annotations = entry.get("annotations").and_then(Value::as_object);
+        let algorithm = text(part, "signatureAlgorithm").or_else(|| text(entry, "signatureAlgorithm"));
+        Ok(Self {
+            who,
+            hash: Hash::parse(algorithm.unwrap_or_default())?,
+            annotations: annotations.into_iter().flatten().map(|(name, value)| (name.clone(), value.clone())).collect(),
+            logs: Logs::new(part.get("rekor"), ("ignoreTlog", "pubkey"), &trust.logs)?,
+            certificate_logs: Logs::new(certificate_log, ("ignoreSCT", "pubkey"), &trust.certificate_logs)?,
+            repository: text(entry, "repository").map(str::to_owned),
+        })
+    }
+
+    /// Whether the attestor signed, and the logs have it where that is asked for; `now` in seconds since 1970.
+    pub(super) fn signed(&self, signed: &Signed, now: u64) -> bool {
+        let made = |signature: &Vec<u8>| match self.made(signature, signed, now) {
+            Ok(by_them) => by_them,
+            Err(why) => {
+                tracing::info!(why, "a signature does not count");
+                false
+            }
+        };
+        signed.signatures.iter().any(made)
+            && (signed.is_statement || self.annotations.iter().all(|(name, value)| signed.says(name, value)))
+    }
+
+    /// Whether they made the signature; or why it does not count, though it is one.
+    fn made(&self, signature: &[u8], signed: &Signed, now: u64) -> Result<bool, String> {
+        let (key, certificate) = match (&self.who, &signed.certificate) {
+            (Who::Key(key), _) => (key, None),
+            (Who::Holder(certificate), _) => (&certificate.key, None),
+            (Who::Identified(..), Some(certificate)) => (&certificate.key, Some(certificate)),
+            (Who::Identified(..), None) => return Ok(false),
+        };
+        if !key.verifies_with(self.hash, &signed.message, signature) {
+            return Ok(false);
+        }
+        // Without a log nobody knows when it was signed: then the certificate must still be good.
+        let at = match &self.logs {
+            Logs::Ignored => now,
+            Logs::These(keys) => signed
+                .logged_at(signature, certificate, keys)
+                .ok_or("no trusted transparency log has an entry about it")?,
+        };
+        certificate.map_or(Ok(true), |certificate| self.vouches(certificate, signed, at))
+    }
+
+    /// Whether the authorities and logs vouch for the certificate, and it is for who is asked for.
+    fn vouches(&self, certificate: &Certificate, signed: &Signed, at: u64) -> Result<bool, String> {
+        let Who::Identified(authorities, identity) = &self.who else { return Ok(false) };
+        let issuer = certificate.issued_by(authorities, &signed.chain, at)?;
+        let logged = match &self.certificate_logs {
+            Logs::Ignored => true,
+            Logs::These(keys) => timestamp::is_logged(certificate, &issuer, keys),
+        };
+        if !logged {
+            return Err("no trusted log has seen its certificate".to_owned());
+        }
+        if identity.is_of(certificate) { Ok(true) } else { Err("its certificate is for another identity".to_owned()) }
+    }
+}
+
+impl Identity {
+    /// Reads `subject`, `issuer` (with wildcards, except where they are said to be exact), the regular expressions for both,
+    /// and `additionalExtensions`.
+    fn new(keyless: &Value) -> Result<Self, String> {
+        let exact = keyless.get("exact").and_then(Value::as_bool) == Some(true);
+        let patterns = |name: &str, expression: &str| {
+            let plain = text(keyless, name).map(|text| glob(text, exact));
+            let regular = text(keyless, expression).map(regular);
+            plain.into_iter().chain(regular).collect::<Result<Vec<_>, String>>()
+        };
+        let wanted = keyless.get("additionalExtensions").and_then(Value::as_object);
+        let fact = |(name, value): (&String, &Value)| {
+            let pattern = glob(value.as_str().unwrap_or_default(), false)?;
+            Ok((number_of(name).ok_or_else(|| format!("`{name}` is no extension of certificates"))?, pattern))
+        };
+        Ok(Self {
+            subjects: patterns("subject", "subjectRegExp")?,
+            issuers: patterns("issuer", "issuerRegExp")?,
+            facts: wanted.into_iter().flatten().map(fact).collect::<Result<_, String>>()?,
+        })
+    }
+
+    fn is_of(&self, certificate: &Certificate) -> bool {
+        let issuer = certificate.issuer();
+        let has = |number: u8| if number == ISSUER { issuer.clone() } else { certificate.fact(number) };
+        self.subjects.iter().all(|pattern| certificate.subjects.iter().any(|subject| pattern.is_match(subject)))
+            && self.issuers.iter().all(|pattern| issuer.as_ref().is_some_and(|issuer| pattern.is_match(issuer)))
+            && self.facts.iter().all(|(number, pattern)| has(*number).is_some_and(|fact| pattern.is_match(&fact)))
+    }
+}
+
+fn key_of(keys: &Value) -> Result<PublicKey, String> {
+    let from = |what: &str| format!("keys from {what} are not verified: write the public key into the policy");
+    if text(keys, "kms").is_some() {
+        return Err(from("a key management service"));
+    }
+    if keys.get("secret").is_some_and(Value::is_object) {
+        return Err(from("a Secret"));
+    }
+    let pem = text(keys, "publicKeys").ok_or("the attestor has no public key")?;
+    match pem.split_once("://") {
+        Some((scheme, _)) if !pem.contains("-----BEGIN") => Err(from(&format!("`{scheme}://`"))),
+        _ => PublicKey::from_pem(pem),
+    }
+}
+
+/// A certificate that signs by itself, checked against its chain; or the chain alone, whose holders then count.
+fn holder(certificates: &Value) -> Result<Who, String> {
+    let mut authorities = Authorities::default();
+    let chain = text(certificates, "certChain");
+    if let Some(chain) = chain {
+        authorities.add(chain)?;
+    }
+    let Some(pem) = text(certificates, "cert") else {
+        let none = "the attestor has neither a certificate nor a chain";
+        chain.ok_or(none)?;
+        return Ok(Who::Identified(authorities, Identity::default()));
+    };
+    let certificate = Certificate::from_pem(pem)?;
+    if chain.is_some() {
+        let issued = certificate.issued_by(&authorities, &[], certificate.not_before());
+        issued.map_err(|what| format!("the certificate of the policy cannot be used: {what}"))?;
+    }
+    Ok(Who::Holder(Box::new(certificate)))
+}
+
+fn identified(keyless: &Value, configured: &Authorities) -> Result<Who, String> {
+    let authorities = match text(keyless, "roots") {
+        Some(roots) => {
+            let mut authorities = Authorities::default();
+            authorities.add(roots)?;
+            authorities
+        }
+        None => configured.clone(),
+    };
+    if authorities.is_empty() {
+        return Err("no authority is known that issues keyless identities: name its certificates in `roots`, or in the \
+            gateway's `fulcio_roots`"
+            .to_owned());
+    }
+    Ok(Who::Identified(authorities, Identity::new(keyless)?))
+}
+
+fn glob(text: &str, exact: bool) -> Result<Regex, String> {
+    let escaped = regex::escape(text);
+    let pattern = if exact { escaped } else { escaped.replace("\\*", ".*").replace("\\?", ".") };
+    regular(&format!("(?s)\\A{pattern}\\z"))
+}
+
+fn regular(expression: &str) -> Result<Regex, String> {
+    let built = regex::RegexBuilder::new(expression).size_limit(1 << 20).build();
+    built.map_err(|error| format!("the regular expression `{expression}` cannot be used: {error}"))
+}
+
+/// The number of an extension of Fulcio, by its name or object identifier.
+fn number_of(name: &str) -> Option<u8> {
+    Some(match name.strip_prefix("1.3.6.1.4.1.57264.1.").unwrap_or(name) {
+        "oidcIssuer" | "1" => ISSUER,
+        "githubWorkflowTrigger" | "2" => 2,
+        "githubWorkflowSha" | "3" => 3,
+        "githubWorkflowName" | "4" => 4,
+        "githubWorkflowRepository" | "5" => 5,
+        "githubWorkflowRef" | "6" => 6,
+        _ => return None,
+    })
+}

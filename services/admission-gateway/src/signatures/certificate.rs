@@ -1,0 +1,239 @@
+//! Certificates that bind a key to an identity for minutes, as Fulcio issues them (RFC 5280; the extensions are
+//! <https://github.com/sigstore/fulcio/blob/main/docs/oid-info.md>), and the authorities behind them.
+
+use std::time::Duration;
+
+use rustls::pki_types::{CertificateDer, TrustAnchor, UnixTime};
+use webpki::{ALL_VERIFICATION_ALGS, EndEntityCert, KeyUsage, anchor_from_trusted_cert};
+
+use super::der::{Element, OCTET_STRING, OID, Reader, SEQUENCE, UTF8_STRING};
+use super::key::{PublicKey, pem_blocks};
+
+/// A certificate, with what of it is looked at.
+#[derive(Clone, Debug)]
+pub(super) struct Certificate {
+    der: Vec<u8>,
+    /// The key that it is for.
+    pub(super) key: PublicKey,
+    /// Mail addresses and URIs that it is for.
+    pub(super) subjects: Vec<String>,
+    /// Extensions by their object identifiers (DER).
+    extensions: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+impl Certificate {
+    /// The first certificate of a PEM text.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(super) fn from_pem(text: &str) -> Result<Self, String> {
+        let ders = pem_blocks(text, "CERTIFICATE")?;
+        let der = ders.into_iter().next().ok_or("not a PEM block `CERTIFICATE`")?;
+        Self::from_der(der).ok_or_else(|| "the certificate is malformed, or for a key that is not verified".to_owned())
+    }
+
+    pub(super) fn from_der(der: Vec<u8>) -> Option<Self> {
+        let parts = Parts::of(&der)?;
+        let key = PublicKey::from_der(parts.key.whole)?;
+        let extensions: Vec<(Vec<u8>, Vec<u8>)> = parts
+            .extensions
+            .iter()
+            .filter_map(|one| named(one).map(|(name, value)| (name.to_vec(), value.to_vec())))
+            .collect();
+        let find = |oid: &[u8]| extensions.iter().find(|(name, _)| name == oid).map(|(_, value)| value.as_slice());
+        let subjects = find(ALTERNATIVE_NAMES).map(names).unwrap_or_default();
+        Some(Self { key, subjects, extensions, der })
+    }
+
+    pub(super) fn der(&self) -> &[u8] {
+        &self.der
+    }
+
+    /// When it begins to be good, in seconds since 1970; 0 where that cannot be read.
+    pub(super) fn not_before(&self) -> u64 {
+        Parts::of(&self.der).and_then(|parts| seconds(parts.validity.reader().next()?)).unwrap_or(0)
+    }
+
+    /// The value of an extension, by the object identifier's bytes.
+    pub(super) fn extension(&self, oid: &[u8]) -> Option<&[u8]> {
+        self.extensions.iter().find(|(name, _)| name == oid).map(|(_, value)| value.as_slice())
+    }
+
+    /// Who vouched for the identity: an OpenID Connect issuer.
+    pub(super) fn issuer(&self) -> Option<String> {
+        let text = |bytes: &[u8]| std::str::from_utf8(bytes).ok().map(str::to_owned);
+        let newer = self.extension(&fulcio(ISSUER_AS_TEXT)).and_then(|value| Reader::new(value).read(UTF8_STRING));
+        newer.and_then(|value| text(value.content)).or_else(|| self.fact(ISSUER))
+    }
+
+    /// One of the older extensions of Fulcio, which hold bare text: 1 issuer, 2 trigger, 3 commit, 4 workflow, 5 repository,
+    /// 6 reference.
+    pub(super) fn fact(&self, number: u8) -> Option<String> {
+        std::str::from_utf8(self.extension(&fulcio(number))?).ok().map(str::to_owned)
+    }
+
+    /// The key of who issued it (SubjectPublicKeyInfo), when one of the authorities did so for signing code, seen from the time
+    /// `at` (seconds since 1970).
+    ///
+    /// # Errors
+    /// Why it does not count.
+    pub(super) fn issued_by(&self, authorities: &Authorities, more: &[Vec<u8>], at: u64) -> Result<Vec<u8>, String> {
+        let purposes = self.extension(KEY_PURPOSES).and_then(|value| Reader::new(value).read(SEQUENCE));
+        if !purposes.is_some_and(|list| list.reader().any(|one| one.tag == OID && one.content == CODE_SIGNING)) {
+            return Err("its certificate is not for signing code".to_owned());
+        }
+        let said = |error: webpki::Error| format!("no trusted authority issued its certificate: {error}");
+        let der = CertificateDer::from_slice(&self.der);
+        let between: Vec<CertificateDer<'_>> =
+            authorities.between.iter().chain(more).map(|one| CertificateDer::from_slice(one)).collect();
+        let end = EndEntityCert::try_from(&der).map_err(said)?;
+        let path = end.verify_for_usage(
+            ALL_VERIFICATION_ALGS,
+            &authorities.anchors,
+            &between,
+            UnixTime::since_unix_epoch(Duration::from_secs(at)),
+            KeyUsage::required_if_present(CODE_SIGNING),
+            None,
+            None,
+        );
+        path.map(|path| path.issuer_spki().as_ref().to_vec()).map_err(said)
+    }
+}
+
+/// Who may issue certificates.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Authorities {
+    anchors: Vec<TrustAnchor<'static>>,
+    /// Certificates between the anchors and what they issue.
+    between: Vec<Vec<u8>>,
+}
+
+impl Authorities {
+    /// Whether nobody may.
+    pub(super) fn is_empty(&self) -> bool {
+        self.anchors.is_empty()
+    }
+
+    /// Adds the certificates of a PEM text: those that signed themselves are anchors, the others lie between. Where none
+    /// did, all are anchors, as policies give them.
+    ///
+    /// # Errors
+    /// What is wrong with one.
+    pub(super) fn add(&mut self, pem: &str) -> Result<(), String> {
+        let ders = pem_blocks(pem, "CERTIFICATE")?;
+        if ders.is_empty() {
+            return Err("not a PEM block `CERTIFICATE`".to_owned());
+        }
+        let is_root = |der: &Vec<u8>| Parts::of(der).is_some_and(|parts| parts.issuer.content == parts.subject.content);
+        let all = !ders.iter().any(is_root);
+        for der in ders {
+            if all || is_root(&der) {
+                let certificate = CertificateDer::from(der);
+                let anchor = anchor_from_trusted_cert(&certificate);
+                let anchor = anchor.map_err(|error| format!("a root certificate cannot be used: {error:?}"))?;
+                self.anchors.push(anchor.to_owned());
+            } else {
+                self.between.push(der);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The parts of a certificate, as they lie in it.
+pub(super) struct Parts<'d> {
+    /// What was signed.
+    pub(super) signed: Element<'d>,
+    issuer: Element<'d>,
+    validity: Element<'d>,
+    subject: Element<'d>,
+    key: Element<'d>,
+    pub(super) extensions: Vec<Element<'d>>,
+}
+
+impl<'d> Parts<'d> {
+    pub(super) fn of(der: &'d [u8]) -> Option<Self> {
+        let signed = Reader::new(der).read(SEQUENCE)?.reader().read(SEQUENCE)?;
+        let mut fields = signed.reader();
+        fields.read(VERSION);
+        fields.next()?;
+        fields.read(SEQUENCE)?;
+        let (issuer, validity) = (fields.read(SEQUENCE)?, fields.read(SEQUENCE)?);
+        let (subject, key) = (fields.read(SEQUENCE)?, fields.read(SEQUENCE)?);
+        let list = fields.find(|field| field.tag == EXTENSIONS).and_then(|field| field.reader().read(SEQUENCE));
+        let extensions = list.map(|list| list.reader().collect()).unwrap_or_default();
+        Some(Self { signed, issuer, validity, subject, key, extensions })
+    }
+}
+
+/// The object identifier of an extension, and what is in its octets.
+pub(super) fn named<'d>(extension: &Element<'d>) -> Option<(&'d [u8], &'d [u8])> {
+    let mut fields = extension.reader();
+    let name = fields.read(OID)?.content;
+    let value = fields.find(|field| field.tag == OCTET_STRING)?;
+    Some((name, value.content))
+}
+
+/// Mail addresses and URIs among alternative names.
+fn names(value: &[u8]) -> Vec<String> {
+    const MAIL: u8 = 0x81;
+    const URI: u8 = 0x86;
+    let list = Reader::new(value).read(SEQUENCE).map(|list| list.reader());
+    let texts = list.into_iter().flatten().filter(|name| matches!(name.tag, MAIL | URI));
+    texts.filter_map(|name| String::from_utf8(name.content.to_vec()).ok()).collect()
+}
+
+/// UTCTime or GeneralizedTime (RFC 5280, section 4.1.2.5) in seconds since 1970.
+fn seconds(time: Element<'_>) -> Option<u64> {
+    const UTC_TIME: u8 = 0x17;
+    let digits = std::str::from_utf8(time.content).ok()?.strip_suffix('Z')?;
+    let digits = match time.tag {
+        UTC_TIME if digits.starts_with(|first: char| first >= '5') => format!("19{digits}"),
+        UTC_TIME => format!("20{digits}"),
+        _ => digits.to_owned(),
+    };
+    let number = |from: usize, to: usize| digits.get(from..to)?.parse::<i64>().ok();
+    let (year, month, day) = (number(0, 4)?, number(4, 6)?, number(6, 8)?);
+    // Days since 1970 in the Gregorian calendar, years counted from March.
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let days = year * 365 + year / 4 - year / 100 + year / 400 + (month * 153 + 2) / 5 + day - 719_469;
+    u64::try_from(days * 86_400 + number(8, 10)? * 3_600 + number(10, 12)? * 60 + number(12, 14)?).ok()
+}
+
+/// 1.3.6.1.4.1.57264.1 and a number.
+fn fulcio(number: u8) -> [u8; 10] {
+    [0x2b, 0x06, 0x01, 0x04, 0x01, 0x83, 0xbf, 0x30, 0x01, number]
+}
+
+pub(super) const ISSUER: u8 = 1;
+const ISSUER_AS_TEXT: u8 = 8;
+/// The version field of a certificate's signed part.
+const VERSION: u8 = 0xa0;
+/// The extensions of a certificate's signed part.
+pub(super) const EXTENSIONS: u8 = 0xa3;
+/// 2.5.29.17
+const ALTERNATIVE_NAMES: &[u8] = &[0x55, 0x1d, 0x11];
+/// 2.5.29.37
+const KEY_PURPOSES: &[u8] = &[0x55, 0x1d, 0x25];
+/// 1.3.6.1.5.5.7.3.3
+const CODE_SIGNING: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x03];
+
+#[cfg(test)]
+mod tests {
+    use super::super::der::{Reader, wrap};
+    use super::seconds;
+
+    #[test]
+    fn times_of_both_forms_are_read() {
+        for (tag, text, expected) in [
+            (0x17, "700101000000Z", 0),
+            (0x17, "240229123456Z", 1_709_210_096),
+            (0x18, "20240229123456Z", 1_709_210_096),
+            (0x18, "20500101000000Z", 2_524_608_000),
+            (0x18, "21000301000000Z", 4_107_542_400),
+        ] {
+            let bytes = wrap(tag, text.as_bytes());
+            assert_eq!(seconds(Reader::new(&bytes).next().unwrap()), Some(expected), "{text}");
+        }
+    }
+}
