@@ -155,7 +155,10 @@ impl Cleanup {
                 let (policy, kind) = (&schedule.policy.name, &kind.resource.kind);
                 tracing::warn!(policy, kind, error, "an object cannot be judged for a cleanup and stays");
             }
-            for object in outcome.delete.iter().filter(|object| !self.is_excluded(object)) {
+            // What is going already need not be told again.
+            let is_going = |object: &Value| object.pointer("/metadata/deletionTimestamp").is_some();
+            let gone = outcome.delete.iter().filter(|object| !self.is_excluded(object) && !is_going(object));
+            for object in gone {
                 deleted += usize::from(self.delete(schedule, kind, object).await);
             }
             if next.is_empty() {
@@ -171,8 +174,7 @@ impl Cleanup {
         let mut gathered = Gathered::default();
         for _ in 0..ROUNDS {
             let facts = gathered.add_to(&self.facts.now());
-            let judged =
-                catch_unwind(AssertUnwindSafe(|| policies.clean_up(&schedule.policy, (objects, &facts), now)));
+            let judged = catch_unwind(AssertUnwindSafe(|| policies.clean_up(&schedule.policy, (objects, &facts), now)));
             let Ok(outcome) = judged else {
                 tracing::error!(policy = schedule.policy.name, "evaluation panicked");
                 return CleanupOutcome::default();

@@ -98,7 +98,9 @@ impl Attestor {
         };
         let certificate_log = part.get("ctlog");
         if certificate_log.is_some_and(|log| text(log, "tsaCertChain").is_some()) {
-            return Err("timestamps of an authority (`tsaCertChain`) are not verified: use a transparency log".to_owned());
+            return Err(
+                "timestamps of an authority (`tsaCertChain`) are not verified: use a transparency log".to_owned()
+            );
         }
         let annotations = entry.get("annotations").and_then(Value::as_object);
         let algorithm = text(part, "signatureAlgorithm").or_else(|| text(entry, "signatureAlgorithm"));
@@ -237,9 +239,11 @@ fn identified(keyless: &Value, configured: &Authorities) -> Result<Who, String> 
         None => configured.clone(),
     };
     if authorities.is_empty() {
-        return Err("no authority is known that issues keyless identities: name its certificates in `roots`, or in the \
+        return Err(
+            "no authority is known that issues keyless identities: name its certificates in `roots`, or in the \
             gateway's `fulcio_roots`"
-            .to_owned());
+                .to_owned(),
+        );
     }
     Ok(Who::Identified(authorities, Identity::new(keyless)?))
 }

@@ -40,7 +40,8 @@ impl<'d> Iterator for Reader<'d> {
         let (length, rest) = if first < 0x80 {
             (usize::from(first), rest)
         } else {
-            let (bytes, rest) = rest.split_at_checked(usize::from(first & 0x7f)).filter(|(bytes, _)| bytes.len() <= 4)?;
+            let (bytes, rest) =
+                rest.split_at_checked(usize::from(first & 0x7f)).filter(|(bytes, _)| bytes.len() <= 4)?;
             (bytes.iter().fold(0_usize, |length, byte| (length << 8) | usize::from(*byte)), rest)
         };
         let (content, after) = rest.split_at_checked(length)?;

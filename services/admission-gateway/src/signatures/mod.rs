@@ -101,7 +101,8 @@ impl Signatures {
         let mut found = ImageTrust { digest: digest.clone(), ..ImageTrust::default() };
         let mut shelves: BTreeMap<String, Vec<(&String, Attestor)>> = BTreeMap::new();
         for name in wanted.attestors {
-            match serde_json::from_str(name).map_err(|_| "not JSON".to_owned()).and_then(|entry| self.attestor(&entry)) {
+            match serde_json::from_str(name).map_err(|_| "not JSON".to_owned()).and_then(|entry| self.attestor(&entry))
+            {
                 Ok(attestor) => {
                     let place = attestor.repository.clone().unwrap_or_else(|| wanted.repository.to_owned());
                     shelves.entry(place).or_default().push((name, attestor));

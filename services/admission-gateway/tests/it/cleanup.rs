@@ -37,7 +37,7 @@ kind: DeletingPolicy
 metadata: { name: bare }
 spec:
   schedule: '@every 1s'
-  deletionPropagationPolicy: Foreground
+  deletionPropagationPolicy: Background
   matchConstraints:
     resourceRules: [{ apiGroups: [''], apiVersions: [v1], resources: [serviceaccounts], scope: Namespaced }]
     objectSelector: { matchLabels: { bare: 'yes' } }
@@ -126,8 +126,11 @@ async fn policies_delete_on_their_schedules() {
         let path = "jsonpath={.status.lastExecutionTime}";
         server.kubectl(&["get", kind, name, "-n", namespace, "-o", path]).unwrap()
     };
-    let policies =
-        [("clustercleanuppolicy", "stale", ""), ("cleanuppolicy", "all-secrets", "tidy"), ("deletingpolicy", "bare", "")];
+    let policies = [
+        ("clustercleanuppolicy", "stale", ""),
+        ("cleanuppolicy", "all-secrets", "tidy"),
+        ("deletingpolicy", "bare", ""),
+    ];
     for (kind, name, namespace) in policies {
         let before = ran(kind, name, namespace);
         let again = wait_until(Duration::from_secs(60), || (ran(kind, name, namespace) > before).then_some(()));

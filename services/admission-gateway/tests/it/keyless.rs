@@ -6,8 +6,8 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, CustomExtension, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-    KeyUsagePurpose, PublicKeyData as _, SanType, SerialNumber, SigningKey as _, date_time_ymd,
+    BasicConstraints, CertificateParams, CertifiedIssuer, CustomExtension, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyPair, KeyUsagePurpose, PublicKeyData as _, SanType, SerialNumber, SigningKey as _, date_time_ymd,
 };
 use reqwest::Client;
 use serde_json::{Value, json};
@@ -127,7 +127,8 @@ async fn sign(shelf: &Shelf, world: &World, tag: &str, (subject, flaw): (&str, F
     })
     .to_string();
     let signature = STANDARD.encode(key.sign(payload.as_bytes()).unwrap());
-    let named = if flaw == Flaw::Foreign { world.certify(&key, "mailto:x", Flaw::Nothing) } else { certificate.clone() };
+    let named =
+        if flaw == Flaw::Foreign { world.certify(&key, "mailto:x", Flaw::Nothing) } else { certificate.clone() };
     let entry = json!({"apiVersion": "0.0.1", "kind": "hashedrekord", "spec": {
         "data": {"hash": {"algorithm": "sha256", "value": hex(payload.as_bytes())}},
         "signature": {"content": signature, "publicKey": {"content": STANDARD.encode(named)}},
@@ -251,7 +252,10 @@ async fn identities_are_verified_by_authority_and_logs() {
         put(name, rule(name, &pattern(name), &keyless(json!({})), false));
     }
     put("lax", rule("lax", &pattern("lax-*"), &keyless(json!({"ctlog": {"ignoreSCT": true}})), false));
-    put("issuer", rule("issuer", &pattern("wrong-issuer"), &keyless(json!({"issuer": "https://other.example"})), false));
+    put(
+        "issuer",
+        rule("issuer", &pattern("wrong-issuer"), &keyless(json!({"issuer": "https://other.example"})), false),
+    );
     let fact = json!({"additionalExtensions": {"githubWorkflowRepository": "acme/other"}});
     put("fact", rule("fact", &pattern("wrong-fact"), &keyless(fact), false));
     let roots = json!({

@@ -110,7 +110,9 @@ impl Schedule {
         const MOST_DAYS: i64 = 366 * 12;
         let now = time.as_millis().div_euclid(1_000);
         let calendar = match &self.kind {
-            Kind::Every(seconds) => return Some(Timestamp::from_millis(now.saturating_add(*seconds).saturating_mul(1_000))),
+            Kind::Every(seconds) => {
+                return Some(Timestamp::from_millis(now.saturating_add(*seconds).saturating_mul(1_000)));
+            }
             Kind::Calendar(calendar) => calendar,
         };
         let start = (now.div_euclid(60) + 1) * 60;
@@ -167,7 +169,8 @@ fn bits(text: &str, field: &Field) -> Result<u64, String> {
             None if step.is_some() => (value(range)?, field.high),
             None => (value(range)?, value(range)?),
         };
-        let step = step.map_or(Some(1), |step| step.parse::<usize>().ok().filter(|step| *step > 0)).ok_or_else(wrong)?;
+        let step =
+            step.map_or(Some(1), |step| step.parse::<usize>().ok().filter(|step| *step > 0)).ok_or_else(wrong)?;
         if low > high {
             return Err(wrong());
         }
@@ -205,7 +208,17 @@ mod tests {
 
     #[test]
     fn what_is_no_schedule_is_refused() {
-        for text in ["", "* * * *", "60 * * * *", "* * * * 7", "5-1 * * * *", "*/0 * * * *", "@never", "TZ=Asia/Tokyo @daily", "a * * * *"] {
+        for text in [
+            "",
+            "* * * *",
+            "60 * * * *",
+            "* * * * 7",
+            "5-1 * * * *",
+            "*/0 * * * *",
+            "@never",
+            "TZ=Asia/Tokyo @daily",
+            "a * * * *",
+        ] {
             assert!(Schedule::parse(text).is_err(), "{text}");
         }
     }

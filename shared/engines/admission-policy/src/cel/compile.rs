@@ -14,9 +14,9 @@ use super::policy::{
     Binding, CelBody, CelKind, CelPolicy, CelRule, CelSpec, EvaluationMode, Generation, Mutation, Targets, Validation,
 };
 use super::template::Template;
-use crate::schedule::Schedule;
 use crate::outcome::{Action, PolicyRef};
 use crate::policy::schema::Metadata;
+use crate::schedule::Schedule;
 use crate::yaml::Document;
 
 /// What is wrong, and at which pointer below the part that was compiled.

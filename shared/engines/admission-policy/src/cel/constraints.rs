@@ -69,7 +69,9 @@ impl Constraints {
     pub(crate) fn targets(&self) -> Vec<CleanupTarget> {
         let mut targets = Vec::new();
         for rule in &self.rules {
-            for (group, version) in rule.groups.iter().flat_map(|group| rule.versions.iter().map(move |one| (group, one))) {
+            for (group, version) in
+                rule.groups.iter().flat_map(|group| rule.versions.iter().map(move |one| (group, one)))
+            {
                 let whole = rule.resources.iter().filter(|resource| !resource.contains('/') || *resource == "*/*");
                 targets.extend(whole.map(|resource| CleanupTarget {
                     group: group.clone(),

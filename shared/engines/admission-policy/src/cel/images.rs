@@ -234,7 +234,8 @@ fn entries(attestor: &Value) -> Vec<Value> {
         parts.push(("certificates", certificate_fields(&certificate)));
     }
     let log = at("/cosign/ctlog");
-    let mut out: Vec<Value> = parts.into_iter().map(|(kind, fields)| entry(attestor, (kind, fields), log.as_ref())).collect();
+    let mut out: Vec<Value> =
+        parts.into_iter().map(|(kind, fields)| entry(attestor, (kind, fields), log.as_ref())).collect();
     if attestor.get("notary").is_some_and(Value::is_object) {
         let certificate = at("/notary/certs/value").or_else(|| at("/notary/certs"));
         out.push(json!({"type": "Notary", "certificates": {"cert": certificate}}));
@@ -252,8 +253,7 @@ fn entry(attestor: &Value, (kind, mut fields): (&str, Map<String, Value>), log: 
     if log.is_some() {
         let rekor = copied(&[("insecureIgnoreTlog", "ignoreTlog"), ("rekorPubKey", "pubkey"), ("url", "url")]);
         fields.insert("rekor".to_owned(), Value::Object(rekor));
-        let names =
-            [("insecureIgnoreSCT", "ignoreSCT"), ("ctLogPubKey", "pubkey"), ("tsaCertChain", "tsaCertChain")];
+        let names = [("insecureIgnoreSCT", "ignoreSCT"), ("ctLogPubKey", "pubkey"), ("tsaCertChain", "tsaCertChain")];
         let certificates = copied(&names);
         if !certificates.is_empty() {
             fields.insert("ctlog".to_owned(), Value::Object(certificates));
@@ -270,7 +270,8 @@ fn entry(attestor: &Value, (kind, mut fields): (&str, Map<String, Value>), log: 
 }
 
 fn key_fields(key: &Value) -> Map<String, Value> {
-    let names = [("data", "publicKeys"), ("secretRef", "secret"), ("kms", "kms"), ("hashAlgorithm", "signatureAlgorithm")];
+    let names =
+        [("data", "publicKeys"), ("secretRef", "secret"), ("kms", "kms"), ("hashAlgorithm", "signatureAlgorithm")];
     let pair = |(name, field): (&str, &str)| {
         let value = key.get(name).filter(|value| !value.is_null())?;
         Some((field.to_owned(), value.clone()))

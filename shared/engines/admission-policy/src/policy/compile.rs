@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use super::autogen;
 use super::compiled::{
-    ActionOverride, ActionRule, Body, Change, Check, ForEach, ForEachMutation, Generate, GenerateItem, Merge, Mutate, Policy,
-    Rule, Target, Template, Validate,
+    ActionOverride, ActionRule, Body, Change, Check, ForEach, ForEachMutation, Generate, GenerateItem, Merge, Mutate,
+    Policy, Rule, Target, Template, Validate,
 };
 use super::matching::Match;
 use super::schema;

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::schema;
-use crate::cleanup::CleanupTarget;
 use super::selector::{Labels, Selector};
+use crate::cleanup::CleanupTarget;
 use crate::request::{GroupVersionKind, Operation, Request, UserInfo};
 use crate::value::{path, wildcard};
 
@@ -233,7 +233,11 @@ impl Match {
 
     /// The kinds that the filters name, without subresources.
     pub(crate) fn targets(&self) -> Vec<CleanupTarget> {
-        let kinds = self.filters.iter().flat_map(|filter| &filter.kinds).filter(|kind| kind.subresource.is_empty() || kind.subresource == "*");
+        let kinds = self
+            .filters
+            .iter()
+            .flat_map(|filter| &filter.kinds)
+            .filter(|kind| kind.subresource.is_empty() || kind.subresource == "*");
         let target = |kind: &KindSelector| CleanupTarget {
             group: kind.group.clone(),
             version: kind.version.clone(),

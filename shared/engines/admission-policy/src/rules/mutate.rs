@@ -234,11 +234,7 @@ fn repeat(edit: &Edit<'_>, object: &mut Value) {
     }
 }
 
-fn merge<'r>(
-    object: &mut Value,
-    patch: Cow<'r, Value>,
-    has_anchors: bool,
-) -> Result<Vec<Edit<'r>>, EvaluationError> {
+fn merge<'r>(object: &mut Value, patch: Cow<'r, Value>, has_anchors: bool) -> Result<Vec<Edit<'r>>, EvaluationError> {
     let resolved = if has_anchors { anchors::resolve(&patch, object).map(Cow::Owned) } else { Ok(patch) };
     match resolved {
         Ok(patch) if strategic::merge_into(object, &patch) => Ok(vec![Edit::Merge(patch)]),

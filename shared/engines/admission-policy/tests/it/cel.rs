@@ -1,8 +1,8 @@
 //! Policies written in CEL.
 
 use admission_policy::{
-    Action, Attestation, AuthorizationKind, GroupVersionKind, ImageTrust, MissingFact, Outcome, PolicyRef, PolicySet, Request, Snapshot,
-    Status, attestor_key,
+    Action, Attestation, AuthorizationKind, GroupVersionKind, ImageTrust, MissingFact, Outcome, PolicyRef, PolicySet,
+    Request, Snapshot, Status, attestor_key,
 };
 use model::{FaultKind, Timestamp};
 use proptest::prelude::*;
