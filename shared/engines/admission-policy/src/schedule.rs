@@ -90,7 +90,7 @@ impl Schedule {
         if let Some(rest) = word.strip_prefix("every ") {
             let every = Duration::parse(rest.trim()).map_err(|_| format!("`{rest}` is not a duration"))?;
             let seconds = every.as_nanos() / 1_000_000_000;
-            return Ok(Self { kind: Kind::Every(i64::try_from(seconds).unwrap_or(i64::MAX).max(1)) });
+            return Ok(Self { kind: Kind::Every(seconds.max(1)) });
         }
         Self::parse(match word {
             "yearly" | "annually" => "0 0 1 1 *",
