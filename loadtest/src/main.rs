@@ -1,10 +1,11 @@
-//! Load on the real correlator, with planted incidents whose ids are known beforehand.
+//! Load on the real correlator, with planted incidents whose ids are known beforehand; and on the real secret broker.
 //!
 //! ```text
 //! loadtest latency    --rate 5000 --seconds 20    open loop: latency from the time at which an event was due
 //! loadtest throughput --events 1000000            stored events, as a ratio to reading them and doing nothing
 //! loadtest kernel     --rate 5000 --seconds 20    real system calls, a real sensor: latency from the call to the incident (root)
 //! loadtest soak       --seconds 180               programs and opens without a pause: the sensor's memory, tables, descriptors (root)
+//! loadtest secrets    --secrets 10000             a real OpenBao and API server: first sync, steady state, rotation to the Secret
 //! ```
 //!
 //! It starts a nats-server and a correlator of its own, in a folder of its own, and ends them. A figure without recall 1 is void:
@@ -14,6 +15,7 @@
 mod kernel;
 mod latency;
 mod platform;
+mod secrets;
 mod soak;
 mod story;
 mod throughput;
@@ -43,6 +45,8 @@ enum Mode {
     Kernel(kernel::Options),
     /// Starts programs and opens files without a pause, and looks whether the sensor grows.
     Soak(soak::Options),
+    /// Syncs many ExternalSecrets and rotates some of them.
+    Secrets(secrets::Options),
     /// Makes that load: a process that `soak` starts.
     #[command(hide = true)]
     Churner(soak::Churner),
@@ -70,6 +74,7 @@ fn main() -> anyhow::Result<ExitCode> {
             Mode::Throughput(options) => throughput::run(platform, options).await,
             Mode::Kernel(options) => kernel::run(platform, options).await,
             Mode::Soak(options) => soak::run(platform, options).await,
+            Mode::Secrets(options) => secrets::run(platform, options).await,
             Mode::Actor(_) | Mode::Churner(_) => Ok(true),
         }
     })?;

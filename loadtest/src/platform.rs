@@ -30,8 +30,6 @@ impl Platform {
     pub(crate) async fn start(correlator: Option<&Path>) -> anyhow::Result<Self> {
         let beside = || Ok::<_, std::io::Error>(std::env::current_exe()?.with_file_name("correlator"));
         let correlator = correlator.map_or_else(beside, |path| Ok(path.to_owned()))?;
-        let hint = "build it (`cargo build --profile fast -p correlator`) or name it with --correlator";
-        ensure!(correlator.is_file(), "{} is not there: {hint}", correlator.display());
         let folder = TempDir::new()?;
         let nats = Nats::start(folder.path()).context("cannot start nats-server")?;
         let origin = Origin {
@@ -48,6 +46,8 @@ impl Platform {
 
     /// Starts the correlator with an empty state and waits until it is ready.
     pub(crate) fn correlate(&self) -> anyhow::Result<Service> {
+        let hint = "build it (`cargo build --profile fast -p correlator`) or name it with --correlator";
+        ensure!(self.correlator.is_file(), "{} is not there: {hint}", self.correlator.display());
         let at = self.folder.path().display();
         let own = format!("{{ state: {at}/state, http: {{ address_file: {at}/http }} }}");
         self.start_service("correlator", &self.correlator, &own)
@@ -63,7 +63,8 @@ impl Platform {
         self.start_service("runtime-sensor", &program, &own)
     }
 
-    fn start_service(&self, name: &'static str, program: &Path, own: &str) -> anyhow::Result<Service> {
+    /// Starts a service with a section `service` of its configuration, and waits until it is ready.
+    pub(crate) fn start_service(&self, name: &'static str, program: &Path, own: &str) -> anyhow::Result<Service> {
         let at = self.folder.path();
         let (config, admin) = (at.join(format!("{name}.yaml")), at.join(format!("{name}.admin")));
         let text = format!(

@@ -114,6 +114,22 @@ if [ "$purpose" = all ] && [ ! -x "$tools/validators-1/bin/python3" ]; then
         say "python3-venv is missing: forms of reports are not validated here"
     fi
 fi
+# A server that speaks as Amazon's do, for the tests of those providers.
+if [ "$purpose" = all ] && [ ! -x "$tools/moto-5.2.5/bin/python3" ]; then
+    say "making a Python environment for the server that stands in for Amazon's"
+    if python3 -m venv "$tools/moto.new" >/dev/null 2>&1; then
+        "$tools/moto.new/bin/python3" -m pip install --quiet --disable-pip-version-check 'moto[server]==5.2.5'
+        mv "$tools/moto.new" "$tools/moto-5.2.5"
+    else
+        rm -rf "$tools/moto.new"
+        say "python3-venv is missing: Amazon's providers are not tested here"
+    fi
+fi
+if [ -x "$tools/moto-5.2.5/bin/python3" ]; then
+    printf '#!/bin/sh\nexec "%s" -m moto.server "$@"\n' "$tools/moto-5.2.5/bin/python3" >"$tools/bin/moto_server.new"
+    chmod 755 "$tools/bin/moto_server.new"
+    mv "$tools/bin/moto_server.new" "$tools/bin/moto_server"
+fi
 # A Kubernetes node, for the tests against real clusters.
 [ "$purpose" != all ] || sh "$(dirname "$0")/cluster.sh" || [ "${BIOTOPE_REQUIRE:-}" = "" ] || exit 1
 say "everything is there"

@@ -23,6 +23,11 @@ pub struct Config {
     pub credentials: Vec<CredentialSource>,
     /// Milliseconds between two looks at the version of a secret, 100 to 3600000. Default 1000.
     pub check_interval_ms: u64,
+    /// Address and port on which audit devices of vaults (kind `socket`, TCP or UDP) may tell of changes: a vault that does is asked
+    /// for versions only now and then, and its changes are seen at once. Default: none.
+    pub audit_address: Option<String>,
+    /// Seconds between two looks at the versions of a vault that tells of changes, 1 to 86400: what was missed is found by then. Default 1800.
+    pub followed_interval_s: u64,
     /// Seconds without a word from its store after which a secret counts as stale, 1 to 604800. Default 300.
     pub stale_after_s: u64,
     /// Seconds that a store has to answer, 1 to 300. Default 10.
@@ -39,6 +44,26 @@ pub struct Config {
 pub struct KubernetesConfig {
     /// Path of a kubeconfig. Default: the pod's service account, else the user's own kubeconfig.
     pub kubeconfig: Option<PathBuf>,
+    /// The lease by which one of several brokers leads.
+    pub lease: LeaseConfig,
+}
+
+/// The lease by which one of several brokers leads; the others wait.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LeaseConfig {
+    /// Its name. Default `biotope-secret-broker`.
+    pub name: String,
+    /// Its namespace. Default: that of the broker's pod, or that of the kubeconfig.
+    pub namespace: Option<String>,
+    /// Seconds after which a silent leader is replaced, 3 to 3600. Default 15.
+    pub duration_s: u64,
+}
+
+impl Default for LeaseConfig {
+    fn default() -> Self {
+        Self { name: "biotope-secret-broker".to_owned(), namespace: None, duration_s: 15 }
+    }
 }
 
 /// Where one credential comes from: a key of a Secret that stores refer to, read from a file or a variable.
@@ -67,6 +92,8 @@ impl Default for Config {
             state: "state".into(),
             credentials: Vec::new(),
             check_interval_ms: 1_000,
+            audit_address: None,
+            followed_interval_s: 1_800,
             stale_after_s: 300,
             store_timeout_s: 10,
             aws_endpoint: None,
@@ -82,8 +109,18 @@ impl Configuration for Config {
             false => Err(ConfigFault { field, what: format!("must be from {low} to {high}, not {value}") }),
         };
         range("service.check_interval_ms", self.check_interval_ms, (100, 3_600_000))?;
+        range("service.followed_interval_s", self.followed_interval_s, (1, 86_400))?;
+        if let Some(address) = &self.audit_address
+            && address.parse::<std::net::SocketAddr>().is_err()
+        {
+            let what = format!("`{address}` is no address with a port: write `0.0.0.0:8299`, or `[::]:8299`");
+            return Err(ConfigFault { field: "service.audit_address", what });
+        }
         range("service.stale_after_s", self.stale_after_s, (1, 604_800))?;
         range("service.store_timeout_s", self.store_timeout_s, (1, 300))?;
+        if let Some(kubernetes) = &self.kubernetes {
+            range("service.kubernetes.lease.duration_s", kubernetes.lease.duration_s, (3, 3_600))?;
+        }
         let folder = |field, path: &PathBuf| match path.is_dir() {
             true => Ok(()),
             false => Err(ConfigFault { field, what: format!("`{}` is not a folder: make it", path.display()) }),

@@ -9,12 +9,14 @@ use futures::future::BoxFuture;
 use model::Fault;
 use schemas::ask::{RotateHolder, RotateOutcome};
 use secret_sync::{CreationPolicy, Event, FetchProblem, Report, Resolved, WriteOrder};
+use service::Context;
 use tokio::sync::{mpsc, watch};
 
-use crate::cluster;
+use crate::cluster::{self, Leading};
 use crate::config::Config;
 use crate::holders::{Holder, Holders};
 use crate::manifests::Manifests;
+use crate::metrics::Metrics;
 use crate::reconciler::{Place, Rights, Work};
 use crate::target::Targets;
 
@@ -45,6 +47,17 @@ impl Home {
         Ok(Self::Folders(Box::new(Folders { manifests: Manifests::default(), from, pods, targets })))
     }
 
+    /// Stands for the lease of a cluster from now on; says whether this broker leads. Folders have one broker.
+    pub(crate) fn stand(&mut self, context: &Context, metrics: &Metrics) -> Leading {
+        match self {
+            Self::Folders(_) => {
+                metrics.leading(true);
+                watch::channel(true).1
+            }
+            Self::Cluster(home) => home.stand(context, metrics.clone()),
+        }
+    }
+
     /// Where the reconciler reads and writes, and the version of the kinds that are served. It is told its work through `to`.
     pub(crate) fn reconciled(&mut self, to: watch::Sender<Arc<Work>>) -> (Place, Rights, String) {
         match self {
@@ -69,7 +82,7 @@ impl Home {
         }
     }
 
-    /// Tells `holders` the pods when they changed; gives what is wrong with them.
+    /// Tells `holders` the pods when they changed; gives what is wrong with their manifests.
     pub(crate) fn pods(&mut self, holders: &mut Holders) -> Option<Vec<Fault>> {
         match self {
             Self::Folders(folders) => holders.changed(folders.pods.as_deref()?),
@@ -79,7 +92,7 @@ impl Home {
                 if left_out > 0 {
                     tracing::warn!(left_out, "pods without a spec or with a malformed uid");
                 }
-                None
+                Some(Vec::new())
             }
         }
     }

@@ -13,9 +13,11 @@ mod cluster;
 mod config;
 mod connection;
 mod credentials;
+mod feed;
 mod holders;
 mod home;
 mod manifests;
+mod memory;
 mod metrics;
 mod pipeline;
 mod preview;
@@ -40,9 +42,10 @@ pub use preview::{Preview, as_yaml, preview};
 /// # Errors
 /// When the bus, the folder of targets or the key of hashes cannot be used.
 pub async fn start(context: Context, config: Config) -> anyhow::Result<()> {
+    memory::keep_private();
     let hash_key = credentials::hash_key(&config.state).context("cannot prepare the key of hashes")?;
     let home = match &config.kubernetes {
-        Some(settings) => Home::Cluster(Box::new(cluster::Home::open(settings.kubeconfig.as_deref()).await?)),
+        Some(settings) => Home::Cluster(Box::new(cluster::Home::open(settings, identity(&context)).await?)),
         None => Home::folders(&config)?,
     };
     let bus = context.connect_bus().await?;
@@ -54,6 +57,13 @@ pub async fn start(context: Context, config: Config) -> anyhow::Result<()> {
     let delivered = reconciler::Delivered::default();
     let (place, rights, version) = home.reconciled(work);
     let metrics = metrics::Metrics::register(&context);
+    let leading = home.stand(&context, &metrics);
+    let (changed, changes) = tokio::sync::mpsc::channel(EVENTS);
+    let feed = feed::Feed::default();
+    if let Some(address) = &config.audit_address {
+        let listening = feed.listen(&context, address, changed).await;
+        listening.with_context(|| format!("cannot listen on service.audit_address {address}"))?;
+    }
     let reconciler = reconciler::Reconciler::new(
         (place, rights),
         (&config, &hash_key, metrics.clone()),
@@ -62,16 +72,22 @@ pub async fn start(context: Context, config: Config) -> anyhow::Result<()> {
     );
     let (events, inbox) = tokio::sync::mpsc::channel(EVENTS);
     let (commands, commanded) = tokio::sync::mpsc::channel(rotate::COMMANDS);
-    rotate::listen(&context, &bus, commands);
+    rotate::listen(&context, &bus, (commands, leading.clone()));
     let asking = bus.clone();
     service::respond(&context, (&bus, &publisher), responses::KINDS, move |order| {
         responses::obey(order, asking.clone())
     });
-    let beside = pipeline::Beside { delivered, tales, work: watching };
+    let beside = pipeline::Beside { delivered, tales, work: watching, changes, leading: leading.clone(), feed };
     let pipeline = pipeline::Pipeline::new(&context, (config, hash_key, metrics), (home, publisher, beside), events);
     context.spawn_vital("sync", pipeline.run(inbox, commanded));
-    context.spawn_vital("reconcile", reconciler.run(context.clone()));
+    context.spawn_vital("reconcile", reconciler.run(context.clone(), leading));
     Ok(())
+}
+
+/// Who stands for the lease: no other process has this name, and a person sees which pod it is.
+fn identity(context: &Context) -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    format!("{}_{}", host.trim(), context.origin.instance)
 }
 
 /// Answers of stores that may wait; more than reads run at once.

@@ -13,6 +13,8 @@ pub(crate) struct Metrics {
     outcomes: Family<[(&'static str, &'static str); 1], Counter>,
     manifests: Family<[(&'static str, &'static str); 1], Gauge>,
     delivered: Counter,
+    leading: Gauge,
+    telling: Gauge,
 }
 
 impl Metrics {
@@ -22,6 +24,12 @@ impl Metrics {
             registry.register("secret_broker_store_calls", "Calls to stores", metrics.calls.clone());
             registry.register("secret_broker_syncs", "Outcomes of syncs", metrics.outcomes.clone());
             registry.register("secret_broker_external_secrets", "External secrets by state", metrics.manifests.clone());
+            registry.register(
+                "secret_broker_leading",
+                "Whether this broker leads (1) or waits (0)",
+                metrics.leading.clone(),
+            );
+            registry.register("secret_broker_stores_telling", "Vaults that tell of changes", metrics.telling.clone());
             registry.register("secret_broker_deliveries", "Secrets handed to pods", metrics.delivered.clone());
         });
         metrics
@@ -37,6 +45,14 @@ impl Metrics {
 
     pub(crate) fn delivered(&self) {
         self.delivered.inc();
+    }
+
+    pub(crate) fn leading(&self, is_leading: bool) {
+        self.leading.set(i64::from(is_leading));
+    }
+
+    pub(crate) fn telling(&self, servers: usize) {
+        self.telling.set(i64::try_from(servers).unwrap_or(i64::MAX));
     }
 
     /// `states` are those of the machine: written, failing, stale.

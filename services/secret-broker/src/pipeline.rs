@@ -10,14 +10,17 @@ use secret_sync::{Event, FetchKey, FetchProblem, Machine, Output, Report, Report
 use service::{Context, ReadyHandle};
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{Receiver, Sender};
+use tokio::time::Instant;
 use zeroize::Zeroizing;
 
+use crate::cluster::Leading;
 use crate::config::Config;
 use crate::credentials::Vault;
+use crate::feed::{Change, Feed};
 use crate::holders::Holders;
 use crate::home::Home;
 use crate::metrics::Metrics;
-use crate::provider::{Made, Provider, Providers};
+use crate::provider::{Made, Means, Provider, Providers};
 use crate::reconciler::{Delivered, Told, Work};
 use crate::rotate::{Command, Rotations};
 use crate::wire;
@@ -31,6 +34,21 @@ pub(crate) struct Beside {
     pub(crate) tales: Receiver<Told>,
     /// What it looks after.
     pub(crate) work: tokio::sync::watch::Receiver<Arc<Work>>,
+    /// Paths that vaults tell to have changed.
+    pub(crate) changes: Receiver<Change>,
+    /// Whether this broker leads.
+    pub(crate) leading: Leading,
+    /// Which vaults tell.
+    pub(crate) feed: Feed,
+}
+
+/// When time passes for the machine. To ask it costs a look at everything, so an answer is believed for some milliseconds.
+#[derive(Debug)]
+struct Timer {
+    wake: Instant,
+    asked: Instant,
+    /// Whether nothing happened since it was asked.
+    is_known: bool,
 }
 
 /// Everything that the loop needs.
@@ -52,6 +70,14 @@ pub(crate) struct Pipeline {
     problems: BTreeMap<String, BTreeSet<String>>,
     is_swept: bool,
     beside: Beside,
+    /// Keys by mount and path, for what vaults tell.
+    places: BTreeMap<(String, String), Vec<FetchKey>>,
+    telling: BTreeSet<String>,
+    /// Whether who holds what may have changed.
+    is_delivery_due: bool,
+    timer: Timer,
+    /// When the manifests are looked at again: what takes long is done more rarely.
+    manifests_at: Instant,
 }
 
 impl Pipeline {
@@ -66,10 +92,16 @@ impl Pipeline {
         if let Home::Cluster(cluster) = &mut home {
             cluster.lend(credentials.clone());
         }
-        let timeout = Duration::from_secs(config.store_timeout_s);
+        let means = Means {
+            credentials: credentials.clone(),
+            metrics: metrics.clone(),
+            feed: beside.feed.clone(),
+            timeout: Duration::from_secs(config.store_timeout_s),
+        };
         let settings = Settings {
             hash_key,
             check_interval: Duration::from_millis(config.check_interval_ms),
+            followed_interval: Duration::from_secs(config.followed_interval_s),
             stale_after: Duration::from_secs(config.stale_after_s),
             back_off: BACK_OFF,
             render: crate::template::render,
@@ -82,7 +114,7 @@ impl Pipeline {
             machine: Machine::new(settings),
             home,
             holders: Holders::default(),
-            providers: Providers::new(credentials.clone(), metrics.clone(), timeout),
+            providers: Providers::new(means),
             credentials,
             publisher,
             metrics,
@@ -93,6 +125,11 @@ impl Pipeline {
             problems: BTreeMap::new(),
             is_swept: false,
             beside,
+            places: BTreeMap::new(),
+            telling: BTreeSet::new(),
+            is_delivery_due: false,
+            timer: Timer { wake: Instant::now(), asked: Instant::now(), is_known: false },
+            manifests_at: Instant::now(),
         }
     }
 
@@ -103,9 +140,14 @@ impl Pipeline {
         mut commands: Receiver<Command>,
     ) -> anyhow::Result<()> {
         let mut look = tokio::time::interval(LOOK);
-        let mut answers = Vec::new();
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let (mut answers, mut told) = (Vec::new(), Vec::new());
         loop {
-            let wait = self.machine.poll_timeout().map_or(LOOK, |at| until(at, service::now()));
+            let is_leading = *self.beside.leading.borrow();
+            if !is_leading && !self.wait_to_lead().await {
+                return Ok(());
+            }
+            let timer = self.next_timer();
             tokio::select! {
                 () = self.context.shutdown.cancelled() => return Ok(()),
                 count = inbox.recv_many(&mut answers, ANSWERS_AT_ONCE) => {
@@ -117,12 +159,83 @@ impl Pipeline {
                 Some(told) = self.beside.tales.recv() => self.told(told).await,
                 Some(command) = commands.recv() => self.rotations.begin(&self.context, command, &self.providers),
                 Some((command, made)) = self.rotations.next() => self.made(command, made).await,
-                () = tokio::time::sleep(wait) => self.machine.handle_timeout(service::now()),
+                1.. = self.beside.changes.recv_many(&mut told, ANSWERS_AT_ONCE) => self.changed(&mut told),
+                () = tokio::time::sleep_until(timer) => {
+                    if self.timer.wake <= Instant::now() {
+                        self.machine.handle_timeout(service::now());
+                    }
+                }
                 _ = look.tick() => self.look().await,
             }
+            self.timer.is_known = false;
             self.perform_all().await;
             self.finish_rotations();
-            self.deliver().await;
+            if std::mem::take(&mut self.is_delivery_due) {
+                self.deliver().await;
+            }
+        }
+    }
+
+    /// Waits until this broker leads; `false` when the service ends before that.
+    async fn wait_to_lead(&mut self) -> bool {
+        let shutdown = self.context.shutdown.clone();
+        let leads = self.beside.leading.wait_for(|is_leading| *is_leading);
+        let mut leads = std::pin::pin!(leads);
+        tokio::select! {
+            () = shutdown.cancelled() => return false,
+            led = &mut leads => return led.is_ok(),
+            () = tokio::time::sleep(PATIENCE) => {}
+        }
+        tracing::info!("waiting for the lease: another broker leads");
+        // What waits is as good as what works: a rollout must not wait for it.
+        self.stores.ready();
+        tokio::select! {
+            () = shutdown.cancelled() => false,
+            led = leads => led.is_ok(),
+        }
+    }
+
+    /// When to look at the machine's time again.
+    fn next_timer(&mut self) -> Instant {
+        let now = Instant::now();
+        let again = self.timer.asked + TIMER_AGAIN;
+        if !self.timer.is_known && again <= now {
+            let wait = self.machine.poll_timeout().map_or(LOOK, |at| until(at, service::now()));
+            self.timer = Timer { wake: now + wait, asked: now, is_known: true };
+        }
+        if self.timer.is_known { self.timer.wake } else { self.timer.wake.min(again) }
+    }
+
+    /// Vaults tell that paths changed.
+    fn changed(&mut self, told: &mut Vec<Change>) {
+        let now = service::now();
+        for change in told.drain(..) {
+            let keys = change.paths.into_iter().filter_map(|path| self.places.get(&(change.mount.clone(), path)));
+            for key in keys.flatten() {
+                let (store, path) = (key.store.clone(), key.path.clone());
+                self.machine.handle_event(Event::Changed { store, path }, now);
+            }
+        }
+    }
+
+    /// Notes where each key lies at its vault.
+    fn chart(&mut self) {
+        self.places.clear();
+        for key in self.machine.sources() {
+            if let Some(place) = self.providers.place(key) {
+                self.places.entry(place).or_default().push(key.clone());
+            }
+        }
+    }
+
+    /// Which vaults tell of changes may be others than before.
+    fn look_who_tells(&mut self) {
+        let telling = self.beside.feed.telling();
+        if telling != self.telling {
+            tracing::info!(servers = ?telling, "these vaults tell of changes and are asked more rarely");
+            self.metrics.telling(telling.len());
+            self.machine.handle_event(Event::Followed(self.providers.at(&telling)), service::now());
+            self.telling = telling;
         }
     }
 
@@ -132,6 +245,7 @@ impl Pipeline {
         self.metrics.outcome(if is_good { "synced" } else { "failed" });
         if is_good {
             self.stores.ready();
+            self.is_delivery_due = true;
         }
         if let Err(error) = wire::publish_told(&self.publisher, told, service::now()).await {
             tracing::error!(%error, "event was not published");
@@ -172,7 +286,9 @@ impl Pipeline {
 
     /// Looks at the folders, and whether the targets are still there.
     async fn look(&mut self) {
-        if let Some(resolved) = self.home.changed().await {
+        let started = Instant::now();
+        let changed = if started >= self.manifests_at { self.home.changed().await } else { None };
+        if let Some(resolved) = changed {
             self.context.faults.replace("secrets", resolved.faults);
             self.credentials.replace(resolved.credentials);
             self.providers.replace(&resolved.set.stores);
@@ -183,10 +299,20 @@ impl Pipeline {
             let beside = work.objects.keys().map(|(kind, namespace, name)| format!("{kind} {namespace}/{name}"));
             self.sweep(&resolved.set.external_secrets.keys().cloned().chain(beside).collect());
             self.machine.handle_event(Event::Manifests(resolved.set), service::now());
+            if self.beside.feed.is_open() {
+                self.chart();
+                let stores = self.providers.at(&self.telling);
+                self.machine.handle_event(Event::Followed(stores), service::now());
+            }
+            self.manifests_at = started + started.elapsed().saturating_mul(REST);
         }
+        self.look_who_tells();
         if let Some(faults) = self.home.pods(&mut self.holders) {
             self.context.faults.replace("pods", faults);
+            self.is_delivery_due = true;
         }
+        // Time passes noticeably also where nothing is due for long.
+        self.machine.handle_timeout(service::now());
         self.look_for_lost();
         self.metrics.states(self.machine.states());
     }
@@ -283,6 +409,7 @@ impl Pipeline {
             ReportKind::Recovered => "recovered",
         };
         self.metrics.outcome(name);
+        self.is_delivery_due = true;
         self.home.report(&report);
         match &report.kind {
             ReportKind::Failed { problem, .. } => self.log_problem(&manifest, problem),
@@ -348,6 +475,12 @@ fn until(at: Timestamp, now: Timestamp) -> Duration {
     at.since(now)
 }
 
+/// After how long a broker that does not lead counts as one that waits.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// How long the machine's next moment is believed at most.
+const TIMER_AGAIN: Duration = Duration::from_millis(20);
+/// Reading manifests takes at most one part of this many.
+const REST: u32 = 4;
 /// How often the folders are looked at.
 const LOOK: Duration = Duration::from_millis(500);
 /// First and longest wait after failures.

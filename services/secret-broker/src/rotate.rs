@@ -10,6 +10,7 @@ use service::Context;
 use tokio::sync::mpsc::{Receiver, Sender};
 use tokio::time::Instant;
 
+use crate::cluster::Leading;
 use crate::holders::{Holder, Holders};
 use crate::provider::{Made, Providers};
 
@@ -22,34 +23,49 @@ pub(crate) struct Command {
     reason: String,
 }
 
-/// Hands commands to the pipeline.
-pub(crate) fn listen(context: &Context, bus: &Bus, commands: Sender<Command>) {
+/// Hands commands to the pipeline, as long as this broker leads.
+pub(crate) fn listen(context: &Context, bus: &Bus, (commands, mut leading): (Sender<Command>, Leading)) {
     let (shutdown, bus) = (context.shutdown.clone(), bus.clone());
     context.spawn(async move {
-        let mut asked = match bus.asked("rotate").await {
-            Ok(asked) => asked,
-            Err(error) => return tracing::error!(%error, "commands cannot be heard"),
-        };
         loop {
-            let request = tokio::select! {
-                () = shutdown.cancelled() => return,
-                request = asked.next() => request,
+            let is_over = tokio::select! {
+                () = shutdown.cancelled() => true,
+                led = leading.wait_for(|is_leading| *is_leading) => led.is_err(),
             };
-            let Some(request) = request else { return };
-            let wanted = request.decode::<RotateRequest>().ok();
-            let Some((wanted, store)) = wanted
-                .and_then(|wanted| Some((wanted.store.parse().ok()?, wanted)).map(|(store, wanted)| (wanted, store)))
-            else {
-                let message = "the command is not understood".to_owned();
-                let remedy = "send `store`, as `SecretStore NAMESPACE/NAME`, and `path`".to_owned();
-                request.refuse(AskError { message, remedy, retryable: false }).await;
-                continue;
+            if is_over {
+                return;
+            }
+            let mut asked = match bus.asked("rotate").await {
+                Ok(asked) => asked,
+                Err(error) => return tracing::error!(%error, "commands cannot be heard"),
             };
-            let command = Command { request, store, path: wanted.path, reason: wanted.reason };
-            // A pipeline that has ended answers nobody.
-            let _ = commands.send(command).await;
+            loop {
+                let request = tokio::select! {
+                    () = shutdown.cancelled() => return,
+                    // Another leads, or nobody tells any more who leads.
+                    Ok(_) = leading.wait_for(|is_leading| !*is_leading) => break,
+                    request = asked.next() => request,
+                };
+                let Some(request) = request else { return };
+                if let Some(command) = understood(request).await {
+                    // A pipeline that has ended answers nobody.
+                    let _ = commands.send(command).await;
+                }
+            }
         }
     });
+}
+
+async fn understood(request: Request) -> Option<Command> {
+    let wanted = request.decode::<RotateRequest>().ok();
+    let wanted = wanted.and_then(|wanted| Some((wanted.store.parse().ok()?, wanted)));
+    let Some((store, wanted)) = wanted else {
+        let message = "the command is not understood".to_owned();
+        let remedy = "send `store`, as `SecretStore NAMESPACE/NAME`, and `path`".to_owned();
+        request.refuse(AskError { message, remedy, retryable: false }).await;
+        return None;
+    };
+    Some(Command { request, store, path: wanted.path, reason: wanted.reason })
 }
 
 /// Rotations on their way.

@@ -35,6 +35,8 @@ pub enum Tool {
     Ctr,
     /// The package manager of Kubernetes.
     Helm,
+    /// A server that speaks as Amazon's do.
+    MotoServer,
 }
 
 impl Tool {
@@ -60,6 +62,7 @@ impl Tool {
             Self::Containerd => "containerd",
             Self::Ctr => "ctr",
             Self::Helm => "helm",
+            Self::MotoServer => "moto_server",
         }
     }
 
@@ -72,6 +75,7 @@ impl Tool {
             Self::Registry => "run `make tools`, or apt-get install docker-registry",
             Self::Runc => "run `make tools`, or apt-get install runc",
             Self::Busybox => "run `make tools`, or apt-get install busybox-static",
+            Self::MotoServer => "run `make tools`, or pip install 'moto[server]'",
             Self::Etcd
             | Self::KubeApiserver
             | Self::Kubectl

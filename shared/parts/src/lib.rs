@@ -23,4 +23,4 @@ pub use image::{ImageFile, docker_archive};
 pub use node::{BUSYBOX_IMAGE, Cluster};
 pub use process::{Process, ProcessError, free_port, wait_until};
 pub use program_image::program_archive;
-pub use servers::{Nats, OpenBao, Registry, StartError};
+pub use servers::{Moto, Nats, OpenBao, Registry, StartError};

@@ -73,6 +73,18 @@ impl Process {
         let _ = self.child.wait();
     }
 
+    /// Asks it to read its configuration and certificates again (SIGHUP).
+    pub fn reload(&self) {
+        self.signal(Signal::HUP);
+    }
+
+    /// Ends it as a fault would (SIGABRT), with a core file where the system writes one, and waits.
+    pub fn abort(&mut self) {
+        self.signal(Signal::ABORT);
+        // The child is gone either way; its status is nobody's concern.
+        let _ = self.child.wait();
+    }
+
     /// Stops it without ending it (SIGSTOP).
     pub fn pause(&self) {
         self.signal(Signal::STOP);

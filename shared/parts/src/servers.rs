@@ -115,11 +115,24 @@ impl OpenBao {
     /// # Errors
     /// When the program is missing or the server does not come up.
     pub fn start(folder: &Path, token: &str) -> Result<Self, StartError> {
+        Self::start_configured(folder, token, "")
+    }
+
+    /// Starts a server with more configuration, in the syntax of its own configuration file: audit devices, listeners.
+    ///
+    /// # Errors
+    /// As [`OpenBao::start`].
+    pub fn start_configured(folder: &Path, token: &str, configuration: &str) -> Result<Self, StartError> {
         fs::create_dir_all(folder)?;
         let program = find(Tool::OpenBao)?;
         let port = free_port()?;
         let mut command = Command::new(&program);
         command.args(["server", "-dev", "-dev-no-store-token"]);
+        if !configuration.is_empty() {
+            let path = folder.join("openbao.hcl");
+            fs::write(&path, configuration)?;
+            command.arg("-config").arg(path);
+        }
         command.arg(format!("-dev-root-token-id={token}")).arg(format!("-dev-listen-address=127.0.0.1:{port}"));
         command.env("HOME", folder);
         let mut process = Process::start("openbao", &mut command, &folder.join("openbao.log"))?;
@@ -193,6 +206,31 @@ impl Registry {
         let mut process = Process::start("docker-registry", &mut command, &folder.join("registry.log"))?;
         await_port(&mut process, port)?;
         Ok(Self { process, address: format!("127.0.0.1:{port}") })
+    }
+}
+
+/// A server that answers as Amazon's services do, with everything in memory (moto).
+#[derive(Debug)]
+pub struct Moto {
+    /// The process.
+    pub process: Process,
+    /// Its address, `http://127.0.0.1:<port>`.
+    pub address: String,
+}
+
+impl Moto {
+    /// Starts a server.
+    ///
+    /// # Errors
+    /// When the program is missing or the server does not come up.
+    pub fn start(folder: &Path) -> Result<Self, StartError> {
+        fs::create_dir_all(folder)?;
+        let port = free_port()?;
+        let mut command = Command::new(find(Tool::MotoServer)?);
+        command.args(["-H", "127.0.0.1", "-p", &port.to_string()]).env("HOME", folder).current_dir(folder);
+        let mut process = Process::start("moto", &mut command, &folder.join("moto.log"))?;
+        await_port(&mut process, port)?;
+        Ok(Self { process, address: format!("http://127.0.0.1:{port}") })
     }
 }
 

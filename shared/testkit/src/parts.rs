@@ -5,8 +5,8 @@ use std::fmt::Display;
 use tempfile::TempDir;
 
 pub use parts::{
-    BUSYBOX_IMAGE, Cluster, ImageFile, KubeApiserver, Nats, OpenBao, Process, Registry, Tool, docker_archive, find,
-    free_port, program_archive, tools_folder, wait_until,
+    BUSYBOX_IMAGE, Cluster, ImageFile, KubeApiserver, Moto, Nats, OpenBao, Process, Registry, Tool, docker_archive,
+    find, free_port, program_archive, tools_folder, wait_until,
 };
 
 use crate::require;
@@ -63,6 +63,18 @@ pub fn nats_configured(configuration: impl FnOnce(&std::path::Path) -> String) -
 #[must_use]
 pub fn openbao() -> Option<Part<OpenBao>> {
     start("openbao", |folder| OpenBao::start(folder.path(), "root"))
+}
+
+/// An OpenBao server with more configuration, which is made from its folder; or a skip.
+#[must_use]
+pub fn openbao_configured(configuration: impl FnOnce(&std::path::Path) -> String) -> Option<Part<OpenBao>> {
+    start("openbao", |folder| OpenBao::start_configured(folder.path(), "root", &configuration(folder.path())))
+}
+
+/// A server that answers as Amazon's services do, or a skip.
+#[must_use]
+pub fn moto() -> Option<Part<Moto>> {
+    start("moto", |folder| Moto::start(folder.path()))
 }
 
 /// An OCI registry, or a skip.

@@ -9,12 +9,13 @@
 //! ```
 
 mod credentials;
+mod lease;
 mod object;
+mod reading;
 mod restart;
 mod status;
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -22,15 +23,21 @@ use futures::future::BoxFuture;
 use kubernetes::{Cluster, Resource, Seen};
 use model::Fault;
 use schemas::ask::RotateHolder;
-use secret_sync::{Documents, Event, FetchProblem, Report, Resolved, SecretJson, WriteOrder, parse};
+use secret_sync::{Credentials, Event, FetchProblem, ManifestSet, Report, Resolved, Store, StoreRef, WriteOrder};
 use serde_json::Value;
-use tokio::sync::{mpsc, watch};
-use zeroize::Zeroizing;
+use tokio::sync::{Semaphore, mpsc, watch};
 
+use self::lease::Candidate;
+use self::object::Held;
+use self::reading::Read;
 use self::status::Conditions;
+use crate::config::KubernetesConfig;
 use crate::credentials::Vault;
 use crate::holders::Holder;
+use crate::metrics::Metrics;
 use crate::reconciler::{Work, route};
+
+pub(crate) use lease::Leading;
 
 /// The cluster that is served.
 #[derive(Debug)]
@@ -47,6 +54,14 @@ pub(crate) struct Home {
     external_kind: Resource,
     conditions: Conditions,
     is_changed: bool,
+    /// What was read of each object, so that only what changed is read again.
+    read: Read,
+    /// Stores as they are in force.
+    in_force: BTreeMap<StoreRef, Arc<Store>>,
+    leading: watch::Receiver<bool>,
+    /// Stands for the lease once the service runs.
+    candidate: Option<(Candidate, watch::Sender<bool>)>,
+    calls: Arc<Semaphore>,
     credentials_asked: Option<tokio::time::Instant>,
     last_credentials: Option<String>,
     tokens: credentials::Tokens,
@@ -56,15 +71,22 @@ pub(crate) struct Home {
 
 impl Home {
     /// Connects, finds the version of the kinds that the server has, and follows them.
-    pub(crate) async fn open(kubeconfig: Option<&Path>) -> anyhow::Result<Self> {
-        let cluster = Cluster::connect(kubeconfig).await.context("cannot use the cluster")?;
+    pub(crate) async fn open(config: &KubernetesConfig, identity: String) -> anyhow::Result<Self> {
+        let cluster = Cluster::connect(config.kubeconfig.as_deref()).await.context("cannot use the cluster")?;
         let version = version(&cluster).await.context(
             "the cluster does not have the kinds of external-secrets.io: apply the manifests of services/secret-broker/crds",
         )?;
         let kind = |kind: &str, plural: &str| Resource::new(GROUP, &version, kind, plural);
         let external_kind = kind("ExternalSecret", "externalsecrets");
         tracing::info!(url = cluster.url(), version, "serving a cluster");
+        let (leads, leading) = watch::channel(false);
+        let candidate = Candidate::new(cluster.clone(), &config.lease, identity);
+        let calls = Arc::new(Semaphore::new(CALLS_AT_ONCE));
         Ok(Self {
+            read: Read::default(),
+            in_force: BTreeMap::new(),
+            leading,
+            candidate: Some((candidate, leads)),
             externals: cluster.follow_some(&external_kind, "", &["status"]),
             stores: [
                 cluster.follow_some(&kind("SecretStore", "secretstores"), "", &["status"]),
@@ -84,7 +106,8 @@ impl Home {
             version: version.clone(),
             pods: cluster.follow_some(&Resource::new("", "v1", "Pod", "pods"), "", &["status"]),
             targets: cluster.follow_some(&object::secrets(), object::MANAGED, &["data", "stringData"]),
-            conditions: Conditions::new(cluster.clone(), external_kind.clone()),
+            conditions: Conditions::new(cluster.clone(), external_kind.clone(), Arc::clone(&calls)),
+            calls,
             external_kind,
             cluster,
             is_changed: true,
@@ -110,15 +133,17 @@ impl Home {
         self.work = Some(to);
     }
 
+    /// Stands for the lease from now on.
+    pub(crate) fn stand(&mut self, context: &service::Context, metrics: Metrics) -> Leading {
+        if let Some((candidate, leads)) = self.candidate.take() {
+            context.spawn(candidate.run(context.clone(), leads, metrics));
+        }
+        self.leading.clone()
+    }
+
     /// Takes what is the reconciler's from what was read.
     fn route(&self, resolved: &mut Resolved) {
-        let watched = [&self.stores[0], &self.stores[1], &self.externals].into_iter().chain(&self.others);
-        let objects: Vec<Arc<SecretJson>> = watched
-            .flat_map(|seen| {
-                seen.borrow().objects.values().cloned().map(SecretJson::new).map(Arc::new).collect::<Vec<_>>()
-            })
-            .collect();
-        let mut work = route(resolved, objects.iter());
+        let mut work = route(resolved, self.read.objects());
         let targets = self.targets.borrow();
         work.targets = targets.is_complete.then(|| Arc::clone(&targets.objects));
         if let Some(to) = &self.work {
@@ -134,36 +159,55 @@ impl Home {
             self.is_changed |= seen.has_changed().unwrap_or(false);
             seen.mark_unchanged();
         }
+        // The reconciler looks whether its targets are there.
+        let are_targets_new = self.targets.has_changed().unwrap_or(false);
+        self.targets.mark_unchanged();
         if !is_read {
             return None;
         }
         let is_due = self.credentials_asked.is_none_or(|asked| asked.elapsed() >= CREDENTIALS_AGAIN);
-        if !self.is_changed && !is_due {
+        if !self.is_changed && are_targets_new {
+            self.retarget();
+        }
+        if !self.is_changed && (!is_due || !self.are_credentials_new().await) {
             return None;
         }
-        let mut documents = Documents::default();
-        for seen in [&self.stores[0], &self.stores[1], &self.externals] {
-            let objects = Arc::clone(&seen.borrow().objects);
-            for (name, object) in objects.iter() {
-                let kind = object.get("kind").and_then(Value::as_str).unwrap_or_default();
-                let text = Zeroizing::new(object.to_string());
-                parse(&format!("cluster:{kind}/{}", name.trim_start_matches('/')), &text, &mut documents);
-            }
-        }
-        let mut resolved = documents.resolve();
+        let parsed = [&self.stores[0], &self.stores[1], &self.externals].map(|seen| Arc::clone(&seen.borrow().objects));
+        let plain = self.others.each_ref().map(|seen| Arc::clone(&seen.borrow().objects));
+        let mut resolved = self.read.all(&parsed, &plain).resolve();
         self.route(&mut resolved);
+        self.in_force.clone_from(&resolved.set.stores);
         self.credentials_asked = Some(tokio::time::Instant::now());
         let fingerprint = credentials::gather(&self.cluster, &mut self.tokens, &mut resolved).await;
         if let Some(lent) = &self.lent {
             lent.replace(resolved.credentials.clone());
         }
-        let are_credentials_new = self.last_credentials.as_ref() != Some(&fingerprint);
-        if !std::mem::take(&mut self.is_changed) && !are_credentials_new {
-            return None;
-        }
+        self.is_changed = false;
         self.last_credentials = Some(fingerprint);
         self.conditions.refused(&resolved.faults, &self.externals.borrow().objects);
         Some(resolved)
+    }
+
+    /// Looks at the credentials of the stores in force again, lends them, and says whether one of them is another than before.
+    async fn are_credentials_new(&mut self) -> bool {
+        self.credentials_asked = Some(tokio::time::Instant::now());
+        let set = ManifestSet { stores: self.in_force.clone(), ..ManifestSet::default() };
+        let mut resolved = Resolved { set, credentials: Credentials::default(), faults: Vec::new() };
+        let fingerprint = credentials::gather(&self.cluster, &mut self.tokens, &mut resolved).await;
+        if let Some(lent) = &self.lent {
+            lent.replace(resolved.credentials);
+        }
+        self.last_credentials.as_ref() != Some(&fingerprint)
+    }
+
+    /// Tells the reconciler which targets are there.
+    fn retarget(&self) {
+        let Some(to) = &self.work else { return };
+        let targets = self.targets.borrow();
+        if targets.is_complete && !to.borrow().objects.is_empty() {
+            let targets = Arc::clone(&targets.objects);
+            to.send_modify(|work| *work = Arc::new(Work { targets: Some(targets), ..(**work).clone() }));
+        }
     }
 
     /// The pods, when they changed.
@@ -189,11 +233,33 @@ impl Home {
         let place = format!("{}/{}", order.external.namespace, order.external.name);
         let manifest = self.externals.borrow().objects.get(&place).cloned().unwrap_or_default();
         let (cluster, kind) = (self.cluster.clone(), self.external_kind.clone());
+        let held = self.held(&order.external.namespace, &order.external.target.name);
+        let (calls, leading) = (Arc::clone(&self.calls), self.leading.clone());
         tokio::spawn(async move {
-            let outcome = object::write(&cluster, (&kind, &manifest), &order).await;
+            // The semaphore is never closed.
+            let _permit = calls.acquire_owned().await;
+            let outcome = if *leading.borrow() {
+                let write = object::write(&cluster, (&kind, &manifest), (&order, held));
+                tokio::time::timeout(LONGEST_WRITE, write).await.unwrap_or_else(|_| {
+                    let remedy = "see the API server; the last good content stays, and it is tried again";
+                    Err(problem("could not update secret: the API server does not answer", remedy))
+                })
+            } else {
+                Err(problem("this broker leads no more", "another one goes on; see the Lease"))
+            };
             // A pipeline that has ended needs no answer.
             let _ = events.send(Event::Written { subject: order.subject, outcome }).await;
         });
+    }
+
+    /// What is known of a target without asking.
+    fn held(&self, namespace: &str, name: &str) -> Held {
+        let seen = self.targets.borrow();
+        match (seen.is_complete, seen.objects.get(&format!("{namespace}/{name}"))) {
+            (false, _) => Held::Unknown,
+            (true, None) => Held::Nothing,
+            (true, Some(object)) => Held::Marked(object.clone()),
+        }
     }
 
     /// Removes the target of a manifest that is gone, unless it is somebody else's.
@@ -236,5 +302,9 @@ pub(crate) fn set_aside<'f>(faults: &'f [Fault], subject: &str) -> Option<&'f Fa
 }
 
 const GROUP: &str = "external-secrets.io";
+/// Calls of the API server at the same time, for Secrets and for conditions.
+const CALLS_AT_ONCE: usize = 48;
+/// How long a write may take: shorter than a lease is, so that none is on its way when another broker leads.
+const LONGEST_WRITE: std::time::Duration = std::time::Duration::from_secs(8);
 /// How often credentials are looked at again without any change of a manifest.
 const CREDENTIALS_AGAIN: std::time::Duration = std::time::Duration::from_secs(10);

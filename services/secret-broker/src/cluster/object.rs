@@ -1,48 +1,97 @@
 //! The Secret that a manifest leads to, with the marks that External Secrets writes.
 
+use std::collections::BTreeMap;
+
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use kubernetes::{Cluster, ClusterError, Resource};
-use secret_sync::{CreationPolicy, FetchProblem, SecretJson, WriteOrder, data_hash, owner_hash};
+use secret_sync::{CreationPolicy, FetchProblem, SecretBytes, SecretJson, WriteOrder, data_hash, owner_hash};
 use serde_json::{Map, Value, json};
 
 use super::problem;
 
+/// What is known of a target before it is written.
+#[derive(Debug)]
+pub(super) enum Held {
+    /// The Secrets were not listed yet.
+    Unknown,
+    /// There is none that bears our mark.
+    Nothing,
+    /// One that does, without its data.
+    Marked(Value),
+}
+
 /// Applies the target, or removes it when the order says so.
+///
+/// What the watch knows of the target is enough in most cases. Where it knows nothing, or the server refuses, the target is asked for.
 pub(super) async fn write(
     cluster: &Cluster,
-    (kind, manifest): (&Resource, &Value),
-    order: &WriteOrder,
+    manifest: (&Resource, &Value),
+    (order, held): (&WriteOrder, Held),
 ) -> Result<(), FetchProblem> {
-    let external = &order.external;
-    let (namespace, name) = (external.namespace.as_str(), external.target.name.as_str());
-    let before = cluster.get(&path(namespace, name)).await.map_err(|error| failed(&error))?.map(SecretJson::new);
-    let mark = owner_hash(&external.namespace, &external.name);
-    if let Some(before) = &before {
-        let of = label(before.expose(), OWNER).unwrap_or_default();
-        if external.target.creation == CreationPolicy::Owner && !of.is_empty() && of != mark {
-            return Err(problem(
-                format!("target Secret {namespace}/{name} is owned by another ExternalSecret"),
-                "give each a `spec.target.name` of its own",
-            ));
-        }
+    let (namespace, name) = (order.external.namespace.as_str(), order.external.target.name.as_str());
+    let before = match held {
+        Held::Unknown => target(cluster, namespace, name).await?,
+        Held::Nothing => None,
+        Held::Marked(object) => Some(SecretJson::new(object)),
+    };
+    if is_settled(order, before.as_ref())? {
+        return Ok(());
     }
     let Some(content) = &order.content else {
         return remove(cluster, namespace, name).await;
     };
-    let hash = data_hash(content);
-    if let Some(before) = &before
-        && before.expose().get("immutable") == Some(&Value::Bool(true))
-    {
-        let held =
-            before.expose().pointer("/metadata/annotations").and_then(|all| all.get(HASH)).and_then(Value::as_str);
-        return match held == Some(&hash) {
-            true => Ok(()),
-            false => {
-                Err(problem("could not update secret, target is immutable", "delete the Secret, or let it be changed"))
-            }
-        };
+    let object = object(manifest, order, content);
+    match cluster.apply(&secrets(), object.expose(), &manager(&order.external.name)).await {
+        Ok(applied) => {
+            drop(SecretJson::new(applied));
+            Ok(())
+        }
+        Err(error) => {
+            // It may be another's, or immutable, since the watch last told: then that is what is wrong.
+            let now = target(cluster, namespace, name).await?;
+            if is_settled(order, now.as_ref())? { Ok(()) } else { Err(failed(&error)) }
+        }
     }
+}
+
+async fn target(cluster: &Cluster, namespace: &str, name: &str) -> Result<Option<SecretJson>, FetchProblem> {
+    Ok(cluster.get(&path(namespace, name)).await.map_err(|error| failed(&error))?.map(SecretJson::new))
+}
+
+/// Whether the target is as it has to be and cannot be changed; or why it must not be written.
+fn is_settled(order: &WriteOrder, before: Option<&SecretJson>) -> Result<bool, FetchProblem> {
+    let Some(before) = before.map(SecretJson::expose) else { return Ok(false) };
+    let external = &order.external;
+    let (namespace, name) = (external.namespace.as_str(), external.target.name.as_str());
+    let (of, mark) = (label(before, OWNER).unwrap_or_default(), owner_hash(&external.namespace, &external.name));
+    if external.target.creation == CreationPolicy::Owner && !of.is_empty() && of != mark {
+        return Err(problem(
+            format!("target Secret {namespace}/{name} is owned by another ExternalSecret"),
+            "give each a `spec.target.name` of its own",
+        ));
+    }
+    let Some(content) = order.content.as_ref().filter(|_| before.get("immutable") == Some(&Value::Bool(true))) else {
+        return Ok(false);
+    };
+    let held = before.pointer("/metadata/annotations").and_then(|all| all.get(HASH)).and_then(Value::as_str);
+    match held == Some(&data_hash(content)) {
+        true => Ok(true),
+        false => {
+            Err(problem("could not update secret, target is immutable", "delete the Secret, or let it be changed"))
+        }
+    }
+}
+
+/// The Secret as it is applied.
+fn object(
+    (kind, manifest): (&Resource, &Value),
+    order: &WriteOrder,
+    content: &BTreeMap<String, SecretBytes>,
+) -> SecretJson {
+    let external = &order.external;
+    let (namespace, name) = (external.namespace.as_str(), external.target.name.as_str());
+    let (hash, mark) = (data_hash(content), owner_hash(&external.namespace, &external.name));
     let data: Map<String, Value> =
         content.iter().map(|(key, value)| (key.clone(), BASE64_STANDARD.encode(value.expose()).into())).collect();
     let mut metadata = marks(manifest, external.target.template.is_some());
@@ -67,9 +116,7 @@ pub(super) async fn write(
     if external.target.immutable {
         object["immutable"] = json!(true);
     }
-    let object = SecretJson::new(object);
-    let applied = cluster.apply(&secrets(), object.expose(), &manager(&external.name)).await;
-    applied.map(SecretJson::new).map(drop).map_err(|error| failed(&error))
+    SecretJson::new(object)
 }
 
 /// Without a template the marks of the manifest itself go on the Secret.

@@ -66,17 +66,11 @@ fn sha(bytes: &[u8]) -> Vec<u8> {
 async fn credential(
     auth: &Value,
     field: &str,
-    (namespace, is_cluster): (&str, bool),
+    scope: (&str, bool),
     rights: &Rights,
 ) -> Result<Option<SecretBytes>, ProviderError> {
     let Some(reference) = auth.get(field).filter(|reference| reference.is_object()) else { return Ok(None) };
-    let text = |name: &str| reference.get(name).and_then(Value::as_str).unwrap_or_default();
-    let namespace = if is_cluster && !text("namespace").is_empty() { text("namespace") } else { namespace };
-    let (name, key) = (text("name"), text("key"));
-    let secret = rights.secret(namespace, name).await?;
-    let value = secret.and_then(|secret| secret.data.get(key).cloned());
-    let missing = || format!("the login needs key `{key}` of Secret {namespace}/{name}, which is not there");
-    let value = value.ok_or_else(|| ProviderError::Failed(missing()))?;
+    let value = rights.credential(reference, scope).await?;
     Ok(Some(SecretBytes::new(value.expose().trim_ascii().to_vec())))
 }
 

@@ -18,6 +18,17 @@ pub(crate) struct Trust {
     pub(crate) identity: Option<secret_sync::SecretBytes>,
 }
 
+impl Trust {
+    /// What `caBundle` or `caProvider` of a store say.
+    pub(crate) async fn read(
+        named: (Option<&str>, Option<&Value>),
+        scope: (&str, bool),
+        rights: &Rights,
+    ) -> Result<Self, ProviderError> {
+        Ok(Self { authorities: authorities(named, scope, rights).await?, identity: None })
+    }
+}
+
 /// A client that gives up after `timeout`. No proxy is taken from the environment, and redirects are not followed: a store says where it is.
 pub(crate) fn client(trust: &Trust, timeout: Duration) -> Result<reqwest::Client, ProviderError> {
     let failed = |what: &str| ProviderError::Failed(what.to_owned());
@@ -36,7 +47,7 @@ pub(crate) fn client(trust: &Trust, timeout: Duration) -> Result<reqwest::Client
 }
 
 /// The certificates that `caBundle` holds or `caProvider` names; `None` when a store names neither.
-pub(crate) async fn authorities(
+async fn authorities(
     (bundle, provider): (Option<&str>, Option<&Value>),
     (namespace, is_cluster): (&str, bool),
     rights: &Rights,

@@ -89,22 +89,6 @@ impl kubernetes::Calls for Calls {
     }
 }
 
-/// Reads one key that a store names.
-async fn credential(
-    reference: &Value,
-    (namespace, is_cluster): (&str, bool),
-    rights: &Rights,
-) -> Result<SecretBytes, ProviderError> {
-    let text = |name: &str| reference.get(name).and_then(Value::as_str).unwrap_or_default();
-    let namespace = if is_cluster && !text("namespace").is_empty() { text("namespace") } else { namespace };
-    let (name, key) = (text("name"), text("key"));
-    let secret = rights.secret(namespace, name).await?;
-    let value = secret.and_then(|secret| secret.data.get(key).cloned());
-    value.ok_or_else(|| {
-        ProviderError::Failed(format!("the login needs key `{key}` of Secret {namespace}/{name}, which is not there"))
-    })
-}
-
 impl Remote {
     /// Logs in.
     pub(crate) async fn open(
@@ -121,14 +105,14 @@ impl Remote {
         }
         let scope = (namespace, is_cluster);
         let named = (at("/server/caBundle").and_then(Value::as_str), at("/server/caProvider"));
-        let mut trust = Trust { authorities: http::authorities(named, scope, rights).await?, identity: None };
+        let mut trust = Trust::read(named, scope, rights).await?;
         let mut token = None;
         if let Some(bearer) = at("/auth/token/bearerToken") {
-            token = Some(credential(bearer, scope, rights).await?);
+            token = Some(rights.credential(bearer, scope).await?);
         } else if let Some(certificate) = at("/auth/cert") {
             let of = |name: &str| certificate.get(name).cloned().unwrap_or_default();
-            let first = credential(&of("clientCert"), scope, rights).await?;
-            let second = credential(&of("clientKey"), scope, rights).await?;
+            let first = rights.credential(&of("clientCert"), scope).await?;
+            let second = rights.credential(&of("clientKey"), scope).await?;
             trust.identity = Some(SecretBytes::new([first.expose(), b"\n", second.expose(), b"\n"].concat()));
         } else if let Some(account) = at("/auth/serviceAccount") {
             token = Some(rights.account_token(account, scope).await?);

@@ -26,8 +26,9 @@ use secret_sync::{
 use serde_json::Value;
 
 use crate::credentials;
+use crate::feed::Feed;
 use crate::metrics::Metrics;
-use crate::provider::VaultProvider;
+use crate::provider::{Means, VaultProvider};
 use crate::reconciler::Rights;
 
 /// What is asked of a store or a generator.
@@ -248,8 +249,13 @@ impl Connector {
         let mut vaults = self.vaults.lock().unwrap_or_else(PoisonError::into_inner);
         let (provider, known) = vaults.entry(name).or_insert_with(|| {
             let known = credentials::Vault::new(self.sources.clone());
-            let means = (known.clone(), self.metrics.clone());
-            (Arc::new(VaultProvider::new(*vault, means, self.timeout)), known)
+            let means = Means {
+                credentials: known.clone(),
+                metrics: self.metrics.clone(),
+                feed: Feed::default(),
+                timeout: self.timeout,
+            };
+            (Arc::new(VaultProvider::new(*vault, means)), known)
         });
         known.replace(credentials);
         Ok(provider.clone())

@@ -73,8 +73,8 @@ impl Webhook {
     ) -> Result<Self, ProviderError> {
         let settings = Settings::read(settings)?;
         let named = (settings.ca_bundle.as_deref(), settings.ca_provider.as_ref());
-        let authorities = http::authorities(named, (namespace, is_cluster), rights).await?;
-        let client = http::client(&Trust { authorities, identity: None }, settings.timeout.unwrap_or(timeout))?;
+        let trust = Trust::read(named, (namespace, is_cluster), rights).await?;
+        let client = http::client(&trust, settings.timeout.unwrap_or(timeout))?;
         Ok(Self { settings, client, rights: rights.clone(), namespace: namespace.to_owned(), is_cluster })
     }
 
@@ -120,7 +120,8 @@ impl Webhook {
     }
 
     pub(crate) fn find(_: ConversionStrategy) -> Result<Keys, ProviderError> {
-        Err(ProviderError::Failed("not implemented: a webhook cannot be searched, name what to read".to_owned()))
+        let what = "a webhook cannot be searched: name what to read by `data` or `dataFrom.extract`";
+        Err(ProviderError::Failed(what.to_owned()))
     }
 
     pub(crate) async fn push(&self, push: &Push, secret: &LocalSecret) -> Result<(), ProviderError> {

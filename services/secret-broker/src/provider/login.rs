@@ -23,9 +23,9 @@ pub(super) async fn post(provider: &VaultProvider, path: &str, body: SecretJson)
     if let Some(namespace) = store.login_namespace.as_ref().or(store.namespace.as_ref()) {
         request = request.header("X-Vault-Namespace", namespace);
     }
-    let cannot = "start it, or correct `server` and `caBundle` in the store; the broker tries again";
-    let answer = request.send().await.map_err(|_| fail("the server cannot be reached", cannot))?;
+    let answer = request.send().await.map_err(|error| Failure::Problem(provider.line_is_down(&error)))?;
     let status = answer.status().as_u16();
+    provider.pause(status, answer.headers());
     match status {
         200 => {}
         400 | 401 | 403 => {

@@ -4,18 +4,14 @@ mod fake;
 mod login;
 mod vault;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::future::BoxFuture;
 use secret_sync::{FetchKey, FetchProblem, Provider as Kind, Reading, Store, StoreRef};
 
-pub(crate) use vault::{Call, Checked, VaultProvider};
-
-use crate::credentials::Vault;
-use crate::metrics::Metrics;
+pub(crate) use vault::{Call, Checked, Means, VaultProvider, kv_path};
 
 /// What a provider does. Problems never hold a value.
 pub(crate) trait Provider: fmt::Debug + Send + Sync {
@@ -44,14 +40,26 @@ pub(crate) struct Made {
 #[derive(Debug)]
 pub(crate) struct Providers {
     by_store: BTreeMap<StoreRef, (Arc<Store>, Arc<dyn Provider>)>,
-    credentials: Vault,
-    metrics: Metrics,
-    timeout: Duration,
+    means: Means,
 }
 
 impl Providers {
-    pub(crate) fn new(credentials: Vault, metrics: Metrics, timeout: Duration) -> Self {
-        Self { by_store: BTreeMap::new(), credentials, metrics, timeout }
+    pub(crate) fn new(means: Means) -> Self {
+        Self { by_store: BTreeMap::new(), means }
+    }
+
+    /// The stores in force that are at one of `servers`.
+    pub(crate) fn at(&self, servers: &BTreeSet<String>) -> BTreeSet<StoreRef> {
+        let is_at = |store: &Store| matches!(&store.provider, Kind::Vault(vault) if servers.contains(&vault.server));
+        self.by_store.iter().filter(|(_, (store, _))| is_at(store)).map(|(id, _)| id.clone()).collect()
+    }
+
+    /// Mount and path of a key, where its store is a vault.
+    pub(crate) fn place(&self, key: &FetchKey) -> Option<(String, String)> {
+        match &self.by_store.get(&key.store)?.0.provider {
+            Kind::Vault(vault) => Some(kv_path(vault, &key.path)),
+            Kind::Fake(_) => None,
+        }
     }
 
     /// Follows the stores in force; a store that did not change keeps its login.
@@ -73,10 +81,7 @@ impl Providers {
 
     fn make(&self, store: &Store) -> Arc<dyn Provider> {
         match &store.provider {
-            Kind::Vault(vault) => {
-                let (credentials, metrics) = (self.credentials.clone(), self.metrics.clone());
-                Arc::new(VaultProvider::new((**vault).clone(), (credentials, metrics), self.timeout))
-            }
+            Kind::Vault(vault) => Arc::new(VaultProvider::new((**vault).clone(), self.means.clone())),
             Kind::Fake(values) => Arc::new(fake::FakeProvider::new(values.clone())),
         }
     }

@@ -5,6 +5,7 @@
 
 mod batch;
 mod raw;
+mod read;
 mod rotate;
 
 use std::sync::Arc;
@@ -16,12 +17,9 @@ use secret_sync::{
     TokenSource, VaultAuth, VaultStore,
 };
 use serde_json::json;
-use sha2::{Digest as _, Sha256};
 use tokio::sync::Mutex;
 use tracing::instrument::WithSubscriber as _;
 use tracing::subscriber::NoSubscriber;
-use vaultrs::api::kv2::requests::ReadSecretRequest;
-use vaultrs::api::kv2::responses::{ReadSecretMetadataResponse, ReadSecretResponse, SecretVersionMetadata};
 use vaultrs::client::{VaultClient, VaultClientSettingsBuilder};
 use vaultrs::error::ClientError;
 
@@ -30,6 +28,7 @@ pub(crate) use raw::Call;
 
 use super::{Made, Provider, login};
 use crate::credentials::Vault;
+use crate::feed::Feed;
 use crate::metrics::Metrics;
 
 /// One store identity: one login, renewed, shared by all reads.
@@ -43,6 +42,24 @@ pub(crate) struct VaultProvider {
     index: std::sync::Mutex<Option<reqwest::header::HeaderValue>>,
     /// Folders that could not be listed with their metadata, and since when.
     unlisted: std::sync::Mutex<std::collections::BTreeMap<String, Instant>>,
+    /// Until when the server asked to be left alone, and with which status.
+    paused: std::sync::Mutex<Option<(Instant, u16)>>,
+    /// Until when it is not asked for revisions again.
+    rests_until: std::sync::Mutex<Option<Instant>>,
+    feed: Feed,
+}
+
+/// What a provider needs beside its store.
+#[derive(Clone, Debug)]
+pub(crate) struct Means {
+    /// Credentials for logins.
+    pub(crate) credentials: Vault,
+    /// Counters of calls.
+    pub(crate) metrics: Metrics,
+    /// What servers tell by themselves.
+    pub(crate) feed: Feed,
+    /// How long a server has to answer.
+    pub(crate) timeout: Duration,
 }
 
 impl std::fmt::Debug for VaultProvider {
@@ -75,9 +92,20 @@ impl From<ClientError> for Failure {
 }
 
 impl VaultProvider {
-    pub(crate) fn new(store: VaultStore, (credentials, metrics): (Vault, Metrics), timeout: Duration) -> Self {
-        let (session, index, unlisted) = (Mutex::new(None), std::sync::Mutex::default(), std::sync::Mutex::default());
-        Self { store, credentials, metrics, timeout, session, index, unlisted }
+    pub(crate) fn new(store: VaultStore, means: Means) -> Self {
+        let Means { credentials, metrics, feed, timeout } = means;
+        Self {
+            store,
+            credentials,
+            metrics,
+            timeout,
+            feed,
+            session: Mutex::new(None),
+            index: std::sync::Mutex::default(),
+            unlisted: std::sync::Mutex::default(),
+            paused: std::sync::Mutex::default(),
+            rests_until: std::sync::Mutex::default(),
+        }
     }
 
     /// How the server is reached.
@@ -93,49 +121,7 @@ impl VaultProvider {
         }
     }
 
-    async fn check_revision(&self, key: &FetchKey) -> Result<Option<String>, FetchProblem> {
-        if self.store.version == KvVersion::V1 {
-            return Err(self.problem("the key-value store has no versions", "use version 2 of it", true));
-        }
-        let (mount, path) = kv_path(&self.store, &key.path);
-        let metadata = self.call("check", key, |session| {
-            let (mount, path) = (mount.clone(), path.clone());
-            Box::pin(async move { vaultrs::kv2::read_metadata(&session.client, &mount, &path).await })
-        });
-        Ok(metadata.await?.as_ref().and_then(current_revision))
-    }
-
-    async fn read_path(&self, key: &FetchKey) -> Result<Option<Reading>, FetchProblem> {
-        let (mount, path) = kv_path(&self.store, &key.path);
-        if self.store.version == KvVersion::V1 {
-            let read = self.call("read", key, |session| {
-                let (mount, path) = (mount.clone(), path.clone());
-                Box::pin(async move { vaultrs::kv1::get::<serde_json::Value>(&session.client, &mount, &path).await })
-            });
-            return Ok(read.await?.map(unversioned));
-        }
-        let version = match key.version.as_deref().map(str::parse::<u64>).transpose() {
-            Ok(version) => version,
-            Err(_) => {
-                return Err(self.problem(
-                    &format!("version of `{}` is no number", key.path),
-                    "correct `remoteRef.version`",
-                    false,
-                ));
-            }
-        };
-        let read = self.call("read", key, |session| {
-            let mut request = ReadSecretRequest::builder();
-            request.mount(mount.clone()).path(path.clone()).version(version);
-            Box::pin(async move {
-                let request = request.build().map_err(|_| ClientError::ResponseEmptyError)?;
-                vaultrs::api::exec_with_result(&session.client, request).await
-            })
-        });
-        Ok(read.await?.map(versioned))
-    }
-
-    /// Makes a call with the login of this store; `None` when there is nothing at the path.
+    /// Makes a call with the login of this store by the client library; `None` when there is nothing at the path.
     async fn call<T, F>(&self, name: &'static str, key: &FetchKey, call: F) -> Result<Option<T>, FetchProblem>
     where
         T: Send,
@@ -148,7 +134,7 @@ impl VaultProvider {
         match outcome {
             Ok(value) => Ok(Some(value)),
             Err(Failure::Client(error)) if is_nothing_there(&error) => Ok(None),
-            Err(Failure::Client(error)) => Err(self.words(&error, &key.path, name == "check")),
+            Err(Failure::Client(error)) => Err(self.words(&error, &key.path, false)),
             Err(Failure::Problem(problem)) => Err(problem),
         }
     }
@@ -183,6 +169,9 @@ impl VaultProvider {
 
     /// The login, renewed or made anew when its time comes. Held while it is made, so that many reads make one.
     async fn session(&self) -> Result<Arc<Session>, Failure> {
+        if let Some(status) = self.is_paused() {
+            return Err(Failure::Problem(self.refusal(status, "", false)));
+        }
         let mut session = self.session.lock().await;
         if let Some(current) = session.as_ref() {
             if current.renew_at.is_none_or(|at| at > Instant::now()) {
@@ -317,40 +306,79 @@ impl VaultProvider {
     /// A failure in words. The text of the server is left out: nobody knows what is in it.
     fn words(&self, error: &ClientError, path: &str, is_check: bool) -> FetchProblem {
         match code(error) {
-            Some(403) => {
+            Some(status) => self.refusal(status, path, is_check),
+            None => match error {
+                ClientError::RestClientError { .. } => self.is_unreachable(),
+                _ => self.not_understood(),
+            },
+        }
+    }
+
+    /// What a status means.
+    fn refusal(&self, status: u16, path: &str, is_check: bool) -> FetchProblem {
+        match status {
+            403 => {
                 let right = if is_check { "metadata of" } else { "value of" };
                 let remedy = "allow it in the policy of the login";
                 self.problem(&format!("the login may not read the {right} `{path}`"), remedy, is_check)
             }
-            Some(404) => self.problem(
+            404 => self.problem(
                 &format!("nothing is mounted for `{path}`"),
                 "correct `path` in the store, or `remoteRef.key`",
                 false,
             ),
-            Some(429) => self.problem(
+            429 => self.problem(
                 "the server asks for fewer calls (429)",
                 "raise its rate limit, or `service.check_interval_ms`",
                 false,
             ),
-            Some(503) => self.problem(
+            503 => self.problem(
                 "the server is sealed or not active (503)",
                 "unseal it: `bao operator unseal`; secrets stay as they are until then",
                 false,
             ),
-            Some(code) => {
+            code => {
                 self.problem(&format!("the server failed ({code})"), "look into its log; the broker tries again", false)
             }
-            None if matches!(error, ClientError::RestClientError { .. }) => self.problem(
-                "the server cannot be reached",
-                "start it, or correct `server` and `caBundle` in the store; the broker tries again",
-                false,
-            ),
-            None => self.problem(
-                "the server's answer is not understood",
-                "check that `server` is a Vault or OpenBao, and `version` the store's",
-                false,
-            ),
         }
+    }
+
+    fn is_unreachable(&self) -> FetchProblem {
+        self.problem(
+            "the server cannot be reached",
+            "start it, or correct `server` and `caBundle` in the store; the broker tries again",
+            false,
+        )
+    }
+
+    /// What became of a request without an answer. The library's own words may hold the address with all that is in it.
+    pub(super) fn line_is_down(&self, error: &reqwest::Error) -> FetchProblem {
+        if error.is_timeout() {
+            let what = format!("the server did not answer within {} s", self.timeout.as_secs());
+            return self.problem(&what, "look into its load, or raise `service.store_timeout_s`", false);
+        }
+        if !error.is_connect() {
+            return self.problem(
+                "the connection broke off",
+                "look into the server's log; the broker tries again",
+                false,
+            );
+        }
+        let mut causes = std::iter::successors(std::error::Error::source(error), |error| error.source());
+        if causes.any(|cause| cause.to_string().contains("certificate")) {
+            let remedy =
+                "give the store the authority of the server's certificate in `caBundle` or `caProvider`, or renew it";
+            return self.problem("the server's certificate is not trusted, or has expired", remedy, false);
+        }
+        self.is_unreachable()
+    }
+
+    fn not_understood(&self) -> FetchProblem {
+        self.problem(
+            "the server's answer is not understood",
+            "check that `server` is a Vault or OpenBao, and `version` the store's",
+            false,
+        )
     }
 
     pub(super) fn problem(&self, what: &str, remedy: &str, is_check_refused: bool) -> FetchProblem {
@@ -377,7 +405,7 @@ const OWN_TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
 
 /// Mount and path of a key. The mount is the store's `path`, which a key may repeat; without one it is the key's first part, or
 /// what stands before `/data/`.
-fn kv_path(store: &VaultStore, key: &str) -> (String, String) {
+pub(crate) fn kv_path(store: &VaultStore, key: &str) -> (String, String) {
     let is_v2 = store.version == KvVersion::V2;
     let key = key.trim_start_matches('/');
     match &store.mount {
@@ -393,33 +421,6 @@ fn kv_path(store: &VaultStore, key: &str) -> (String, String) {
             (mount.to_owned(), rest.to_owned())
         }
     }
-}
-
-fn versioned(answer: ReadSecretResponse) -> Reading {
-    let SecretVersionMetadata { created_time, deletion_time, version, .. } = answer.metadata;
-    let revision = revision(version, &created_time, &deletion_time);
-    Reading { content: SecretJson::new(answer.data), version: version.to_string(), revision }
-}
-
-/// A store without versions: what changes with the content is its hash, which stays in memory.
-fn unversioned(content: serde_json::Value) -> Reading {
-    let content = SecretJson::new(content);
-    let text = zeroize::Zeroizing::new(content.expose().to_string());
-    let revision = hex::encode(Sha256::digest(text.as_bytes()));
-    Reading { content, version: String::new(), revision }
-}
-
-/// The revision in force, if the newest version is readable.
-fn current_revision(metadata: &ReadSecretMetadataResponse) -> Option<String> {
-    let current = metadata.versions.get(&metadata.current_version.to_string())?;
-    let is_deleted = current.deletion_time.parse::<model::Timestamp>().is_ok_and(|at| at <= service::now());
-    let is_there = !current.destroyed && !is_deleted;
-    is_there.then(|| revision(metadata.current_version, &current.created_time, &current.deletion_time))
-}
-
-/// Two revisions are equal only for the same write: a secret that was removed and made anew starts again at version 1.
-fn revision(version: u64, created: &str, deletion: &str) -> String {
-    format!("{version}@{created}@{deletion}")
 }
 
 fn code(error: &ClientError) -> Option<u16> {

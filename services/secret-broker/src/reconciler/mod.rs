@@ -33,6 +33,7 @@ pub(crate) use rights::{Inventory, Rights};
 pub(crate) use target::Place;
 pub(crate) use work::{Work, place as place_of, route};
 
+use crate::cluster::Leading;
 use crate::config::Config;
 use crate::connection::Connector;
 use crate::metrics::Metrics;
@@ -115,12 +116,15 @@ impl Reconciler {
     }
 
     /// Runs until the service ends.
-    pub(crate) async fn run(self, context: Context) -> anyhow::Result<()> {
+    pub(crate) async fn run(self, context: Context, leading: Leading) -> anyhow::Result<()> {
         let mut tick = tokio::time::interval(TICK);
         loop {
             tokio::select! {
                 () = context.shutdown.cancelled() => return Ok(()),
                 _ = tick.tick() => {}
+            }
+            if !*leading.borrow() {
+                continue;
             }
             let due = self.due();
             let looks = futures::stream::iter(due).map(|(key, object)| self.look(key, object));
@@ -128,7 +132,7 @@ impl Reconciler {
             loop {
                 tokio::select! {
                     () = context.shutdown.cancelled() => return Ok(()),
-                    looked = looks.next() => if looked.is_none() { break },
+                    looked = looks.next() => if looked.is_none() || !*leading.borrow() { break },
                 }
             }
         }
@@ -291,7 +295,11 @@ impl Reconciler {
                 "apiVersion": kind.api_version(), "kind": kind.kind, "metadata": metadata, "status": looked.status,
             });
             if let Err(error) = cluster.apply_status(&kind, &manifest, MANAGER).await {
-                tracing::warn!(object = key.2, reason = error.chain(), "a status cannot be written");
+                tracing::warn!(object = key.2, reason = error.chain(), "a status cannot be written, trying again");
+                if let Some(known) = self.locked().get_mut(key) {
+                    known.said.clear();
+                    known.due = Instant::now().checked_add(STATUS_AGAIN);
+                }
             }
             for note in &looked.notes {
                 self.note(cluster, (&kind, key, object), note).await;
@@ -352,6 +360,8 @@ fn is_target_lost(work: &Work, key: &Key, known: &Known) -> bool {
 }
 
 const TICK: Duration = Duration::from_millis(500);
+/// After how long an object is looked at again whose status the server did not take.
+const STATUS_AGAIN: Duration = Duration::from_secs(5);
 const LOOKS_AT_ONCE: usize = 16;
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);

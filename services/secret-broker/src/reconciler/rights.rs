@@ -56,6 +56,20 @@ impl Rights {
         Ok(found.map(|object| local(object.expose())))
     }
 
+    /// The key of a Secret that a store names for its login; one of the cluster may name the namespace as well.
+    pub(crate) async fn credential(
+        &self,
+        reference: &Value,
+        (namespace, is_cluster): (&str, bool),
+    ) -> Result<SecretBytes, ProviderError> {
+        let text = |name: &str| reference.get(name).and_then(Value::as_str).unwrap_or_default();
+        let namespace = if is_cluster && !text("namespace").is_empty() { text("namespace") } else { namespace };
+        let (name, key) = (text("name"), text("key"));
+        let value = self.secret(namespace, name).await?.and_then(|secret| secret.data.get(key).cloned());
+        let missing = || format!("the login needs key `{key}` of Secret {namespace}/{name}, which is not there");
+        value.ok_or_else(|| ProviderError::Failed(missing()))
+    }
+
     /// The texts of a ConfigMap.
     pub(crate) async fn config_map(&self, namespace: &str, name: &str) -> Result<Option<Texts>, ProviderError> {
         let path = format!("/api/v1/namespaces/{namespace}/configmaps/{name}");

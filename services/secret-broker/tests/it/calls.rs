@@ -9,13 +9,13 @@ use crate::world::{LIMIT, World};
 const SECRETS: usize = 60;
 
 /// Calls to stores so far.
-async fn calls(world: &World) -> u64 {
+pub(crate) async fn calls(world: &World) -> u64 {
     let text = world.admin("metrics").await;
     let lines = text.lines().filter(|line| line.starts_with("secret_broker_store_calls_total{"));
     lines.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
 }
 
-/// A change is seen within a second, whatever the number of secrets, by one call for each folder and look.
+/// A change is seen within a second, whatever the number of secrets, by one call for each mount and look.
 #[tokio::test(flavor = "multi_thread")]
 async fn versions_are_checked_folder_by_folder() {
     let prepared = |bao: &testkit::parts::Part<testkit::parts::OpenBao>| {

@@ -1,96 +1,11 @@
 //! The broker at a real API server and a real OpenBao.
 
-use std::process::Command;
 use std::time::Duration;
 
 use schemas::ask::{RotateOutcome, RotateReply, RotateRequest};
-use testkit::parts::{self, KubeApiserver, Nats, OpenBao, Part, Process, wait_until};
+use testkit::parts::{self, Nats, OpenBao, Part, wait_until};
 
-const LIMIT: Duration = Duration::from_secs(40);
-const CRDS: &str = include_str!("../../crds/external-secrets.io.yaml");
-const GENERATORS: &str = include_str!("../../crds/generators.external-secrets.io.yaml");
-
-pub(crate) struct World {
-    pub(crate) server: Part<KubeApiserver>,
-    pub(crate) bao: Part<OpenBao>,
-    nats: Part<Nats>,
-    broker: Process,
-    folder: tempfile::TempDir,
-}
-
-impl World {
-    pub(crate) fn start() -> Option<Self> {
-        let (bao, nats, server) = (parts::openbao()?, parts::nats()?, parts::kube_apiserver()?);
-        server.apply(CRDS).unwrap();
-        server.apply(GENERATORS).unwrap();
-        server
-            .kubectl(&[
-                "wait",
-                "--for=condition=Established",
-                "crd/externalsecrets.external-secrets.io",
-                "--timeout=20s",
-            ])
-            .unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        configure(folder.path(), &nats, &server.kubeconfig);
-        let broker = launch(folder.path());
-        let world = Self { server, bao, nats, broker, folder };
-        world.server.apply(&store(&world.bao)).unwrap();
-        Some(world)
-    }
-
-    pub(crate) fn secret(&self, name: &str, path: &str) -> Option<String> {
-        self.server
-            .kubectl(&["get", "secret", name, "-o", &format!("jsonpath={path}")])
-            .ok()
-            .filter(|said| !said.is_empty())
-    }
-
-    pub(crate) fn until(&self, what: &str, name: &str, path: &str, wanted: &str) {
-        let mut last = None;
-        let found = wait_until(LIMIT, || {
-            last = self.server.kubectl(&["get", what, name, "-o", &format!("jsonpath={path}")]).ok();
-            if last.as_deref() != Some(wanted) {
-                std::thread::sleep(Duration::from_millis(150));
-            }
-            (last.as_deref() == Some(wanted)).then_some(())
-        });
-        assert!(found.is_some(), "{what} {name} {path}: {last:?} instead of {wanted}\n{}", self.broker.last_lines(30));
-    }
-}
-
-fn configure(folder: &std::path::Path, nats: &Part<Nats>, kubeconfig: &std::path::Path) {
-    let at = |name: &str| folder.join(name).display().to_string();
-    let config = format!(
-        "bus: {{ servers: ['{}'] }}\nadmin: {{ address_file: {} }}\nservice:\n  kubernetes: {{ kubeconfig: {} }}\n  state: {}\n  \
-         targets: {}\n  check_interval_ms: 200\n",
-        nats.url(),
-        at("admin"),
-        kubeconfig.display(),
-        at("state"),
-        at("targets"),
-    );
-    std::fs::write(folder.join("config.yaml"), config).unwrap();
-}
-
-fn store(bao: &Part<OpenBao>) -> String {
-    format!(
-        "apiVersion: v1\nkind: Secret\nmetadata: {{ name: bao-token }}\nstringData: {{ token: root }}\n---\napiVersion: external-secrets.io/v1\nkind: SecretStore\nmetadata: {{ name: bao }}\nspec:\n  provider:\n    vault:\n      server: {}\n      path: secret\n      version: v2\n      auth: {{ tokenSecretRef: {{ name: bao-token, key: token }} }}\n",
-        bao.address
-    )
-}
-
-fn launch(folder: &std::path::Path) -> Process {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_secret-broker"));
-    command.arg("--config").arg(folder.join("config.yaml"));
-    Process::start("secret-broker", &mut command, &folder.join("log")).unwrap()
-}
-
-fn external(name: &str, target: &str) -> String {
-    format!(
-        "apiVersion: external-secrets.io/v1\nkind: ExternalSecret\nmetadata: {{ name: {name}, labels: {{ team: shop }} }}\nspec:\n  refreshInterval: 1h\n  secretStoreRef: {{ name: bao, kind: SecretStore }}\n  target: {target}\n  data:\n  - {{ secretKey: password, remoteRef: {{ key: {name}, property: password }} }}\n"
-    )
-}
+use crate::cluster_world::{CRDS, LIMIT, World, configure, external, launch, store};
 
 #[test]
 fn secrets_of_a_real_cluster_follow_the_vault() {
@@ -247,7 +162,7 @@ async fn real_pods_are_known_to_hold_what_they_were_handed() {
         ["wait", "--for=condition=Established", "crd/externalsecrets.external-secrets.io", "--timeout=20s"];
     cluster.kubectl(&established).unwrap();
     let folder = tempfile::tempdir().unwrap();
-    configure(folder.path(), &nats, &cluster.kubeconfig);
+    configure(folder.path(), &nats, &cluster.kubeconfig, "");
     let bus = join(&nats).await;
     let mut cursor = bus.cursor("BIOTOPE_EVENTS", bus::From::Beginning, Vec::new());
     let broker = launch(folder.path());

@@ -1,6 +1,6 @@
 //! Kinds beside ExternalSecret at a real API server: pushes, generators, objects that fan out over namespaces.
 
-use crate::cluster::World;
+use crate::cluster_world::World;
 
 #[test]
 fn pushes_generators_and_namespaces_of_a_real_cluster() {

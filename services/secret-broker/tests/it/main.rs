@@ -7,10 +7,20 @@
     reason = "tests fail by panicking"
 )]
 
+mod amazon;
+mod bad_input;
 mod calls;
+mod canaries;
 mod cluster;
+mod cluster_world;
 mod fan_out;
 mod faults;
+mod feed;
+mod kinds;
+mod lease;
+mod outages;
+mod proxy;
 mod service;
+mod stores;
 mod wider;
 mod world;

@@ -25,8 +25,14 @@ pub(crate) struct World {
 impl World {
     /// `None`, with a line that says so, where a part is missing.
     pub(crate) async fn start(prepare: impl FnOnce(&Part<OpenBao>)) -> Option<Self> {
-        let (bao, nats) = (testkit::parts::openbao()?, testkit::parts::nats()?);
+        let bao = testkit::parts::openbao()?;
         prepare(&bao);
+        Self::start_at(bao, "").await
+    }
+
+    /// The same with an OpenBao that is there already, and more lines in the broker's own section.
+    pub(crate) async fn start_at(bao: Part<OpenBao>, more: &str) -> Option<Self> {
+        let nats = testkit::parts::nats()?;
         let folder = tempfile::tempdir().unwrap();
         for name in ["secrets", "pods"] {
             std::fs::create_dir(folder.path().join(name)).unwrap();
@@ -34,7 +40,7 @@ impl World {
         let at = |name: &str| folder.path().join(name).display().to_string();
         let config = format!(
             "bus: {{ servers: ['{}'] }}\nadmin: {{ address_file: {} }}\nservice:\n  manifests: {}\n  pods: {}\n  targets: {}\n  state: {}\n  \
-             check_interval_ms: 200\n  stale_after_s: 3\n",
+             check_interval_ms: 200\n  stale_after_s: 3\n{more}",
             nats.url(),
             at("admin"),
             at("secrets"),

@@ -1,8 +1,9 @@
-//! Revisions of many secrets by few calls: OpenBao lists a folder with the metadata of every entry
+//! Revisions of many secrets by few calls: OpenBao lists a folder, or all folders below one, with the metadata of every entry
 //! (<https://openbao.org/api-docs/secret/kv/kv-v2/>, `detailed-metadata`).
 
 use std::collections::BTreeMap;
 use std::sync::PoisonError;
+use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
 use secret_sync::{FetchKey, FetchProblem, KvVersion};
@@ -11,30 +12,86 @@ use tracing::instrument::WithSubscriber as _;
 use tracing::subscriber::NoSubscriber;
 use vaultrs::api::kv2::responses::ReadSecretMetadataResponse;
 
-use super::{Call, VaultProvider, current_revision, kv_path};
+use super::read::{current_revision, is_nothing_there};
+use super::{Call, VaultProvider, kv_path};
 
 /// Keys with what the server says of each.
 pub(crate) type Checked = Vec<(FetchKey, Result<Option<String>, FetchProblem>)>;
 
+/// Keys of one folder, each with its name in it.
+type Named = Vec<(String, FetchKey)>;
+
+/// What a list gave.
+enum Listed {
+    /// Revisions by name.
+    All(BTreeMap<String, Option<String>>),
+    /// They cannot be had so: they are asked for one by one.
+    Not,
+    /// The server did not answer, and would not answer more questions either.
+    Failed(FetchProblem),
+}
+
 impl VaultProvider {
-    /// The revisions of `keys`: folder by folder where several lie in one, else one by one.
+    /// The revisions of `keys`: all of a mount by one call, else folder by folder, else one by one.
     pub(crate) async fn check_all(&self, keys: Vec<FetchKey>) -> Checked {
-        let mut folders: BTreeMap<(String, String), Vec<(String, FetchKey)>> = BTreeMap::new();
+        self.rest().await;
+        let started = Instant::now();
+        let mut mounts: BTreeMap<String, BTreeMap<String, Named>> = BTreeMap::new();
         for key in keys {
             let (mount, path) = kv_path(&self.store, &key.path);
             let (folder, name) = path.rsplit_once('/').unwrap_or(("", &path));
-            folders.entry((mount, folder.to_owned())).or_default().push((name.to_owned(), key));
+            let folders = mounts.entry(mount).or_default();
+            folders.entry(folder.to_owned()).or_default().push((name.to_owned(), key));
         }
-        let checks = futures::stream::iter(folders).map(|(place, keys)| self.check_folder(place, keys));
+        let checks = futures::stream::iter(mounts).map(|(mount, folders)| self.check_mount(mount, folders));
+        let checked = checks.buffer_unordered(MOUNTS_AT_ONCE).concat().await;
+        self.rest_after(started.elapsed());
+        checked
+    }
+
+    /// A server that takes long to answer is asked more rarely: it has other things to do.
+    async fn rest(&self) {
+        let until = *self.rests_until.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(until) = until {
+            tokio::time::sleep_until(until.into()).await;
+        }
+    }
+
+    fn rest_after(&self, took: Duration) {
+        let until = Instant::now().checked_add(took.saturating_mul(REST)).filter(|_| took > UNNOTICED);
+        *self.rests_until.lock().unwrap_or_else(PoisonError::into_inner) = until;
+    }
+
+    async fn check_mount(&self, mount: String, folders: BTreeMap<String, Named>) -> Checked {
+        if folders.len() > 1 && self.store.version == KvVersion::V2 {
+            let above = common(&folders);
+            let place = format!("{mount}/detailed-metadata/{above}");
+            let wanted = folders.values().map(Vec::len).sum();
+            let below = |folder: &str, name: &str| {
+                let path = if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") };
+                path.strip_prefix(&above).unwrap_or(&path).trim_start_matches('/').to_owned()
+            };
+            let named = |(folder, keys): (&String, &Named)| {
+                keys.iter().map(|(name, key)| (below(folder, name), key.clone())).collect::<Named>()
+            };
+            match self.list("SCAN", &place, wanted).await {
+                Listed::All(revisions) => return told(folders.iter().flat_map(named).collect(), &revisions),
+                Listed::Failed(problem) => return failed(folders.into_values().flatten().collect(), &problem),
+                Listed::Not => {}
+            }
+        }
+        let checks = futures::stream::iter(folders).map(|(folder, keys)| self.check_folder(&mount, folder, keys));
         checks.buffer_unordered(FOLDERS_AT_ONCE).concat().await
     }
 
-    async fn check_folder(&self, (mount, folder): (String, String), keys: Vec<(String, FetchKey)>) -> Checked {
+    async fn check_folder(&self, mount: &str, folder: String, keys: Named) -> Checked {
         let place = format!("{mount}/detailed-metadata/{folder}");
-        let is_worth = keys.len() > 1 && self.store.version == KvVersion::V2 && !self.is_unlisted(&place);
-        if is_worth && let Some(revisions) = self.list(&place, keys.len()).await {
-            let answer = |(name, key): (String, FetchKey)| (key, Ok(revisions.get(&name).cloned().flatten()));
-            return keys.into_iter().map(answer).collect();
+        if keys.len() > 1 && self.store.version == KvVersion::V2 {
+            match self.list("LIST", &place, keys.len()).await {
+                Listed::All(revisions) => return told(keys, &revisions),
+                Listed::Failed(problem) => return failed(keys, &problem),
+                Listed::Not => {}
+            }
         }
         let single = |(_, key): (String, FetchKey)| async move {
             let outcome = self.check_revision(&key).with_subscriber(NoSubscriber::new()).await;
@@ -43,50 +100,93 @@ impl VaultProvider {
         futures::stream::iter(keys).map(single).buffer_unordered(CHECKS_AT_ONCE).collect().await
     }
 
+    async fn list(&self, method: &'static str, place: &str, wanted: usize) -> Listed {
+        let known = format!("{method} {place}");
+        if self.is_unlisted(&known) {
+            return Listed::Not;
+        }
+        let call = Call::new(method, place.trim_end_matches('/').to_owned());
+        let (status, answer) = match self.raw_status(&call).with_subscriber(NoSubscriber::new()).await {
+            Ok(answered) => answered,
+            Err(unanswered) => return Listed::Failed(self.unanswered(unanswered, place)),
+        };
+        match status {
+            200 => {}
+            404 if is_nothing_there(answer.as_ref()) => return Listed::All(BTreeMap::new()),
+            400 | 403 | 404 | 405 => {
+                self.forget_list(&known);
+                return Listed::Not;
+            }
+            status => return Listed::Failed(self.refusal(status, place, false)),
+        }
+        let entries = answer.as_ref().and_then(|answer| answer.expose().pointer("/data/key_info")?.as_object());
+        let Some(entries) = entries else {
+            self.forget_list(&known);
+            return Listed::Not;
+        };
+        // A folder of which little is wanted costs the server more than single questions.
+        if entries.len() > wanted.saturating_mul(MOST_UNWANTED).saturating_add(1_000) {
+            self.forget_list(&known);
+        }
+        let revision = |entry: &serde_json::Value| {
+            ReadSecretMetadataResponse::deserialize(entry).ok().as_ref().and_then(current_revision)
+        };
+        Listed::All(entries.iter().map(|(name, entry)| (name.clone(), revision(entry))).collect())
+    }
+
     fn is_unlisted(&self, place: &str) -> bool {
         let unlisted = self.unlisted.lock().unwrap_or_else(PoisonError::into_inner);
         unlisted.get(place).is_some_and(|since| since.elapsed() < LIST_AGAIN)
     }
 
-    /// Revisions by name; `None` where they cannot be had so, and are asked for one by one.
-    async fn list(&self, place: &str, wanted: usize) -> Option<BTreeMap<String, Option<String>>> {
-        let (method, path) = ("LIST", place.trim_end_matches('/').to_owned());
-        let call = Call { method, path, query: String::new(), body: None };
-        let (status, answer) = self.raw_status(&call).with_subscriber(NoSubscriber::new()).await.ok()?;
-        let answer = answer.as_ref().map(|answer| answer.expose());
-        // An empty folder is nothing; anything else said about it is that it cannot be listed.
-        let is_empty = |value: &serde_json::Value| {
-            value.get("errors").and_then(|errors| errors.as_array()).is_some_and(Vec::is_empty)
-        };
-        match status {
-            200 => {}
-            404 if answer.is_some_and(is_empty) => return Some(BTreeMap::new()),
-            400 | 403 | 404 | 405 => {
-                self.forget_list(place);
-                return None;
-            }
-            _ => return None,
-        }
-        let entries = answer?.pointer("/data/key_info")?.as_object()?;
-        // A folder of which little is wanted costs the server more than single questions.
-        if entries.len() > wanted.saturating_mul(MOST_UNWANTED).saturating_add(1_000) {
-            self.forget_list(place);
-        }
-        let revision = |entry: &serde_json::Value| {
-            ReadSecretMetadataResponse::deserialize(entry).ok().as_ref().and_then(current_revision)
-        };
-        Some(entries.iter().map(|(name, entry)| (name.clone(), revision(entry))).collect())
-    }
-
     fn forget_list(&self, place: &str) {
         let mut unlisted = self.unlisted.lock().unwrap_or_else(PoisonError::into_inner);
-        unlisted.insert(place.to_owned(), std::time::Instant::now());
+        unlisted.insert(place.to_owned(), Instant::now());
     }
 }
 
+fn told(keys: Named, revisions: &BTreeMap<String, Option<String>>) -> Checked {
+    let answer = |(name, key): (String, FetchKey)| (key, Ok(revisions.get(&name).cloned().flatten()));
+    keys.into_iter().map(answer).collect()
+}
+
+fn failed(keys: Named, problem: &FetchProblem) -> Checked {
+    keys.into_iter().map(|(_, key)| (key, Err(problem.clone()))).collect()
+}
+
+/// The folder above all folders; empty when that is the mount itself.
+fn common(folders: &BTreeMap<String, Named>) -> String {
+    let (Some((first, _)), Some((last, _))) = (folders.first_key_value(), folders.last_key_value()) else {
+        return String::new();
+    };
+    // Between the first and the last in order there is nothing that shares less.
+    let shared = first.split('/').zip(last.split('/')).take_while(|(a, b)| a == b);
+    shared.map(|(part, _)| part).collect::<Vec<_>>().join("/")
+}
+
+const MOUNTS_AT_ONCE: usize = 4;
 const FOLDERS_AT_ONCE: usize = 8;
 const CHECKS_AT_ONCE: usize = 16;
 /// Entries of a folder for each one that is wanted.
 const MOST_UNWANTED: usize = 20;
 /// After how long a folder that could not be listed is tried again: a policy may have changed.
-const LIST_AGAIN: std::time::Duration = std::time::Duration::from_secs(600);
+const LIST_AGAIN: Duration = Duration::from_secs(600);
+/// How long a server rests, for the time that it took to answer.
+const REST: u32 = 3;
+/// Answers that are faster leave a server time enough.
+const UNNOTICED: Duration = Duration::from_millis(250);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_folders_share_is_scanned() {
+        let cases: [(&[&str], &str); 4] =
+            [(&["a/b", "a/c"], "a"), (&["a/b", "a/b/c", "a/b/d"], "a/b"), (&["", "a"], ""), (&["a-b", "a/c"], "")];
+        for (folders, expected) in cases {
+            let folders = folders.iter().map(|folder| ((*folder).to_owned(), Vec::new())).collect();
+            assert_eq!(common(&folders), expected);
+        }
+    }
+}

@@ -1,12 +1,17 @@
-//! Calls by path, for what has no call of its own in the client library.
+//! Calls by path: everything that is asked about secrets goes this way, so that values land in memory that is wiped at once, and the
+//! server's wish for fewer calls is heard.
+
+use std::time::{Duration, Instant};
 
 use reqwest::Method;
-use secret_sync::SecretJson;
+use reqwest::header::HeaderMap;
 use secret_sync::provider::ProviderError;
+use secret_sync::{FetchProblem, SecretJson};
 use tracing::instrument::WithSubscriber as _;
 use tracing::subscriber::NoSubscriber;
 
 use super::{Failure, VaultProvider};
+use crate::connection::http;
 
 /// A call.
 #[derive(Clone, Debug)]
@@ -21,11 +26,33 @@ pub(crate) struct Call {
     pub(crate) body: Option<SecretJson>,
 }
 
+impl Call {
+    /// A call without a body.
+    pub(super) fn new(method: &'static str, path: String) -> Self {
+        Self { method, path, query: String::new(), body: None }
+    }
+}
+
+/// Status and answer.
+pub(super) type Answered = (u16, Option<SecretJson>);
+
+/// Why a call has no answer.
+pub(super) enum Unanswered {
+    /// There is no login, or the server asked to be left alone.
+    Login(Failure),
+    /// The call cannot be made.
+    Wrong(String),
+    /// The line broke, or the server took too long.
+    Line(reqwest::Error),
+    /// The answer broke off, or is too long.
+    Body(ProviderError),
+}
+
 impl VaultProvider {
     /// Makes a call with the login of this store; gives the whole answer, or `None` where there is nothing.
     pub(crate) async fn raw(&self, call: &Call) -> Result<Option<SecretJson>, ProviderError> {
-        let answer = self.raw_status(call).with_subscriber(NoSubscriber::new()).await?;
-        match answer {
+        let answer = self.raw_status(call).with_subscriber(NoSubscriber::new()).await;
+        match answer.map_err(|unanswered| self.in_short(unanswered))? {
             (200..=299, body) => Ok(body),
             (404, _) => Ok(None),
             (status, _) => Err(ProviderError::Failed(said(status, &call.path))),
@@ -33,7 +60,7 @@ impl VaultProvider {
     }
 
     /// Status and answer. A token that the server does not know any more is made anew once.
-    pub(crate) async fn raw_status(&self, call: &Call) -> Result<(u16, Option<SecretJson>), ProviderError> {
+    pub(super) async fn raw_status(&self, call: &Call) -> Result<Answered, Unanswered> {
         let first = self.raw_once(call).await?;
         if first.0 == 403 && self.is_login_lost().await {
             return self.raw_once(call).await;
@@ -41,12 +68,12 @@ impl VaultProvider {
         Ok(first)
     }
 
-    async fn raw_once(&self, call: &Call) -> Result<(u16, Option<SecretJson>), ProviderError> {
-        let session = self.session().await.map_err(|failure| ProviderError::Failed(self.in_words(failure)))?;
+    async fn raw_once(&self, call: &Call) -> Result<Answered, Unanswered> {
+        let session = self.session().await.map_err(Unanswered::Login)?;
         let method = Method::from_bytes(call.method.as_bytes())
-            .map_err(|_| ProviderError::Failed(format!("`{}` is no method", call.method)))?;
+            .map_err(|_| Unanswered::Wrong(format!("`{}` is no method", call.method)))?;
         let query = if call.query.is_empty() { String::new() } else { format!("?{}", call.query) };
-        let url = format!("{}/v1/{}{query}", self.store.server, call.path);
+        let url = format!("{}/v1/{}{query}", self.store.server, escaped(&call.path));
         let mut request = session.http.request(method, url).header("X-Vault-Token", session.token.expose());
         if let Some(namespace) = &self.store.namespace {
             request = request.header("X-Vault-Namespace", namespace);
@@ -63,13 +90,36 @@ impl VaultProvider {
             Err(error) => {
                 // Certificates of both sides are read anew with the next login.
                 *self.session.lock().await = None;
-                return Err(crate::connection::http::unanswered(&error).within_server(&self.store.server));
+                return Err(Unanswered::Line(error));
             }
         };
         self.remember_index(&answer);
         let status = answer.status().as_u16();
-        let body = crate::connection::http::body(answer).await?;
-        Ok((status, SecretJson::parse(&body)))
+        self.pause(status, answer.headers());
+        let body = http::body(answer).await.map_err(Unanswered::Body)?;
+        let body = SecretJson::parse(&zeroize::Zeroizing::new(body));
+        if let Some(id) = body.as_ref().and_then(|body| body.expose().get("request_id")?.as_str()) {
+            self.feed.answered(&self.store.server, id);
+        }
+        Ok((status, body))
+    }
+
+    /// Heeds a server that asks for fewer calls, or that is sealed and says when to come back (RFC 9110, `Retry-After`).
+    pub(in crate::provider) fn pause(&self, status: u16, headers: &HeaderMap) {
+        if !matches!(status, 429 | 503) {
+            return;
+        }
+        let said = headers.get("Retry-After").and_then(|value| value.to_str().ok()?.trim().parse::<u64>().ok());
+        let Some(wait) = said.or((status == 429).then_some(1)) else { return };
+        let until = Instant::now().checked_add(Duration::from_secs(wait).min(LONGEST_PAUSE));
+        *self.paused.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = until.map(|until| (until, status));
+    }
+
+    /// The status with which the server asked to be left alone, while it wants that.
+    pub(super) fn is_paused(&self) -> Option<u16> {
+        let mut paused = self.paused.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        paused.take_if(|(until, _)| *until <= Instant::now());
+        paused.map(|(_, status)| status)
     }
 
     /// The headers of the store, and those by which standbys keep up.
@@ -93,17 +143,46 @@ impl VaultProvider {
         }
     }
 
-    fn in_words(&self, failure: Failure) -> String {
-        match failure {
-            Failure::Problem(problem) => format!("{}; {}", problem.what, problem.remedy),
-            Failure::Client(error) => self.words(&error, "", false).what,
+    /// For the machine: what is wrong, with its remedy.
+    pub(super) fn unanswered(&self, unanswered: Unanswered, path: &str) -> FetchProblem {
+        match unanswered {
+            Unanswered::Login(Failure::Problem(problem)) => problem,
+            Unanswered::Login(Failure::Client(error)) => self.words(&error, path, false),
+            Unanswered::Wrong(what) => self.problem(&what, "correct the store", false),
+            Unanswered::Line(error) => self.line_is_down(&error),
+            Unanswered::Body(error) => {
+                let remedy = "let the secret be smaller, and look into the server's log";
+                self.problem(&format!("the answer about `{path}` cannot be read: {error}"), remedy, false)
+            }
         }
     }
+
+    /// For the reconciler: one line.
+    fn in_short(&self, unanswered: Unanswered) -> ProviderError {
+        let server = &self.store.server;
+        ProviderError::Failed(match unanswered {
+            Unanswered::Login(Failure::Problem(problem)) => format!("{}; {}", problem.what, problem.remedy),
+            Unanswered::Login(Failure::Client(error)) => self.words(&error, "", false).what,
+            Unanswered::Wrong(what) => what,
+            Unanswered::Line(error) => format!("{server}: {}", http::unanswered(&error)),
+            Unanswered::Body(error) => format!("{server}: {error}"),
+        })
+    }
+}
+
+/// A path as an address may hold it: what would end it is escaped, the rest is the client library's.
+fn escaped(path: &str) -> String {
+    let escape = |letter: char| match letter {
+        '%' | '?' | '#' | '\\' => format!("%{:02X}", u32::from(letter)),
+        other => other.to_string(),
+    };
+    path.chars().map(escape).collect()
 }
 
 /// Names a call in metrics.
 fn name(call: &Call) -> &'static str {
     match call.method {
+        "GET" if call.path.contains("/metadata/") => "check",
         "GET" => "read",
         "LIST" | "SCAN" => "list",
         "DELETE" => "delete",
@@ -122,13 +201,5 @@ fn said(status: u16, path: &str) -> String {
     }
 }
 
-/// Says which server a failure is about.
-trait WithinServer {
-    fn within_server(self, server: &str) -> ProviderError;
-}
-
-impl WithinServer for ProviderError {
-    fn within_server(self, server: &str) -> ProviderError {
-        ProviderError::Failed(format!("{server}: {self}"))
-    }
-}
+/// A server that says less is asked again by then.
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);

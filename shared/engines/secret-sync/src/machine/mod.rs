@@ -45,6 +45,8 @@ pub struct Settings {
     pub hash_key: Zeroizing<Vec<u8>>,
     /// How often the version of a secret is looked at, where the store can tell it without the value.
     pub check_interval: Duration,
+    /// The same for stores that tell of changes by themselves: a look that finds what was missed.
+    pub followed_interval: Duration,
     /// After how long without a word from its store a secret counts as stale.
     pub stale_after: Duration,
     /// First and longest wait after failures.
@@ -123,6 +125,8 @@ pub enum Event {
         /// Path.
         path: String,
     },
+    /// These stores tell of every change by themselves now, and no others do: they are looked at only now and then.
+    Followed(BTreeSet<StoreRef>),
 }
 
 /// What to do.
@@ -209,6 +213,12 @@ pub struct Machine {
     stores: BTreeMap<StoreRef, Arc<Store>>,
     sources: BTreeMap<FetchKey, Source>,
     syncs: BTreeMap<String, Sync>,
+    /// Manifests by the namespace and name of their target.
+    by_target: BTreeMap<(String, String), String>,
+    /// Stores that tell of changes by themselves.
+    followed: BTreeSet<StoreRef>,
+    /// When something happened last.
+    last: Option<Timestamp>,
     outputs: VecDeque<Output>,
 }
 
@@ -221,12 +231,16 @@ impl Machine {
             stores: BTreeMap::new(),
             sources: BTreeMap::new(),
             syncs: BTreeMap::new(),
+            by_target: BTreeMap::new(),
+            followed: BTreeSet::new(),
+            last: None,
             outputs: VecDeque::new(),
         }
     }
 
     /// Takes in what happened at `now`.
     pub fn handle_event(&mut self, event: Event, now: Timestamp) {
+        self.notice_jump(now);
         match event {
             Event::Manifests(set) => self.replace(set, now),
             Event::Checked { key, outcome } => self.checked(&key, outcome, now),
@@ -238,18 +252,14 @@ impl Machine {
                     self.gather(&subject);
                 }
             }
-            Event::Changed { store, path } => {
-                let is_it = |key: &FetchKey| key.store == store && key.path == path;
-                for (_, source) in self.sources.iter_mut().filter(|(key, _)| is_it(key)) {
-                    source.next_check = Some(now);
-                }
-                self.handle_timeout(now);
-            }
+            Event::Changed { store, path } => self.hint(&store, &path, now),
+            Event::Followed(stores) => self.follow(stores, now),
         }
     }
 
     /// Does what is due at `now`.
     pub fn handle_timeout(&mut self, now: Timestamp) {
+        self.notice_jump(now);
         for (key, source) in &mut self.sources {
             if !source.in_flight && source.next_check.is_some_and(|due| due <= now) {
                 source.in_flight = true;
@@ -263,6 +273,11 @@ impl Machine {
             self.due(&subject, now);
         }
         self.report_stale(now);
+    }
+
+    /// What is read, and where.
+    pub fn sources(&self) -> impl Iterator<Item = &FetchKey> {
+        self.sources.keys()
     }
 
     /// When [`Machine::handle_timeout`] has something to do next.
@@ -282,8 +297,8 @@ impl Machine {
     /// Where the content of target `namespace/name` comes from, with versions; `None` when it is not written.
     #[must_use]
     pub fn sources_of(&self, namespace: &str, target: &str) -> Option<Vec<SecretRef>> {
-        let is_it = |sync: &&Sync| sync.external.namespace == namespace && sync.external.target.name == target;
-        Some(self.syncs.values().find(is_it)?.written.as_ref()?.sources.clone())
+        let subject = self.by_target.get(&(namespace.to_owned(), target.to_owned()))?;
+        Some(self.syncs.get(subject)?.written.as_ref()?.sources.clone())
     }
 
     /// The manifests in force with the state of each: written, failing, stale.
@@ -321,9 +336,13 @@ impl Machine {
                 changed.insert(subject.clone());
                 sync.restart();
             }
-            sync.external = external;
+            if !Arc::ptr_eq(&sync.external, &external) {
+                sync.take(external);
+            }
             self.syncs.insert(subject, sync);
         }
+        let target = |sync: &Sync| (sync.external.namespace.clone(), sync.external.target.name.clone());
+        self.by_target = self.syncs.iter().map(|(subject, sync)| (target(sync), subject.clone())).collect();
         for sync in before.into_values() {
             self.remove_target(&sync.external);
         }

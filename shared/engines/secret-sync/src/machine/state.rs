@@ -20,6 +20,8 @@ pub(super) struct Source {
     pub(super) users: BTreeSet<String>,
     /// Whether a check or a read is on its way.
     pub(super) in_flight: bool,
+    /// Whether it changed since that was sent.
+    pub(super) is_outdated: bool,
     /// When to look at its revision again.
     pub(super) next_check: Option<Timestamp>,
     /// How often to look; `None` when no user wants to know, or the store does not tell.
@@ -37,6 +39,7 @@ impl Source {
         Self {
             users: BTreeSet::new(),
             in_flight: false,
+            is_outdated: false,
             next_check: None,
             interval: None,
             is_checkable: true,
@@ -48,7 +51,9 @@ impl Source {
     /// The store answered.
     pub(super) fn answered(&mut self, now: Timestamp) {
         (self.in_flight, self.attempts, self.confirmed) = (false, 0, Some(now));
-        self.next_check = self.interval.filter(|_| self.is_checkable).map(|interval| on_grid(now, interval));
+        let again = self.interval.filter(|_| self.is_checkable);
+        let is_outdated = std::mem::take(&mut self.is_outdated);
+        self.next_check = again.map(|interval| if is_outdated { now } else { on_grid(now, interval) });
     }
 }
 
@@ -63,6 +68,8 @@ pub(super) fn on_grid(now: Timestamp, interval: Duration) -> Timestamp {
 #[derive(Debug)]
 pub(super) struct Sync {
     pub(super) external: Arc<ExternalSecret>,
+    /// What it reads: made once for each text of the manifest, since every look asks for it.
+    keys: Arc<BTreeSet<FetchKey>>,
     /// Parts that are being collected.
     pub(super) gather: Option<Gather>,
     /// What is being written.
@@ -78,12 +85,15 @@ pub(super) struct Sync {
     pub(super) is_stale: bool,
     /// A change waits for a sync window.
     pub(super) is_deferred: bool,
+    /// Something changed while it was gathered or written.
+    pub(super) is_behind: bool,
     pub(super) since: Timestamp,
 }
 
 impl Sync {
     pub(super) fn new(external: Arc<ExternalSecret>, now: Timestamp) -> Self {
         Self {
+            keys: Arc::new(keys(&external)),
             external,
             gather: None,
             writing: None,
@@ -94,6 +104,7 @@ impl Sync {
             problem: None,
             is_stale: false,
             is_deferred: false,
+            is_behind: false,
             since: now,
         }
     }
@@ -102,6 +113,15 @@ impl Sync {
     pub(super) fn restart(&mut self) {
         (self.gather, self.problem, self.attempts, self.due) = (None, None, 0, None);
         self.seen.clear();
+    }
+
+    /// Whether what is on its way was made of another revision of `key` than `revision`.
+    pub(super) fn is_overtaken(&self, key: &FetchKey, revision: &str) -> bool {
+        let read = self.gather.as_ref().and_then(|gather| gather.readings.get(key));
+        let is_other =
+            |reading: &Option<Arc<Reading>>| reading.as_ref().map_or("", |reading| &reading.revision) != revision;
+        let is_written = self.writing.is_some() && self.seen.get(key).is_some_and(|seen| seen != revision);
+        read.is_some_and(is_other) || is_written
     }
 
     pub(super) fn is_settled(&self) -> bool {
@@ -121,11 +141,20 @@ impl Sync {
         }
     }
 
-    pub(super) fn keys(&self) -> BTreeSet<FetchKey> {
-        let data = self.external.data.iter().map(|item| FetchKey::new(&item.store, &item.remote));
-        let extracts = self.external.extracts.iter().map(|extract| FetchKey::new(&extract.store, &extract.remote));
-        data.chain(extracts).collect()
+    pub(super) fn keys(&self) -> Arc<BTreeSet<FetchKey>> {
+        Arc::clone(&self.keys)
     }
+
+    /// Takes another text of its manifest.
+    pub(super) fn take(&mut self, external: Arc<ExternalSecret>) {
+        (self.keys, self.external) = (Arc::new(keys(&external)), external);
+    }
+}
+
+fn keys(external: &ExternalSecret) -> BTreeSet<FetchKey> {
+    let data = external.data.iter().map(|item| FetchKey::new(&item.store, &item.remote));
+    let extracts = external.extracts.iter().map(|extract| FetchKey::new(&extract.store, &extract.remote));
+    data.chain(extracts).collect()
 }
 
 /// Parts of a target on their way.

@@ -9,7 +9,7 @@ use model::{SecretRef, Timestamp};
 use super::state::{Gather, Source, Sync, Written, digest, on_grid};
 use super::{FetchKey, FetchProblem, Machine, Output, Renderer, Report, ReportKind, WriteOrder};
 use crate::assemble::{Assembled, assemble, check};
-use crate::manifest::ExternalSecret;
+use crate::manifest::{ExternalSecret, StoreRef};
 use crate::schedule::back_off;
 use crate::value::Reading;
 
@@ -18,8 +18,8 @@ impl Machine {
     pub(super) fn connect_sources(&mut self, now: Timestamp) {
         let mut users: BTreeMap<FetchKey, (BTreeSet<String>, Option<Duration>)> = BTreeMap::new();
         for (subject, sync) in &self.syncs {
-            for key in sync.keys() {
-                let (users, interval) = users.entry(key).or_default();
+            for key in sync.keys().iter() {
+                let (users, interval) = users.entry(key.clone()).or_default();
                 users.insert(subject.clone());
                 *interval = [*interval, sync.interval()].into_iter().flatten().min();
             }
@@ -28,8 +28,9 @@ impl Machine {
         self.sources.retain(|key, source| users.contains_key(key) || source.in_flight);
         for (key, (users, interval)) in users {
             // A fixed version does not change; it is read again at the interval of its manifest.
-            let interval =
-                interval.filter(|_| key.version.is_none()).map(|most| most.min(self.settings.check_interval));
+            let is_followed = self.followed.contains(&key.store);
+            let often = if is_followed { self.settings.followed_interval } else { self.settings.check_interval };
+            let interval = interval.filter(|_| key.version.is_none()).map(|most| most.min(often));
             let source = self.sources.entry(key).or_insert_with(Source::new);
             (source.users, source.interval) = (users, interval);
             if source.confirmed.is_some() && !source.in_flight && source.next_check.is_none() && source.is_checkable {
@@ -38,14 +39,79 @@ impl Machine {
         }
     }
 
+    /// The clock was set, or the machine slept: what was to happen happens as long from now as it was to then, and nobody is called
+    /// silent for a time that did not pass.
+    pub(super) fn notice_jump(&mut self, now: Timestamp) {
+        let Some(last) = self.last.replace(now) else { return };
+        if now < last {
+            let back = last.since(now);
+            let earlier = |at: Timestamp| {
+                Timestamp::from_nanos(at.as_nanos().saturating_sub(i64::try_from(back.as_nanos()).unwrap_or(i64::MAX)))
+            };
+            for source in self.sources.values_mut() {
+                source.next_check = source.next_check.map(earlier);
+                source.confirmed = source.confirmed.map(earlier);
+            }
+            for sync in self.syncs.values_mut() {
+                (sync.due, sync.since) = (sync.due.map(earlier), earlier(sync.since));
+            }
+        } else if now.since(last) > JUMP {
+            let expected = self.poll_timeout().map_or(last, |next| next.max(last));
+            let ahead = now.since(expected);
+            if ahead > JUMP {
+                for source in self.sources.values_mut() {
+                    source.confirmed = source.confirmed.map(|at| at.plus(ahead));
+                }
+                self.syncs.values_mut().for_each(|sync| sync.since = sync.since.plus(ahead));
+            }
+        }
+    }
+
+    /// Somebody knows that a path changed.
+    pub(super) fn hint(&mut self, store: &StoreRef, path: &str, now: Timestamp) {
+        let first = FetchKey { store: store.clone(), path: path.to_owned(), version: None };
+        let is_it = |key: &FetchKey| key.store == *store && key.path == path;
+        let mut unchecked = BTreeSet::new();
+        for (key, source) in self.sources.range_mut(first..).take_while(|(key, _)| is_it(key)) {
+            match (source.in_flight, source.is_checkable) {
+                // The answer that is on its way may be older than the change.
+                (true, _) => source.is_outdated = true,
+                (false, true) => source.next_check = Some(now),
+                (false, false) if key.version.is_none() => unchecked.extend(source.users.iter().cloned()),
+                (false, false) => {}
+            }
+        }
+        for subject in unchecked {
+            if self.syncs.get(&subject).is_some_and(|sync| sync.interval().is_some() && sync.may_refresh(now)) {
+                self.gather(&subject);
+            }
+        }
+        self.handle_timeout(now);
+    }
+
+    /// Other stores than before tell of changes by themselves. What went silent is looked at at once.
+    pub(super) fn follow(&mut self, stores: BTreeSet<StoreRef>, now: Timestamp) {
+        let before = std::mem::replace(&mut self.followed, stores);
+        let gone: BTreeSet<&StoreRef> = before.difference(&self.followed).collect();
+        for (_, source) in self.sources.iter_mut().filter(|(key, _)| gone.contains(&key.store)) {
+            source.next_check = source.next_check.map(|_| now);
+        }
+        self.connect_sources(now);
+        let followed = &self.followed;
+        for (_, source) in self.sources.iter_mut().filter(|(key, _)| followed.contains(&key.store)) {
+            source.next_check = source.next_check.and(source.interval).map(|interval| on_grid(now, interval));
+        }
+        self.handle_timeout(now);
+    }
+
     /// Starts to collect all parts of a target.
     pub(super) fn gather(&mut self, subject: &str) {
         let Some(sync) = self.syncs.get_mut(subject).filter(|sync| sync.is_settled()) else { return };
         let keys = sync.keys();
-        sync.due = None;
-        sync.gather = Some(Gather { missing: keys.clone(), readings: BTreeMap::new() });
-        for key in keys {
-            self.want(&key);
+        (sync.due, sync.is_behind) = (None, false);
+        sync.gather = Some(Gather { missing: (*keys).clone(), readings: BTreeMap::new() });
+        for key in keys.iter() {
+            self.want(key);
         }
     }
 
@@ -68,11 +134,11 @@ impl Machine {
         if std::mem::take(&mut sync.is_deferred) {
             return self.gather(subject);
         }
-        let is_watched = |key: FetchKey| {
-            self.sources.get(&key).is_some_and(|source| source.interval.is_some() && source.is_checkable)
+        let is_watched = |key: &FetchKey| {
+            self.sources.get(key).is_some_and(|source| source.interval.is_some() && source.is_checkable)
         };
         // Checks of versions already tell that nothing changed.
-        if sync.problem.is_none() && sync.written.is_some() && sync.keys().into_iter().all(is_watched) {
+        if sync.problem.is_none() && sync.written.is_some() && sync.keys().iter().all(is_watched) {
             sync.due = sync.interval().map(|interval| now.plus(interval));
             return;
         }
@@ -99,8 +165,10 @@ impl Machine {
             }
             Err(problem) => {
                 source.attempts = source.attempts.saturating_add(1);
-                let wait = back_off(source.attempts, self.settings.back_off, &key.path);
-                source.next_check = Some(now.plus(wait));
+                // One wait for all of a store, so that they are asked about together again.
+                let wait = back_off(source.attempts, self.settings.back_off, &key.store.name);
+                let step = self.settings.check_interval.min(self.settings.back_off.0);
+                source.next_check = Some(on_grid(now.plus(wait), step));
                 let attempts = source.attempts;
                 for subject in &users {
                     self.failed(subject, problem.clone(), attempts);
@@ -115,6 +183,7 @@ impl Machine {
         for subject in users {
             let Some(sync) = self.syncs.get_mut(subject) else { continue };
             let is_same = sync.seen.get(key).is_some_and(|seen| seen == revision);
+            sync.is_behind |= sync.is_overtaken(key, revision);
             if !is_same && sync.written.is_some() && !sync.may_refresh(now) {
                 sync.is_deferred = true;
                 sync.due = Some(now.plus(WINDOW_LOOK));
@@ -253,9 +322,9 @@ impl Machine {
         (sync.problem, sync.is_stale) = (None, false);
         self.report(subject, kind);
         self.settled(subject, now);
-        // What changed while it was written was not compared.
-        let behind = self.syncs.get(subject).is_some_and(|sync| sync.seen.keys().ne(sync.keys().iter()));
-        if behind {
+        // What changed while it was written was not gathered.
+        let is_behind = |sync: &Sync| sync.is_behind || sync.seen.keys().ne(sync.keys().iter());
+        if self.syncs.get(subject).is_some_and(is_behind) {
             self.gather(subject);
         }
     }
@@ -303,7 +372,12 @@ impl Machine {
         let is_watched = |key: &FetchKey| {
             self.sources.get(key).is_some_and(|source| source.is_checkable && source.interval.is_some())
         };
-        let promise = if sync.keys().iter().all(is_watched) { Duration::ZERO } else { interval };
+        let rare = |key: &FetchKey| self.sources.get(key).and_then(|source| source.interval);
+        let promise = match sync.keys().iter().all(is_watched) {
+            true => sync.keys().iter().filter_map(rare).max().unwrap_or_default(),
+            false => interval,
+        };
+        let promise = if promise < self.settings.stale_after { Duration::ZERO } else { promise };
         Some(oldest.plus(promise).plus(self.settings.stale_after))
     }
 
@@ -349,5 +423,7 @@ fn sources(sync: &Sync, readings: &BTreeMap<FetchKey, Option<Arc<Reading>>>) -> 
     readings.iter().filter_map(source).collect()
 }
 
+/// From what on a step of the clock is none that time alone makes.
+const JUMP: Duration = Duration::from_secs(30);
 /// How often a closed sync window is looked at.
 const WINDOW_LOOK: Duration = Duration::from_secs(30);

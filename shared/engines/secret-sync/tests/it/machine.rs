@@ -25,6 +25,7 @@ impl World {
         let settings = Settings {
             hash_key: b"key".to_vec().into(),
             check_interval: Duration::from_secs(1),
+            followed_interval: Duration::from_secs(600),
             stale_after: Duration::from_secs(30),
             back_off: (Duration::from_secs(1), Duration::from_secs(8)),
             render: |_, data| Ok(data.clone()),
@@ -208,4 +209,109 @@ fn a_closed_window_lets_a_change_wait() {
     assert_eq!(world.said(), Vec::<String>::new());
     world.pass(600);
     assert_eq!(world.said(), ["rotated db 2"]);
+}
+
+fn store_and_path() -> (secret_sync::StoreRef, String) {
+    let store = load(&[("s.yaml", STORE.to_owned())]).set.stores.into_keys().next().unwrap();
+    (store, "db".to_owned())
+}
+
+#[test]
+fn a_store_that_tells_of_changes_is_seldom_asked() {
+    let mut world = world();
+    world.said();
+    let (store, path) = store_and_path();
+    world.machine.handle_event(Event::Followed([store.clone()].into()), world.now);
+    world.settle();
+    world.checks = 0;
+    world.pass(3_600);
+    assert!((6..=7).contains(&world.checks), "{} checks in an hour, every ten minutes", world.checks);
+    assert_eq!(world.said(), Vec::<String>::new(), "nothing is stale between two looks");
+    // What it tells is seen at once.
+    (world.version, world.checks) = (2, 0);
+    world.machine.handle_event(Event::Changed { store, path }, world.now);
+    world.settle();
+    assert_eq!((world.said(), world.checks), (vec!["rotated db 2".to_owned()], 1));
+    // What it does not tell is found by the next look; when it tells no more, it is asked at once and as before.
+    world.version = 3;
+    world.pass(600);
+    assert_eq!(world.said(), ["rotated db 3"]);
+    world.version = 4;
+    world.machine.handle_event(Event::Followed([].into()), world.now);
+    world.settle();
+    assert_eq!(world.said(), ["rotated db 4"]);
+    world.checks = 0;
+    world.pass(10);
+    assert!(world.checks >= 9, "{}", world.checks);
+}
+
+/// A change that is told while the answer about the one before is on its way, or while that is written, is not lost.
+#[test]
+fn changes_on_the_heels_of_a_change_are_not_lost() {
+    let mut world = world();
+    world.said();
+    let (store, path) = store_and_path();
+    world.machine.handle_event(Event::Followed([store.clone()].into()), world.now);
+    world.settle();
+    let changed = || Event::Changed { store: store.clone(), path: path.clone() };
+    world.version = 2;
+    world.machine.handle_event(changed(), world.now);
+    // The check is answered with what is there now; before the read is, there is a third version.
+    let mut outputs = Vec::new();
+    while let Some(output) = world.machine.poll_output() {
+        outputs.push(output);
+    }
+    for output in outputs {
+        let event = world.perform(output).unwrap();
+        world.version += 1;
+        world.machine.handle_event(changed(), world.now);
+        world.machine.handle_event(event, world.now);
+    }
+    world.settle();
+    world.pass(1);
+    let said = world.said();
+    assert_eq!(said.last().map(String::as_str), Some("rotated db 3"), "{said:?}");
+
+    // While it is written.
+    world.version = 4;
+    world.machine.handle_event(changed(), world.now);
+    let mut write = None;
+    while let Some(output) = world.machine.poll_output() {
+        if matches!(output, Output::Write(_)) {
+            write = Some(output);
+            break;
+        }
+        if let Some(event) = world.perform(output) {
+            world.machine.handle_event(event, world.now);
+        }
+    }
+    world.version = 5;
+    world.machine.handle_event(changed(), world.now);
+    world.settle();
+    let event = world.perform(write.unwrap()).unwrap();
+    world.machine.handle_event(event, world.now);
+    world.settle();
+    assert_eq!(world.said().last().map(String::as_str), Some("rotated db 5"));
+}
+
+#[test]
+fn a_clock_that_is_set_changes_nothing() {
+    let mut world = world();
+    world.said();
+    world.pass(5);
+    // A year back: looked at as often as before.
+    world.now = Timestamp::from_nanos(world.now.as_nanos() - 31_536_000_000_000_000);
+    world.machine.handle_timeout(world.now);
+    world.settle();
+    (world.version, world.checks) = (2, 0);
+    world.pass(3);
+    assert_eq!(world.said(), ["rotated db 2"]);
+    assert!((1..=4).contains(&world.checks), "{}", world.checks);
+    // A day ahead, in which nobody could have answered: nothing is stale, and the next look comes at once.
+    world.now = world.now.plus(Duration::from_secs(86_400));
+    world.version = 3;
+    world.machine.handle_timeout(world.now);
+    world.settle();
+    world.pass(2);
+    assert_eq!(world.said(), ["rotated db 3"]);
 }

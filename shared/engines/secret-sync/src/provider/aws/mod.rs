@@ -58,6 +58,14 @@ fn call(calls: &mut impl Calls, operation: &'static str, input: Value) -> Result
     calls.call(operation, &SecretJson::new(input))
 }
 
+/// The answer of a read; what is not there is told apart from what failed.
+fn found(
+    answer: Result<SecretJson, AwsError>,
+    is_missing: impl Fn(&AwsError) -> bool,
+) -> Result<SecretJson, ProviderError> {
+    answer.map_err(|error| if is_missing(&error) { ProviderError::Missing } else { error.into() })
+}
+
 fn put_field(input: &mut Value, name: &str, value: Value) {
     if let Some(fields) = input.as_object_mut() {
         fields.insert(name.to_owned(), value);

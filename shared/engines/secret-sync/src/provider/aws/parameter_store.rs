@@ -35,10 +35,8 @@ impl Parameters {
         if reference.wants_metadata {
             return Ok(super::tags_as_content(&tags_of(calls, &name)?));
         }
-        let answer = match call(calls, "GetParameter", json!({ "Name": name, "WithDecryption": true })) {
-            Err(error) if error.is(&[MISSING]) => return Err(ProviderError::Missing),
-            answer => answer?,
-        };
+        let answer = call(calls, "GetParameter", json!({ "Name": name, "WithDecryption": true }));
+        let answer = super::found(answer, |error| error.is(&[MISSING]))?;
         let key = &reference.key;
         let nothing = || format!("invalid secret received. parameter value is nil for key: {key}");
         value(&answer).ok_or_else(|| ProviderError::Failed(nothing()))

@@ -53,10 +53,7 @@ impl Manager {
             (None, "") => json!({ "SecretId": name, "VersionStage": "AWSCURRENT" }),
             (None, stage) => json!({ "SecretId": name, "VersionStage": stage }),
         };
-        let answer = match call(calls, "GetSecretValue", input) {
-            Err(error) if is_missing(&error) => return Err(ProviderError::Missing),
-            answer => answer?,
-        };
+        let answer = super::found(call(calls, "GetSecretValue", input), is_missing)?;
         let key = &reference.key;
         let nothing = || format!("invalid secret received. no secret string nor binary for key: {key}");
         content(answer.expose()).ok_or_else(|| ProviderError::Failed(nothing()))
