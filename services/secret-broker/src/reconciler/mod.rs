@@ -200,9 +200,8 @@ impl Reconciler {
         match looked {
             Ok(looked) => self.settle(&key, object.expose(), looked).await,
             Err(error) => {
-                let failures = self.wait(&key, Again::BackOff);
-                let target = key.2.clone();
-                self.tell(&key, target, &error.what, failures).await;
+                let looked = pass::Looked::failed(&key.0, status.as_ref(), &error.what);
+                self.settle(&key, object.expose(), looked).await;
             }
         }
     }

@@ -29,6 +29,37 @@ pub(super) struct Looked {
     pub(super) is_released: bool,
 }
 
+impl Looked {
+    /// A look that came to no end: what was known of the object stays, and its condition says why.
+    pub(super) fn failed(kind: &str, known: Option<&Value>, what: &str) -> Self {
+        let mut status = known.and_then(|known| known.get("status")).cloned().unwrap_or_else(|| serde_json::json!({}));
+        let reason = if kind.ends_with("PushSecret") { "Errored" } else { "SecretSyncedError" };
+        let message = format!("{what}; it is tried again");
+        let ready = |condition: &Value| condition.get("type").and_then(Value::as_str) == Some("Ready");
+        let before = status.get("conditions").and_then(Value::as_array).cloned().unwrap_or_default();
+        let same =
+            |condition: &&Value| ready(condition) && condition.get("status").and_then(Value::as_str) == Some("False");
+        let since = before.iter().find(same).and_then(|condition| condition.get("lastTransitionTime")).cloned();
+        let since = since.unwrap_or_else(|| status::seconds(service::now()).into());
+        let failed = serde_json::json!({
+            "type": "Ready", "status": "False", "reason": reason, "message": message, "lastTransitionTime": since,
+        });
+        let others = before.into_iter().filter(|condition| !ready(condition));
+        if let Some(fields) = status.as_object_mut() {
+            fields.insert("conditions".to_owned(), others.chain([failed]).collect());
+        }
+        Self {
+            status,
+            notes: vec![Note { is_warning: true, reason: "UpdateFailed", message }],
+            again: Again::BackOff,
+            delivered: None,
+            is_new: false,
+            problem: Some(what.to_owned()),
+            is_released: false,
+        }
+    }
+}
+
 /// The view of an object's namespace, filled as the engine asks.
 struct Scene<'a> {
     reconciler: &'a Reconciler,

@@ -57,7 +57,7 @@ fn condition_list(conditions: &[Condition]) -> Value {
 }
 
 /// As Kubernetes writes times.
-fn seconds(at: Timestamp) -> String {
+pub(super) fn seconds(at: Timestamp) -> String {
     let text = at.to_string();
     text.split('.').next().map_or(text.clone(), |whole| format!("{}Z", whole.trim_end_matches('Z')))
 }

@@ -23,11 +23,7 @@ fn templates_that_do_not_end_and_contents_that_do_not_fit_are_refused() {
     let Some(world) = World::start() else { return };
     world.bao.command(&["kv", "put", "secret/db", "password=canary-one"]).unwrap();
     let cases = [
-        (
-            "recursion",
-            r#"{{ define "x" }}{{ template "x" . }}{{ end }}{{ template "x" . }}"#,
-            "exceeded maximum template depth",
-        ),
+        ("recursion", r#"{{ define "x" }}{{ template "x" . }}{{ end }}{{ template "x" . }}"#, "exceeded maximum"),
         (
             "loops",
             "{{ range untilStep 0 10000 1 }}{{ range untilStep 0 10000 1 }}{{ . }}{{ end }}{{ end }}",

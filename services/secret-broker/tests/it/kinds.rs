@@ -61,7 +61,7 @@ fn generators_of_the_cluster_make_what_they_say() {
         _ => (404, String::new()),
     });
     apply(
-        "apiVersion: v1\nkind: Secret\nmetadata: { name: hook, labels: { generators.external-secrets.io/type: webhook } }\nstringData: { token: canary-header }\n",
+        "apiVersion: v1\nkind: Secret\nmetadata: { name: hook, labels: { external-secrets.io/type: webhook } }\nstringData: { token: canary-header }\n",
     );
     apply(&format!(
         "{head}kind: Webhook\nmetadata: {{ name: made }}\nspec:\n  url: '{}/token/app'\n  headers: {{ X-Token: '{{{{ .auth.token }}}}' }}\n  secrets: [{{ name: auth, secretRef: {{ name: hook }} }}]\n  result: {{ jsonPath: '$.value' }}\n",

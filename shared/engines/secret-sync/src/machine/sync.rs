@@ -95,6 +95,8 @@ impl Machine {
         let gone: BTreeSet<&StoreRef> = before.difference(&self.followed).collect();
         for (_, source) in self.sources.iter_mut().filter(|(key, _)| gone.contains(&key.store)) {
             source.next_check = source.next_check.map(|_| now);
+            // Until now its silence said that nothing changed.
+            source.confirmed = source.confirmed.map(|_| now);
         }
         self.connect_sources(now);
         let followed = &self.followed;
