@@ -11,6 +11,7 @@ use service::{Context, ReadyHandle};
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{Receiver, Sender};
 use tokio::time::Instant;
+use tracing::Instrument as _;
 use zeroize::Zeroizing;
 
 use crate::cluster::Leading;
@@ -356,7 +357,8 @@ impl Pipeline {
     /// Reads from the store; the answer comes back as an event.
     fn read(&self, key: FetchKey) {
         let (provider, events, reads) = (self.providers.find(&key.store), self.events.clone(), Arc::clone(&self.reads));
-        self.context.spawn(async move {
+        let span = tracing::info_span!("read", store = %key.store, path = key.path);
+        let read = async move {
             // The semaphore is never closed.
             let _permit = reads.acquire_owned().await;
             let outcome = match provider {
@@ -365,7 +367,8 @@ impl Pipeline {
             };
             // A pipeline that has ended needs no answer.
             let _ = events.send(Event::Read { key, outcome }).await;
-        });
+        };
+        self.context.spawn(read.instrument(span));
     }
 
     /// Asks the stores for revisions, each store once for all of its keys; the answers come back as events.

@@ -26,6 +26,7 @@ use schemas::ask::RotateHolder;
 use secret_sync::{Credentials, Event, FetchProblem, ManifestSet, Report, Resolved, Store, StoreRef, WriteOrder};
 use serde_json::Value;
 use tokio::sync::{Semaphore, mpsc, watch};
+use tracing::Instrument as _;
 
 use self::lease::Candidate;
 use self::object::Held;
@@ -235,7 +236,8 @@ impl Home {
         let (cluster, kind) = (self.cluster.clone(), self.external_kind.clone());
         let held = self.held(&order.external.namespace, &order.external.target.name);
         let (calls, leading) = (Arc::clone(&self.calls), self.leading.clone());
-        tokio::spawn(async move {
+        let span = tracing::info_span!("write", manifest = order.subject);
+        let write = async move {
             // The semaphore is never closed.
             let _permit = calls.acquire_owned().await;
             let outcome = if *leading.borrow() {
@@ -249,7 +251,8 @@ impl Home {
             };
             // A pipeline that has ended needs no answer.
             let _ = events.send(Event::Written { subject: order.subject, outcome }).await;
-        });
+        };
+        tokio::spawn(write.instrument(span));
     }
 
     /// What is known of a target without asking.

@@ -308,6 +308,7 @@ impl VaultProvider {
         match code(error) {
             Some(status) => self.refusal(status, path, is_check),
             None => match error {
+                ClientError::RestClientError { .. } if is_untrusted(error) => self.is_untrusted(),
                 ClientError::RestClientError { .. } => self.is_unreachable(),
                 _ => self.not_understood(),
             },
@@ -364,13 +365,16 @@ impl VaultProvider {
                 false,
             );
         }
-        let mut causes = std::iter::successors(std::error::Error::source(error), |error| error.source());
-        if causes.any(|cause| cause.to_string().contains("certificate")) {
-            let remedy =
-                "give the store the authority of the server's certificate in `caBundle` or `caProvider`, or renew it";
-            return self.problem("the server's certificate is not trusted, or has expired", remedy, false);
+        if is_untrusted(error) {
+            return self.is_untrusted();
         }
         self.is_unreachable()
+    }
+
+    fn is_untrusted(&self) -> FetchProblem {
+        let remedy =
+            "give the store the authority of the server's certificate in `caBundle` or `caProvider`, or renew it";
+        self.problem("the server's certificate is not trusted, or has expired", remedy, false)
     }
 
     fn not_understood(&self) -> FetchProblem {
@@ -421,6 +425,12 @@ pub(crate) fn kv_path(store: &VaultStore, key: &str) -> (String, String) {
             (mount.to_owned(), rest.to_owned())
         }
     }
+}
+
+/// Whether a connection failed for the certificate of the other side: only the words of the library for TLS tell.
+fn is_untrusted(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut causes = std::iter::successors(Some(error), |error| error.source());
+    causes.any(|cause| cause.to_string().contains("peer certificate"))
 }
 
 fn code(error: &ClientError) -> Option<u16> {

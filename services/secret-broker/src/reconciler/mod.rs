@@ -186,6 +186,7 @@ impl Reconciler {
         }
     }
 
+    #[tracing::instrument(skip_all, fields(kind = key.0, namespace = key.1, name = key.2))]
     async fn look(&self, key: Key, object: Arc<SecretJson>) {
         let status = self.locked().get(&key).and_then(|known| known.status.clone());
         let status = match status {
