@@ -107,13 +107,13 @@ impl Kernel {
         let mut kernel = Self { events, interest, counters, verdicts, seeds, foreign, uring, programs, features };
         // All are verified before the first one runs, so that they begin together.
         for (name, tracepoint) in PROGRAMS {
-            kernel.with(name, |program| program.load(tracepoint, btf))?;
+            kernel.with(name, |program| load(program, tracepoint, btf))?;
         }
         for (name, _) in PROGRAMS {
             kernel.with(name, |program| program.attach().map(drop))?;
         }
         let counts_uring = kernel
-            .with("on_uring", |program| program.load("io_uring_submit_req", btf))
+            .with("on_uring", |program| load(program, "io_uring_submit_req", btf))
             .and_then(|()| kernel.with("on_uring", |program| program.attach().map(drop)));
         kernel.features.push(match counts_uring {
             Ok(()) => Feature::there("io_uring_submit_req"),
@@ -204,6 +204,27 @@ impl Kernel {
 }
 
 /// Why the kernel does not give events. Each says what cures it.
+/// Has a program verified. The verifier gives up with EAGAIN when a signal comes for the thread (`bpf_check` in the kernel), such as that
+/// of a child that ended: then it is asked again.
+fn load(program: &mut BtfTracePoint, tracepoint: &str, btf: &Btf) -> Result<(), ProgramError> {
+    let is_disturbed = |error: &ProgramError| match error {
+        ProgramError::LoadError { io_error, .. } => {
+            matches!(io_error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::Interrupted)
+        }
+        _ => false,
+    };
+    for _ in 0..DISTURBANCES {
+        match program.load(tracepoint, btf) {
+            Err(error) if is_disturbed(&error) => std::thread::sleep(std::time::Duration::from_millis(5)),
+            done => return done,
+        }
+    }
+    program.load(tracepoint, btf)
+}
+
+/// How often a signal may disturb one verification.
+const DISTURBANCES: u32 = 20;
+
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum KernelError {
     #[error("the kernel cannot be watched: {what}")]
