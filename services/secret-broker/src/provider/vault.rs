@@ -4,6 +4,7 @@
 //! hold the body of an answer.
 
 mod batch;
+mod lists;
 mod raw;
 mod read;
 mod rotate;
@@ -40,8 +41,8 @@ pub(crate) struct VaultProvider {
     session: Mutex<Option<Arc<Session>>>,
     /// Where the server was after the last write, for reads that wait for it.
     index: std::sync::Mutex<Option<reqwest::header::HeaderValue>>,
-    /// Folders that could not be listed with their metadata, and since when.
-    unlisted: std::sync::Mutex<std::collections::BTreeMap<String, Instant>>,
+    /// What was learned of lists with metadata.
+    lists: std::sync::Mutex<lists::Lists>,
     /// Until when the server asked to be left alone, and with which status.
     paused: std::sync::Mutex<Option<(Instant, u16)>>,
     /// Until when it is not asked for revisions again.
@@ -102,7 +103,7 @@ impl VaultProvider {
             feed,
             session: Mutex::new(None),
             index: std::sync::Mutex::default(),
-            unlisted: std::sync::Mutex::default(),
+            lists: std::sync::Mutex::default(),
             paused: std::sync::Mutex::default(),
             rests_until: std::sync::Mutex::default(),
         }

@@ -2,7 +2,7 @@
 //! (<https://openbao.org/api-docs/secret/kv/kv-v2/>, `detailed-metadata`).
 
 use std::collections::BTreeMap;
-use std::sync::PoisonError;
+use std::sync::{MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
@@ -12,6 +12,7 @@ use tracing::instrument::WithSubscriber as _;
 use tracing::subscriber::NoSubscriber;
 use vaultrs::api::kv2::responses::ReadSecretMetadataResponse;
 
+use super::lists::Lists;
 use super::read::{current_revision, is_nothing_there};
 use super::{Call, VaultProvider, kv_path};
 
@@ -102,7 +103,7 @@ impl VaultProvider {
 
     async fn list(&self, method: &'static str, place: &str, wanted: usize) -> Listed {
         let known = format!("{method} {place}");
-        if self.is_unlisted(&known) {
+        if self.lists().is_refused(&known, Instant::now()) {
             return Listed::Not;
         }
         let call = Call::new(method, place.trim_end_matches('/').to_owned());
@@ -114,34 +115,25 @@ impl VaultProvider {
             200 => {}
             404 if is_nothing_there(answer.as_ref()) => return Listed::All(BTreeMap::new()),
             400 | 403 | 404 | 405 => {
-                self.forget_list(&known);
+                self.lists().refuse(&known, Instant::now());
                 return Listed::Not;
             }
             status => return Listed::Failed(self.refusal(status, place, false)),
         }
         let entries = answer.as_ref().and_then(|answer| answer.expose().pointer("/data/key_info")?.as_object());
         let Some(entries) = entries else {
-            self.forget_list(&known);
+            self.lists().refuse(&known, Instant::now());
             return Listed::Not;
         };
-        // A folder of which little is wanted costs the server more than single questions.
-        if entries.len() > wanted.saturating_mul(MOST_UNWANTED).saturating_add(1_000) {
-            self.forget_list(&known);
-        }
+        self.lists().weigh(&known, entries.len(), wanted, Instant::now());
         let revision = |entry: &serde_json::Value| {
             ReadSecretMetadataResponse::deserialize(entry).ok().as_ref().and_then(current_revision)
         };
         Listed::All(entries.iter().map(|(name, entry)| (name.clone(), revision(entry))).collect())
     }
 
-    fn is_unlisted(&self, place: &str) -> bool {
-        let unlisted = self.unlisted.lock().unwrap_or_else(PoisonError::into_inner);
-        unlisted.get(place).is_some_and(|since| since.elapsed() < LIST_AGAIN)
-    }
-
-    fn forget_list(&self, place: &str) {
-        let mut unlisted = self.unlisted.lock().unwrap_or_else(PoisonError::into_inner);
-        unlisted.insert(place.to_owned(), Instant::now());
+    fn lists(&self) -> MutexGuard<'_, Lists> {
+        self.lists.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -167,10 +159,6 @@ fn common(folders: &BTreeMap<String, Named>) -> String {
 const MOUNTS_AT_ONCE: usize = 4;
 const FOLDERS_AT_ONCE: usize = 8;
 const CHECKS_AT_ONCE: usize = 16;
-/// Entries of a folder for each one that is wanted.
-const MOST_UNWANTED: usize = 20;
-/// After how long a folder that could not be listed is tried again: a policy may have changed.
-const LIST_AGAIN: Duration = Duration::from_secs(600);
 /// How long a server rests, for the time that it took to answer.
 const REST: u32 = 3;
 /// Answers that are faster leave a server time enough.
