@@ -1,5 +1,9 @@
 //! Logins at Vault and OpenBao: one request, whatever the method (<https://openbao.org/api-docs/auth/>).
 
+use rustls::client::Resumption;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore};
 use secret_sync::{SecretBytes, SecretJson, VaultAuth};
 use serde_json::Value;
 
@@ -63,19 +67,42 @@ pub(super) fn client(provider: &VaultProvider) -> Result<reqwest::Client, Failur
     let store = &provider.store;
     let fail = |what: &str, remedy: &str| Failure::Problem(provider.problem(what, remedy, false));
     let mut builder = reqwest::Client::builder().timeout(provider.timeout).no_proxy();
-    if let Some(bundle) = &provider.authorities()? {
-        let wrong = |_| fail("`caBundle` holds no certificate", "encode the PEM text in base64");
-        let authorities = reqwest::Certificate::from_pem_bundle(bundle).map_err(wrong)?;
-        builder = builder.tls_certs_only(authorities);
-    }
     let wanted = match &store.auth {
         VaultAuth::Certificate { identity, .. } => Some(identity),
         _ => store.tls.as_ref(),
     };
-    if let Some(pem) = provider.identity(wanted)? {
-        let wrong =
-            |_| fail("the client certificate cannot be used", "put a certificate and its key (PEM) into the Secret");
-        builder = builder.identity(reqwest::Identity::from_pem(pem.expose()).map_err(wrong)?);
+    let identity = provider.identity(wanted)?;
+    let unusable =
+        || fail("the client certificate cannot be used", "put a certificate and its key (PEM) into the Secret");
+    if let Some(bundle) = &provider.authorities()? {
+        let roots =
+            roots(bundle).ok_or_else(|| fail("`caBundle` holds no certificate", "encode the PEM text in base64"))?;
+        builder = builder.tls_backend_preconfigured(unresumed(roots, identity.as_ref()).ok_or_else(unusable)?);
+    } else if let Some(pem) = identity {
+        builder = builder.identity(reqwest::Identity::from_pem(pem.expose()).map_err(|_| unusable())?);
     }
     builder.build().map_err(|_| fail("no connection can be prepared", "correct `server` and `caBundle` in the store"))
+}
+
+/// The authorities of a bundle; `None` when it holds none, or one that is no certificate.
+fn roots(bundle: &[u8]) -> Option<RootCertStore> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(bundle) {
+        roots.add(certificate.ok()?).ok()?;
+    }
+    (!roots.is_empty()).then_some(roots)
+}
+
+/// TLS that resumes no session: a server shows no certificate then, so that an expired or exchanged one would not be noticed.
+fn unresumed(roots: RootCertStore, identity: Option<&SecretBytes>) -> Option<ClientConfig> {
+    let builder = ClientConfig::builder().with_root_certificates(roots);
+    let mut config = match identity {
+        Some(pem) => {
+            let chain = CertificateDer::pem_slice_iter(pem.expose()).collect::<Result<Vec<_>, _>>().ok()?;
+            builder.with_client_auth_cert(chain, PrivateKeyDer::from_pem_slice(pem.expose()).ok()?).ok()?
+        }
+        None => builder.with_no_client_auth(),
+    };
+    config.resumption = Resumption::disabled();
+    Some(config)
 }
