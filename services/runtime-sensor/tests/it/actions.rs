@@ -3,6 +3,7 @@
 //!
 //! One sensor watches for the whole table; each action is known by a variable of its environment, which every alert is made to tell.
 
+mod act;
 mod table;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -20,7 +21,7 @@ use testkit::parts::{self, Tool, wait_until};
 use testkit::require;
 
 use crate::{POD, alerts, own_cgroup, remove_cgroups, watch_files};
-use table::{Action, Place};
+use act::{Action, Place};
 
 const FURTHER: &str = include_str!("actions/further.yaml");
 
