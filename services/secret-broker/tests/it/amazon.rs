@@ -46,24 +46,6 @@ fn start() -> Option<(World, Part<Moto>)> {
     Some((world, moto))
 }
 
-fn failed(world: &World, name: &str, words: &str) {
-    // What was pushed or read is told by the status and by an event.
-    let events = || {
-        let selector = format!("involvedObject.name={name},type=Warning");
-        world
-            .server
-            .kubectl(&["get", "events", "--field-selector", &selector, "-o", "jsonpath={.items[*].message}"])
-            .unwrap_or_default()
-    };
-    assert!(
-        wait_until(LIMIT, || events().contains(words).then_some(())).is_some(),
-        "{name}: {:?}; {}",
-        events(),
-        world.broker.last_lines(20)
-    );
-    world.until_it("externalsecret", name, "{.status.conditions[0].status}", |said| said == "False");
-}
-
 #[test]
 fn secrets_manager_is_read_searched_and_written() {
     let Some((world, moto)) = start() else { return };
@@ -110,7 +92,7 @@ fn secrets_manager_is_read_searched_and_written() {
         .server
         .apply(&external("late", "manager", "  data: [{ secretKey: k, remoteRef: { key: team/late } }]"))
         .unwrap();
-    failed(&world, "late", "Secret does not exist");
+    world.until_refused("late", "Secret does not exist");
     manager("CreateSecret", json!({ "Name": "team/late", "SecretString": "canary-late" }));
     world.until("secret", "late", "{.data.k}", &encoded("canary-late"));
     // A role is refused by name, with what to do.
@@ -119,7 +101,7 @@ fn secrets_manager_is_read_searched_and_written() {
         .server
         .apply(&external("assumes", "assumed", "  data: [{ secretKey: k, remoteRef: { key: team/raw } }]"))
         .unwrap();
-    failed(&world, "assumes", "`role` is not supported: give the keys");
+    world.until_refused("assumes", "`role` is not supported: give the keys");
 
     // A push makes it, changes it, and takes it back.
     world.server.apply("apiVersion: v1\nkind: Secret\nmetadata: { name: local }\nstringData: { k: canary-push }\n---\napiVersion: external-secrets.io/v1alpha1\nkind: PushSecret\nmetadata: { name: out }\nspec:\n  refreshInterval: 1s\n  deletionPolicy: Delete\n  secretStoreRefs: [{ name: manager, kind: SecretStore }]\n  selector: { secret: { name: local } }\n  data: [{ match: { secretKey: k, remoteRef: { remoteKey: pushed/one } } }]\n").unwrap();
@@ -191,7 +173,7 @@ fn parameter_store_is_read_searched_and_written() {
         .server
         .apply(&external("late", "parameters", "  data: [{ secretKey: k, remoteRef: { key: /app/late } }]"))
         .unwrap();
-    failed(&world, "late", "Secret does not exist");
+    world.until_refused("late", "Secret does not exist");
     put("/app/late", "canary-late");
     world.until("secret", "late", "{.data.k}", &encoded("canary-late"));
 

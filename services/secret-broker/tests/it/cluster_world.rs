@@ -70,13 +70,23 @@ impl World {
     pub(crate) fn until_failed(&self, name: &str, words: &str) {
         let message = "{.status.conditions[0].status} {.status.conditions[0].message}";
         self.until_it("externalsecret", name, message, |said| said.starts_with("False") && said.contains(words));
+        self.until_warned(name, words);
+    }
+
+    /// Waits until an ExternalSecret has an event that says `words` and is not ready.
+    pub(crate) fn until_refused(&self, name: &str, words: &str) {
+        self.until_warned(name, words);
+        self.until("externalsecret", name, "{.status.conditions[0].status}", "False");
+    }
+
+    fn until_warned(&self, name: &str, words: &str) {
         let events = || {
             let selector = format!("involvedObject.name={name},type=Warning");
             let path = "jsonpath={.items[*].message}";
             self.server.kubectl(&["get", "events", "--field-selector", &selector, "-o", path]).unwrap_or_default()
         };
         let told = wait_until(LIMIT, || events().contains(words).then_some(()));
-        assert!(told.is_some(), "no event says {words:?}: {}", events());
+        assert!(told.is_some(), "no event says {words:?}: {}\n{}", events(), self.broker.last_lines(20));
     }
 
     pub(crate) fn until_ready(&self, name: &str) {

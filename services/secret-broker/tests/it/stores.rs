@@ -86,28 +86,15 @@ fn webhooks_are_trusted_by_bundle_secret_and_config_map() {
         ("other", "its certificate is not trusted"),
         ("broken", "cabundle"),
     ] {
-        failed(&world, name, words);
+        world.until_refused(name, words);
     }
     // The authority is replaced: what trusts by reference heals without a change of the store.
     world.server.apply(&objects(theirs.pem())).unwrap();
-    failed(&world, "map", "its certificate is not trusted");
+    world.until_refused("map", "its certificate is not trusted");
     world.until("secret", "map", "{.data.k}", &encoded("canary-hook"));
     world.server.apply(&objects(ours.pem())).unwrap();
     world.until_ready("map");
     assert!(!world.log().contains("canary-"), "a value stands in the log");
-}
-
-fn failed(world: &World, name: &str, words: &str) {
-    let events = || {
-        let selector = format!("involvedObject.name={name},type=Warning");
-        world
-            .server
-            .kubectl(&["get", "events", "--field-selector", &selector, "-o", "jsonpath={.items[*].message}"])
-            .unwrap_or_default()
-    };
-    let found = testkit::parts::wait_until(crate::cluster_world::LIMIT, || events().contains(words).then_some(()));
-    assert!(found.is_some(), "{name}: {:?}; {}", events(), world.broker.last_lines(20));
-    world.until("externalsecret", name, "{.status.conditions[0].status}", "False");
 }
 
 #[test]
@@ -159,9 +146,9 @@ fn a_cluster_is_a_store() {
     );
     world.until("secret", "account", "{.data.u}", &encoded("canary-next"));
     apply(&external("denied", "denied", one));
-    failed(&world, "denied", "give it a Role");
+    world.until_refused("denied", "give it a Role");
     apply(&external("gone", "account", "  data: [{ secretKey: u, remoteRef: { key: nowhere, property: user } }]"));
-    failed(&world, "gone", "Secret does not exist");
+    world.until_refused("gone", "Secret does not exist");
 
     // A push: made, changed, taken back.
     apply(
