@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use go_time::GoDuration;
 use kubernetes::{Cluster, Resource, Seen};
 use serde_json::Value;
 use service::Context;
@@ -95,24 +96,10 @@ impl Source {
     }
 }
 
-/// A duration as Go writes it: `1h30m`, `90s`. Anything else is none.
+/// A duration as Go writes it: `1h30m`, `90s`. Anything else, and nothing, is none.
 fn go_duration(text: &str) -> Option<Duration> {
-    let mut rest = text;
-    let mut total = Duration::ZERO;
-    while !rest.is_empty() {
-        let (number, tail) = rest.split_at_checked(rest.find(|letter: char| !letter.is_ascii_digit())?)?;
-        let (unit, tail) =
-            tail.split_at_checked(tail.find(|letter: char| letter.is_ascii_digit()).unwrap_or(tail.len()))?;
-        let seconds = match unit {
-            "h" => 3_600,
-            "m" => 60,
-            "s" => 1,
-            _ => return None,
-        };
-        total = total.checked_add(Duration::from_secs(number.parse::<u64>().ok()?.checked_mul(seconds)?))?;
-        rest = tail;
-    }
-    (!total.is_zero()).then_some(total)
+    let nanos = GoDuration::parse(text).ok()?.as_nanos();
+    u64::try_from(nanos).ok().filter(|nanos| *nanos > 0).map(Duration::from_nanos)
 }
 
 /// How often a call is made when the entry does not say.

@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
+use asn1::{Element, OCTET_STRING, OID, Reader, SEQUENCE, UTC_TIME, UTF8_STRING};
+use go_time::Moment;
 use rustls::pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use webpki::{ALL_VERIFICATION_ALGS, EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 
-use super::der::{Element, OCTET_STRING, OID, Reader, SEQUENCE, UTF8_STRING};
 use super::key::{PublicKey, pem_blocks};
 
 /// A certificate, with what of it is looked at.
@@ -185,19 +186,14 @@ fn names(value: &[u8]) -> Vec<String> {
 
 /// UTCTime or GeneralizedTime (RFC 5280, section 4.1.2.5) in seconds since 1970.
 fn seconds(time: Element<'_>) -> Option<u64> {
-    const UTC_TIME: u8 = 0x17;
-    let digits = std::str::from_utf8(time.content).ok()?.strip_suffix('Z')?;
-    let digits = match time.tag {
-        UTC_TIME if digits.starts_with(|first: char| first >= '5') => format!("19{digits}"),
-        UTC_TIME => format!("20{digits}"),
-        _ => digits.to_owned(),
+    let text = std::str::from_utf8(time.content).ok()?;
+    let century = match (time.tag, text.bytes().next()?) {
+        (UTC_TIME, b'5'..) => "19",
+        (UTC_TIME, _) => "20",
+        _ => "",
     };
-    let number = |from: usize, to: usize| digits.get(from..to)?.parse::<i64>().ok();
-    let (year, month, day) = (number(0, 4)?, number(4, 6)?, number(6, 8)?);
-    // Days since 1970 in the Gregorian calendar, years counted from March.
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let days = year * 365 + year / 4 - year / 100 + year / 400 + (month * 153 + 2) / 5 + day - 719_469;
-    u64::try_from(days * 86_400 + number(8, 10)? * 3_600 + number(10, 12)? * 60 + number(12, 14)?).ok()
+    let moment = Moment::parse("20060102150405Z", &format!("{century}{text}")).ok()?;
+    u64::try_from(moment.as_unix()).ok()
 }
 
 /// 1.3.6.1.4.1.57264.1 and a number.
@@ -220,7 +216,8 @@ const CODE_SIGNING: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x03];
 
 #[cfg(test)]
 mod tests {
-    use super::super::der::{Reader, wrap};
+    use asn1::{Reader, tlv};
+
     use super::seconds;
 
     #[test]
@@ -232,7 +229,7 @@ mod tests {
             (0x18, "20500101000000Z", 2_524_608_000),
             (0x18, "21000301000000Z", 4_107_542_400),
         ] {
-            let bytes = wrap(tag, text.as_bytes());
+            let bytes = tlv(tag, text.as_bytes());
             assert_eq!(seconds(Reader::new(&bytes).next().unwrap()), Some(expected), "{text}");
         }
     }

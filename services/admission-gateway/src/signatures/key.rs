@@ -1,5 +1,6 @@
 //! Public keys as PEM: ECDSA on P-256 and P-384, RSA, Ed25519 (RFC 5280, 5480, 8410).
 
+use asn1::{BIT_STRING, OID, Reader, SEQUENCE};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ring::signature::{
@@ -7,8 +8,6 @@ use ring::signature::{
     RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512, UnparsedPublicKey,
     VerificationAlgorithm,
 };
-
-use super::der::{BIT_STRING, OID, Reader, SEQUENCE};
 
 /// A public key.
 #[derive(Clone)]

@@ -9,7 +9,6 @@
 mod attestor;
 mod certificate;
 mod cosign;
-mod der;
 mod key;
 mod registry;
 mod timestamp;

@@ -1,8 +1,8 @@
 //! Signed certificate timestamps inside a certificate (RFC 6962, section 3.2): a public log has seen it.
 
 use super::certificate::{Certificate, EXTENSIONS, Parts, named};
-use super::der::{OCTET_STRING, Reader, SEQUENCE, wrap};
 use super::key::{Hash, PublicKey};
+use asn1::{OCTET_STRING, Reader, SEQUENCE, tlv};
 use sha2::{Digest as _, Sha256};
 
 /// Whether one of the logs has signed for the certificate; `issuer` is the key of who issued it (SubjectPublicKeyInfo).
@@ -89,12 +89,12 @@ fn before_logging(certificate: &Certificate) -> Option<Vec<u8>> {
     let mut content = Vec::new();
     for field in parts.signed.reader() {
         if field.tag == EXTENSIONS {
-            content.extend(wrap(EXTENSIONS, &wrap(SEQUENCE, &extensions)));
+            content.extend(tlv(EXTENSIONS, &tlv(SEQUENCE, &extensions)));
         } else {
             content.extend_from_slice(field.whole);
         }
     }
-    Some(wrap(SEQUENCE, &content))
+    Some(tlv(SEQUENCE, &content))
 }
 
 /// 1.3.6.1.4.1.11129.2.4.2

@@ -1,5 +1,6 @@
 //! CleanupPolicy and ClusterCleanupPolicy: which objects are to go when the schedule comes round.
 
+use go_time::Schedule;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -11,7 +12,6 @@ use crate::policy::compile::{Wrong, decode};
 use crate::policy::matching::{Match, Subject};
 use crate::policy::schema;
 use crate::request::{GroupVersionKind, Request};
-use crate::schedule::Schedule;
 use crate::set::PolicySet;
 use crate::snapshot::{MissingFact, Snapshot};
 use crate::value::wildcard;
@@ -103,8 +103,9 @@ impl CleanupPolicy {
     /// Compiles a cleanup policy.
     pub(crate) fn compile(kind: &str, metadata: &schema::Metadata, spec: &Value) -> Result<Self, Wrong> {
         let raw: Raw = decode(spec).map_err(|(_, what)| Wrong::invalid(what))?;
-        let runs = Schedule::parse(&raw.schedule)
-            .map_err(|what| Wrong::invalid(what).cure("give minute, hour, day, month and weekday, in UTC"))?;
+        let runs = Schedule::parse(&raw.schedule).map_err(|error| {
+            Wrong::invalid(error.to_string()).cure("give minute, hour, day, month and weekday, in UTC")
+        })?;
         let namespace =
             if kind == "CleanupPolicy" { metadata.namespace.clone().unwrap_or_default() } else { String::new() };
         let entries = crate::context::compile_entries(raw.context.as_deref().unwrap_or_default());

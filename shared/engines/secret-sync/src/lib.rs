@@ -57,4 +57,4 @@ pub use rewrite::{Merge, Rewrite, RewriteError, Transformer, rewrite};
 pub use schedule::parse_duration;
 pub use set::{Credentials, ManifestSet, Resolved};
 pub use value::{Reading, SecretBytes, SecretJson};
-pub use window::{Schedule, SyncWindows};
+pub use window::{SyncWindows, is_within};

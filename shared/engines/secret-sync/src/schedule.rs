@@ -2,32 +2,16 @@
 
 use std::time::Duration;
 
-/// Parses a duration such as `1h`, `1h30m`, `0.5s` or `0`; `None` when it is none or negative.
+use go_time::GoDuration;
+
+/// Parses a duration such as `1h`, `1h30m`, `0.5s` or `0`; `None` when it is none, negative, or longer than any interval means.
 #[must_use]
 pub fn parse_duration(text: &str) -> Option<Duration> {
-    if text == "0" {
-        return Some(Duration::ZERO);
-    }
-    let mut rest = text.strip_prefix('+').unwrap_or(text);
-    if rest.is_empty() {
-        return None;
-    }
-    let mut total = 0.0_f64;
-    while !rest.is_empty() {
-        let end = rest.find(|letter: char| !letter.is_ascii_digit() && letter != '.')?;
-        let (number, tail) = rest.split_at_checked(end)?;
-        let (unit, scale) = UNITS.iter().find(|(unit, _)| tail.starts_with(unit))?;
-        total += number.parse::<f64>().ok()? * scale;
-        rest = tail.strip_prefix(unit)?;
-    }
-    Duration::try_from_secs_f64(total).ok().filter(|duration| *duration < MAX)
+    let nanos = GoDuration::parse(text).ok()?.as_nanos();
+    u64::try_from(nanos).ok().map(Duration::from_nanos).filter(|duration| *duration < MAX)
 }
 
-/// Longer units first where one begins with another.
-const UNITS: [(&str, f64); 8] =
-    [("ns", 1e-9), ("us", 1e-6), ("µs", 1e-6), ("μs", 1e-6), ("ms", 1e-3), ("s", 1.0), ("m", 60.0), ("h", 3_600.0)];
-
-/// A century; longer than any interval means.
+/// A century.
 const MAX: Duration = Duration::from_secs(100 * 366 * 86_400);
 
 /// How long to wait after `attempts` failures in a row: doubling from `first` up to `most`, spread by a quarter either way. `seed`

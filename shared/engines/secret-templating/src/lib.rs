@@ -28,7 +28,6 @@ mod evaluate;
 mod execute;
 mod format;
 mod functions;
-mod layout;
 mod lexer;
 mod number;
 mod parser;

@@ -1,6 +1,6 @@
 //! The operators `+ - * / %` and unary minus.
 
-use jmespath::duration::GoDuration;
+use go_time::GoDuration;
 
 use crate::error::EvalError;
 use crate::evaluate::{Outcome, mismatch};

@@ -1,7 +1,7 @@
 //! Text forms of numbers and times, as cel-go prints them.
 
-use jmespath::duration::GoDuration;
-use jmespath::go_time::Moment;
+use go_time::GoDuration;
+use go_time::Moment;
 
 /// A `double` as `string()` prints it: the shortest digits, with an exponent below 1e-4 and from 1e21.
 pub(crate) fn double(value: f64) -> String {

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::rc::Rc;
 
-use jmespath::duration::GoDuration;
-use jmespath::go_time::Moment;
+use go_time::GoDuration;
+use go_time::Moment;
 use jmespath::quantity::Quantity;
 use jmespath::semver_range::Version;
 use serde_json::Value;

@@ -25,7 +25,7 @@
 //! them it ends with [`EvalError::Limit`], whatever the operator around it.
 //!
 //! # Rooms of their own
-//! [`quantity`], [`duration`], [`go_time`], [`go_json`], [`go_regex`], [`semver_range`] and [`wildcard`] hold the parts of
+//! [`quantity`], [`go_json`], [`go_regex`], [`semver_range`] and [`wildcard`] hold the parts of
 //! Kubernetes' and Go's conventions that any policy engine needs, without JMESPath.
 
 #![warn(missing_docs)]
@@ -43,13 +43,10 @@
 
 mod ast;
 mod context;
-mod der;
-pub mod duration;
 mod error;
 mod functions;
 pub mod go_json;
 pub mod go_regex;
-pub mod go_time;
 mod interpret;
 mod item;
 mod lexer;

@@ -46,15 +46,16 @@ fn crates() -> BTreeMap<String, (String, BTreeSet<String>)> {
 fn level(folder: &str) -> u32 {
     match folder {
         "shared/model" => 0,
-        // Quantities, durations and patterns of Kubernetes live with the first language; the second uses them.
-        "shared/languages/jmespath" => 1,
-        folder if folder.starts_with("shared/languages/") => 2,
-        "schemas" => 3,
-        folder if folder.starts_with("shared/engines/") => 3,
-        "shared/bus" | "shared/kubernetes" | "shared/parts" => 4,
-        "shared/service" | "shared/testkit" => 5,
-        folder if folder.starts_with("services/") => 6,
-        _ => 7,
+        "shared/languages/asn1" | "shared/languages/go-time" => 1,
+        // Quantities and patterns of Kubernetes live with the first language; the second uses them.
+        "shared/languages/jmespath" => 2,
+        folder if folder.starts_with("shared/languages/") => 3,
+        "schemas" => 4,
+        folder if folder.starts_with("shared/engines/") => 4,
+        "shared/bus" | "shared/kubernetes" | "shared/parts" => 5,
+        "shared/service" | "shared/testkit" => 6,
+        folder if folder.starts_with("services/") => 7,
+        _ => 8,
     }
 }
 
@@ -106,7 +107,7 @@ fn engines_are_pure() {
         "bus",
         "service",
     ];
-    for (name, (folder, dependencies)) in crates().into_iter().filter(|(_, (folder, _))| level(folder) <= 3) {
+    for (name, (folder, dependencies)) in crates().into_iter().filter(|(_, (folder, _))| level(folder) <= 4) {
         // The newtype of event ids wraps a UUID that was made elsewhere.
         let found = impure.iter().find(|crate_name| {
             dependencies.contains(**crate_name) && !(folder == "shared/model" && **crate_name == "uuid")

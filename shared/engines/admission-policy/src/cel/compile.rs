@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use cel::{Declarations, Program};
+use go_time::Schedule;
 use model::{Fault, FaultKind};
 use serde_json::Value;
 
@@ -16,7 +17,6 @@ use super::policy::{
 use super::template::Template;
 use crate::outcome::{Action, PolicyRef};
 use crate::policy::schema::Metadata;
-use crate::schedule::Schedule;
 use crate::yaml::Document;
 
 /// What is wrong, and at which pointer below the part that was compiled.
@@ -114,10 +114,10 @@ impl CelCompiler<'_> {
         let enabled = |pointer: &str| spec.pointer(pointer).and_then(Value::as_bool).unwrap_or(true);
         let param = |name: &str| text(&format!("/paramKind/{name}")).to_owned();
         if work == CelKind::Delete
-            && let Err(what) = Schedule::parse(text("/schedule"))
+            && let Err(error) = Schedule::parse(text("/schedule"))
         {
             let remedy = "give minute, hour, day, month and weekday, in UTC";
-            self.fault(FaultKind::Invalid, &what, "/spec/schedule", &subject, remedy);
+            self.fault(FaultKind::Invalid, &error.to_string(), "/spec/schedule", &subject, remedy);
             return None;
         }
         Some(CelPolicy {

@@ -1,5 +1,6 @@
 //! DeletingPolicy: which objects are to go when the schedule comes round.
 
+use go_time::Schedule;
 use model::Timestamp;
 use serde_json::Value;
 
@@ -8,7 +9,6 @@ use super::policy::{CelKind, CelPolicy, EvaluationMode};
 use crate::cleanup::{CleanupOutcome, CleanupSchedule};
 use crate::outcome::{PolicyRef, Status};
 use crate::request::{GroupVersionKind, Request};
-use crate::schedule::Schedule;
 use crate::set::PolicySet;
 use crate::snapshot::Snapshot;
 

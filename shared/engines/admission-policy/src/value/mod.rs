@@ -3,7 +3,7 @@
 pub(crate) mod go_text;
 pub(crate) mod path;
 
-pub(crate) use jmespath::duration::GoDuration as Duration;
+pub(crate) use go_time::GoDuration as Duration;
 pub(crate) use jmespath::quantity::Quantity;
 pub(crate) use jmespath::semver_range::Version;
 pub(crate) use jmespath::wildcard;

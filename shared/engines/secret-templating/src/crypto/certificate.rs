@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use super::der::{BIT_STRING, INTEGER, OCTETS, OID, Reader, SEQUENCE};
+use asn1::{BIT_STRING, INTEGER, OCTET_STRING, OID, Reader, SEQUENCE};
 
 /// A certificate.
 #[derive(Clone, Debug)]
@@ -33,18 +33,18 @@ impl Certificate {
 
     fn read(bytes: &[u8]) -> Option<Self> {
         let mut outer = Reader::single(bytes, SEQUENCE)?;
-        let mut inner = outer.expect(SEQUENCE)?.inside();
-        outer.expect(SEQUENCE)?;
-        outer.expect(BIT_STRING)?;
-        inner.optional(0xa0);
-        inner.expect(INTEGER)?;
-        inner.expect(SEQUENCE)?;
-        inner.expect(SEQUENCE)?;
-        inner.expect(SEQUENCE)?;
-        let subject = inner.expect(SEQUENCE)?.whole.to_vec();
-        inner.expect(SEQUENCE)?;
-        inner.optional(0x81);
-        inner.optional(0x82);
+        let mut inner = outer.read(SEQUENCE)?.reader();
+        outer.read(SEQUENCE)?;
+        outer.read(BIT_STRING)?;
+        inner.read(0xa0);
+        inner.read(INTEGER)?;
+        inner.read(SEQUENCE)?;
+        inner.read(SEQUENCE)?;
+        inner.read(SEQUENCE)?;
+        let subject = inner.read(SEQUENCE)?.whole.to_vec();
+        inner.read(SEQUENCE)?;
+        inner.read(0x81);
+        inner.read(0x82);
         let mut certificate = Self {
             raw: bytes.to_vec(),
             subject,
@@ -55,13 +55,13 @@ impl Certificate {
             emails: Vec::new(),
             uris: Vec::new(),
         };
-        if let Some(extensions) = inner.optional(0xa3) {
-            let mut extensions = extensions.inside().expect(SEQUENCE)?.inside();
-            while let Some(extension) = extensions.next() {
-                let mut extension = extension.inside();
-                let oid = extension.expect(OID)?.content;
-                extension.optional(0x01);
-                certificate.extension(oid, extension.expect(OCTETS)?.content)?;
+        if let Some(extensions) = inner.read(0xa3) {
+            let extensions = extensions.reader().read(SEQUENCE)?.reader();
+            for extension in extensions {
+                let mut extension = extension.reader();
+                let oid = extension.read(OID)?.content;
+                extension.read(0x01);
+                certificate.extension(oid, extension.read(OCTET_STRING)?.content)?;
             }
         }
         Some(certificate)
@@ -69,14 +69,14 @@ impl Certificate {
 
     fn extension(&mut self, oid: &[u8], value: &[u8]) -> Option<()> {
         match oid {
-            SUBJECT_KEY => self.subject_key = Reader(value).expect(OCTETS)?.content.to_vec(),
+            SUBJECT_KEY => self.subject_key = Reader::new(value).read(OCTET_STRING)?.content.to_vec(),
             AUTHORITY_KEY => {
-                let mut parts = Reader(value).expect(SEQUENCE)?.inside();
-                self.authority_key = parts.optional(0x80).map(|key| key.content.to_vec());
+                let mut parts = Reader::new(value).read(SEQUENCE)?.reader();
+                self.authority_key = parts.read(0x80).map(|key| key.content.to_vec());
             }
             ALTERNATIVE_NAMES => {
-                let mut names = Reader(value).expect(SEQUENCE)?.inside();
-                while let Some(name) = names.next() {
+                let names = Reader::new(value).read(SEQUENCE)?.reader();
+                for name in names {
                     let text = || String::from_utf8(name.content.to_vec()).ok();
                     match name.tag {
                         0x81 => self.emails.push(text()?),

@@ -2,14 +2,15 @@
 
 use std::net::IpAddr;
 
+use asn1::{NULL, OCTET_STRING, SET, UTF8_STRING, integer, sequence, tlv};
 use ed25519_dalek::Signer as _;
+use go_time::GoDuration;
 use p256::ecdsa::signature::hazmat::{PrehashSigner as _, RandomizedPrehashSigner as _};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng as _;
 use sha1::Digest as _;
 
 use super::certificate::Certificate;
-use super::der::{self, NULL, OCTETS, SET, UTF8, integer, sequence, tlv};
 use super::key::{Curve, OID_ED25519, PrivateKey, public_bits};
 use crate::time::Moment;
 
@@ -40,7 +41,7 @@ pub(crate) fn issue(
     (issuer, signer): (Option<&Certificate>, &PrivateKey),
 ) -> Option<Vec<u8>> {
     let subject = name(request.common_name);
-    let until = request.from.plus(request.days.checked_mul(86_400_000_000_000)?);
+    let until = request.from.plus(GoDuration::from_nanos(request.days.checked_mul(86_400_000_000_000)?));
     let validity = sequence(&[&time(&request.from), &time(&until)]);
     let public = key.public();
     let algorithm = algorithm(signer);
@@ -58,7 +59,7 @@ pub(crate) fn issue(
         &extensions,
     ]);
     let signature = sign(signer, &body)?;
-    Some(sequence(&[&body, &algorithm, &der::bits(&signature)]))
+    Some(sequence(&[&body, &algorithm, &asn1::bits(&signature)]))
 }
 
 fn name(common_name: &str) -> Vec<u8> {
@@ -67,12 +68,12 @@ fn name(common_name: &str) -> Vec<u8> {
     }
     let is_printable =
         common_name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b" '()+,-./:=?*&".contains(&byte));
-    let value = tlv(if is_printable { 0x13 } else { UTF8 }, common_name.as_bytes());
-    sequence(&[&tlv(SET, &sequence(&[&der::oid(COMMON_NAME), &value]))])
+    let value = tlv(if is_printable { 0x13 } else { UTF8_STRING }, common_name.as_bytes());
+    sequence(&[&tlv(SET, &sequence(&[&asn1::oid(COMMON_NAME), &value]))])
 }
 
 fn time(moment: &Moment) -> Vec<u8> {
-    let year = moment.civil().year;
+    let year = moment.fields().year;
     if (1950..2050).contains(&year) {
         tlv(0x17, moment.format("060102150405Z").as_bytes())
     } else {
@@ -84,15 +85,15 @@ fn extensions(request: &Request<'_>, public: &[u8], issuer: Option<&Certificate>
     let mut all = Vec::new();
     let mut add = |id: u8, is_critical: bool, value: Vec<u8>| {
         let critical: &[u8] = if is_critical { &[0x01, 0x01, 0xff] } else { &[] };
-        all.extend(sequence(&[&der::oid(&[0x55, 0x1d, id]), critical, &tlv(OCTETS, &value)]));
+        all.extend(sequence(&[&asn1::oid(&[0x55, 0x1d, id]), critical, &tlv(OCTET_STRING, &value)]));
     };
     // Digital signature and key encipherment; an authority signs certificates too.
-    add(0x0f, true, tlv(der::BIT_STRING, if request.is_authority { &[0x02, 0xa4] } else { &[0x05, 0xa0] }));
-    add(0x25, false, sequence(&[&der::oid(SERVER_AUTH), &der::oid(CLIENT_AUTH)]));
+    add(0x0f, true, tlv(asn1::BIT_STRING, if request.is_authority { &[0x02, 0xa4] } else { &[0x05, 0xa0] }));
+    add(0x25, false, sequence(&[&asn1::oid(SERVER_AUTH), &asn1::oid(CLIENT_AUTH)]));
     add(0x13, true, if request.is_authority { sequence(&[&[0x01, 0x01, 0xff]]) } else { sequence(&[]) });
     if request.is_authority {
         let hash = sha2::Sha256::digest(public_bits(public)?);
-        add(0x0e, false, tlv(OCTETS, hash.get(..20)?));
+        add(0x0e, false, tlv(OCTET_STRING, hash.get(..20)?));
     }
     if let Some(issuer) = issuer.filter(|issuer| !issuer.subject_key.is_empty()) {
         add(0x23, false, sequence(&[&tlv(0x80, &issuer.subject_key)]));
@@ -104,18 +105,18 @@ fn extensions(request: &Request<'_>, public: &[u8], issuer: Option<&Certificate>
     });
     let names: Vec<u8> = names.chain(addresses).flatten().collect();
     if !names.is_empty() {
-        add(0x11, request.common_name.is_empty(), tlv(der::SEQUENCE, &names));
+        add(0x11, request.common_name.is_empty(), tlv(asn1::SEQUENCE, &names));
     }
     Some(all)
 }
 
 fn algorithm(signer: &PrivateKey) -> Vec<u8> {
     match signer {
-        PrivateKey::Rsa(_) => sequence(&[&der::oid(RSA_SHA256), NULL]),
-        PrivateKey::Ec { curve: Curve::P256, .. } => sequence(&[&der::oid(ECDSA_SHA256)]),
-        PrivateKey::Ec { curve: Curve::P384, .. } => sequence(&[&der::oid(ECDSA_SHA384)]),
-        PrivateKey::Ec { curve: Curve::P521, .. } => sequence(&[&der::oid(ECDSA_SHA512)]),
-        PrivateKey::Ed25519 { .. } => sequence(&[&der::oid(OID_ED25519)]),
+        PrivateKey::Rsa(_) => sequence(&[&asn1::oid(RSA_SHA256), NULL]),
+        PrivateKey::Ec { curve: Curve::P256, .. } => sequence(&[&asn1::oid(ECDSA_SHA256)]),
+        PrivateKey::Ec { curve: Curve::P384, .. } => sequence(&[&asn1::oid(ECDSA_SHA384)]),
+        PrivateKey::Ec { curve: Curve::P521, .. } => sequence(&[&asn1::oid(ECDSA_SHA512)]),
+        PrivateKey::Ed25519 { .. } => sequence(&[&asn1::oid(OID_ED25519)]),
     }
 }
 

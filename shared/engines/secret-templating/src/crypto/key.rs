@@ -1,11 +1,10 @@
 //! Private keys: PKCS#1, PKCS#8 and SEC 1, read and written.
 
+use asn1::{BIT_STRING, INTEGER, NULL, OCTET_STRING, OID, Reader, SEQUENCE, integer, sequence, tlv};
 use p256::elliptic_curve::sec1::ToEncodedPoint as _;
 use rsa::traits::{PrivateKeyParts as _, PublicKeyParts as _};
 use rsa::{BigUint, RsaPrivateKey};
 use zeroize::Zeroizing;
-
-use super::der::{self, BIT_STRING, INTEGER, NULL, OCTETS, OID, Reader, SEQUENCE, integer, sequence, tlv};
 
 pub(crate) const OID_RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
 const OID_EC: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01];
@@ -112,7 +111,7 @@ impl PrivateKey {
     pub(crate) fn from_pkcs1(bytes: &[u8]) -> Option<Self> {
         let mut reader = Reader::single(bytes, SEQUENCE)?;
         (reader.small()? == 0).then_some(())?;
-        let mut next = || reader.expect(INTEGER).map(|element| element.content);
+        let mut next = || reader.read(INTEGER).map(|element| element.content);
         let (n, e, d, p, q) = (next()?, next()?, next()?, next()?, next()?);
         Self::rsa(n, e, d, &[p, q])
     }
@@ -120,13 +119,13 @@ impl PrivateKey {
     pub(crate) fn from_pkcs8(bytes: &[u8]) -> Option<Self> {
         let mut reader = Reader::single(bytes, SEQUENCE)?;
         (reader.small()? <= 1).then_some(())?;
-        let mut algorithm = reader.expect(SEQUENCE)?.inside();
-        let inner = reader.expect(OCTETS)?.content;
-        match algorithm.expect(OID)?.content {
+        let mut algorithm = reader.read(SEQUENCE)?.reader();
+        let inner = reader.read(OCTET_STRING)?.content;
+        match algorithm.read(OID)?.content {
             OID_RSA => Self::from_pkcs1(inner),
-            OID_EC => Self::from_sec1(inner, Curve::of_oid(algorithm.expect(OID)?.content)),
+            OID_EC => Self::from_sec1(inner, Curve::of_oid(algorithm.read(OID)?.content)),
             OID_ED25519 => {
-                let seed = Reader(inner).expect(OCTETS)?.content;
+                let seed = Reader::new(inner).read(OCTET_STRING)?.content;
                 Some(Self::Ed25519 { seed: Zeroizing::new(seed.try_into().ok()?) })
             }
             _ => None,
@@ -136,8 +135,8 @@ impl PrivateKey {
     pub(crate) fn from_sec1(bytes: &[u8], curve: Option<Curve>) -> Option<Self> {
         let mut reader = Reader::single(bytes, SEQUENCE)?;
         (reader.small()? == 1).then_some(())?;
-        let scalar = reader.expect(OCTETS)?.content;
-        let named = reader.optional(0xa0).and_then(|named| named.inside().expect(OID)).map(|oid| oid.content);
+        let scalar = reader.read(OCTET_STRING)?.content;
+        let named = reader.read(0xa0).and_then(|named| named.reader().read(OID)).map(|oid| oid.content);
         let curve = curve.or_else(|| Curve::of_oid(named?))?;
         let digits = scalar.iter().position(|byte| *byte != 0).and_then(|at| scalar.get(at..))?;
         Self::elliptic(curve, digits)
@@ -163,19 +162,20 @@ impl PrivateKey {
     }
 
     fn to_sec1((curve, scalar, point): (Curve, &[u8], &[u8]), is_named: bool) -> Vec<u8> {
-        let name = if is_named { tlv(0xa0, &der::oid(curve.oid())) } else { Vec::new() };
-        sequence(&[&integer(&[1]), &tlv(OCTETS, scalar), &name, &tlv(0xa1, &der::bits(point))])
+        let name = if is_named { tlv(0xa0, &asn1::oid(curve.oid())) } else { Vec::new() };
+        sequence(&[&integer(&[1]), &tlv(OCTET_STRING, scalar), &name, &tlv(0xa1, &asn1::bits(point))])
     }
 
     pub(crate) fn to_pkcs8(&self) -> Vec<u8> {
         let (algorithm, inner) = match self {
-            Self::Rsa(key) => (sequence(&[&der::oid(OID_RSA), NULL]), Self::to_pkcs1(key)),
-            Self::Ec { curve, scalar, point } => {
-                (sequence(&[&der::oid(OID_EC), &der::oid(curve.oid())]), Self::to_sec1((*curve, scalar, point), false))
-            }
-            Self::Ed25519 { seed } => (sequence(&[&der::oid(OID_ED25519)]), tlv(OCTETS, seed.as_slice())),
+            Self::Rsa(key) => (sequence(&[&asn1::oid(OID_RSA), NULL]), Self::to_pkcs1(key)),
+            Self::Ec { curve, scalar, point } => (
+                sequence(&[&asn1::oid(OID_EC), &asn1::oid(curve.oid())]),
+                Self::to_sec1((*curve, scalar, point), false),
+            ),
+            Self::Ed25519 { seed } => (sequence(&[&asn1::oid(OID_ED25519)]), tlv(OCTET_STRING, seed.as_slice())),
         };
-        sequence(&[&integer(&[0]), &algorithm, &tlv(OCTETS, &inner)])
+        sequence(&[&integer(&[0]), &algorithm, &tlv(OCTET_STRING, &inner)])
     }
 
     /// PEM in the form of the key's own kind.
@@ -202,22 +202,22 @@ impl PrivateKey {
 }
 
 pub(crate) fn rsa_public(n: &[u8], e: &[u8]) -> Vec<u8> {
-    let algorithm = sequence(&[&der::oid(OID_RSA), NULL]);
-    sequence(&[&algorithm, &der::bits(&sequence(&[&integer(n), &integer(e)]))])
+    let algorithm = sequence(&[&asn1::oid(OID_RSA), NULL]);
+    sequence(&[&algorithm, &asn1::bits(&sequence(&[&integer(n), &integer(e)]))])
 }
 
 pub(crate) fn ec_public(curve: Curve, point: &[u8]) -> Vec<u8> {
-    let algorithm = sequence(&[&der::oid(OID_EC), &der::oid(curve.oid())]);
-    sequence(&[&algorithm, &der::bits(point)])
+    let algorithm = sequence(&[&asn1::oid(OID_EC), &asn1::oid(curve.oid())]);
+    sequence(&[&algorithm, &asn1::bits(point)])
 }
 
 pub(crate) fn ed25519_public(key: &[u8]) -> Vec<u8> {
-    sequence(&[&sequence(&[&der::oid(OID_ED25519)]), &der::bits(key)])
+    sequence(&[&sequence(&[&asn1::oid(OID_ED25519)]), &asn1::bits(key)])
 }
 
 /// The bits of a public key as a certificate holds it.
 pub(crate) fn public_bits(spki: &[u8]) -> Option<&[u8]> {
     let mut reader = Reader::single(spki, SEQUENCE)?;
-    reader.expect(SEQUENCE)?;
-    reader.expect(BIT_STRING)?.content.get(1..)
+    reader.read(SEQUENCE)?;
+    reader.read(BIT_STRING)?.content.get(1..)
 }

@@ -2,7 +2,6 @@
 
 pub(crate) mod certificate;
 pub(crate) mod chain;
-pub(crate) mod der;
 pub(crate) mod issue;
 pub(crate) mod jwk;
 pub(crate) mod key;

@@ -2,12 +2,11 @@
 
 use aes::cipher::block_padding::Pkcs7;
 use aes::cipher::{BlockDecryptMut, BlockEncryptMut, KeyIvInit as _};
+use asn1::{INTEGER, NULL, OCTET_STRING, OID, Reader, SEQUENCE, integer, sequence, tlv};
 use hmac::Mac as _;
 use sha1::Sha1;
 use sha2::{Digest, Sha256, Sha384, Sha512};
 use zeroize::Zeroizing;
-
-use super::der::{self, INTEGER, NULL, OCTETS, OID, Reader, SEQUENCE, integer, sequence, tlv};
 
 const SHA_3DES: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x0c, 0x01, 0x03];
 const SHA_RC2_128: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x0c, 0x01, 0x05];
@@ -70,12 +69,12 @@ pub(crate) fn derive<D: Digest>(
 /// Decrypts by the algorithm that `identifier` (a sequence's content) names.
 pub(crate) fn decrypt(identifier: Reader<'_>, password: &[u8], bytes: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     let mut identifier = identifier;
-    let oid = identifier.expect(OID)?.content;
+    let oid = identifier.read(OID)?.content;
     if oid == PBES2 {
-        return decrypt_pbes2(identifier.expect(SEQUENCE)?.inside(), password, bytes);
+        return decrypt_pbes2(identifier.read(SEQUENCE)?.reader(), password, bytes);
     }
-    let mut parameters = identifier.expect(SEQUENCE)?.inside();
-    let (salt, rounds) = (parameters.expect(OCTETS)?.content, parameters.small()?);
+    let mut parameters = identifier.read(SEQUENCE)?.reader();
+    let (salt, rounds) = (parameters.read(OCTET_STRING)?.content, parameters.small()?);
     let size = match oid {
         SHA_3DES => 24,
         SHA_RC2_128 => 16,
@@ -98,17 +97,17 @@ fn opened(cipher: impl BlockDecryptMut, bytes: &[u8]) -> Option<Zeroizing<Vec<u8
 }
 
 fn decrypt_pbes2(mut parameters: Reader<'_>, password: &[u8], bytes: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
-    let mut derivation = parameters.expect(SEQUENCE)?.inside();
-    let mut scheme = parameters.expect(SEQUENCE)?.inside();
-    (derivation.expect(OID)?.content == PBKDF2).then_some(())?;
-    let mut derivation = derivation.expect(SEQUENCE)?.inside();
-    let (salt, rounds) = (derivation.expect(OCTETS)?.content, derivation.small()?);
-    derivation.optional(INTEGER);
-    let hash = match derivation.optional(SEQUENCE) {
-        Some(hash) => hash.inside().expect(OID)?.content,
+    let mut derivation = parameters.read(SEQUENCE)?.reader();
+    let mut scheme = parameters.read(SEQUENCE)?.reader();
+    (derivation.read(OID)?.content == PBKDF2).then_some(())?;
+    let mut derivation = derivation.read(SEQUENCE)?.reader();
+    let (salt, rounds) = (derivation.read(OCTET_STRING)?.content, derivation.small()?);
+    derivation.read(INTEGER);
+    let hash = match derivation.read(SEQUENCE) {
+        Some(hash) => hash.reader().read(OID)?.content,
         None => HMAC_SHA1,
     };
-    let (cipher, iv) = (scheme.expect(OID)?.content, scheme.expect(OCTETS)?.content);
+    let (cipher, iv) = (scheme.read(OID)?.content, scheme.read(OCTET_STRING)?.content);
     let size = match cipher {
         AES_128 => 16,
         AES_192 => 24,
@@ -147,11 +146,11 @@ pub(crate) fn encrypt(password: &str, (salt, iv): (&[u8], &[u8]), bytes: &[u8]) 
     let mut key = Zeroizing::new(vec![0; 32]);
     pbkdf2::pbkdf2_hmac::<Sha256>(password.as_bytes(), salt, ROUNDS, &mut key);
     let sealed = cbc::Encryptor::<aes::Aes256>::new_from_slices(&key, iv).ok()?.encrypt_padded_vec_mut::<Pkcs7>(bytes);
-    let hash = sequence(&[&der::oid(HMAC_SHA256), NULL]);
-    let derivation = sequence(&[&tlv(OCTETS, salt), &integer(&ROUNDS.to_be_bytes()), &hash]);
-    let derivation = sequence(&[&der::oid(PBKDF2), &derivation]);
-    let scheme = sequence(&[&der::oid(AES_256), &tlv(OCTETS, iv)]);
-    Some((sequence(&[&der::oid(PBES2), &sequence(&[&derivation, &scheme])]), sealed))
+    let hash = sequence(&[&asn1::oid(HMAC_SHA256), NULL]);
+    let derivation = sequence(&[&tlv(OCTET_STRING, salt), &integer(&ROUNDS.to_be_bytes()), &hash]);
+    let derivation = sequence(&[&asn1::oid(PBKDF2), &derivation]);
+    let scheme = sequence(&[&asn1::oid(AES_256), &tlv(OCTET_STRING, iv)]);
+    Some((sequence(&[&asn1::oid(PBES2), &sequence(&[&derivation, &scheme])]), sealed))
 }
 
 pub(crate) const SHA1_OID: &[u8] = &[0x2b, 0x0e, 0x03, 0x02, 0x1a];

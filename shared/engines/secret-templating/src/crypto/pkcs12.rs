@@ -1,10 +1,10 @@
 //! PKCS#12 key stores (RFC 7292).
 
+use asn1::{NULL, OCTET_STRING, OID, Reader, SEQUENCE, SET, integer, sequence, tlv};
 use sha1::Digest as _;
 use zeroize::Zeroizing;
 
 use super::certificate::Certificate;
-use super::der::{self, NULL, OCTETS, OID, Reader, SEQUENCE, SET, integer, sequence, tlv};
 use super::key::PrivateKey;
 use super::pbe;
 
@@ -36,10 +36,10 @@ pub(crate) fn open(bytes: &[u8], password: &str) -> Result<Store, String> {
     let spelled = pbe::spelled(password);
     let (content, password) = verified(bytes, &spelled).ok_or_else(malformed)??;
     let mut found = Found::default();
-    let mut safes = Reader::single(content, SEQUENCE).ok_or_else(malformed)?;
-    while let Some(safe) = safes.next() {
+    let safes = Reader::single(content, SEQUENCE).ok_or_else(malformed)?;
+    for safe in safes {
         found
-            .safe(safe.inside(), password)
+            .safe(safe.reader(), password)
             .ok_or("decryption password incorrect, or an algorithm that is not supported")?;
     }
     let certificates: Result<Vec<_>, _> = found.certificates.iter().map(|raw| Certificate::parse(raw)).collect();
@@ -58,18 +58,18 @@ type Verified<'a> = (&'a [u8], &'a [u8]);
 fn verified<'a>(bytes: &'a [u8], password: &'a [u8]) -> Option<Result<Verified<'a>, String>> {
     let mut outer = Reader::single(bytes, SEQUENCE)?;
     (outer.small()? == 3).then_some(())?;
-    let mut safe = outer.expect(SEQUENCE)?.inside();
-    (safe.expect(OID)?.content == DATA).then_some(())?;
-    let content = safe.expect(0xa0)?.inside().expect(OCTETS)?.content;
-    let Some(mac) = outer.optional(SEQUENCE) else {
+    let mut safe = outer.read(SEQUENCE)?.reader();
+    (safe.read(OID)?.content == DATA).then_some(())?;
+    let content = safe.read(0xa0)?.reader().read(OCTET_STRING)?.content;
+    let Some(mac) = outer.read(SEQUENCE) else {
         let is_empty = password == [0, 0];
         return Some(if is_empty { Ok((content, password)) } else { Err("pkcs12: no MAC in data".to_owned()) });
     };
-    let mut mac = mac.inside();
-    let mut digest = mac.expect(SEQUENCE)?.inside();
-    let oid = digest.expect(SEQUENCE)?.inside().expect(OID)?.content;
-    let expected = digest.expect(OCTETS)?.content;
-    let salt = mac.expect(OCTETS)?.content;
+    let mut mac = mac.reader();
+    let mut digest = mac.read(SEQUENCE)?.reader();
+    let oid = digest.read(SEQUENCE)?.reader().read(OID)?.content;
+    let expected = digest.read(OCTET_STRING)?.content;
+    let salt = mac.read(OCTET_STRING)?.content;
     let rounds = mac.small().unwrap_or(1);
     let spellings: &[&'a [u8]] = if password == [0, 0] { &[password, &[]] } else { &[password] };
     for spelling in spellings {
@@ -91,21 +91,21 @@ struct Found {
 
 impl Found {
     fn safe(&mut self, mut safe: Reader<'_>, password: &[u8]) -> Option<()> {
-        match safe.expect(OID)?.content {
-            DATA => self.bags(safe.expect(0xa0)?.inside().expect(OCTETS)?.content, password),
+        match safe.read(OID)?.content {
+            DATA => self.bags(safe.read(0xa0)?.reader().read(OCTET_STRING)?.content, password),
             ENCRYPTED_DATA => {
-                let mut data = safe.expect(0xa0)?.inside().expect(SEQUENCE)?.inside();
+                let mut data = safe.read(0xa0)?.reader().read(SEQUENCE)?.reader();
                 data.small()?;
-                let mut info = data.expect(SEQUENCE)?.inside();
-                (info.expect(OID)?.content == DATA).then_some(())?;
-                let algorithm = info.expect(SEQUENCE)?.inside();
+                let mut info = data.read(SEQUENCE)?.reader();
+                (info.read(OID)?.content == DATA).then_some(())?;
+                let algorithm = info.read(SEQUENCE)?.reader();
                 let sealed = info.next()?;
                 // A cipher text may come in pieces.
                 let sealed = match sealed.tag {
                     0x80 => sealed.content.to_vec(),
                     0xa0 => {
-                        let (mut pieces, mut all) = (sealed.inside(), Vec::new());
-                        while let Some(piece) = pieces.next() {
+                        let (pieces, mut all) = (sealed.reader(), Vec::new());
+                        for piece in pieces {
                             all.extend_from_slice(piece.content);
                         }
                         all
@@ -120,26 +120,26 @@ impl Found {
     }
 
     fn bags(&mut self, content: &[u8], password: &[u8]) -> Option<()> {
-        let mut bags = Reader::single(content, SEQUENCE)?;
-        while let Some(bag) = bags.next() {
-            let mut bag = bag.inside();
-            let oid = bag.expect(OID)?.content;
-            let mut value = bag.expect(0xa0)?.inside();
+        let bags = Reader::single(content, SEQUENCE)?;
+        for bag in bags {
+            let mut bag = bag.reader();
+            let oid = bag.read(OID)?.content;
+            let mut value = bag.read(0xa0)?.reader();
             match oid {
                 CERT_BAG => {
-                    let mut certificate = value.expect(SEQUENCE)?.inside();
-                    (certificate.expect(OID)?.content == X509).then_some(())?;
-                    self.certificates.push(certificate.expect(0xa0)?.inside().expect(OCTETS)?.content.to_vec());
+                    let mut certificate = value.read(SEQUENCE)?.reader();
+                    (certificate.read(OID)?.content == X509).then_some(())?;
+                    self.certificates.push(certificate.read(0xa0)?.reader().read(OCTET_STRING)?.content.to_vec());
                 }
                 SHROUDED_KEY_BAG => {
-                    let mut shrouded = value.expect(SEQUENCE)?.inside();
-                    let algorithm = shrouded.expect(SEQUENCE)?.inside();
-                    let opened = pbe::decrypt(algorithm, password, shrouded.expect(OCTETS)?.content)?;
+                    let mut shrouded = value.read(SEQUENCE)?.reader();
+                    let algorithm = shrouded.read(SEQUENCE)?.reader();
+                    let opened = pbe::decrypt(algorithm, password, shrouded.read(OCTET_STRING)?.content)?;
                     let key = PrivateKey::from_pkcs8(&opened)?;
                     self.key.get_or_insert(key);
                 }
                 KEY_BAG => {
-                    let key = PrivateKey::from_pkcs8(value.expect(SEQUENCE)?.whole)?;
+                    let key = PrivateKey::from_pkcs8(value.read(SEQUENCE)?.whole)?;
                     self.key.get_or_insert(key);
                 }
                 _ => {}
@@ -164,7 +164,7 @@ impl Salts {
 /// Closes a store: a key with its certificate, and the certificates above it. Two such stores differ by their salts.
 pub(crate) fn close(key: &PrivateKey, certificates: &[Certificate], password: &str, salts: &Salts) -> Option<Vec<u8>> {
     let id = certificates.first().map(|leaf| sha1::Sha1::digest(&leaf.raw).to_vec())?;
-    let id = attribute(LOCAL_KEY_ID, &tlv(OCTETS, &id));
+    let id = attribute(LOCAL_KEY_ID, &tlv(OCTET_STRING, &id));
     let bags = certificates
         .iter()
         .enumerate()
@@ -177,9 +177,9 @@ pub(crate) fn close(key: &PrivateKey, certificates: &[Certificate], password: &s
     )?;
     let pkcs8 = Zeroizing::new(key.to_pkcs8());
     let (algorithm, sealed) = pbe::encrypt(password, (salts.part(2), salts.part(3)), &pkcs8)?;
-    let shrouded = sequence(&[&algorithm, &tlv(OCTETS, &sealed)]);
-    let bag = sequence(&[&der::oid(SHROUDED_KEY_BAG), &tlv(0xa0, &shrouded), &tlv(SET, &id)]);
-    let key_safe = sequence(&[&der::oid(DATA), &tlv(0xa0, &tlv(OCTETS, &sequence(&[&bag])))]);
+    let shrouded = sequence(&[&algorithm, &tlv(OCTET_STRING, &sealed)]);
+    let bag = sequence(&[&asn1::oid(SHROUDED_KEY_BAG), &tlv(0xa0, &shrouded), &tlv(SET, &id)]);
+    let key_safe = sequence(&[&asn1::oid(DATA), &tlv(0xa0, &tlv(OCTET_STRING, &sequence(&[&bag])))]);
     finished(&sequence(&[&certificate_safe, &key_safe]), password, salts.part(4))
 }
 
@@ -193,7 +193,7 @@ pub(crate) fn close_trusted(certificates: &[Certificate], password: &str, salts:
                 &common_name(&certificate.subject).encode_utf16().flat_map(u16::to_be_bytes).collect::<Vec<u8>>(),
             );
             let name = attribute(FRIENDLY_NAME, &name);
-            let trust = attribute(TRUSTED_KEY_USAGE, &der::oid(ANY_USAGE));
+            let trust = attribute(TRUSTED_KEY_USAGE, &asn1::oid(ANY_USAGE));
             certificate_bag(certificate, &[name, trust].concat())
         })
         .collect();
@@ -205,10 +205,10 @@ pub(crate) fn close_trusted(certificates: &[Certificate], password: &str, salts:
 /// The last common name of an encoded name; the whole in hexadecimal where it has none.
 fn common_name(subject: &[u8]) -> String {
     let mut found = None;
-    let mut sets = Reader::single(subject, SEQUENCE).unwrap_or(Reader(&[]));
-    while let Some(set) = sets.next() {
-        let mut pair = set.inside().expect(SEQUENCE).map_or(Reader(&[]), der::Element::inside);
-        if pair.expect(OID).is_some_and(|oid| oid.content == [0x55, 0x04, 0x03]) {
+    let sets = Reader::single(subject, SEQUENCE).unwrap_or(Reader::new(&[]));
+    for set in sets {
+        let mut pair = set.reader().read(SEQUENCE).map_or(Reader::new(&[]), |pair| pair.reader());
+        if pair.read(OID).is_some_and(|oid| oid.content == [0x55, 0x04, 0x03]) {
             found = pair.next().map(|value| format!("CN={}", String::from_utf8_lossy(value.content)));
         }
     }
@@ -216,27 +216,27 @@ fn common_name(subject: &[u8]) -> String {
 }
 
 fn attribute(oid: &[u8], value: &[u8]) -> Vec<u8> {
-    sequence(&[&der::oid(oid), &tlv(SET, value)])
+    sequence(&[&asn1::oid(oid), &tlv(SET, value)])
 }
 
 fn certificate_bag(certificate: &Certificate, attributes: &[u8]) -> Vec<u8> {
-    let value = sequence(&[&der::oid(X509), &tlv(0xa0, &tlv(OCTETS, &certificate.raw))]);
+    let value = sequence(&[&asn1::oid(X509), &tlv(0xa0, &tlv(OCTET_STRING, &certificate.raw))]);
     let attributes = if attributes.is_empty() { Vec::new() } else { tlv(SET, attributes) };
-    sequence(&[&der::oid(CERT_BAG), &tlv(0xa0, &value), &attributes])
+    sequence(&[&asn1::oid(CERT_BAG), &tlv(0xa0, &value), &attributes])
 }
 
 fn sealed_safe(bags: &[u8], password: &str, salts: (&[u8], &[u8])) -> Option<Vec<u8>> {
     let (algorithm, sealed) = pbe::encrypt(password, salts, bags)?;
-    let info = sequence(&[&der::oid(DATA), &algorithm, &tlv(0x80, &sealed)]);
+    let info = sequence(&[&asn1::oid(DATA), &algorithm, &tlv(0x80, &sealed)]);
     let data = sequence(&[&integer(&[0]), &info]);
-    Some(sequence(&[&der::oid(ENCRYPTED_DATA), &tlv(0xa0, &data)]))
+    Some(sequence(&[&asn1::oid(ENCRYPTED_DATA), &tlv(0xa0, &data)]))
 }
 
 fn finished(content: &[u8], password: &str, salt: &[u8]) -> Option<Vec<u8>> {
     let code = pbe::code(pbe::SHA256_OID, (&pbe::spelled(password), salt), pbe::ROUNDS, content)?;
-    let algorithm = sequence(&[&der::oid(pbe::SHA256_OID), NULL]);
-    let digest = sequence(&[&algorithm, &tlv(OCTETS, &code)]);
-    let mac = sequence(&[&digest, &tlv(OCTETS, salt), &integer(&pbe::ROUNDS.to_be_bytes())]);
-    let safe = sequence(&[&der::oid(DATA), &tlv(0xa0, &tlv(OCTETS, content))]);
+    let algorithm = sequence(&[&asn1::oid(pbe::SHA256_OID), NULL]);
+    let digest = sequence(&[&algorithm, &tlv(OCTET_STRING, &code)]);
+    let mac = sequence(&[&digest, &tlv(OCTET_STRING, salt), &integer(&pbe::ROUNDS.to_be_bytes())]);
+    let safe = sequence(&[&asn1::oid(DATA), &tlv(0xa0, &tlv(OCTET_STRING, content))]);
     Some(sequence(&[&integer(&[3]), &safe, &mac]))
 }

@@ -52,7 +52,7 @@ fn request<'a>(
             dns_names.push(text.expose_str().into_owned());
         }
     }
-    let from = Moment { nanoseconds: 0, ..Moment::utc(0, 0).plus(now) };
+    let from = Moment::utc(go_time::Moment::from_unix(now.div_euclid(1_000_000_000)));
     let serial = call.chance.bytes(16)?;
     Ok(Request { common_name, addresses, dns_names, from, days: call.int(days), is_authority: false, serial })
 }

@@ -2,8 +2,8 @@
 
 use std::rc::Rc;
 
-use jmespath::duration::GoDuration;
-use jmespath::go_time::Moment;
+use go_time::GoDuration;
+use go_time::Moment;
 
 use super::{Answer, Function, Invocation, both, global, int, refuse};
 use crate::error::EvalError;

@@ -1,7 +1,7 @@
 //! Named formats of the Kubernetes library: `format.dns1123Label().validate(text)`.
 
 use base64::Engine as _;
-use jmespath::go_time::Moment;
+use go_time::Moment;
 
 use super::{Answer, Function, Invocation, global, member};
 use crate::net::Url;

@@ -1,7 +1,7 @@
 //! Fields of times and durations.
 
-use jmespath::duration::GoDuration;
-use jmespath::go_time::{Fields, Moment};
+use go_time::GoDuration;
+use go_time::{Fields, Moment};
 
 use super::{Answer, Function, Invocation, global, int, member, refuse};
 use crate::error::EvalError;

@@ -3,10 +3,10 @@
 use serde_json::Value;
 
 use super::{ANY, ARRAY, Arguments, Function, NUMBER, Outcome, function, numeric};
-use crate::duration::GoDuration;
 use crate::error::EvalError;
 use crate::item::{Item, number};
 use crate::quantity::Quantity;
+use go_time::GoDuration;
 
 pub(super) const FUNCTIONS: &[Function] = &[
     function("add", &[ANY, ANY], |arguments| binary(&arguments, add)),

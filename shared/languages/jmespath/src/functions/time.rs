@@ -1,9 +1,9 @@
 //! Kyverno's functions on times. The clock is the context's; `time_now` is in UTC, too.
 
 use super::{Arguments, Function, Outcome, TEXT, boolean, function};
-use crate::duration::GoDuration;
 use crate::error::EvalError;
-use crate::go_time::{Moment, RFC3339};
+use go_time::GoDuration;
+use go_time::{Moment, RFC3339};
 
 pub(super) const FUNCTIONS: &[Function] = &[
     function("time_now", &[], now),

@@ -7,9 +7,9 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
 use super::{Arguments, Outcome};
-use crate::der::{BIT_STRING, BOOLEAN, Element, OID, Reader, SEQUENCE, UTC_TIME, decimal};
-use crate::go_time::Moment;
 use crate::item::Item;
+use asn1::{BIT_STRING, BOOLEAN, Element, OID, Reader, SEQUENCE, UTC_TIME, decimal};
+use go_time::Moment;
 
 /// Longest certificate that is read, in bytes of PEM.
 const MAX_BYTES: usize = 256 * 1024;

@@ -101,17 +101,31 @@ fn read(text: &str) -> Option<GoDuration> {
     i64::try_from(if negative { -nanos } else { nanos }).ok().map(GoDuration)
 }
 
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "Go rounds fractions by way of a float; below an hour in nanoseconds nothing is lost"
+)]
 fn term(digits: &str, unit: u64) -> Option<u64> {
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
     if (whole.is_empty() && fraction.is_empty()) || fraction.contains('.') {
         return None;
     }
     let whole: u64 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
-    // Digits below a billionth of an hour do not change the result.
-    let fraction = fraction.get(..fraction.len().min(18)).unwrap_or_default();
-    let scale = 10_u128.checked_pow(u32::try_from(fraction.len()).ok()?)?;
-    let part = format!("0{fraction}").parse::<u128>().ok()?.checked_mul(u128::from(unit))? / scale;
-    whole.checked_mul(unit)?.checked_add(u64::try_from(part).ok()?)
+    let (mut digits, mut scale) = (0_u64, 1.0_f64);
+    for digit in fraction.bytes() {
+        // What does not fit any more changes nothing.
+        let Some(more) = digits.checked_mul(10).and_then(|digits| digits.checked_add(u64::from(digit - b'0'))) else {
+            break;
+        };
+        if i64::try_from(more).is_err() {
+            break;
+        }
+        (digits, scale) = (more, scale * 10.0);
+    }
+    let part = digits as f64 * (unit as f64 / scale);
+    whole.checked_mul(unit)?.checked_add(part as u64)
 }
 
 fn unit_nanos(unit: &str) -> Option<u64> {
