@@ -65,7 +65,32 @@ impl Comparison {
                 let Some(right) = source.value(event) else { return false };
                 self.any(&left, &Constant::of_value(&right))
             }
-            Against::Constants(constants, texts) => self.holds_for(&left, constants, texts),
+            Against::Constants(constants, texts) => match constants.as_slice() {
+                [constant] if let Some(holds) = self.of_one(&left, constant) => holds,
+                _ => self.holds_for(&left, constants, texts),
+            },
+        }
+    }
+
+    /// The short way for what is asked most: whether something is so, and how a number compares with another.
+    fn of_one(&self, left: &Value<'_>, constant: &Constant) -> Option<bool> {
+        match (self.kind, left) {
+            (FieldType::Boolean, Value::Boolean(truth)) => {
+                Some((constant.truth? == *truth) != (self.operator == Operator::NotEqual))
+            }
+            (FieldType::Number, Value::Number(number)) => {
+                let (number, bound) = (i128::from(*number), constant.number?);
+                match self.operator {
+                    Operator::Equal | Operator::In | Operator::Intersects => Some(number == bound),
+                    Operator::NotEqual => Some(number != bound),
+                    Operator::Less => Some(number < bound),
+                    Operator::LessOrEqual => Some(number <= bound),
+                    Operator::Greater => Some(number > bound),
+                    Operator::GreaterOrEqual => Some(number >= bound),
+                    _ => None,
+                }
+            }
+            _ => None,
         }
     }
 

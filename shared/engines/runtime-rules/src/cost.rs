@@ -35,6 +35,16 @@ impl Estimate {
         self.work / if is_and { 1.0 - self.truth } else { self.truth }
     }
 
+    /// Of literals that one pass finds.
+    pub(crate) fn of_union(parts: impl Iterator<Item = Self>) -> Self {
+        let (mut work, mut fails) = (0.0_f32, 1.0);
+        for part in parts {
+            work = work.max(part.work);
+            fails *= 1.0 - part.truth;
+        }
+        Self::new(work, 1.0 - fails)
+    }
+
     /// Of parts in the order in which they are computed.
     pub(crate) fn of_group(parts: impl Iterator<Item = Self>, is_and: bool) -> Self {
         let (mut work, mut reached) = (0.0, 1.0);
@@ -62,7 +72,60 @@ pub(crate) fn of(comparison: &Comparison) -> Estimate {
         Operator::PMatch => (10.0, 0.2),
         Operator::Glob | Operator::IGlob | Operator::Regex => (20.0 * count, 0.1),
     };
+    let truth = usual(comparison).unwrap_or(truth);
     Estimate::new(work * work_of(&comparison.left) + source, truth)
+}
+
+/// How often it holds, where that is known of the field: nearly every call succeeds, and files are read far more often than written.
+fn usual(comparison: &Comparison) -> Option<f32> {
+    let Source::Field(field) = &comparison.left else { return None };
+    let Against::Constants(constants, _) = &comparison.against else { return None };
+    let is_positive = match comparison.operator {
+        Operator::Equal | Operator::In | Operator::Intersects | Operator::GreaterOrEqual | Operator::Greater => true,
+        Operator::NotEqual | Operator::Less | Operator::LessOrEqual => false,
+        _ => return None,
+    };
+    let is_one_of = |text: &[u8]| constants.iter().any(|constant| constant.text == text);
+    let truth = match field.id {
+        FieldId::EvtIsOpenRead => {
+            if is_one_of(b"true") {
+                0.85
+            } else {
+                0.15
+            }
+        }
+        FieldId::EvtIsOpenWrite => {
+            if is_one_of(b"true") {
+                0.2
+            } else {
+                0.8
+            }
+        }
+        FieldId::EvtIsOpenExec | FieldId::EvtFailed => {
+            if is_one_of(b"true") {
+                0.03
+            } else {
+                0.97
+            }
+        }
+        FieldId::FdTypechar | FieldId::FdType => 0.9,
+        FieldId::FdNum | FieldId::EvtRawres => {
+            if constants.iter().any(|constant| constant.text.starts_with(b"-")) {
+                0.1
+            } else {
+                0.9
+            }
+        }
+        FieldId::EvtRes => {
+            if is_one_of(b"SUCCESS") {
+                0.9
+            } else {
+                0.1
+            }
+        }
+        _ => return None,
+    };
+    Some(if is_positive { truth } else { 1.0 - truth })
 }
 
 /// Of a test for a value.

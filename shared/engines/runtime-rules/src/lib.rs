@@ -37,6 +37,7 @@ mod event_type;
 mod exceptions;
 mod explain;
 mod fields;
+mod groups;
 mod items;
 mod limit;
 mod lists;

@@ -1,6 +1,7 @@
 //! Every literal that any rule compares a field with, in one structure per field: one pass over the value finds all that hold.
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind};
+use aho_corasick::automaton::Automaton;
+use aho_corasick::{Anchored, StartKind, dfa, nfa::contiguous};
 
 use crate::ast::Operator;
 use crate::event::Value;
@@ -20,7 +21,7 @@ pub(crate) struct FieldLiterals {
 }
 
 /// The passes over a value; a leaf needs one of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Pass {
     /// `=`, `in`, `startswith`.
     Beginnings,
@@ -113,26 +114,55 @@ impl FieldLiterals {
 /// Literals that may stand anywhere in a text.
 #[derive(Clone, Debug)]
 struct Parts {
-    automaton: Option<AhoCorasick>,
+    automaton: Finder,
     leaves: Vec<Leaf>,
+}
+
+/// Texts are short: nothing that looks for rare bytes ahead of the automaton pays off.
+#[derive(Clone, Debug)]
+enum Finder {
+    Nothing,
+    Full(dfa::DFA),
+    Compact(contiguous::NFA),
 }
 
 impl Parts {
     fn build(literals: Vec<(Vec<u8>, Leaf)>, any_case: bool) -> Option<Self> {
         let (texts, leaves): (Vec<_>, Vec<_>) = literals.into_iter().unzip();
-        if texts.is_empty() {
-            return Some(Self { automaton: None, leaves });
-        }
         let bytes: usize = texts.iter().map(Vec::len).sum();
-        let kind = (bytes <= MAX_DFA_BYTES).then_some(AhoCorasickKind::DFA);
-        let built = AhoCorasick::builder().ascii_case_insensitive(any_case).kind(kind).build(texts);
-        Some(Self { automaton: Some(built.ok()?), leaves })
+        let automaton = if texts.is_empty() {
+            Finder::Nothing
+        } else if bytes <= MAX_DFA_BYTES {
+            let mut builder = dfa::DFA::builder();
+            builder.ascii_case_insensitive(any_case).prefilter(false).start_kind(StartKind::Unanchored);
+            Finder::Full(builder.build(texts).ok()?)
+        } else {
+            let mut builder = contiguous::NFA::builder();
+            Finder::Compact(builder.ascii_case_insensitive(any_case).prefilter(false).build(texts).ok()?)
+        };
+        Some(Self { automaton, leaves })
     }
 
     fn find(&self, text: &[u8], hit: &mut impl FnMut(Leaf)) {
-        let Some(automaton) = &self.automaton else { return };
-        for found in automaton.find_overlapping_iter(text) {
-            self.leaves.get(found.pattern().as_usize()).copied().into_iter().for_each(&mut *hit);
+        match &self.automaton {
+            Finder::Nothing => {}
+            Finder::Full(automaton) => self.scan(automaton, text, hit),
+            Finder::Compact(automaton) => self.scan(automaton, text, hit),
+        }
+    }
+
+    /// Every literal at every place, the overlapping ones too.
+    fn scan(&self, automaton: &impl Automaton, text: &[u8], hit: &mut impl FnMut(Leaf)) {
+        let Ok(mut state) = automaton.start_state(Anchored::No) else { return };
+        for byte in text {
+            state = automaton.next_state(Anchored::No, state, *byte);
+            if !automaton.is_special(state) || !automaton.is_match(state) {
+                continue;
+            }
+            for at in 0..automaton.match_len(state) {
+                let literal = automaton.match_pattern(state, at).as_usize();
+                self.leaves.get(literal).copied().into_iter().for_each(&mut *hit);
+            }
         }
     }
 }

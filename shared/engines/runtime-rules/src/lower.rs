@@ -19,17 +19,23 @@ use crate::types::EventTypes;
 /// The program while it is built.
 #[derive(Debug, Default)]
 pub(crate) struct Lowering {
-    program: Program,
-    estimates: Vec<Estimate>,
-    groups: HashMap<(bool, Vec<Link>), Link>,
+    pub(crate) program: Program,
+    pub(crate) estimates: Vec<Estimate>,
+    pub(crate) groups: HashMap<(bool, Vec<Link>), Link>,
+    pub(crate) unions: HashMap<Vec<Link>, Link>,
+    /// What each leaf that a pass decides looks for.
+    pub(crate) sought: HashMap<usize, Vec<Sought>>,
     leaves: HashMap<String, Link>,
     fields: HashMap<Field, usize>,
     gathered: Vec<Gathered>,
     by_type: HashMap<EventType, Vec<Entry>>,
 }
 
+/// A literal and how it is compared.
+pub(crate) type Sought = (Operator, Vec<u8>);
+
 /// A condition whose comparisons are nodes already, but those of the event's type are not folded yet.
-enum Tree<'a> {
+pub(crate) enum Tree<'a> {
     And(Vec<Tree<'a>>),
     Or(Vec<Tree<'a>>),
     Not(Box<Tree<'a>>),
@@ -40,7 +46,7 @@ enum Tree<'a> {
 
 /// A condition for one event type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Folded {
+pub(crate) enum Folded {
     Constant(bool),
     Node(Link),
 }
@@ -137,13 +143,24 @@ impl Lowering {
         if index == next {
             self.gathered.push(Gathered::new(field.clone()));
         }
-        let leaf = self.leaf(key, Node::Literal(place(index), pass), cost::of(comparison));
-        if let (Against::Constants(constants, _), Some(gathered)) = (&comparison.against, self.gathered.get_mut(index))
-        {
-            constants
-                .iter()
-                .for_each(|constant| gathered.add(comparison.operator, &constant.text, place(leaf.place())));
+        let sought = match &comparison.against {
+            Against::Constants(constants, _) => {
+                constants.iter().map(|constant| (comparison.operator, constant.text.clone())).collect()
+            }
+            Against::Source(_) => Vec::new(),
+        };
+        let leaf = self.seek(index, pass, sought, cost::of(comparison));
+        self.leaves.insert(key, leaf);
+        leaf
+    }
+
+    /// A new leaf that holds when the pass finds any of what is sought.
+    pub(crate) fn seek(&mut self, field: usize, pass: Pass, sought: Vec<Sought>, estimate: Estimate) -> Link {
+        let leaf = self.push(Node::Literal(place(field), pass), estimate);
+        if let Some(gathered) = self.gathered.get_mut(field) {
+            sought.iter().for_each(|(operator, text)| gathered.add(*operator, text, place(leaf.place())));
         }
+        self.sought.insert(leaf.place(), sought);
         leaf
     }
 
@@ -163,13 +180,13 @@ impl Lowering {
         at
     }
 
-    fn push(&mut self, node: Node, estimate: Estimate) -> Link {
+    pub(crate) fn push(&mut self, node: Node, estimate: Estimate) -> Link {
         self.program.nodes.push(node);
         self.estimates.push(estimate);
         Link::to(place(self.program.nodes.len() - 1))
     }
 
-    fn fold(&mut self, tree: &Tree<'_>, event_type: EventType) -> Folded {
+    pub(crate) fn fold(&mut self, tree: &Tree<'_>, event_type: EventType) -> Folded {
         match tree {
             Tree::Constant(truth) => Folded::Constant(*truth),
             Tree::Node(node) => Folded::Node(*node),
@@ -181,61 +198,6 @@ impl Lowering {
             Tree::And(children) => self.group(children, event_type, true),
             Tree::Or(children) => self.group(children, event_type, false),
         }
-    }
-
-    fn group(&mut self, children: &[Tree<'_>], event_type: EventType, is_and: bool) -> Folded {
-        let mut parts: Vec<Link> = Vec::new();
-        for child in children {
-            match self.fold(child, event_type) {
-                Folded::Constant(truth) if truth == is_and => {}
-                Folded::Constant(truth) => return Folded::Constant(truth),
-                Folded::Node(node) => self.flatten(node, is_and, &mut parts),
-            }
-        }
-        parts.sort_unstable();
-        parts.dedup();
-        // A part beside its own negation decides the group.
-        if parts.windows(2).any(|pair| matches!(pair, [a, b] if *a == b.negated())) {
-            return Folded::Constant(!is_and);
-        }
-        match parts.as_slice() {
-            [] => Folded::Constant(is_and),
-            [one] => Folded::Node(*one),
-            _ => Folded::Node(self.shared_group(parts, is_and)),
-        }
-    }
-
-    /// Groups within groups of their kind are one group; "not one of" is "all not".
-    fn flatten(&self, node: Link, is_and: bool, parts: &mut Vec<Link>) {
-        let (from, to) = match (self.program.nodes.get(node.place()), is_and != node.is_negated()) {
-            (Some(Node::And(from, to)), true) | (Some(Node::Or(from, to)), false) if to - from <= MAX_FLATTENED => {
-                (*from as usize, *to as usize)
-            }
-            _ => return parts.push(node),
-        };
-        let children = self.program.children.get(from..to).unwrap_or_default();
-        parts.extend(children.iter().map(|child| if node.is_negated() { child.negated() } else { *child }));
-    }
-
-    fn shared_group(&mut self, parts: Vec<Link>, is_and: bool) -> Link {
-        let key = (is_and, parts);
-        if let Some(known) = self.groups.get(&key) {
-            return *known;
-        }
-        let mut ordered: Vec<(Estimate, Link)> = key.1.iter().map(|part| (self.estimate(*part), *part)).collect();
-        ordered.sort_by(|(a, _), (b, _)| a.rank(is_and).total_cmp(&b.rank(is_and)));
-        let estimate = Estimate::of_group(ordered.iter().map(|(estimate, _)| *estimate), is_and);
-        let from = place(self.program.children.len());
-        self.program.children.extend(ordered.iter().map(|(_, part)| *part));
-        let to = place(self.program.children.len());
-        let at = self.push(if is_and { Node::And(from, to) } else { Node::Or(from, to) }, estimate);
-        self.groups.insert(key, at);
-        at
-    }
-
-    fn estimate(&self, node: Link) -> Estimate {
-        let estimate = self.estimates.get(node.place()).copied().unwrap_or_default();
-        if node.is_negated() { estimate.negated() } else { estimate }
     }
 }
 
@@ -313,9 +275,6 @@ fn key(comparison: &Comparison) -> String {
     }
 }
 
-fn place(at: usize) -> u32 {
+pub(crate) fn place(at: usize) -> u32 {
     u32::try_from(at).unwrap_or(u32::MAX)
 }
-
-/// Larger groups stay nodes of their own when they are part of another, so that they are shared between rules.
-const MAX_FLATTENED: u32 = 8;

@@ -34,7 +34,7 @@ impl Program {
         is_known: &dyn Fn(&Field) -> bool,
     ) -> bool {
         let entries = self.entries_of(event.event_type());
-        scratch.clear(self);
+        scratch.begin(self);
         let mut partly = Partly { run: Run { program: self, event, scratch }, is_known };
         entries.iter().any(|entry| entry.root.is_none_or(|root| partly.may(root).hold))
     }

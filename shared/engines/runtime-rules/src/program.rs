@@ -67,12 +67,15 @@ pub(crate) enum Node {
     Compare(u32),
 }
 
-/// Working memory of the evaluation, kept between events so that none is allocated.
+/// Working memory of the evaluation, kept between events so that none is allocated and nothing has to be wiped: what was noted for an
+/// earlier event is told by its turn.
 #[derive(Clone, Debug, Default)]
 pub struct Scratch {
-    known: Vec<u64>,
-    truth: Vec<u64>,
-    passed: Vec<u64>,
+    /// By node: the turn in which it was decided, and whether it holds.
+    decided: Vec<u32>,
+    /// By field and pass: the turn in which that pass was made.
+    passed: Vec<u32>,
+    turn: u32,
 }
 
 impl Program {
@@ -107,7 +110,7 @@ impl Program {
         if entries.is_empty() {
             return;
         }
-        scratch.clear(self);
+        scratch.begin(self);
         let mut run = Run { program: self, event, scratch };
         for entry in entries {
             if entry.root.is_none_or(|root| run.holds(root)) && !matched(entry.rule as usize) {
@@ -118,27 +121,29 @@ impl Program {
 }
 
 impl Scratch {
-    pub(crate) fn clear(&mut self, program: &Program) {
-        let words = program.nodes.len().div_ceil(64);
-        let passes = (program.literals.len() * Pass::COUNT).div_ceil(64);
-        for (bits, words) in [(&mut self.known, words), (&mut self.truth, words), (&mut self.passed, passes)] {
-            if bits.len() == words {
-                bits.fill(0);
-            } else {
-                bits.clear();
-                bits.resize(words, 0);
+    /// Begins the next event.
+    pub(crate) fn begin(&mut self, program: &Program) {
+        let (nodes, passes) = (program.nodes.len(), program.literals.len() * Pass::COUNT);
+        if self.decided.len() != nodes || self.passed.len() != passes || self.turn >= u32::MAX >> 1 {
+            self.turn = 0;
+            for (notes, length) in [(&mut self.decided, nodes), (&mut self.passed, passes)] {
+                notes.clear();
+                notes.resize(length, 0);
             }
         }
+        self.turn += 1;
     }
-}
 
-fn is_set(bits: &[u64], at: u32) -> bool {
-    bits.get(at as usize / 64).is_some_and(|word| word >> (at % 64) & 1 == 1)
-}
+    /// Whether a node holds, when that was decided for this event.
+    fn known(&self, at: usize) -> Option<bool> {
+        let decided = self.decided.get(at).copied().unwrap_or(0);
+        (decided >> 1 == self.turn).then_some(decided & 1 == 1)
+    }
 
-fn set(bits: &mut [u64], at: u32) {
-    if let Some(word) = bits.get_mut(at as usize / 64) {
-        *word |= 1 << (at % 64);
+    fn note(&mut self, at: usize, holds: bool) {
+        if let Some(decided) = self.decided.get_mut(at) {
+            *decided = self.turn << 1 | u32::from(holds);
+        }
     }
 }
 
@@ -152,24 +157,17 @@ pub(crate) struct Run<'a, E: ?Sized> {
 impl<E: Event + ?Sized> Run<'_, E> {
     /// Whether a node holds. The depth of nodes is bounded by the depth of conditions.
     pub(crate) fn holds(&mut self, link: Link) -> bool {
-        let Some(node) = self.program.nodes.get(link.place()) else { return link.is_negated() };
-        let at = link.0 >> 1;
-        if let Node::Literal(field, pass) = node {
-            self.pass(*field, *pass);
-            return is_set(&self.scratch.truth, at) != link.is_negated();
+        let at = link.place();
+        if let Some(holds) = self.scratch.known(at) {
+            return holds != link.is_negated();
         }
-        if is_set(&self.scratch.known, at) {
-            return is_set(&self.scratch.truth, at) != link.is_negated();
-        }
-        let truth = self.compute(*node);
-        set(&mut self.scratch.known, at);
-        if truth {
-            set(&mut self.scratch.truth, at);
-        }
-        truth != link.is_negated()
+        let Some(node) = self.program.nodes.get(at) else { return link.is_negated() };
+        let holds = self.compute(*node, at);
+        self.scratch.note(at, holds);
+        holds != link.is_negated()
     }
 
-    fn compute(&mut self, node: Node) -> bool {
+    fn compute(&mut self, node: Node, at: usize) -> bool {
         let program = self.program;
         let children = |from: u32, to: u32| program.children.get(from as usize..to as usize).unwrap_or_default();
         match node {
@@ -181,21 +179,23 @@ impl<E: Event + ?Sized> Run<'_, E> {
             Node::Compare(comparison) => {
                 program.comparisons.get(comparison as usize).is_some_and(|comparison| comparison.holds(self.event))
             }
-            Node::Literal(..) => false,
+            Node::Literal(field, pass) => {
+                self.pass(field, pass);
+                self.scratch.known(at).unwrap_or(false)
+            }
         }
     }
 
-    /// Goes over the literals of a field once, and remembers every leaf that holds.
+    /// Goes over the literals of a field once, and notes every leaf that holds.
     fn pass(&mut self, field: u32, pass: Pass) {
-        let number = field * Pass::COUNT as u32 + pass as u32;
-        if is_set(&self.scratch.passed, number) {
+        let Some(passed) = self.scratch.passed.get_mut(field as usize * Pass::COUNT + pass as usize) else { return };
+        if std::mem::replace(passed, self.scratch.turn) == self.scratch.turn {
             return;
         }
-        set(&mut self.scratch.passed, number);
         let Some(literals) = self.program.literals.get(field as usize) else { return };
         let value = self.event.field(literals.field.id, literals.field.argument.as_ref());
         if let Some(value) = value {
-            literals.run(pass, &value, &mut |leaf| set(&mut self.scratch.truth, leaf));
+            literals.run(pass, &value, &mut |leaf| self.scratch.note(leaf as usize, true));
         }
     }
 }
