@@ -18,6 +18,8 @@ pub(crate) struct Lists {
 const MAX_CONDITION_BYTES: usize = 32 << 20;
 /// All lists together have at most this many items once lists in them are expanded.
 const MAX_ITEMS: usize = 2_000_000;
+/// Longer conditions are not looked through for misspelt names.
+const MAX_LOOKED_AT: usize = 64 << 10;
 /// Lists within lists, at most.
 const MAX_DEPTH: usize = 32;
 
@@ -43,15 +45,8 @@ impl Lists {
     pub(crate) fn substitute(&self, condition: &str) -> Result<String, String> {
         let mut out = String::with_capacity(condition.len());
         let mut rest = condition;
-        while let Some(first) = rest.chars().next() {
-            let length = match first {
-                _ if let Some(length) = self.phrase(rest) => length,
-                '"' | '\'' => quoted_length(rest, first),
-                first if is_delimiter(first) => first.len_utf8(),
-                _ => rest.find(|c: char| is_delimiter(c) || matches!(c, '"' | '\'')).unwrap_or(rest.len()),
-            };
-            let word = rest.get(..length).unwrap_or_default();
-            rest = rest.get(length..).unwrap_or_default();
+        while let Some((word, behind)) = self.word(rest) {
+            rest = behind;
             let is_substituted = match self.contents.get(word) {
                 Some(Some(content)) if content.is_empty() => {
                     rest = without_comma(&mut out, rest);
@@ -72,6 +67,43 @@ impl Lists {
             }
         }
         Ok(out)
+    }
+
+    /// The first word or delimiter of a text, and what is behind it.
+    fn word<'t>(&self, text: &'t str) -> Option<(&'t str, &'t str)> {
+        let first = text.chars().next()?;
+        let length = match first {
+            _ if let Some(length) = self.phrase(text) => length,
+            '"' | '\'' => quoted_length(text, first),
+            first if is_delimiter(first) => first.len_utf8(),
+            _ => text.find(|c: char| is_delimiter(c) || matches!(c, '"' | '\'')).unwrap_or(text.len()),
+        };
+        text.split_at_checked(length)
+    }
+
+    /// What a condition names that is no list, though it probably should be: the right side of an operator for lists without
+    /// parentheses, or nearly the name of a list. Upstream takes it as a text, and so do we. `is_known` tells other names.
+    pub(crate) fn misspelt(&self, condition: &str, is_known: &dyn Fn(&str) -> bool) -> Vec<String> {
+        let (mut said, mut before, mut rest) = (Vec::new(), "", condition);
+        while let Some((word, behind)) = self.word(rest) {
+            rest = behind;
+            if word.trim().is_empty() {
+                continue;
+            }
+            let is_name = is_bare(word) && !self.contents.contains_key(word) && !is_known(word);
+            let is_bare_side =
+                matches!(before, "in" | "intersects" | "pmatch") && !behind.trim_start().starts_with('(');
+            before = word;
+            if !is_name || condition.len() > MAX_LOOKED_AT {
+                continue;
+            }
+            match self.contents.keys().filter(|name| is_nearly(name, word)).min() {
+                Some(name) => said.push(format!("'{word}' is no list and is taken as a text: is '{name}' meant?")),
+                None if is_bare_side => said.push(format!("'{word}' is no list and is taken as a text")),
+                None => {}
+            }
+        }
+        said
     }
 
     /// Length of the name of a list that a text begins with, if that name is no single word.
@@ -106,6 +138,19 @@ fn gather(
             }
         }
     })
+}
+
+/// Whether two long names differ in one or two letters: exchanged, left out or put in.
+fn is_nearly(name: &str, word: &str) -> bool {
+    let (name, word) = (name.as_bytes(), word.as_bytes());
+    if name.len() < 8 || name.len().abs_diff(word.len()) > 2 || name == word {
+        return false;
+    }
+    let same = name.iter().zip(word).take_while(|(a, b)| a == b).count();
+    let (name, word) = (name.get(same..).unwrap_or_default(), word.get(same..).unwrap_or_default());
+    let same = name.iter().rev().zip(word.iter().rev()).take_while(|(a, b)| a == b).count();
+    // What is left between the same beginning and the same end.
+    name.len().max(word.len()).saturating_sub(same) <= 2
 }
 
 fn is_delimiter(c: char) -> bool {

@@ -36,6 +36,7 @@ impl<'a> Resolver<'a> {
         if self.collected.has_errors && self.options.all_or_nothing {
             return Loaded { faults: self.faults, ..Loaded::default() };
         }
+        self.warn_of_names();
         let macros = self.macros();
         let (mut rules, mut disabled) = (Vec::new(), Vec::new());
         for item in self.collected.rules.all().iter().map(|rule| &rule.item).filter(|rule| rule.source == SYSCALL) {
@@ -129,6 +130,20 @@ impl<'a> Resolver<'a> {
         said.append(&mut seen.misused);
         for what in said {
             self.faults.push(fault(FaultKind::Warning, &item.place, &what).about(format!("rule {}", item.name)));
+        }
+    }
+
+    /// Words that probably are names of lists which there are not.
+    fn warn_of_names(&mut self) {
+        let is_known = |word: &str| self.collected.macros.get(word).is_some();
+        let macros = self.collected.macros.all().iter().map(|item| &item.item);
+        let macros = macros.map(|item| (&item.place, format!("macro {}", item.name), &item.condition));
+        let rules = self.collected.rules.all().iter().map(|item| &item.item);
+        let rules = rules.map(|item| (&item.place, format!("rule {}", item.name), &item.condition));
+        for (place, name, condition) in macros.chain(rules) {
+            for what in self.lists.misspelt(condition, &is_known) {
+                self.faults.push(fault(FaultKind::Warning, place, &what).about(name.clone()));
+            }
         }
     }
 

@@ -129,6 +129,26 @@ fn broken_rules_are_set_aside_by_line_and_the_rest_works() {
 }
 
 #[test]
+fn names_of_lists_that_there_are_not_are_told_of() {
+    let with = |condition: &str| {
+        let lists = "- list: shell_binaries\n  items: [sh]\n- macro: shell_binary\n  condition: (proc.name=sh)\n";
+        let rule = format!("- rule: r\n  desc: d\n  condition: {condition}\n  output: x\n  priority: INFO\n");
+        let loaded = load(&format!("{lists}{rule}"));
+        assert_eq!(loaded.rules.rules().len(), 1, "{condition}");
+        loaded.faults.iter().map(|fault| fault.what.clone()).collect::<Vec<_>>()
+    };
+    let nothing: [&str; 0] = [];
+    assert_eq!(with("evt.type=open and proc.name in (shell_binaries) and shell_binary"), nothing);
+    assert_eq!(with("evt.type in (open) and proc.name in shell_binaries"), nothing);
+    assert_eq!(with("evt.type=open and proc.name in ('shell_binarie', dash) and proc.name = val(proc.pname)"), nothing);
+    assert_eq!(
+        with("evt.type=open and proc.name in (dash, shell_binarys)"),
+        ["'shell_binarys' is no list and is taken as a text: is 'shell_binaries' meant?"]
+    );
+    assert_eq!(with("evt.type=open and proc.name in nowhere"), ["'nowhere' is no list and is taken as a text"]);
+}
+
+#[test]
 fn outputs_show_what_is_missing() {
     let yaml = "- rule: r\n  desc: d\n  condition: evt.type=open\n  output: \"file=%fd.name user=%user.name by %proc.name.\"\n  priority: INFO\n";
     let loaded = load(yaml);
