@@ -410,8 +410,14 @@ pub(crate) enum Rules {
     },
     /// Says what rules mean, and why they match a recorded event or do not: every clause, with the value it saw.
     Explain(RulesExplain),
-    /// Lists the fields that conditions and outputs may name.
-    Fields,
+    /// Lists the fields that conditions and outputs may name, or the types of events.
+    Fields {
+        /// Only those whose name has this.
+        part: Option<String>,
+        /// The types that `evt.type` may be compared with, instead of the fields.
+        #[arg(long)]
+        events: bool,
+    },
 }
 
 #[derive(Clone, Debug, Subcommand)]

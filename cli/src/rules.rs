@@ -5,9 +5,9 @@ mod explain;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use model::FaultKind;
-use runtime_rules::{FieldId, LoadOptions, Loaded, RuleSet, SourceFile};
+use runtime_rules::{Bracket, EventType, LoadOptions, Loaded, RuleSet, SourceFile};
 use serde_json::json;
 
 use crate::args::{Output, Rules};
@@ -19,18 +19,37 @@ pub(crate) fn rules(command: &Rules, output: Output) -> anyhow::Result<ExitCode>
         Rules::Check { files } => check(&load(files)?, output),
         Rules::List { files } => list(&load(files)?, output),
         Rules::Explain(command) => explain::explain(&load(&command.files)?, command, output),
-        Rules::Fields => fields(output),
+        Rules::Fields { part, events: false } => fields(part.as_deref().unwrap_or_default(), output),
+        Rules::Fields { part, events: true } => events(part.as_deref().unwrap_or_default(), output),
     }
 }
 
 fn load(files: &[PathBuf]) -> anyhow::Result<Loaded> {
     let mut texts = Vec::new();
-    for file in files {
-        let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    for file in found(files)? {
+        let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
         texts.push((file.display().to_string(), text));
     }
     let sources: Vec<SourceFile<'_>> = texts.iter().map(|(name, text)| SourceFile { name, text }).collect();
     Ok(RuleSet::load(&sources, &LoadOptions::default()))
+}
+
+/// The files, and those of folders in the order of their names, as the sensor takes them.
+fn found(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for path in paths {
+        if !path.is_dir() {
+            found.push(path.clone());
+            continue;
+        }
+        let entries = path.read_dir().with_context(|| format!("cannot read {}", path.display()))?;
+        let is_rules = |path: &PathBuf| path.extension().is_some_and(|kind| kind == "yaml" || kind == "yml");
+        let mut below: Vec<_> = entries.flatten().map(|entry| entry.path()).filter(is_rules).collect();
+        below.sort();
+        ensure!(!below.is_empty(), "{} has no rules file: put files that end in .yaml or .yml there", path.display());
+        found.extend(below);
+    }
+    Ok(found)
 }
 
 fn check(loaded: &Loaded, output: Output) -> anyhow::Result<ExitCode> {
@@ -79,19 +98,49 @@ fn list(loaded: &Loaded, output: Output) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn fields(output: Output) -> anyhow::Result<ExitCode> {
+fn fields(part: &str, output: Output) -> anyhow::Result<ExitCode> {
+    let found = runtime_rules::catalogue(part);
     if output == Output::Json {
-        let fields: Vec<_> = FieldId::ALL
+        let fields: Vec<_> = found
             .iter()
-            .map(|field| json!({ "field": field.name(), "type": format!("{:?}", field.field_type()) }))
+            .map(|field| {
+                let has_values = runtime_sensor::has_values_for(field.id);
+                json!({ "field": field.name, "type": format!("{:?}", field.field_type), "captured": has_values })
+            })
             .collect();
         print::json(&fields)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let mut table = print::table(&["Field", "Type"]);
-    for field in FieldId::ALL {
-        table.add_row([field.name().to_owned(), format!("{:?}", field.field_type())]);
+    let mut table = print::table(&["Field", "Type", "Argument", "The sensor has values"]);
+    for field in found {
+        let argument = match field.bracket {
+            Bracket::No => "",
+            Bracket::May => "may",
+            Bracket::Must => "must",
+        };
+        let (kind, has) = (format!("{:?}", field.field_type), yes(runtime_sensor::has_values_for(field.id)));
+        table.add_row([field.name, &kind, argument, has]);
     }
     print::line(table);
     Ok(ExitCode::SUCCESS)
+}
+
+fn events(part: &str, output: Output) -> anyhow::Result<ExitCode> {
+    let found = EventType::all().map(EventType::name).filter(|name| name.contains(part));
+    let found: Vec<_> = found.map(|name| (name, runtime_sensor::watches(name))).collect();
+    if output == Output::Json {
+        let types = found.iter().map(|(name, is_watched)| json!({ "event": name, "watched": is_watched }));
+        print::json(&types.collect::<Vec<_>>())?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut table = print::table(&["Event", "The sensor watches it"]);
+    for (name, is_watched) in found {
+        table.add_row([name, yes(is_watched)]);
+    }
+    print::line(table);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn yes(holds: bool) -> &'static str {
+    if holds { "yes" } else { "no" }
 }
