@@ -2,9 +2,10 @@
 /*
  * Verdicts: opens that no rule in force can match, whatever else is true of them, as the reader found when it judged the like.
  *
- * A verdict is of a key, a hash of all that it follows from: the call and its flags, how it ended, the path as it was given, the
- * directory that the path is relative to, each entry on the way from the file up to the root of the process, the name of the process, and
- * the cgroup. So another file behind the same path, or the same file by another path, is another key. Who knows neither start nor factor can make no two keys equal.
+ * A verdict is of a key, a hash of all that it follows from: the call and its flags, how it ended, the path as it was given, each
+ * entry on the way from the file up to the root of the process, the same of the directory that the path is relative to, the name of the
+ * process, and the cgroup. So another file behind the same path, or the same file by another path, is another key. Who knows neither
+ * start nor factor can make no two keys equal.
  */
 #ifndef BIOTOPE_FILTER_H
 #define BIOTOPE_FILTER_H
@@ -131,6 +132,23 @@ __noinline u64 hash_far(u64 hash, u32 descriptor)
 	return hash_rest(hash);
 }
 
+/* The directory that a path is relative to. 0 when there is none, or no way from there to the root. */
+__noinline u64 hash_directory(u64 hash, u32 descriptor)
+{
+	struct scratch *out = scratch_of(KIND_SYSCALL);
+	struct seed *seed = seed_of();
+	if (!reads_directly || !out || !seed)
+		return 0;
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct fs_struct *fs = task->fs;
+	if ((s32)descriptor == AT_FDCWD)
+		return hash_walk(out, hash, seed->factor, fs, fs->pwd.dentry, fs->pwd.mnt);
+	struct file *file = is_near(task->files, descriptor) ? near_file(task->files, descriptor) : 0;
+	if (!file)
+		return hash_far(hash, descriptor);
+	return hash_walk(out, hash, seed->factor, fs, file->f_path.dentry, file->f_path.mnt);
+}
+
 /* The path as it was given. It is the first part of the event. */
 static __always_inline u64 hash_path(struct scratch *out, u64 hash, u64 factor, u32 length)
 {
@@ -159,6 +177,12 @@ static __always_inline u64 hash_asked(struct scratch *out, u64 hash, u64 factor,
 	return asked & O_MAKES ? mix(hash, argument(header, PATH0(flags) + 1), factor) : hash;
 }
 
+/* The descriptor of the directory that the first path begins at, when it is relative. */
+static __always_inline u32 directory_of(struct header *header, u64 flags)
+{
+	return DIR0(flags) ? argument(header, DIR0(flags) - 1) : AT_FDCWD;
+}
+
 /* The key of an open; 0 for one that is always sent. */
 __noinline u64 key_of(u64 flags)
 {
@@ -170,11 +194,7 @@ __noinline u64 key_of(u64 flags)
 	u64 factor = seed->factor, hash = mix(seed->start, header->nr, factor);
 	u32 length = *(u16 *)(out->bytes + sizeof(*header) + 2), descriptor = header->ret;
 	bool is_relative = out->bytes[sizeof(*header) + 4] != '/', failed = header->ret < 0;
-	/* What failed has no file that would tell where the path led: then only what is absolute tells all. */
-	if (header->flags || length >= LONGEST_FILTERED || !length || (is_relative && failed))
-		return 0;
-	/* Relative to another directory than the current one. */
-	if (is_relative && DIR0(flags) && (s32)argument(header, DIR0(flags) - 1) != AT_FDCWD)
+	if (header->flags || length >= LONGEST_FILTERED || !length)
 		return 0;
 	/* The compiler knows the bounds; the verifier is to see them, too. */
 	__asm__ volatile("" : "+r"(length));
@@ -190,13 +210,14 @@ __noinline u64 key_of(u64 flags)
 	hash = mix_long(hash, task->cgroups->dfl_cgrp->kn->id, factor);
 	hash = mix_long(hash, number_of(out, fs->root.dentry), factor);
 	hash = mix_long(hash, number_of(out, fs->root.mnt), factor);
-	if (failed)
-		return mix(hash, header->ret, factor);
 	if (is_relative) {
-		hash = hash_walk(out, hash, factor, fs, fs->pwd.dentry, fs->pwd.mnt);
+		hash = hash_directory(hash, directory_of(header, flags));
 		if (!hash)
 			return 0;
 	}
+	/* What failed has no file: all that is said of it is the path that it was asked for by. */
+	if (failed)
+		return mix(hash, header->ret, factor);
 	struct file *file = is_near(task->files, descriptor) ? near_file(task->files, descriptor) : 0;
 	if (!file)
 		return hash_far(hash, descriptor);

@@ -385,8 +385,13 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long ret)
 		fill_directly(out, task);
 	else
 		fill(header, KIND_SYSCALL, task);
-	if (DIR0(flags) && is_relative(out, sizeof(*header)))
-		end = put_directory(end, PART_DIR0, argument(header, DIR0(flags) - 1));
+	if (PATH0(flags) && is_relative(out, sizeof(*header))) {
+		u32 directory = directory_of(header, flags);
+		end = put_directory(end, PART_DIR0, directory);
+		/* Of what failed nothing else tells where it would have been. */
+		if ((flags & FILTERED) && ret < 0 && (s32)directory == AT_FDCWD)
+			end = put_cwd(KIND_SYSCALL, end, task);
+	}
 	if (DIR1(flags))
 		end = put_directory(end, PART_DIR1, argument(header, DIR1(flags) - 1));
 	if (has_descriptor)

@@ -103,7 +103,10 @@ impl<'a> Enriched<'a> {
         // Descriptors are ints; the upper half of the register means nothing.
         let descriptor = (self.raw.args.get(place).copied().unwrap_or(0) & 0xffff_ffff) as u32;
         let is_elsewhere = self.call.is_some_and(|call| call.is_at()) && descriptor.cast_signed() != AT_FDCWD;
-        Some(if is_elsewhere { format!("<UNKNOWN>/{path}") } else { resolve(&self.process.cwd, &path) }.into())
+        // The kernel tells where a process is that opens what is not there; the table only what it was told of.
+        let cwd = self.raw.cwd.filter(|_| self.is_open()).and_then(facts::path);
+        let cwd = cwd.as_deref().unwrap_or(&self.process.cwd);
+        Some(if is_elsewhere { format!("<UNKNOWN>/{path}") } else { resolve(cwd, &path) }.into())
     }
 }
 

@@ -203,7 +203,6 @@ impl Kernel {
     }
 }
 
-/// Why the kernel does not give events. Each says what cures it.
 /// Has a program verified. The verifier gives up with EAGAIN when a signal comes for the thread (`bpf_check` in the kernel), such as that
 /// of a child that ended: then it is asked again.
 fn load(program: &mut BtfTracePoint, tracepoint: &str, btf: &Btf) -> Result<(), ProgramError> {
@@ -225,6 +224,7 @@ fn load(program: &mut BtfTracePoint, tracepoint: &str, btf: &Btf) -> Result<(), 
 /// How often a signal may disturb one verification.
 const DISTURBANCES: u32 = 20;
 
+/// Why the kernel does not give events. Each says what cures it.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum KernelError {
     #[error("the kernel cannot be watched: {what}")]

@@ -278,8 +278,9 @@ impl Pipeline {
     }
 
     fn learn_cgroup(&mut self, event: &RawEvent<'_>) {
-        if !self.cgroups.knows(event.cgroup)
-            && let Some(path) = event.cgroup_path.and_then(facts::path)
+        if let Some(names) = event.cgroup_path
+            && !self.cgroups.knows(event.cgroup)
+            && let Some(path) = facts::path(names)
         {
             self.cgroups.learn(event.cgroup, &path);
         }

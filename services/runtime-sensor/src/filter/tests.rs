@@ -77,7 +77,9 @@ fn only_the_like_of_what_was_judged_is_left_out() {
     // What is not there, and where: no directory, or no file.
     assert!(differs(&at("missing"), &format!("read x 2>/dev/null < {}; :", at("missing"))) != 0);
     assert!(differs(&at("missing/file"), &format!("read x 2>/dev/null < {}; :", at("missing/file"))) != 0);
-    assert_eq!(differs("missing", "read x 2>/dev/null < missing; :"), 0, "where it would be is not known");
+    let here = differs("missing", "cd here; read x 2>/dev/null < missing; :");
+    let elsewhere = differs("missing", "cd elsewhere; read x 2>/dev/null < missing; :");
+    assert!(here != 0 && elsewhere != 0 && here != elsewhere, "where it would be counts");
     // Other mounts.
     assert!(differs("/proc/version", "read x < /proc/version; :") != 0);
     assert!(differs("/dev/null", "read x < /dev/null; :") != 0);
@@ -99,6 +101,35 @@ fn only_the_like_of_what_was_judged_is_left_out() {
     assert_eq!(sent(&mut kernel, folder.path(), &path, &read).0, 0);
     kernel.forget_verdicts().unwrap();
     assert_eq!(sent(&mut kernel, folder.path(), &path, &read).0, 1);
+}
+
+/// The walk of find(1) opens each folder relative to a descriptor of the one above.
+#[test]
+fn what_is_opened_relative_to_a_descriptor_is_left_out_by_where_that_leads() {
+    let Some(mut kernel) = kernel(1 << 22, true, CALLS) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["one/inner", "two/inner"] {
+        fs::create_dir_all(folder.path().join(name)).unwrap();
+    }
+    kernel.forget_verdicts().unwrap();
+    let mut keys = Vec::new();
+    for top in ["one", "two"] {
+        let walk = format!("find {top} > /dev/null");
+        let (count, key) = sent(&mut kernel, folder.path(), "inner", &walk);
+        if count == 0 {
+            require::skip("find", "this find opens no folders by descriptors");
+            return;
+        }
+        assert!(count == 1 && key != 0, "{top}: {count} {key}");
+        assert_eq!(sent(&mut kernel, folder.path(), "inner", &walk), (1, key));
+        keys.push(key);
+    }
+    assert_ne!(keys[0], keys[1], "the same name below another folder");
+    kernel.leave_out(keys[0]).unwrap();
+    assert_eq!(sent(&mut kernel, folder.path(), "inner", "find one > /dev/null").0, 0);
+    assert_eq!(sent(&mut kernel, folder.path(), "inner", "find two > /dev/null").0, 1);
+    fs::rename(folder.path().join("one"), folder.path().join("three")).unwrap();
+    assert_eq!(sent(&mut kernel, folder.path(), "inner", "find three > /dev/null").0, 1, "the folder got another name");
 }
 
 #[test]
