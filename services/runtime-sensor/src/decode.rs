@@ -380,7 +380,7 @@ pub(crate) mod tests {
                 bytes[4..8].copy_from_slice(&length);
             }
             if let Ok(event) = decode(&bytes) {
-                crate::facts::tests::read_everything(&event);
+                crate::hostile::read_parts(&event);
             }
         }
 
@@ -399,7 +399,7 @@ pub(crate) mod tests {
             }
             let length = (bytes.len() as u32).to_le_bytes();
             bytes[4..8].copy_from_slice(&length);
-            crate::facts::tests::read_everything(&decode(&bytes).unwrap());
+            crate::hostile::read_parts(&decode(&bytes).unwrap());
         }
     }
 }

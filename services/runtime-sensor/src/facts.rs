@@ -212,31 +212,12 @@ const AF_INET6: u16 = 10;
 const TCP_ESTABLISHED: u16 = 1;
 const FMODE_CREATED: u32 = 0x10_0000;
 const CAP_DAC_OVERRIDE: u64 = 1 << 1;
-const COMPLETE: u8 = 0;
+pub(crate) const COMPLETE: u8 = 0;
 const DETACHED: u8 = 2;
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
-    use crate::decode::RawEvent;
-
-    /// Reads every part of an event as what it should be.
-    pub(crate) fn read_everything(event: &RawEvent<'_>) {
-        let _ = event.file.map(OpenedFacts::parse);
-        let _ = event.exec.map(ExecFacts::parse);
-        let _ = event.socket.map(SocketFacts::parse);
-        for names in [event.exe, event.cwd, event.file_path, event.directory0, event.directory1, event.cgroup_path] {
-            let built = names.and_then(path);
-            if let (Some(built), Some(names)) = (built, names)
-                && names.first() == Some(&COMPLETE)
-                && std::str::from_utf8(names).is_ok()
-                && !names.contains(&b'/')
-            {
-                assert!(is_same_path(names, &built), "{built}");
-            }
-        }
-        let _ = event.address.map(crate::enrich::Address::parse);
-    }
 
     #[test]
     fn names_become_paths() {

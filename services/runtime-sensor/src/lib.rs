@@ -20,6 +20,7 @@ mod filter;
 mod hash;
 mod held;
 mod host;
+pub mod hostile;
 mod interest;
 mod kernel;
 mod metrics;
@@ -47,6 +48,18 @@ pub use config::{
     NatsOutput, OutputsQueue, ProgramOutput, RuleMatching, SourceKind, StdoutOutput, SyslogOutput,
 };
 pub use decode::{DecodeError, Kind, RawEvent, decode};
+
+/// Whether the sensor ever has a value for a field. Rules that ask for others are loaded, and told of.
+#[must_use]
+pub fn has_values_for(field: runtime_rules::FieldId) -> bool {
+    fields::is_captured(field)
+}
+
+/// Whether events of a type ever come: the system calls of this machine, and what else the sensor tells.
+#[must_use]
+pub fn watches(event_type: &str) -> bool {
+    syscalls::is_watched(event_type)
+}
 
 /// Starts the sensor: ready once the bus is reached, rules are loaded and events flow.
 ///

@@ -287,7 +287,7 @@ fn apply(process: &mut Process, event: &RawEvent<'_>) {
     }
 }
 
-fn split(argv: &[u8]) -> Vec<String> {
+pub(crate) fn split(argv: &[u8]) -> Vec<String> {
     let argv = argv.strip_suffix(b"\0").unwrap_or(argv);
     if argv.is_empty() { Vec::new() } else { argv.split(|byte| *byte == 0).take(512).map(text).collect() }
 }

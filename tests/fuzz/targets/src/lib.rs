@@ -14,7 +14,7 @@ mod wire;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 18] = [
+pub const TARGETS: [Target; 20] = [
     ("advisory", scan::advisory),
     ("analyzers", scan::all_analyzers),
     ("cel", policy::cel),
@@ -25,8 +25,10 @@ pub const TARGETS: [Target; 18] = [
     ("event", wire::event),
     ("incident-rule", rules::incident_rule),
     ("jmespath", policy::jmespath),
+    ("kernel-event", runtime_sensor::hostile::read_event),
     ("lock-files", scan::lock_files),
     ("policy", policy::policy),
+    ("proc-files", runtime_sensor::hostile::read_proc),
     ("review", policy::review),
     ("rules", rules::rules),
     ("secret-manifest", secrets::manifest),
