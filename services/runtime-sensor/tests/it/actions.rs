@@ -4,6 +4,9 @@
 //! One sensor watches for the whole table; each action is known by a variable of its environment, which every alert is made to tell.
 
 mod act;
+#[path = "../../src/names/capabilities.rs"]
+mod capabilities;
+mod generator;
 mod table;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -22,6 +25,7 @@ use testkit::require;
 
 use crate::{POD, alerts, own_cgroup, remove_cgroups, watch_files};
 use act::{Action, Place};
+use capabilities::CAPABILITIES;
 
 const FURTHER: &str = include_str!("actions/further.yaml");
 
@@ -235,51 +239,6 @@ fn given(capabilities: &str) -> Vec<String> {
     }
     all
 }
-
-/// In the order of their numbers (capabilities(7)).
-const CAPABILITIES: [&str; 41] = [
-    "CAP_CHOWN",
-    "CAP_DAC_OVERRIDE",
-    "CAP_DAC_READ_SEARCH",
-    "CAP_FOWNER",
-    "CAP_FSETID",
-    "CAP_KILL",
-    "CAP_SETGID",
-    "CAP_SETUID",
-    "CAP_SETPCAP",
-    "CAP_LINUX_IMMUTABLE",
-    "CAP_NET_BIND_SERVICE",
-    "CAP_NET_BROADCAST",
-    "CAP_NET_ADMIN",
-    "CAP_NET_RAW",
-    "CAP_IPC_LOCK",
-    "CAP_IPC_OWNER",
-    "CAP_SYS_MODULE",
-    "CAP_SYS_RAWIO",
-    "CAP_SYS_CHROOT",
-    "CAP_SYS_PTRACE",
-    "CAP_SYS_PACCT",
-    "CAP_SYS_ADMIN",
-    "CAP_SYS_BOOT",
-    "CAP_SYS_NICE",
-    "CAP_SYS_RESOURCE",
-    "CAP_SYS_TIME",
-    "CAP_SYS_TTY_CONFIG",
-    "CAP_MKNOD",
-    "CAP_LEASE",
-    "CAP_AUDIT_WRITE",
-    "CAP_AUDIT_CONTROL",
-    "CAP_SETFCAP",
-    "CAP_MAC_OVERRIDE",
-    "CAP_MAC_ADMIN",
-    "CAP_SYSLOG",
-    "CAP_WAKE_ALARM",
-    "CAP_BLOCK_SUSPEND",
-    "CAP_AUDIT_READ",
-    "CAP_PERFMON",
-    "CAP_BPF",
-    "CAP_CHECKPOINT_RESTORE",
-];
 
 fn config(id: &str, first: &Task, stage: &Path, arguments: &[String]) -> String {
     let (terminal, capabilities) = match first.place {
