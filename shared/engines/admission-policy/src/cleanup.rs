@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::cel::deletion;
 use crate::conditions::Conditions;
-use crate::context::{Context, ContextEntry};
+use crate::context::{Context, ContextEntry, ExpressionCache};
 use crate::outcome::PolicyRef;
 use crate::policy::compile::{Wrong, decode};
 use crate::policy::matching::{Match, Subject};
@@ -117,7 +117,11 @@ impl CleanupPolicy {
             matches: Match::compile(&raw.matches)?,
             exclude: raw.exclude.as_ref().map(Match::compile).transpose()?.unwrap_or_default(),
             context: entries.map_err(|(_, what)| Wrong::invalid(what))?,
-            conditions: raw.conditions.as_ref().map(Conditions::compile).transpose()?,
+            conditions: raw
+                .conditions
+                .as_ref()
+                .map(|raw| Conditions::compile(raw, &mut ExpressionCache::default()))
+                .transpose()?,
         })
     }
 }

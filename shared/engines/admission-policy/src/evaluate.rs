@@ -175,6 +175,7 @@ struct Result<'a> {
     exceptions: Vec<String>,
     patched: Option<Value>,
     generated: Vec<Value>,
+    source_gone: bool,
     targets: Vec<Value>,
 }
 
@@ -269,6 +270,8 @@ impl<'a> Evaluation<'a> {
                     fails_closed: true,
                     generated: Vec::new(),
                     synchronize: false,
+                    retained: false,
+                    source_gone: false,
                     targets: Vec::new(),
                     missing,
                     unscored: policy.unscored,
@@ -304,7 +307,9 @@ impl<'a> Evaluation<'a> {
                 action: answer.action.unwrap_or(policy.action),
                 fails_closed: policy.fails_closed,
                 generated: answer.generated,
-                synchronize: false,
+                synchronize: policy.synchronize,
+                retained: policy.retained,
+                source_gone: false,
                 targets: answer.targets,
                 missing: answer.missing,
                 unscored: policy.unscored,
@@ -329,6 +334,8 @@ impl<'a> Evaluation<'a> {
                 fails_closed: policy.fails_closed,
                 generated: Vec::new(),
                 synchronize: false,
+                retained: false,
+                source_gone: false,
                 targets: Vec::new(),
                 missing: answer.missing,
                 unscored: policy.unscored,
@@ -377,6 +384,8 @@ impl<'a> Evaluation<'a> {
             fails_closed: work.policy.fails_closed,
             generated: result.generated,
             synchronize: matches!(&work.rule.body, Body::Generate(rule) if rule.synchronize),
+            retained: matches!(&work.rule.body, Body::Generate(rule) if rule.retained),
+            source_gone: result.source_gone,
             targets: result.targets,
             missing,
             unscored: work.policy.unscored,
@@ -503,8 +512,8 @@ impl<'a> Evaluation<'a> {
                 Result { mutation: applies.then_some(mutation), ..Result::default() }
             }
             Body::Generate(rule) => {
-                let (judgement, generated) = generate(rule, context);
-                Result { generated, ..judgement.into() }
+                let (judgement, made) = generate(rule, context);
+                Result { generated: made.objects, source_gone: made.source_gone, ..judgement.into() }
             }
             Body::VerifyImages(images) => {
                 let Some(object) = self.pattern_object() else { return Result::default() };

@@ -174,7 +174,7 @@ fn explain_elements<'r>(
     let count = found.as_ref().map_or_else(ToString::to_string, |elements| format!("{} elements", elements.len()));
     out.push(ClauseExplanation {
         clause: format!("{place}.list"),
-        wanted: item.list.clone(),
+        wanted: item.list.text().to_owned(),
         found: count,
         holds: None,
     });

@@ -99,6 +99,10 @@ pub struct RuleVerdict {
     pub generated: Vec<Value>,
     /// Later changes of the generated objects are undone, and changes of their source carried over.
     pub synchronize: bool,
+    /// The generated objects stay when the policy goes.
+    pub retained: bool,
+    /// What the rule copies is not there.
+    pub source_gone: bool,
     /// Existing objects that this rule changes, as they will be.
     pub targets: Vec<Value>,
     /// Facts that were missing.

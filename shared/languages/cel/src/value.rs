@@ -201,7 +201,7 @@ impl<'a> Map<'a> {
     #[must_use]
     pub fn get_text(&self, key: &str) -> Option<Val<'a>> {
         match self {
-            Self::Json(map) => map.get(key).map(Val::from_json),
+            Self::Json(map) => jmespath::field(map, key).map(Val::from_json),
             Self::Shared(map) => map.get(&Key::Text(Text::Shared(Rc::from(key)))).cloned(),
         }
     }

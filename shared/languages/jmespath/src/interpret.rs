@@ -117,7 +117,7 @@ impl<'c> Evaluation<'c> {
 
     fn field<'a>(&self, key: &str, item: &Item<'a>) -> Outcome<'a> {
         let found = match item {
-            Item::Borrowed(Value::Object(map)) => map.get(key).map(Item::Borrowed),
+            Item::Borrowed(Value::Object(map)) => crate::item::field(map, key).map(Item::Borrowed),
             Item::Owned(Value::Object(map)) => match map.get(key) {
                 Some(value) => Some(self.copy(&Item::Owned(value.clone()))?),
                 None => None,

@@ -1,6 +1,6 @@
 //! Values during evaluation: borrowed from the input as long as possible.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::ast::Node;
 
@@ -112,6 +112,16 @@ pub fn is_false(value: &Value) -> bool {
         Value::Object(map) => map.is_empty(),
         Value::Number(_) => false,
     }
+}
+
+/// The value of a key: in the small objects that manifests are made of, looking at every key is faster than hashing one.
+#[must_use]
+pub fn field<'v>(fields: &'v Map<String, Value>, key: &str) -> Option<&'v Value> {
+    const SMALL: usize = 8;
+    if fields.len() > SMALL {
+        return fields.get(key);
+    }
+    fields.iter().find(|(name, _)| *name == key).map(|(_, value)| value)
 }
 
 /// Equality as JMESPath has it: numbers by value (`1 == 1.0`), objects without order.

@@ -61,7 +61,8 @@ use serde_json::Value;
 
 pub use context::{Context, Environment, Limits, NoEnvironment};
 pub use error::{CompileError, EvalError};
-pub use item::{equal, is_false, number};
+pub use item::{equal, field, is_false, number};
+pub use regex::Regex;
 
 /// A compiled expression; compile once, search often, from any thread.
 #[derive(Debug, Clone)]
@@ -75,7 +76,16 @@ pub struct Expression {
 /// # Errors
 /// When the text breaks the grammar or is too long or too deep; with the byte where.
 pub fn compile(text: &str) -> Result<Expression, CompileError> {
-    Ok(Expression { root: parser::parse(text)?, text: text.to_owned() })
+    compile_with(text, &mut |pattern| go_regex::compile(pattern).ok())
+}
+
+/// As [`compile`], for a caller that keeps compiled regular expressions: `regexes` is asked for each one that stands as a
+/// literal in the expression. `None` says that it is broken, which is an error once it is reached.
+///
+/// # Errors
+/// As [`compile`].
+pub fn compile_with(text: &str, regexes: &mut dyn FnMut(&str) -> Option<Regex>) -> Result<Expression, CompileError> {
+    Ok(Expression { root: parser::parse(text, regexes)?, text: text.to_owned() })
 }
 
 impl Expression {

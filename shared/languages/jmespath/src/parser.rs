@@ -1,9 +1,11 @@
 //! Operator-precedence parser: tokens to a syntax tree.
 
+use regex::Regex;
+
 use crate::ast::{Call, Filter, Node};
 use crate::error::CompileError;
+use crate::functions;
 use crate::lexer::{Kind, Token, tokens};
-use crate::{functions, go_regex};
 
 /// Deepest syntax tree that is compiled; evaluation recurses as deep.
 pub(crate) const MAX_DEPTH: usize = 256;
@@ -14,11 +16,11 @@ const DOT: u8 = 40;
 const NOT: u8 = 45;
 
 /// Parses a whole expression.
-pub(crate) fn parse(text: &str) -> Result<Node, CompileError> {
+pub(crate) fn parse(text: &str, regexes: &mut dyn FnMut(&str) -> Option<Regex>) -> Result<Node, CompileError> {
     if text.len() > MAX_LENGTH {
         return Err(CompileError::new(0, format!("the expression is longer than {MAX_LENGTH} bytes")));
     }
-    let mut parser = Parser { tokens: tokens(text)?, at: 0, depth: 0 };
+    let mut parser = Parser { tokens: tokens(text)?, at: 0, depth: 0, regexes };
     let tree = parser.expression(0)?;
     match parser.kind() {
         Kind::End => Ok(tree.node),
@@ -38,13 +40,15 @@ impl Tree {
     }
 }
 
-struct Parser {
+struct Parser<'r> {
     tokens: Vec<Token>,
     at: usize,
     depth: usize,
+    /// Where regular expressions come from.
+    regexes: &'r mut dyn FnMut(&str) -> Option<Regex>,
 }
 
-impl Parser {
+impl Parser<'_> {
     fn kind(&self) -> &Kind {
         self.kind_at(0)
     }
@@ -218,7 +222,7 @@ impl Parser {
             (
                 "regex_match" | "regex_replace_all" | "regex_replace_all_literal",
                 Some(Node::Literal(serde_json::Value::String(pattern))),
-            ) => go_regex::compile(pattern).ok(),
+            ) => (self.regexes)(pattern),
             _ => None,
         };
         let function = functions::find(&name);

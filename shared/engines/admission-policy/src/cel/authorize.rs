@@ -248,6 +248,8 @@ fn authorize(policy: &CelPolicy, request: &Request, snapshot: &Snapshot) -> Rule
         fails_closed: policy.fails_closed,
         generated: Vec::new(),
         synchronize: false,
+        retained: false,
+        source_gone: false,
         targets: Vec::new(),
         missing,
         unscored: policy.unscored,

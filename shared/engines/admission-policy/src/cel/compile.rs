@@ -76,19 +76,7 @@ impl CelCompiler<'_> {
         let (work, namespaced, is_native) = kind_of(kind)?;
         let spec = self.document.value.get("spec").cloned().unwrap_or_default();
         let subject = format!("{kind} {}", metadata.name);
-        let mode = match spec.pointer("/evaluation/mode").and_then(Value::as_str).unwrap_or("Kubernetes") {
-            "Kubernetes" if work == CelKind::Delete && spec.get("matchConstraints").is_none() => EvaluationMode::Json,
-            "Kubernetes" => EvaluationMode::Kubernetes,
-            "JSON" => EvaluationMode::Json,
-            "HTTP" if work == CelKind::Validate => EvaluationMode::Http,
-            "Envoy" if work == CelKind::Validate => EvaluationMode::Envoy,
-            other => {
-                let what = format!("evaluation mode {other}");
-                let remedy = "use Kubernetes, JSON, HTTP or Envoy; the policy is not applied";
-                self.fault(FaultKind::Unsupported, &what, "/spec/evaluation/mode", &subject, remedy);
-                return None;
-            }
-        };
+        let mode = self.mode(&spec, work, &subject)?;
         let mut specs = Vec::new();
         match compile_spec(&spec, work) {
             Ok(own) => specs.push(own),
@@ -111,7 +99,8 @@ impl CelCompiler<'_> {
         let namespace = if namespaced { metadata.namespace.clone().unwrap_or_default() } else { String::new() };
         let key = if namespace.is_empty() { metadata.name.clone() } else { format!("{namespace}/{}", metadata.name) };
         let text = |pointer: &str| spec.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-        let enabled = |pointer: &str| spec.pointer(pointer).and_then(Value::as_bool).unwrap_or(true);
+        let flag = |pointer: &str| spec.pointer(pointer).and_then(Value::as_bool);
+        let enabled = |pointer: &str| flag(pointer).unwrap_or(true);
         let param = |name: &str| text(&format!("/paramKind/{name}")).to_owned();
         if work == CelKind::Delete
             && let Err(error) = Schedule::parse(text("/schedule"))
@@ -139,7 +128,26 @@ impl CelCompiler<'_> {
             is_native,
             schedule: text("/schedule").to_owned(),
             propagation: text("/deletionPropagationPolicy").to_owned(),
+            synchronize: flag("/evaluation/synchronize/enabled").unwrap_or(false),
+            retained: flag("/evaluation/orphanDownstreamOnPolicyDelete/enabled").unwrap_or(false),
             param_kind: spec.get("paramKind").is_some().then(|| (param("apiVersion"), param("kind"))),
+        })
+    }
+
+    /// What the policy judges; `None`, with a fault, when nobody judges it.
+    fn mode(&mut self, spec: &Value, work: CelKind, subject: &str) -> Option<EvaluationMode> {
+        Some(match spec.pointer("/evaluation/mode").and_then(Value::as_str).unwrap_or("Kubernetes") {
+            "Kubernetes" if work == CelKind::Delete && spec.get("matchConstraints").is_none() => EvaluationMode::Json,
+            "Kubernetes" => EvaluationMode::Kubernetes,
+            "JSON" => EvaluationMode::Json,
+            "HTTP" if work == CelKind::Validate => EvaluationMode::Http,
+            "Envoy" if work == CelKind::Validate => EvaluationMode::Envoy,
+            other => {
+                let what = format!("evaluation mode {other}");
+                let remedy = "use Kubernetes, JSON, HTTP or Envoy; the policy is not applied";
+                self.fault(FaultKind::Unsupported, &what, "/spec/evaluation/mode", subject, remedy);
+                return None;
+            }
         })
     }
 
@@ -253,6 +261,7 @@ pub(crate) fn compile_conditions(list: &[Value]) -> Result<Option<CelRule>, (Str
 fn compile_spec(spec: &Value, kind: CelKind) -> Compiled<CelSpec> {
     let constraints = spec.get("matchConstraints").cloned().unwrap_or_default();
     let matches = Constraints::compile(&constraints).map_err(|what| ("/matchConstraints".to_owned(), what))?;
+    let matches = if kind == CelKind::Delete { matches.of_any_operation() } else { matches };
     let conditions_key = if kind == CelKind::Delete { "conditions" } else { "matchConditions" };
     let body = match kind {
         CelKind::Validate | CelKind::VerifyImages => CelBody::Validations(validations(spec, "validations")?),

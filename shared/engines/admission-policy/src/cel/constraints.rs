@@ -9,7 +9,7 @@ use crate::context::is_plural_of;
 use crate::explain::ClauseExplanation;
 use crate::policy::schema;
 use crate::policy::selector::{Labels, Selector};
-use crate::request::Request;
+use crate::request::{Operation, Request};
 
 /// Compiled match constraints.
 #[derive(Debug, Default)]
@@ -20,6 +20,8 @@ pub(crate) struct Constraints {
     objects: Option<Selector>,
     /// Bindings may leave the rules out: everything matches.
     unruled: bool,
+    /// Nobody asks for anything when objects are deleted on a schedule: operations do not count.
+    any_operation: bool,
 }
 
 #[derive(Debug)]
@@ -44,7 +46,13 @@ impl Constraints {
             namespaces: selector(raw.get("namespaceSelector"))?,
             objects: selector(raw.get("objectSelector"))?,
             unruled: false,
+            any_operation: false,
         })
+    }
+
+    /// The same, whatever the operation.
+    pub(crate) fn of_any_operation(self) -> Self {
+        Self { any_operation: true, ..self }
     }
 
     /// Compiles the `matchResources` of a binding, whose rules may be absent.
@@ -58,9 +66,11 @@ impl Constraints {
 
     /// Whether the constraints are about the request.
     pub(crate) fn include(&self, request: &Request, namespace_labels: Option<&BTreeMap<String, String>>) -> bool {
-        let ruled = self.unruled || self.rules.iter().any(|rule| rule.matches(request));
-        ruled
-            && !self.excluded.iter().any(|rule| rule.matches(request))
+        let fits = |rule: &ResourceRule| {
+            rule.matches(request) && (self.any_operation || request.background || rule.is_for(request.operation))
+        };
+        (self.unruled || self.rules.iter().any(fits))
+            && !self.excluded.iter().any(fits)
             && self.selects_namespace(request, namespace_labels)
             && self.selects_object(request)
     }
@@ -96,7 +106,9 @@ impl Constraints {
             clause: format!("matchConstraints.{name}[{index}]"),
             wanted: rule.describe(),
             found: found.clone(),
-            holds: Some(rule.matches(request)),
+            holds: Some(
+                rule.matches(request) && (self.any_operation || request.background || rule.is_for(request.operation)),
+            ),
         };
         let included = self.rules.iter().enumerate().map(|(index, rule)| one("resourceRules", index, rule));
         let excluded = self.excluded.iter().enumerate().map(|(index, rule)| one("excludeResourceRules", index, rule));
@@ -175,12 +187,16 @@ impl ResourceRule {
         format!("{operations} of {}/{}/{resources}", list(&self.groups), list(&self.versions))
     }
 
+    fn is_for(&self, operation: Operation) -> bool {
+        self.operations.is_empty() || self.operations.iter().any(|item| item == "*" || item == operation.as_str())
+    }
+
+    /// Whether the rule is about the resource of the request, whatever the operation.
     fn matches(&self, request: &Request) -> bool {
         let one = |list: &[String], value: &str| list.iter().any(|item| item == "*" || item == value);
         let namespaced = !request.namespace.is_empty() && request.kind.kind != "Namespace";
         one(&self.groups, &request.kind.group)
             && one(&self.versions, &request.kind.version)
-            && (self.operations.is_empty() || one(&self.operations, request.operation.as_str()) || request.background)
             && (self.names.is_empty() || self.names.contains(&request.name))
             && match self.scope.as_str() {
                 "Cluster" => !namespaced,

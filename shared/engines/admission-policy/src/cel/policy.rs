@@ -61,6 +61,10 @@ pub(crate) struct CelPolicy {
     pub(crate) schedule: String,
     /// How dependents of deleted objects are treated.
     pub(crate) propagation: String,
+    /// Generated objects are kept in step.
+    pub(crate) synchronize: bool,
+    /// They stay when the policy goes.
+    pub(crate) retained: bool,
     /// Kind of the parameters, `apiVersion` and `kind`.
     pub(crate) param_kind: Option<(String, String)>,
 }

@@ -77,7 +77,7 @@ fn collects_the_messages_that_decided() {
     let (snapshot, cache) = (Snapshot::default(), ExpressionCache::default());
     for (raw, (holds, message)) in cases {
         let mut context = Context::new(&request, &snapshot, (&cache, Limits::default()));
-        let got = Conditions::compile(&raw).unwrap().evaluate(&mut context).unwrap();
+        let got = Conditions::compile(&raw, &mut ExpressionCache::default()).unwrap().evaluate(&mut context).unwrap();
         assert_eq!(got, (holds, message.to_owned()), "{raw}");
     }
 }

@@ -7,6 +7,7 @@ mod entries;
 mod images;
 mod query;
 mod substitute;
+mod template;
 #[cfg(test)]
 mod tests;
 
@@ -26,6 +27,7 @@ pub(crate) use images::{ImageInfo, extract as extract_images, pod_spec_pointer};
 pub(crate) use query::ExpressionCache;
 use query::Query;
 pub(crate) use substitute::{is_dynamic, only_variable, text_is_dynamic, variables_in};
+pub(crate) use template::{ListQuery, TextTemplate, ValueTemplate, Variable, unresolved_at_top};
 
 /// Why a variable or condition could not be evaluated.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -48,7 +50,8 @@ impl EvaluationError {
 
 /// The state of the variables.
 pub(crate) struct Context<'a> {
-    root: Map<String, Value>,
+    /// Always an object.
+    root: Value,
     journal: Vec<(Cow<'static, str>, Option<Value>)>,
     deferred: Vec<Deferred<'a>>,
     /// While an entry loads, only entries before it can be asked for.
@@ -105,7 +108,7 @@ impl<'a> Context<'a> {
             root.insert("biotope".to_owned(), Value::Object(Map::new()));
         }
         let mut context = Self {
-            root,
+            root: Value::Object(root),
             journal: Vec::new(),
             deferred: Vec::new(),
             horizon: usize::MAX,
@@ -146,9 +149,13 @@ impl<'a> Context<'a> {
             match self.journal.pop() {
                 Some((key, Some(value))) => match self.root.get_mut(key.as_ref()) {
                     Some(place) => *place = value,
-                    None => drop(self.root.insert(key.into_owned(), value)),
+                    None => drop(self.insert(key.into_owned(), value)),
                 },
-                Some((key, None)) => drop(self.root.shift_remove(key.as_ref())),
+                Some((key, None)) => {
+                    if let Some(fields) = self.root.as_object_mut() {
+                        fields.shift_remove(key.as_ref());
+                    }
+                }
                 None => break,
             }
         }
@@ -163,9 +170,13 @@ impl<'a> Context<'a> {
     fn put(&mut self, key: Cow<'static, str>, value: Value) {
         let old = match self.root.get_mut(key.as_ref()) {
             Some(place) => Some(std::mem::replace(place, value)),
-            None => self.root.insert(key.clone().into_owned(), value),
+            None => self.insert(key.clone().into_owned(), value),
         };
         self.journal.push((key, old));
+    }
+
+    fn insert(&mut self, key: String, value: Value) -> Option<Value> {
+        self.root.as_object_mut().and_then(|fields| fields.insert(key, value))
     }
 
     /// Sets variables by their dotted names.
@@ -212,7 +223,7 @@ impl<'a> Context<'a> {
     /// Copies the platform's facts into `biotope`, which few policies need.
     fn load_platform(&mut self) {
         if !std::mem::replace(&mut self.platform_known, true) && !self.snapshot.biotope.is_null() {
-            self.root.insert("biotope".to_owned(), self.snapshot.biotope.clone());
+            self.insert("biotope".to_owned(), self.snapshot.biotope.clone());
         }
     }
 
@@ -233,7 +244,7 @@ impl<'a> Context<'a> {
             part("object").or_else(|| part("oldObject")).and_then(|object| images_variable(object, &self.kind));
         // A value given for the variable stays.
         if let Some(images) = images.filter(|_| self.journal.iter().all(|(key, _)| key != "images")) {
-            self.root.insert("images".to_owned(), images);
+            self.insert("images".to_owned(), images);
         }
     }
 
@@ -247,11 +258,16 @@ impl<'a> Context<'a> {
         self.put(Cow::Borrowed("elementIndex"), Value::from(index));
     }
 
+    /// The element of the innermost `foreach`.
+    pub(crate) fn element(&self) -> Option<&Value> {
+        self.root.get("element")
+    }
+
     /// Declares context entries; they load when asked for. Entries that a value stands for are left out.
     pub(crate) fn declare(&mut self, entries: &'a [ContextEntry]) {
         let mocked = self.snapshot.values.is_some();
         for entry in entries {
-            let given = mocked && !entry.is_variable() && self.root.contains_key(entry.name());
+            let given = mocked && !entry.is_variable() && self.root.get(entry.name()).is_some();
             if !given {
                 self.deferred.push(Deferred { entry, loaded_at: None, failure: None });
             }

@@ -1,10 +1,12 @@
 //! JMESPath queries over the variables; the only place that knows the language crate.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::substitute::{inner, next_variable};
 use super::{Context, EvaluationError};
 use crate::limits::Limits;
 use crate::platform;
@@ -13,41 +15,91 @@ use crate::snapshot::Snapshot;
 /// A compiled query.
 pub(crate) type Expression = jmespath::Expression;
 
-/// A compiled query, and which of the variables that are made on demand it names.
+/// A compiled query, and which variables it may be about.
 #[derive(Debug)]
 pub(crate) struct Query {
     expression: Expression,
+    /// The words in its text that may be names of variables.
+    words: Vec<Box<str>>,
     images: bool,
     platform: bool,
 }
 
 impl Query {
-    fn compile(text: &str) -> Result<Self, String> {
+    fn compile(text: &str, regexes: &mut dyn FnMut(&str) -> Option<jmespath::Regex>) -> Result<Self, String> {
         Ok(Self {
-            expression: jmespath::compile(text).map_err(|error| error.to_string())?,
+            expression: jmespath::compile_with(text, regexes).map_err(|error| error.to_string())?,
+            words: words(text).map(Box::from).collect(),
             images: mentions(text, "images"),
             platform: text.contains("biotope") && platform::wants_everything(text),
         })
     }
+
+    /// Whether the query names the variable.
+    fn mentions(&self, name: &str) -> bool {
+        if name.bytes().all(is_word) {
+            self.words.iter().any(|word| **word == *name)
+        } else {
+            mentions(self.expression.text(), name)
+        }
+    }
 }
 
-/// Queries compiled when the policies were loaded.
+/// Queries and regular expressions compiled when the policies were loaded.
 #[derive(Debug, Default)]
 pub(crate) struct ExpressionCache {
     compiled: HashMap<String, Arc<Query>>,
+    regexes: HashMap<String, jmespath::Regex>,
 }
 
+/// Variables inside variables are followed this deep when policies are loaded.
+const MAX_LEARNED: usize = 4;
+
 impl ExpressionCache {
-    /// Compiles `text` unless it is there already.
+    /// The query of `text`, compiled unless it is there already.
     ///
     /// # Errors
     /// What is wrong with the expression.
-    pub(crate) fn add(&mut self, text: &str) -> Result<(), String> {
-        if !self.compiled.contains_key(text) {
-            self.compiled.insert(text.to_owned(), Arc::new(Query::compile(text)?));
+    pub(crate) fn add(&mut self, text: &str) -> Result<Arc<Query>, String> {
+        if let Some(query) = self.compiled.get(text) {
+            return Ok(Arc::clone(query));
         }
-        Ok(())
+        let regexes = &mut self.regexes;
+        let query = Arc::new(Query::compile(text, &mut |pattern| remembered(regexes, pattern))?);
+        self.compiled.insert(text.to_owned(), Arc::clone(&query));
+        Ok(query)
     }
+
+    /// Compiles the regular expressions of queries that hold variables, which can only be compiled during a review.
+    pub(crate) fn learn_nested(&mut self, text: &str) {
+        let mut text = text.to_owned();
+        for _ in 0..MAX_LEARNED {
+            let (mut outer, mut from) = (String::new(), 0);
+            while let Some(span) = next_variable(&text, from) {
+                let regexes = &mut self.regexes;
+                let query = inner(text.get(span.start..span.end).unwrap_or_default());
+                // Whatever stands for the variable, the patterns beside it are the same.
+                let _ = jmespath::compile_with(query, &mut |pattern| remembered(regexes, pattern));
+                outer.push_str(text.get(from..span.start).unwrap_or_default());
+                outer.push('x');
+                from = span.end;
+            }
+            if from == 0 {
+                return;
+            }
+            outer.push_str(text.get(from..).unwrap_or_default());
+            text = outer;
+        }
+    }
+}
+
+fn remembered(regexes: &mut HashMap<String, jmespath::Regex>, pattern: &str) -> Option<jmespath::Regex> {
+    if let Some(regex) = regexes.get(pattern) {
+        return Some(regex.clone());
+    }
+    let regex = jmespath::go_regex::compile(pattern).ok()?;
+    regexes.insert(pattern.to_owned(), regex.clone());
+    Some(regex)
 }
 
 /// Context entries may ask for one another this deep.
@@ -72,23 +124,31 @@ pub(super) fn language<'s>(
 impl Context<'_> {
     /// Evaluates a query over all variables, loading the context entries that it names.
     pub(crate) fn query(&mut self, text: &str) -> Result<Value, EvaluationError> {
-        let text = text.trim();
-        self.load_matching(text);
-        let query = self.compiled(text)?;
+        let query = self.compiled(text.trim())?;
+        self.prepare(&query);
+        self.look(&query).map(Cow::into_owned)
+    }
+
+    /// Loads what a query names.
+    pub(crate) fn prepare(&mut self, query: &Query) {
+        if self.deferred.iter().any(|pending| pending.loaded_at.is_none()) {
+            self.load_matching(query);
+        }
         if query.images {
             self.load_images();
         }
         if query.platform {
             self.load_platform();
         }
-        let root = Value::Object(std::mem::take(&mut self.root));
-        let found = self.apply(&query.expression, &root);
-        if let Value::Object(root) = root {
-            self.root = root;
-        }
-        found.map_err(|error| match self.load_failure(text) {
-            Some(cause) if error.not_found => EvaluationError { message: cause, not_found: true },
-            _ => error,
+    }
+
+    /// Evaluates a query for which everything was [prepared](Self::prepare); the result is borrowed where it is a part of
+    /// the variables.
+    pub(crate) fn look<'q>(&'q self, query: &'q Query) -> Result<Cow<'q, Value>, EvaluationError> {
+        query.expression.search_borrowed(&self.root, &self.language).map_err(|error| {
+            let cause = if error.is_not_found() { self.load_failure(query) } else { None };
+            let message = cause.unwrap_or_else(|| error.to_string());
+            EvaluationError { not_found: error.is_not_found(), message }
         })
     }
 
@@ -108,21 +168,24 @@ impl Context<'_> {
         if let Some(query) = self.expressions.compiled.get(text).or_else(|| self.memo.get(text)) {
             return Ok(Arc::clone(query));
         }
-        let query = Query::compile(text)
+        let known = &self.expressions.regexes;
+        let mut regexes =
+            |pattern: &str| known.get(pattern).cloned().or_else(|| jmespath::go_regex::compile(pattern).ok());
+        let query = Query::compile(text, &mut regexes)
             .map_err(|error| EvaluationError::new(format!("failed to compile JMESPath: {text}, error: {error}")))?;
         let query = Arc::new(query);
         self.memo.insert(text.to_owned(), Arc::clone(&query));
         Ok(query)
     }
 
-    fn load_matching(&mut self, text: &str) {
+    fn load_matching(&mut self, query: &Query) {
         if self.depth > MAX_LOAD_DEPTH {
             return;
         }
         let mut index = 0;
         while index < self.deferred.len().min(self.horizon) {
             let pending = self.deferred.get(index).filter(|pending| pending.loaded_at.is_none());
-            if let Some(entry) = pending.map(|pending| pending.entry).filter(|entry| mentions(text, entry.name())) {
+            if let Some(entry) = pending.map(|pending| pending.entry).filter(|entry| query.mentions(entry.name())) {
                 let at = self.journal.len();
                 if let Some(pending) = self.deferred.get_mut(index) {
                     pending.loaded_at = Some(at);
@@ -141,8 +204,8 @@ impl Context<'_> {
     }
 
     /// Why an entry that the query names did not load.
-    fn load_failure(&self, text: &str) -> Option<String> {
-        let failed = |entry: &&super::Deferred<'_>| entry.failure.is_some() && mentions(text, entry.entry.name());
+    fn load_failure(&self, query: &Query) -> Option<String> {
+        let failed = |entry: &&super::Deferred<'_>| entry.failure.is_some() && query.mentions(entry.entry.name());
         self.deferred.iter().rev().find(failed)?.failure.as_ref().map(|failure| failure.message.clone())
     }
 }
@@ -158,4 +221,35 @@ fn mentions(text: &str, name: &str) -> bool {
         let starts = before.is_none_or(|c| !(c == '.' || c.is_ascii_alphanumeric()));
         starts && after.is_none_or(|c| !(c == '_' || c.is_ascii_alphanumeric()))
     })
+}
+
+fn is_word(byte: u8) -> bool {
+    byte == b'_' || byte.is_ascii_alphanumeric()
+}
+
+/// Every word that [`mentions`] finds in `text`, of those made of letters, digits and underscores.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    let bytes = text.as_bytes();
+    let starts = (0..bytes.len()).filter(move |at| {
+        let before = at.checked_sub(1).and_then(|before| bytes.get(before));
+        let starts = before.is_none_or(|byte| !(*byte == b'.' || byte.is_ascii_alphanumeric()));
+        starts && bytes.get(*at).is_some_and(|byte| is_word(*byte))
+    });
+    starts.filter_map(move |start| {
+        let length = bytes.get(start..)?.iter().take_while(|byte| is_word(**byte)).count();
+        text.get(start..start + length)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{mentions, words};
+
+    #[test]
+    fn words_are_what_is_mentioned() {
+        let text = "a.b.c_d || element0.x[?y == 'z w'] | _e.f(images, @) && g-h";
+        for name in ["a", "b", "c_d", "d", "element0", "x", "y", "z", "w", "_e", "e", "f", "images", "g", "h", "_d"] {
+            assert_eq!(words(text).any(|word| word == name), mentions(text, name), "{name}");
+        }
+    }
 }

@@ -115,7 +115,7 @@ impl Context<'_> {
     }
 
     /// One text: innermost variables first, again and again until none is left. A text that is one variable takes its type.
-    fn text(&mut self, text: &str, path: &str) -> Result<Value, EvaluationError> {
+    pub(super) fn text(&mut self, text: &str, path: &str) -> Result<Value, EvaluationError> {
         let mut text: Cow<'_, str> = Cow::Borrowed(text);
         for _ in 0..MAX_ROUNDS {
             if next_variable(&text, 0).is_none() {
@@ -159,14 +159,15 @@ impl Context<'_> {
     }
 }
 
+/// Where a variable stands in a text.
 #[derive(Clone, Copy)]
-struct Span {
-    start: usize,
-    end: usize,
+pub(super) struct Span {
+    pub(super) start: usize,
+    pub(super) end: usize,
 }
 
 /// The next `{{ ... }}` at or after `from` that is not escaped; inside, single braces pair up (one level).
-fn next_variable(text: &str, from: usize) -> Option<Span> {
+pub(super) fn next_variable(text: &str, from: usize) -> Option<Span> {
     let bytes = text.as_bytes();
     let mut start = from;
     while let Some(offset) = text.get(start..)?.find("{{") {
@@ -199,11 +200,11 @@ fn close(bytes: &[u8], at: usize) -> Option<usize> {
     }
 }
 
-fn inner(variable: &str) -> &str {
+pub(super) fn inner(variable: &str) -> &str {
     variable.strip_prefix("{{").and_then(|text| text.strip_suffix("}}")).unwrap_or(variable).trim()
 }
 
-fn unescape(text: &str) -> String {
+pub(super) fn unescape(text: &str) -> String {
     if text.contains("\\{{") { text.replace("\\{{", "{{") } else { text.to_owned() }
 }
 
@@ -237,7 +238,7 @@ fn resolve_references(document: &Value) -> Result<Value, EvaluationError> {
     walk(document, document, &mut String::new())
 }
 
-fn has_reference(value: &Value) -> bool {
+pub(super) fn has_reference(value: &Value) -> bool {
     match value {
         Value::String(text) => text.contains("$("),
         Value::Array(items) => items.iter().any(has_reference),

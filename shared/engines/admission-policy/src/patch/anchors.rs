@@ -1,6 +1,8 @@
 //! A strategic merge patch with anchors becomes a plain one for the object at hand: conditions are judged, `+()` keys kept or
 //! dropped, list items with conditions repeated for each item that meets them.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
 
 use crate::pattern::anchor::{self, Anchor};
@@ -37,15 +39,13 @@ pub(crate) fn has_any(patch: &Value) -> bool {
 
 /// Resolves the anchors of `patch` for `object`; the result has none left.
 pub(crate) fn resolve(patch: &Value, object: &Value) -> Result<Value, Unmet> {
-    let mut patch = patch.clone();
-    prepare(&mut patch, Some(object))?;
+    let mut patch = prepared(patch, Some(object))?;
     if let Some(fields) = patch.as_object_mut() {
         fields.retain(|key, value| {
             let conditional = anchor::parse(key).is_some_and(|(anchor, _)| is_condition(anchor));
             !strip(value, conditional)
         });
-        let own = std::mem::take(fields);
-        *fields = own.into_iter().map(|(key, value)| (unwrapped(key), value)).collect();
+        unwrap_keys(fields);
     }
     Ok(patch)
 }
@@ -54,70 +54,96 @@ fn is_condition(anchor: Anchor) -> bool {
     matches!(anchor, Anchor::Condition | Anchor::Global)
 }
 
-fn unwrapped(key: String) -> String {
-    match anchor::parse(&key) {
-        Some((anchor, bare)) if is_condition(anchor) => bare.to_owned(),
-        _ => key,
+/// Takes the marks of conditions off the keys.
+fn unwrap_keys(fields: &mut Map<String, Value>) {
+    let bare =
+        |key: &str| anchor::parse(key).filter(|(anchor, _)| is_condition(*anchor)).map(|(_, bare)| bare.to_owned());
+    if fields.keys().any(|key| bare(key).is_some()) {
+        let own = std::mem::take(fields);
+        *fields = own.into_iter().map(|(key, value)| (bare(&key).unwrap_or(key), value)).collect();
     }
 }
 
-fn prepare(patch: &mut Value, object: Option<&Value>) -> Result<(), Unmet> {
+/// The patch with its conditions judged, `+()` keys kept or dropped, and list items repeated. Nothing of it is copied before
+/// its conditions hold.
+fn prepared(patch: &Value, object: Option<&Value>) -> Result<Value, Unmet> {
     match patch {
-        Value::Object(fields) => prepare_map(fields, object),
-        Value::Array(items) if items.first().is_some_and(Value::is_object) => prepare_list(items, object),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => Ok(()),
+        Value::Object(fields) => prepared_map(fields, object).map(Value::Object),
+        Value::Array(items) if items.first().is_some_and(Value::is_object) => {
+            prepared_list(items, object).map(Value::Array)
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => Ok(patch.clone()),
     }
 }
 
-fn prepare_map(fields: &mut Map<String, Value>, object: Option<&Value>) -> Result<(), Unmet> {
-    add_if_absent(fields, object);
-    conditions(fields, object, Anchor::Global)
+/// A key of a patch, with its anchor if it has one.
+#[derive(Clone, Copy)]
+struct Field<'p> {
+    /// As written, or without its mark where it is one to be added.
+    key: &'p str,
+    anchor: Option<(Anchor, &'p str)>,
+    value: &'p Value,
+}
+
+/// The fields that count for the object: `+(key)` goes when the object has the key, and becomes `key` when it has not. Also
+/// how many of those there were.
+fn counting<'p>(fields: &'p Map<String, Value>, object: Option<&Value>) -> (Vec<Field<'p>>, usize) {
+    let mut counting: Vec<Field<'p>> = Vec::with_capacity(fields.len());
+    let mut added = 0;
+    for (key, value) in fields {
+        let mut field = Field { key, anchor: anchor::parse(key), value };
+        if let Some((Anchor::AddIfAbsent, bare)) = field.anchor {
+            added += 1;
+            if object.and_then(|object| object.get(bare)).is_some() {
+                continue;
+            }
+            field = Field { key: bare, anchor: anchor::parse(bare), value };
+        }
+        match counting.iter_mut().find(|known| added > 0 && known.key == field.key) {
+            Some(known) => *known = field,
+            None => counting.push(field),
+        }
+    }
+    (counting, added)
+}
+
+fn prepared_map(fields: &Map<String, Value>, object: Option<&Value>) -> Result<Map<String, Value>, Unmet> {
+    let (fields, _) = counting(fields, object);
+    conditions(&fields, object, Anchor::Global)
         .map_err(|reason| Unmet::Global(format!("global condition failed: {reason}")))?;
-    conditions(fields, object, Anchor::Condition)
+    conditions(&fields, object, Anchor::Condition)
         .map_err(|reason| Unmet::Condition(format!("condition failed: {reason}")))?;
-    for (key, value) in fields.iter_mut() {
-        let marked =
-            anchor::parse(key).is_some_and(|(anchor, _)| is_condition(anchor) || anchor == Anchor::AddIfAbsent);
-        if !marked {
-            prepare(value, object.and_then(|object| object.get(key)))?;
-        }
+    let mut out = Map::with_capacity(fields.len());
+    for Field { key, anchor, value } in fields {
+        let value = match anchor {
+            Some((anchor, bare)) if is_condition(anchor) => settled(value, object.and_then(|object| object.get(bare))),
+            Some((Anchor::AddIfAbsent, _)) => value.clone(),
+            _ => prepared(value, object.and_then(|object| object.get(key)))?,
+        };
+        out.insert(key.to_owned(), value);
     }
-    Ok(())
+    Ok(out)
 }
 
-/// `+(key)` goes when the object has the key, and becomes `key` when it has not. How many there were.
-fn add_if_absent(fields: &mut Map<String, Value>, object: Option<&Value>) -> usize {
-    let is_add = |key: &str| matches!(anchor::parse(key), Some((Anchor::AddIfAbsent, _)));
-    let count = fields.keys().filter(|key| is_add(key)).count();
-    if count == 0 {
-        return 0;
-    }
-    for (key, value) in std::mem::take(fields) {
-        match anchor::parse(&key) {
-            Some((Anchor::AddIfAbsent, bare)) => {
-                if object.and_then(|object| object.get(bare)).is_none() {
-                    fields.insert(bare.to_owned(), value);
-                }
-            }
-            _ => {
-                fields.insert(key, value);
-            }
+/// The value of a condition: of what stands below it, only `+()` keys are settled.
+fn settled(value: &Value, own: Option<&Value>) -> Value {
+    match value {
+        Value::Object(below) => {
+            let fields = counting(below, own).0;
+            Value::Object(fields.into_iter().map(|field| (field.key.to_owned(), field.value.clone())).collect())
         }
+        other => other.clone(),
     }
-    count
 }
 
-fn conditions(fields: &mut Map<String, Value>, object: Option<&Value>, wanted: Anchor) -> Result<(), String> {
-    for (key, value) in fields.iter_mut() {
-        let Some((found, bare)) = anchor::parse(key) else { continue };
-        if found != wanted {
-            continue;
-        }
+fn conditions(fields: &[Field<'_>], object: Option<&Value>, wanted: Anchor) -> Result<(), String> {
+    for Field { anchor, value, .. } in fields {
+        let Some(bare) = anchor.filter(|(anchor, _)| *anchor == wanted).map(|(_, bare)| bare) else { continue };
         let Some(own) = object.and_then(|object| object.get(bare)) else {
             return Err(format!("could not found \"{bare}\" key in the resource"));
         };
-        let added = value.as_object_mut().map_or(0, |fields| add_if_absent(fields, Some(own)));
-        if added == 0 {
+        let adds = |key: &String| matches!(anchor::parse(key), Some((Anchor::AddIfAbsent, _)));
+        if !value.as_object().is_some_and(|below| below.keys().any(adds)) {
             pattern::matches(&as_text(own), &compile(&as_text(value))).map_err(|mismatch| mismatch.message)?;
         }
     }
@@ -125,41 +151,40 @@ fn conditions(fields: &mut Map<String, Value>, object: Option<&Value>, wanted: A
 }
 
 /// Scalars are compared as the texts that they are in YAML.
-fn as_text(value: &Value) -> Value {
+fn as_text(value: &Value) -> Cow<'_, Value> {
     match value {
-        Value::Null => Value::from("null"),
-        Value::Bool(flag) => Value::from(flag.to_string()),
-        Value::Number(number) => Value::from(number.to_string()),
-        Value::String(_) | Value::Array(_) | Value::Object(_) => value.clone(),
+        Value::Null => Cow::Owned(Value::from("null")),
+        Value::Bool(flag) => Cow::Owned(Value::from(flag.to_string())),
+        Value::Number(number) => Cow::Owned(Value::from(number.to_string())),
+        Value::String(_) | Value::Array(_) | Value::Object(_) => Cow::Borrowed(value),
     }
 }
 
-fn prepare_list(items: &mut Vec<Value>, object: Option<&Value>) -> Result<(), Unmet> {
+fn prepared_list(items: &[Value], object: Option<&Value>) -> Result<Vec<Value>, Unmet> {
     let elements = match object {
         None | Some(Value::Null) => &[][..],
         Some(Value::Array(elements)) => elements.as_slice(),
         Some(_) => return Err(Unmet::Broken("the patch has a list where the object has none".to_owned())),
     };
     let mut repeated = Vec::new();
-    for item in items.iter() {
+    for item in items {
         if !has_anchor(item, |anchor| is_condition(anchor) || anchor == Anchor::AddIfAbsent) {
             continue;
         }
         let global = has_anchor(item, |anchor| anchor == Anchor::Global);
         let (mut passed, mut unmet) = (false, None);
         for element in elements {
-            let mut copy = item.clone();
-            match prepare(&mut copy, Some(element)) {
-                Ok(()) if global => passed = true,
-                Ok(()) => repeated.extend(named_like(copy, element)),
+            match prepared(item, Some(element)) {
+                Ok(_) if global => passed = true,
+                Ok(copy) => repeated.extend(named_like(copy, element)),
                 Err(Unmet::Condition(_)) => {}
                 Err(error @ Unmet::Global(_)) => unmet = Some(error),
                 Err(error) => return Err(error),
             }
         }
         if object.is_none() {
-            match prepare(&mut item.clone(), None) {
-                Ok(()) => passed |= global,
+            match prepared(item, None) {
+                Ok(_) => passed |= global,
                 Err(Unmet::Condition(_)) => {}
                 Err(error) => return Err(error),
             }
@@ -168,8 +193,9 @@ fn prepare_list(items: &mut Vec<Value>, object: Option<&Value>) -> Result<(), Un
             return Err(unmet);
         }
     }
+    let mut items = items.to_vec();
     items.extend(repeated);
-    Ok(())
+    Ok(items)
 }
 
 /// The item for one element that meets its conditions, tied to it by name.
@@ -214,8 +240,7 @@ fn strip_map(fields: &mut Map<String, Value>) -> bool {
     }
     let conditional = |key: &str| anchor::parse(key).is_some_and(|(anchor, _)| is_condition(anchor));
     fields.retain(|key, value| !(conditional(key) && strip(value, true)));
-    let own = std::mem::take(fields);
-    *fields = own.into_iter().map(|(key, value)| (unwrapped(key), value)).collect();
+    unwrap_keys(fields);
     fields.retain(|_, value| !strip(value, false));
     fields.is_empty()
 }

@@ -127,7 +127,7 @@ impl<'p> Judge<'p> {
                 _ => continue,
             };
             let present = self.present.entry((kind, &entry.key)).or_insert(false);
-            *present = *present || fields.contains_key(&entry.key);
+            *present = *present || jmespath::field(fields, &entry.key).is_some();
         }
     }
 
@@ -150,7 +150,7 @@ impl<'p> Judge<'p> {
         key: &str,
         path: Path<'_>,
     ) -> Result<(), Failure> {
-        let value = fields.get(key);
+        let value = jmespath::field(fields, key);
         let here = path.key(key);
         match (entry.anchor, value) {
             (None | Some(Anchor::AddIfAbsent), _) => self.plain(value, entry, key, path),

@@ -8,15 +8,18 @@ use serde_json::Value;
 
 use super::autogen;
 use super::compiled::{
-    ActionOverride, ActionRule, Body, Change, Check, ForEach, ForEachMutation, Generate, GenerateItem, Merge, Mutate,
-    Policy, Rule, Target, Template, Validate,
+    ActionOverride, ActionRule, Body, Change, Check, ForEach, ForEachMutation, Form, Generate, GenerateItem, Merge,
+    Mutate, Policy, Rule, Target, Template, Validate,
 };
 use super::matching::Match;
 use super::schema;
 use super::selector::Selector;
 use crate::cel;
 use crate::conditions::Conditions;
-use crate::context::{ContextEntry, ExpressionCache, compile_entries, is_dynamic, variables_in};
+use crate::context::{
+    ContextEntry, ExpressionCache, ListQuery, TextTemplate, ValueTemplate, compile_entries, is_dynamic,
+    text_is_dynamic, variables_in,
+};
 use crate::outcome::{Action, PolicyRef};
 use crate::patch::{anchors, json_patch};
 use crate::pattern;
@@ -155,7 +158,7 @@ impl Compiler<'_> {
             }
         };
         let line = self.document.line_of(&pointer);
-        match compile_rule(rule, (self.file.to_owned(), line)) {
+        match compile_rule(rule, (self.file.to_owned(), line), self.expressions) {
             Ok(mut rule) => {
                 rule.numbered = self.remember_expressions(raw, &pointer, &subject());
                 Some(rule)
@@ -231,7 +234,7 @@ pub(crate) fn decode<T: DeserializeOwned>(value: &Value) -> Result<T, (String, S
     })
 }
 
-fn compile_rule(raw: schema::Rule, place: (String, u32)) -> Compiled<Rule> {
+fn compile_rule(raw: schema::Rule, place: (String, u32), expressions: &mut ExpressionCache) -> Compiled<Rule> {
     if raw.name.is_empty() {
         return Err(Wrong::invalid("the rule has no name").cure("give it a `name`"));
     }
@@ -244,10 +247,10 @@ fn compile_rule(raw: schema::Rule, place: (String, u32)) -> Compiled<Rule> {
         raw.matches.ok_or_else(|| Wrong::invalid("the rule has no `match`").cure("say which resources it is about"))?;
     let body = match (raw.validate, raw.mutate, raw.generate, raw.verify_images) {
         (Some(validate), None, None, None) => {
-            Body::Validate(validate_rule(validate, raw.cel_preconditions.as_deref())?)
+            Body::Validate(validate_rule(validate, raw.cel_preconditions.as_deref(), expressions)?)
         }
-        (None, Some(mutate), None, None) => Body::Mutate(mutate_rule(mutate)?),
-        (None, None, Some(generate), None) => Body::Generate(generate_rule(&generate)?),
+        (None, Some(mutate), None, None) => Body::Mutate(mutate_rule(mutate, expressions)?),
+        (None, None, Some(generate), None) => Body::Generate(generate_rule(&generate, expressions)?),
         (None, None, None, Some(images)) => {
             Body::VerifyImages(VerifyImages::compile(&images, raw.image_extractors.as_ref())?)
         }
@@ -262,7 +265,7 @@ fn compile_rule(raw: schema::Rule, place: (String, u32)) -> Compiled<Rule> {
         matches: Match::compile(&matches)?,
         exclude: raw.exclude.as_ref().map(Match::compile).transpose()?.unwrap_or_default(),
         context: entries(raw.context.as_deref())?,
-        preconditions: conditions(raw.preconditions.as_ref())?,
+        preconditions: conditions(raw.preconditions.as_ref(), expressions)?,
         body,
         numbered: true,
     })
@@ -272,11 +275,15 @@ fn entries(raw: Option<&[Value]>) -> Compiled<Vec<ContextEntry>> {
     compile_entries(raw.unwrap_or_default()).map_err(|(_, what)| Wrong::invalid(what))
 }
 
-fn conditions(raw: Option<&Value>) -> Compiled<Option<Conditions>> {
-    raw.map(|raw| Conditions::compile(raw).map_err(Wrong::invalid)).transpose()
+fn conditions(raw: Option<&Value>, expressions: &mut ExpressionCache) -> Compiled<Option<Conditions>> {
+    raw.map(|raw| Conditions::compile(raw, expressions).map_err(Wrong::invalid)).transpose()
 }
 
-fn validate_rule(raw: schema::Validate, preconditions: Option<&[Value]>) -> Compiled<Validate> {
+fn validate_rule(
+    raw: schema::Validate,
+    preconditions: Option<&[Value]>,
+    expressions: &mut ExpressionCache,
+) -> Compiled<Validate> {
     let check = if let Some(cel) = &raw.cel {
         Check::Cel(Box::new(cel::compile_rule(cel, preconditions, raw.message.as_deref().unwrap_or_default())?))
     } else if let Some(manifests) = &raw.manifests {
@@ -288,13 +295,14 @@ fn validate_rule(raw: schema::Validate, preconditions: Option<&[Value]>) -> Comp
     } else if let Some(security) = &raw.pod_security {
         Check::PodSecurity(PodSecurity::compile(security)?)
     } else {
-        check(CheckParts {
+        let parts = CheckParts {
             pattern: raw.pattern,
             any_pattern: raw.any_pattern,
             deny: raw.deny,
             foreach: raw.foreach,
             depth: 0,
-        })?
+        };
+        check(parts, expressions)?
     };
     let action = action_rule(raw.failure_action.as_deref(), raw.failure_action_overrides)?;
     Ok(Validate {
@@ -313,24 +321,21 @@ struct CheckParts {
     depth: usize,
 }
 
-fn check(parts: CheckParts) -> Compiled<Check> {
+fn check(parts: CheckParts, expressions: &mut ExpressionCache) -> Compiled<Check> {
     if parts.depth > MAX_NESTING {
         return Err(Wrong::invalid("`foreach` is nested too deeply").cure("flatten the lists"));
     }
     if let Some(deny) = parts.deny {
-        let conditions = conditions(deny.conditions.as_ref())?;
-        return Ok(Check::Deny(
-            conditions.map_or_else(|| Conditions::compile(&Value::Null).map_err(Wrong::invalid), Ok)?,
-        ));
+        return Ok(Check::Deny(conditions(deny.conditions.as_ref(), expressions)?.unwrap_or_default()));
     }
     if let Some(pattern) = parts.pattern {
-        return Ok(Check::Pattern(template(pattern)));
+        return Ok(Check::Pattern(template(pattern, expressions)));
     }
     if let Some(patterns) = parts.any_pattern {
         let Value::Array(patterns) = patterns else {
             return Err(Wrong::invalid("`anyPattern` must be a list of patterns"));
         };
-        return Ok(Check::AnyPattern(patterns.into_iter().map(template).collect()));
+        return Ok(Check::AnyPattern(patterns.into_iter().map(|pattern| template(pattern, expressions)).collect()));
     }
     let Some(items) = parts.foreach else {
         return Err(
@@ -338,26 +343,31 @@ fn check(parts: CheckParts) -> Compiled<Check> {
         );
     };
     let item = |item: schema::ForEach| {
+        let parts = CheckParts {
+            pattern: item.pattern,
+            any_pattern: item.any_pattern,
+            deny: item.deny,
+            foreach: item.foreach,
+            depth: parts.depth + 1,
+        };
         Ok(ForEach {
-            list: item.list.unwrap_or_default(),
+            list: ListQuery::new(&item.list.unwrap_or_default(), expressions),
             element_scope: item.element_scope,
             context: entries(item.context.as_deref())?,
-            preconditions: conditions(item.preconditions.as_ref())?,
-            check: check(CheckParts {
-                pattern: item.pattern,
-                any_pattern: item.any_pattern,
-                deny: item.deny,
-                foreach: item.foreach,
-                depth: parts.depth + 1,
-            })?,
+            preconditions: conditions(item.preconditions.as_ref(), expressions)?,
+            check: check(parts, expressions)?,
         })
     };
     Ok(Check::ForEach(items.into_iter().map(item).collect::<Compiled<_>>()?))
 }
 
-fn template(raw: Value) -> Template {
-    let compiled = (!is_dynamic(&raw)).then(|| pattern::compile(&raw));
-    Template { raw, compiled }
+fn template(raw: Value, expressions: &mut ExpressionCache) -> Template {
+    let form = if is_dynamic(&raw) {
+        Form::Dynamic(ValueTemplate::new(&raw, expressions))
+    } else {
+        Form::Compiled(pattern::compile(&raw))
+    };
+    Template { raw, form }
 }
 
 fn action_rule(action: Option<&str>, overrides: Option<Vec<schema::ActionOverride>>) -> Result<ActionRule, String> {
@@ -380,37 +390,36 @@ fn action_rule(action: Option<&str>, overrides: Option<Vec<schema::ActionOverrid
     })
 }
 
-fn mutate_rule(raw: schema::Mutate) -> Compiled<Mutate> {
+fn mutate_rule(raw: schema::Mutate, expressions: &mut ExpressionCache) -> Compiled<Mutate> {
+    let change = change(raw.patch_strategic_merge, raw.patches_json6902, raw.foreach, (0, expressions))?;
     let target = |raw: Value| {
         Ok(Target {
             context: entries(raw.get("context").and_then(Value::as_array).map(Vec::as_slice))?,
-            preconditions: conditions(raw.get("preconditions").filter(|value| !value.is_null()))?,
+            preconditions: conditions(raw.get("preconditions").filter(|value| !value.is_null()), expressions)?,
             selector: raw,
         })
     };
-    Ok(Mutate {
-        change: change(raw.patch_strategic_merge, raw.patches_json6902, raw.foreach, 0)?,
-        targets: raw.targets.unwrap_or_default().into_iter().map(target).collect::<Compiled<_>>()?,
-    })
+    Ok(Mutate { change, targets: raw.targets.unwrap_or_default().into_iter().map(target).collect::<Compiled<_>>()? })
 }
 
 fn change(
     merge: Option<Value>,
     patches: Option<String>,
     foreach: Option<Vec<schema::ForEachMutation>>,
-    depth: usize,
+    (depth, expressions): (usize, &mut ExpressionCache),
 ) -> Compiled<Change> {
     if depth > MAX_NESTING {
         return Err(Wrong::invalid("`foreach` is nested too deeply").cure("flatten the lists"));
     }
     if let Some(patch) = merge {
-        let (is_dynamic, has_anchors) = (is_dynamic(&patch), anchors::has_any(&patch));
-        return Ok(Change::StrategicMerge(Merge { patch, is_dynamic, has_anchors }));
+        let has_anchors = anchors::has_any(&patch);
+        return Ok(Change::StrategicMerge(Merge { patch: ValueTemplate::new(&patch, expressions), has_anchors }));
     }
     if let Some(patches) = patches.filter(|patches| !patches.is_empty()) {
-        let constant = !is_dynamic(&Value::from(patches.as_str()));
-        let parsed = if constant { Some(json_patch::parse(&patches).map_err(Wrong::invalid)?) } else { None };
-        return Ok(Change::JsonPatch { text: patches, parsed });
+        if text_is_dynamic(&patches) {
+            return Ok(Change::JsonPatchText(TextTemplate::new(&patches, expressions)));
+        }
+        return Ok(Change::JsonPatch(json_patch::parse(&patches).map_err(Wrong::invalid)?));
     }
     let Some(items) = foreach else {
         return Err(
@@ -419,22 +428,22 @@ fn change(
     };
     let item = |item: schema::ForEachMutation| {
         Ok(ForEachMutation {
-            list: item.list.unwrap_or_default(),
+            list: ListQuery::new(&item.list.unwrap_or_default(), expressions),
             descending: match item.order.as_deref() {
                 Some(order) => order == "Descending",
                 // A merge moves what it names to the front, so that going backwards keeps the order.
                 None => item.patch_strategic_merge.is_some(),
             },
             context: entries(item.context.as_deref())?,
-            preconditions: conditions(item.preconditions.as_ref())?,
-            change: change(item.patch_strategic_merge, item.patches_json6902, item.foreach, depth + 1)?,
+            preconditions: conditions(item.preconditions.as_ref(), expressions)?,
+            change: change(item.patch_strategic_merge, item.patches_json6902, item.foreach, (depth + 1, expressions))?,
         })
     };
     Ok(Change::ForEach(items.into_iter().map(item).collect::<Compiled<_>>()?))
 }
 
-fn generate_rule(raw: &Value) -> Compiled<Generate> {
-    let item = |raw: &Value| {
+fn generate_rule(raw: &Value, expressions: &mut ExpressionCache) -> Compiled<Generate> {
+    let mut item = |raw: &Value| {
         let useful = ["data", "clone", "cloneList", "kind"]
             .iter()
             .any(|key| raw.get(*key).is_some_and(|value| !value.is_null()));
@@ -442,9 +451,9 @@ fn generate_rule(raw: &Value) -> Compiled<Generate> {
             return Err(Wrong::invalid("the generate rule makes nothing").cure("add data, clone, cloneList or a kind"));
         }
         Ok(GenerateItem {
-            list: raw.get("list").and_then(Value::as_str).map(str::to_owned),
+            list: raw.get("list").and_then(Value::as_str).map(|list| ListQuery::new(list, expressions)),
             context: entries(raw.get("context").and_then(Value::as_array).map(Vec::as_slice))?,
-            preconditions: conditions(raw.get("preconditions").filter(|value| !value.is_null()))?,
+            preconditions: conditions(raw.get("preconditions").filter(|value| !value.is_null()), expressions)?,
             raw: raw.clone(),
         })
     };
@@ -453,5 +462,9 @@ fn generate_rule(raw: &Value) -> Compiled<Generate> {
         Some(items) => items.iter().map(item).collect::<Compiled<_>>()?,
         None => vec![item(raw)?],
     };
-    Ok(Generate { items, synchronize: raw.get("synchronize").and_then(Value::as_bool).unwrap_or(false) })
+    let flag = |key: &str| raw.get(key).and_then(Value::as_bool).unwrap_or(false);
+    let is_copy =
+        |item: &GenerateItem| ["clone", "cloneList"].iter().any(|key| item.raw.get(*key).is_some_and(Value::is_object));
+    let retained = flag("orphanDownstreamOnPolicyDelete") || items.iter().any(is_copy);
+    Ok(Generate { items, synchronize: flag("synchronize"), retained })
 }

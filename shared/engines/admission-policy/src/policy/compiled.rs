@@ -8,7 +8,7 @@ use super::matching::Match;
 use super::selector::Selector;
 use crate::cel::CelRule;
 use crate::conditions::Conditions;
-use crate::context::ContextEntry;
+use crate::context::{ContextEntry, ListQuery, TextTemplate, ValueTemplate};
 use crate::outcome::{Action, PolicyRef};
 use crate::pattern::Pattern;
 use crate::rules::pod_security::PodSecurity;
@@ -99,16 +99,24 @@ pub(crate) enum Check {
     Assert(Value),
 }
 
-/// A pattern: compiled when it holds no variables.
+/// A pattern.
 #[derive(Debug)]
 pub(crate) struct Template {
     pub(crate) raw: Value,
-    pub(crate) compiled: Option<Pattern>,
+    pub(crate) form: Form,
+}
+
+/// What a pattern compiles to.
+#[derive(Debug)]
+pub(crate) enum Form {
+    Compiled(Pattern),
+    /// It holds variables, and is a pattern once they are replaced.
+    Dynamic(ValueTemplate),
 }
 
 #[derive(Debug)]
 pub(crate) struct ForEach {
-    pub(crate) list: String,
+    pub(crate) list: ListQuery,
     pub(crate) element_scope: Option<bool>,
     pub(crate) context: Vec<ContextEntry>,
     pub(crate) preconditions: Option<Conditions>,
@@ -126,27 +134,24 @@ pub(crate) struct Mutate {
 #[derive(Debug)]
 pub(crate) enum Change {
     StrategicMerge(Merge),
-    /// The operations as written: YAML text that may hold variables.
-    JsonPatch {
-        text: String,
-        /// The operations, when the text holds no variables.
-        parsed: Option<Vec<Value>>,
-    },
+    /// The operations of a JSON patch.
+    JsonPatch(Vec<Value>),
+    /// The operations as written: YAML text that holds variables.
+    JsonPatchText(TextTemplate),
     ForEach(Vec<ForEachMutation>),
 }
 
 /// A strategic merge patch.
 #[derive(Debug)]
 pub(crate) struct Merge {
-    pub(crate) patch: Value,
-    pub(crate) is_dynamic: bool,
-    /// Something in it depends on the object.
+    pub(crate) patch: ValueTemplate,
+    /// Something in it, as it is written, depends on the object.
     pub(crate) has_anchors: bool,
 }
 
 #[derive(Debug)]
 pub(crate) struct ForEachMutation {
-    pub(crate) list: String,
+    pub(crate) list: ListQuery,
     pub(crate) descending: bool,
     pub(crate) context: Vec<ContextEntry>,
     pub(crate) preconditions: Option<Conditions>,
@@ -167,12 +172,14 @@ pub(crate) struct Generate {
     pub(crate) items: Vec<GenerateItem>,
     /// Later changes of the source or of the copies are undone.
     pub(crate) synchronize: bool,
+    /// The objects stay when the policy goes: it says so, or they are copies.
+    pub(crate) retained: bool,
 }
 
 /// One way to make objects, for each element of a list if there is one.
 #[derive(Debug)]
 pub(crate) struct GenerateItem {
-    pub(crate) list: Option<String>,
+    pub(crate) list: Option<ListQuery>,
     pub(crate) context: Vec<ContextEntry>,
     pub(crate) preconditions: Option<Conditions>,
     /// The fields `apiVersion`, `kind`, `name`, `namespace`, `data`, `clone`, `cloneList` as written.

@@ -3,6 +3,7 @@
 use super::matching::{Match, Subject};
 use super::schema;
 use crate::conditions::Conditions;
+use crate::context::ExpressionCache;
 use crate::rules::pod_security::{Exclusion, exclusions};
 use crate::value::wildcard;
 
@@ -36,7 +37,11 @@ impl Exception {
             key,
             targets: raw.exceptions.iter().flatten().map(target).collect(),
             matches: Match::compile(raw.matches.as_ref().unwrap_or(&schema::Match::default()))?,
-            conditions: raw.conditions.as_ref().map(Conditions::compile).transpose()?,
+            conditions: raw
+                .conditions
+                .as_ref()
+                .map(|raw| Conditions::compile(raw, &mut ExpressionCache::default()))
+                .transpose()?,
             pod_security: exclusions(raw.pod_security.as_deref().unwrap_or_default())?,
         })
     }

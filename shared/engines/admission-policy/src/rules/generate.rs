@@ -11,9 +11,18 @@ use crate::policy::schema;
 use crate::policy::selector::{Labels, Selector};
 use crate::snapshot::MissingFact;
 
-/// Makes the objects of a rule. They carry no ownership labels; whoever writes them adds those.
-pub(crate) fn generate<'r>(rule: &'r Generate, context: &mut Context<'r>) -> (Judgement, Vec<Value>) {
-    let mut made = Vec::new();
+/// What came of a generate rule.
+#[derive(Debug, Default)]
+pub(crate) struct Made {
+    /// The objects. They carry no ownership labels; whoever writes them adds those.
+    pub(crate) objects: Vec<Value>,
+    /// What is to be copied is not there.
+    pub(crate) source_gone: bool,
+}
+
+/// Makes the objects of a rule.
+pub(crate) fn generate<'r>(rule: &'r Generate, context: &mut Context<'r>) -> (Judgement, Made) {
+    let mut made = Made::default();
     for item in &rule.items {
         let mark = context.mark();
         let result = for_each(item, &mut made, context);
@@ -22,17 +31,13 @@ pub(crate) fn generate<'r>(rule: &'r Generate, context: &mut Context<'r>) -> (Ju
             return (Judgement::new(Status::Error, error.message), made);
         }
     }
-    if made.is_empty() {
+    if made.objects.is_empty() {
         return (Judgement::new(Status::Skip, "preconditions not met"), made);
     }
     (Judgement::new(Status::Pass, "resource generated"), made)
 }
 
-fn for_each<'r>(
-    item: &'r GenerateItem,
-    made: &mut Vec<Value>,
-    context: &mut Context<'r>,
-) -> Result<(), EvaluationError> {
+fn for_each<'r>(item: &'r GenerateItem, made: &mut Made, context: &mut Context<'r>) -> Result<(), EvaluationError> {
     let Some(list) = &item.list else { return one(item, made, context) };
     let list = elements(list, context)?;
     check_length(&list, context)?;
@@ -45,7 +50,7 @@ fn for_each<'r>(
     Ok(())
 }
 
-fn one<'r>(item: &'r GenerateItem, made: &mut Vec<Value>, context: &mut Context<'r>) -> Result<(), EvaluationError> {
+fn one<'r>(item: &'r GenerateItem, made: &mut Made, context: &mut Context<'r>) -> Result<(), EvaluationError> {
     context.declare(&item.context);
     if let Some(conditions) = &item.preconditions {
         let (held, _) =
@@ -64,11 +69,12 @@ fn one<'r>(item: &'r GenerateItem, made: &mut Vec<Value>, context: &mut Context<
     if let Some(list) = present("cloneList") {
         copy_list(&raw, list, made, context)?;
     } else if let Some(source) = present("clone") {
-        made.push(copy(&raw, source, context)?);
+        let copied = copy(&raw, source, (made, context))?;
+        made.objects.push(copied);
     } else {
-        made.push(from_data(&raw, present("data").unwrap_or(&Value::Null)));
+        made.objects.push(from_data(&raw, present("data").unwrap_or(&Value::Null)));
     }
-    if made.len() > context.limits().max_generated_objects {
+    if made.objects.len() > context.limits().max_generated_objects {
         return Err(EvaluationError::new("the rule generates too many objects"));
     }
     Ok(())
@@ -106,7 +112,7 @@ fn name_it(object: &mut Map<String, Value>, raw: &Value) {
     *object = named;
 }
 
-fn copy(raw: &Value, source: &Value, context: &mut Context<'_>) -> Result<Value, EvaluationError> {
+fn copy(raw: &Value, source: &Value, (made, context): (&mut Made, &mut Context<'_>)) -> Result<Value, EvaluationError> {
     let (api, kind) = (text(raw, "apiVersion"), text(raw, "kind"));
     let (namespace, name) = (text(source, "namespace"), text(source, "name"));
     let is_it = |object: &&Value| {
@@ -120,7 +126,10 @@ fn copy(raw: &Value, source: &Value, context: &mut Context<'_>) -> Result<Value,
     let object = found.ok_or_else(|| {
         let error = match note_unlisted(context, (api, kind), namespace) {
             Some(error) => error,
-            None => EvaluationError::new(format!("{kind} {namespace}/{name} not found")),
+            None => {
+                made.source_gone = true;
+                EvaluationError::new(format!("{kind} {namespace}/{name} not found"))
+            }
         };
         error.within("failed to get the source to clone")
     })?;
@@ -153,12 +162,7 @@ fn cloned(object: Value, raw: &Value) -> Value {
     Value::Object(fields)
 }
 
-fn copy_list(
-    raw: &Value,
-    list: &Value,
-    made: &mut Vec<Value>,
-    context: &mut Context<'_>,
-) -> Result<(), EvaluationError> {
+fn copy_list(raw: &Value, list: &Value, made: &mut Made, context: &mut Context<'_>) -> Result<(), EvaluationError> {
     let kinds: Vec<&str> =
         list.get("kinds").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
     let selector = match list.get("selector").filter(|selector| !selector.is_null()) {
@@ -186,7 +190,7 @@ fn copy_list(
     for object in context.snapshot().objects.iter().filter(is_meant) {
         let target =
             json!({"apiVersion": text(object, "apiVersion"), "kind": text(object, "kind"), "namespace": namespace});
-        made.push(cloned(object.clone(), &target));
+        made.objects.push(cloned(object.clone(), &target));
     }
     Ok(())
 }

@@ -7,13 +7,13 @@ use serde_json::Value;
 use super::Judgement;
 use super::generate::note_unlisted;
 use super::validate::{add_foreach_values, check_length, elements};
-use crate::context::{Context, EvaluationError};
+use crate::context::{Context, EvaluationError, ValueTemplate};
 use crate::outcome::Status;
 use crate::patch::{anchors, json_patch, strategic};
 use crate::policy::compiled::{Change, ForEachMutation, Merge, Mutate, Target};
 use crate::policy::schema;
 use crate::policy::selector::{Labels, Selector};
-use crate::value::wildcard;
+use crate::value::{path, wildcard};
 
 /// One mutation at work.
 pub(crate) struct Mutation<'r> {
@@ -45,7 +45,7 @@ impl<'r> Mutation<'r> {
     fn nothing(&self) -> &'static str {
         match &self.mutate.change {
             Change::ForEach(_) => "0 elements processed",
-            Change::StrategicMerge(_) | Change::JsonPatch { .. } => "no patches applied",
+            Change::StrategicMerge(_) | Change::JsonPatch(_) | Change::JsonPatchText(_) => "no patches applied",
         }
     }
 
@@ -103,18 +103,18 @@ impl<'r> Mutation<'r> {
     ) -> Result<Vec<Edit<'r>>, EvaluationError> {
         let substituted = |error: EvaluationError| error.within("variable substitution failed");
         let operations = match change {
-            Change::StrategicMerge(Merge { patch, is_dynamic: false, has_anchors }) => {
+            Change::StrategicMerge(Merge { patch: ValueTemplate::Constant(patch), has_anchors }) => {
                 return merge(object, Cow::Borrowed(patch), *has_anchors);
             }
             Change::StrategicMerge(Merge { patch, .. }) => {
-                let patch = context.substitute(patch).map_err(substituted)?;
+                let patch = context.fill(patch).map_err(substituted)?;
                 let has_anchors = anchors::has_any(&patch);
                 return merge(object, Cow::Owned(patch), has_anchors);
             }
             Change::ForEach(items) => return self.for_each(items, object, nesting, context),
-            Change::JsonPatch { parsed: Some(operations), .. } => Cow::Borrowed(operations.as_slice()),
-            Change::JsonPatch { text, parsed: None } => {
-                let text = context.substitute_text(text).map_err(substituted)?;
+            Change::JsonPatch(operations) => Cow::Borrowed(operations.as_slice()),
+            Change::JsonPatchText(text) => {
+                let text = context.fill_text(text).map_err(substituted)?;
                 Cow::Owned(json_patch::parse(&text).map_err(failed)?)
             }
         };
@@ -168,7 +168,7 @@ impl<'r> Mutation<'r> {
         let mut edits = Vec::new();
         for item in items {
             let list = elements(&item.list, context)
-                .map_err(|error| error.within(&format!("failed to evaluate list {}", item.list)))?;
+                .map_err(|error| error.within(&format!("failed to evaluate list {}", item.list.text())))?;
             check_length(&list, context)?;
             let mark = context.mark();
             let result = self.elements(item, list, object, (nesting, context));
@@ -250,13 +250,17 @@ fn failed(what: String) -> EvaluationError {
 }
 
 fn success(object: &Value) -> String {
-    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-    let (kind, name, namespace) = (text("/kind"), text("/metadata/name"), text("/metadata/namespace"));
-    if namespace.is_empty() {
-        format!("mutated {kind}/{name}")
-    } else {
-        format!("mutated {kind}/{name} in namespace {namespace}")
+    let text = |path: &[&str]| path::text(object, path);
+    let (kind, name, namespace) = (text(&["kind"]), text(&["metadata", "name"]), text(&["metadata", "namespace"]));
+    let mut message = String::with_capacity(32 + kind.len() + name.len() + namespace.len());
+    for part in ["mutated ", kind, "/", name] {
+        message.push_str(part);
     }
+    if !namespace.is_empty() {
+        message.push_str(" in namespace ");
+        message.push_str(namespace);
+    }
+    message
 }
 
 /// The existing objects that a target selects.

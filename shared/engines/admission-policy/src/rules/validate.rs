@@ -5,10 +5,10 @@ use std::borrow::Cow;
 use serde_json::Value;
 
 use super::Judgement;
-use crate::context::{Context, EvaluationError, text_is_dynamic};
+use crate::context::{Context, EvaluationError, ListQuery};
 use crate::outcome::Status;
 use crate::pattern::{self, Mismatch, Pattern};
-use crate::policy::compiled::{Check, ForEach, Template, Validate};
+use crate::policy::compiled::{Check, ForEach, Form, Template, Validate};
 
 /// One validation at work.
 pub(crate) struct Validation<'r, 'o> {
@@ -19,16 +19,36 @@ pub(crate) struct Validation<'r, 'o> {
     pub(crate) object: Option<&'o Value>,
 }
 
+/// What patterns apply to.
+#[derive(Clone, Copy)]
+enum Judged<'o> {
+    Object(Option<&'o Value>),
+    /// The variable `element`.
+    Element,
+}
+
+impl<'o> Judged<'o> {
+    fn object<'v>(self, context: &'v Context<'_>) -> Option<&'v Value>
+    where
+        'o: 'v,
+    {
+        match self {
+            Self::Object(object) => object,
+            Self::Element => context.element(),
+        }
+    }
+}
+
 impl<'r> Validation<'r, '_> {
     /// Judges; `None` when the rule has nothing to say (a pattern on a deletion).
     pub(crate) fn judge(&self, context: &mut Context<'r>) -> Option<Judgement> {
-        self.check(&self.validate.check, self.object, 0, context)
+        self.check(&self.validate.check, Judged::Object(self.object), 0, context)
     }
 
     fn check(
         &self,
         check: &'r Check,
-        object: Option<&Value>,
+        judged: Judged<'_>,
         nesting: usize,
         context: &mut Context<'r>,
     ) -> Option<Judgement> {
@@ -38,15 +58,15 @@ impl<'r> Validation<'r, '_> {
                 Ok((false, _)) => Judgement::new(Status::Pass, self.passed()),
                 Ok((true, message)) => Judgement::new(Status::Fail, self.denied(&message, context)),
             }),
-            Check::Pattern(template) => self.pattern(template, object?, context),
-            Check::AnyPattern(templates) => self.any_pattern(templates, object?, context),
+            Check::Pattern(template) => self.pattern(template, judged, context),
+            Check::AnyPattern(templates) => self.any_pattern(templates, judged, context),
             Check::ForEach(items) => self.for_each(items, nesting, context),
             Check::PodSecurity(_) | Check::Manifests(_) | Check::Cel(_) | Check::Assert(_) => None,
         }
     }
 
     fn passed(&self) -> String {
-        format!("validation rule '{}' passed.", self.rule)
+        ["validation rule '", self.rule, "' passed."].concat()
     }
 
     fn denied(&self, message: &str, context: &mut Context<'r>) -> String {
@@ -65,12 +85,13 @@ impl<'r> Validation<'r, '_> {
         }
     }
 
-    fn pattern(&self, template: &Template, object: &Value, context: &mut Context<'r>) -> Option<Judgement> {
+    fn pattern(&self, template: &Template, judged: Judged<'_>, context: &mut Context<'r>) -> Option<Judgement> {
+        judged.object(context)?;
         let pattern = match resolve(template, context) {
             Ok(pattern) => pattern,
             Err(error) => return Some(Judgement::error("variable substitution failed", &error)),
         };
-        Some(match pattern::matches(object, &pattern) {
+        Some(match pattern::matches(judged.object(context)?, &pattern) {
             Ok(()) => Judgement::new(Status::Pass, self.passed()),
             Err(mismatch) if mismatch.skip => Judgement::new(Status::Skip, mismatch.message),
             Err(mismatch) => {
@@ -104,7 +125,8 @@ impl<'r> Validation<'r, '_> {
         }
     }
 
-    fn any_pattern(&self, templates: &[Template], object: &Value, context: &mut Context<'r>) -> Option<Judgement> {
+    fn any_pattern(&self, templates: &[Template], judged: Judged<'_>, context: &mut Context<'r>) -> Option<Judgement> {
+        judged.object(context)?;
         let (mut skipped, mut failed) = (Vec::new(), Vec::new());
         let mut patterns = Vec::with_capacity(templates.len());
         for template in templates {
@@ -113,7 +135,7 @@ impl<'r> Validation<'r, '_> {
                 Err(error) => return Some(Judgement::error("variable substitution failed", &error)),
             }
         }
-        let rule = self.rule;
+        let (rule, object) = (self.rule, judged.object(context)?);
         for (index, pattern) in patterns.iter().enumerate() {
             match pattern::matches(object, pattern) {
                 Ok(()) => {
@@ -192,12 +214,17 @@ impl<'r> Validation<'r, '_> {
                 return Err(Judgement::error("failed to process foreach", &cause));
             }
             let scoped = item.element_scope.unwrap_or(element.is_object());
-            // Conditions look at the variables alone.
-            let own = (scoped && !matches!(item.check, Check::Deny(_))).then(|| element.clone());
+            // The variable is the element, unless something may stand for it. Conditions look at the variables alone.
+            let hidden = context.snapshot().values.is_some() || !item.context.is_empty();
+            let own = (scoped && hidden && !matches!(item.check, Check::Deny(_))).then(|| element.clone());
             context.set_element(element, index, nesting);
             add_foreach_values(context, self.policy, self.rule, index);
-            let object = if scoped { own.as_ref() } else { self.object };
-            let Some(judgement) = self.element(item, object, nesting, context) else { continue };
+            let judged = match (scoped, &own) {
+                (true, None) => Judged::Element,
+                (true, own) => Judged::Object(own.as_ref()),
+                (false, _) => Judged::Object(self.object),
+            };
+            let Some(judgement) = self.element(item, judged, nesting, context) else { continue };
             match judgement.status {
                 Status::Pass => applied += 1,
                 Status::Skip => {}
@@ -213,7 +240,7 @@ impl<'r> Validation<'r, '_> {
     fn element(
         &self,
         item: &'r ForEach,
-        object: Option<&Value>,
+        judged: Judged<'_>,
         nesting: usize,
         context: &mut Context<'r>,
     ) -> Option<Judgement> {
@@ -225,14 +252,13 @@ impl<'r> Validation<'r, '_> {
                 Ok((true, _)) => {}
             }
         }
-        self.check(&item.check, object, nesting + 1, context)
+        self.check(&item.check, judged, nesting + 1, context)
     }
 }
 
 /// The elements of a `foreach` list; a single value is a list of one.
-pub(crate) fn elements(list: &str, context: &mut Context<'_>) -> Result<Vec<Value>, EvaluationError> {
-    let list = if text_is_dynamic(list) { Cow::Owned(context.substitute_text(list)?) } else { Cow::Borrowed(list) };
-    match context.query(&list)? {
+pub(crate) fn elements(list: &ListQuery, context: &mut Context<'_>) -> Result<Vec<Value>, EvaluationError> {
+    match context.list(list)? {
         Value::Array(items) => Ok(items),
         other => Ok(vec![other]),
     }
@@ -265,8 +291,8 @@ pub(crate) fn resolve<'t>(
     template: &'t Template,
     context: &mut Context<'_>,
 ) -> Result<Cow<'t, Pattern>, EvaluationError> {
-    match &template.compiled {
-        Some(pattern) => Ok(Cow::Borrowed(pattern)),
-        None => Ok(Cow::Owned(pattern::compile(&context.substitute(&template.raw)?))),
+    match &template.form {
+        Form::Compiled(pattern) => Ok(Cow::Borrowed(pattern)),
+        Form::Dynamic(template) => Ok(Cow::Owned(pattern::compile(&context.fill(template)?))),
     }
 }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::Judgement;
 use crate::conditions::Conditions;
-use crate::context::{Context, EvaluationError, ImageInfo, extract_images};
+use crate::context::{Context, EvaluationError, ExpressionCache, ImageInfo, extract_images};
 use crate::outcome::{Action, Status};
 use crate::policy::compile::{Wrong, decode};
 use crate::rules::extractors::{self, Extractor};
@@ -152,7 +152,12 @@ impl ImageVerification {
         };
         let attestors = told(attestors);
         let attestation = |raw: RawAttestation| {
-            let conditions = raw.conditions.as_ref().map(Conditions::compile).transpose().map_err(Wrong::invalid)?;
+            let conditions = raw
+                .conditions
+                .as_ref()
+                .map(|raw| Conditions::compile(raw, &mut ExpressionCache::default()))
+                .transpose()
+                .map_err(Wrong::invalid)?;
             Ok(Attestation {
                 predicate_type: raw.kind.or(raw.predicate_type).unwrap_or_default(),
                 attestors: told(raw.attestors.unwrap_or_default()),

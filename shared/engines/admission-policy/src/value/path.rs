@@ -4,7 +4,7 @@ use serde_json::Value;
 
 /// The value at a path of field names.
 pub(crate) fn at<'v>(value: &'v Value, path: &[&str]) -> Option<&'v Value> {
-    path.iter().try_fold(value, |value, part| value.as_object()?.get(*part))
+    path.iter().try_fold(value, |value, part| jmespath::field(value.as_object()?, part))
 }
 
 /// The text at a path of field names; empty when there is none.

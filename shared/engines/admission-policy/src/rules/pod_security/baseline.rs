@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Pod, Violation};
+use crate::value::path;
 
 const CAPABILITIES: [&str; 13] = [
     "AUDIT_WRITE",
@@ -33,6 +34,11 @@ const SYSCTLS: [(&str, u32); 10] = [
     ("net.ipv4.tcp_keepalive_probes", 29),
 ];
 const SELINUX_TYPES: [&str; 5] = ["", "container_t", "container_init_t", "container_kvm_t", "container_engine_t"];
+const SELINUX_FIELDS: [(&str, &[&str]); 3] = [
+    ("securityContext.seLinuxOptions.type", &SELINUX_TYPES),
+    ("securityContext.seLinuxOptions.user", &[""]),
+    ("securityContext.seLinuxOptions.role", &[""]),
+];
 const APPARMOR: &str = "container.apparmor.security.beta.kubernetes.io/";
 
 /// Every check of the level; those that the restricted level replaces are left out for it.
@@ -120,18 +126,17 @@ fn host_process(pod: &Pod<'_>) -> Violation {
 
 fn selinux(pod: &Pod<'_>) -> Violation {
     let mut errors = Vec::new();
-    for (part, allowed) in [("type", &SELINUX_TYPES[..]), ("user", &[""]), ("role", &[""])] {
-        let field = format!("securityContext.seLinuxOptions.{part}");
-        let newer = part == "type" && pod.minor < 31;
+    for (field, allowed) in SELINUX_FIELDS {
+        let newer = allowed.len() > 1 && pod.minor < 31;
         let bad = |value: &Value| {
             value.as_str().is_none_or(|text| !allowed.contains(&text) || (newer && text == "container_engine_t"))
         };
-        if let Some(value) = pod.get(&field).filter(|value| bad(value)) {
-            errors.push(Pod::error(&field, Some(value.clone())));
+        if let Some(value) = pod.get(field).filter(|value| bad(value)) {
+            errors.push(Pod::error(field, Some(value.clone())));
         }
         for container in pod.containers() {
-            if let Some(value) = container.get(&field).filter(|value| bad(value)) {
-                errors.push(container.error(&field, Some(value.clone())));
+            if let Some(value) = container.get(field).filter(|value| bad(value)) {
+                errors.push(container.error(field, Some(value.clone())));
             }
         }
     }
@@ -183,11 +188,11 @@ fn host_probes(pod: &Pod<'_>) -> Violation {
     let mut errors = Vec::new();
     for container in pod.containers() {
         for handler in ["livenessProbe", "readinessProbe", "startupProbe", "lifecycle.postStart", "lifecycle.preStop"] {
+            let Some(found) = container.get(handler) else { continue };
             for action in ["httpGet", "tcpSocket"] {
-                let field = format!("{handler}.{action}.host");
-                let host = container.get(&field).filter(|host| host.as_str() != Some(""));
-                if let Some(host) = host {
-                    errors.push(container.error(&field, Some(host.clone())));
+                let host = path::at(found, &[action, "host"]).filter(|host| !host.is_null());
+                if let Some(host) = host.filter(|host| host.as_str() != Some("")) {
+                    errors.push(container.error(&format!("{handler}.{action}.host"), Some(host.clone())));
                 }
             }
         }

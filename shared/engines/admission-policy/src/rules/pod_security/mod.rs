@@ -12,7 +12,7 @@ use super::Judgement;
 use crate::context::pod_spec_pointer;
 use crate::outcome::Status;
 use crate::policy::compile::{Wrong, decode};
-use crate::value::{go_text, wildcard};
+use crate::value::{go_text, path, wildcard};
 
 /// A compiled `podSecurity` check.
 #[derive(Clone, Debug)]
@@ -116,16 +116,17 @@ impl PodSecurity {
             let what = "Error while getting new resource: could not find correct resource type";
             return (Judgement::new(Status::Error, what), Vec::new());
         };
-        let metadata = pointer.trim_end_matches("/spec");
+        let parts = || pointer.split('/').skip(1);
+        let template = parts().take(parts().count() - 1).try_fold(object, |value, part| path::at(value, &[part]));
         let pod = Pod {
-            spec: object.pointer(pointer).unwrap_or(&Value::Null),
-            annotations: object.pointer(&format!("{metadata}/metadata/annotations")),
+            spec: template.and_then(|template| path::at(template, &["spec"])).unwrap_or(&Value::Null),
+            annotations: template.and_then(|template| path::at(template, &["metadata", "annotations"])),
             minor: self.minor,
         };
         let mut violations = self.violations(&pod);
         excuse(&mut violations, &self.exclude);
         if violations.is_empty() {
-            return (Judgement::new(Status::Pass, format!("Validation rule '{rule}' passed.")), Vec::new());
+            return (Judgement::new(Status::Pass, ["Validation rule '", rule, "' passed."].concat()), Vec::new());
         }
         let mut keys = Vec::new();
         for (key, exclusions) in excused {
@@ -243,7 +244,7 @@ impl<'a> Pod<'a> {
     fn containers(&self) -> impl Iterator<Item = Container<'a>> + use<'a> {
         let spec = self.spec;
         ["initContainers", "containers", "ephemeralContainers"].into_iter().flat_map(move |group| {
-            let list = spec.get(group).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+            let list = path::at(spec, &[group]).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
             list.iter().enumerate().map(move |(index, value)| Container { group, index, value })
         })
     }
@@ -286,6 +287,6 @@ impl<'a> Container<'a> {
 
 /// The value at a dotted path; null counts as absent.
 fn dotted<'v>(value: &'v Value, field: &str) -> Option<&'v Value> {
-    let found = field.split('.').try_fold(value, |value, part| value.as_object()?.get(part))?;
+    let found = field.split('.').try_fold(value, |value, part| jmespath::field(value.as_object()?, part))?;
     (!found.is_null()).then_some(found)
 }
