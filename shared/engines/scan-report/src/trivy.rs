@@ -1,6 +1,7 @@
 //! Trivy's JSON, schema version 2.
 
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use crate::{ArtifactKind, Finding, Package, PackageList, Report, Suppressed, artifact_id, compact, severity_word};
 
@@ -44,7 +45,8 @@ fn operating_system(family: &str, release: &str, is_end_of_life: bool) -> Value 
 }
 
 fn result(report: &Report, list: &PackageList, lists_packages: bool) -> Value {
-    let packages: Vec<Value> = if lists_packages { list.packages.iter().map(package).collect() } else { Vec::new() };
+    let packages: Vec<Value> =
+        if lists_packages { list.packages.iter().map(|one| package(one, list)).collect() } else { Vec::new() };
     compact(json!({
         "Target": report.target(list),
         "Class": if list.is_system { "os-pkgs" } else { "lang-pkgs" },
@@ -55,11 +57,11 @@ fn result(report: &Report, list: &PackageList, lists_packages: bool) -> Value {
     }))
 }
 
-fn package(package: &Package) -> Value {
+fn package(package: &Package, list: &PackageList) -> Value {
     compact(json!({
         "ID": package.id,
         "Name": package.name,
-        "Identifier": identifier(package),
+        "Identifier": identifier(package, list),
         "Version": if package.upstream_version.is_empty() { &package.version } else { &package.upstream_version },
         "Release": package.release,
         "Epoch": number(package.epoch),
@@ -103,8 +105,20 @@ fn suppressed(one: &Suppressed, list: &PackageList) -> Value {
     }))
 }
 
-fn identifier(package: &Package) -> Value {
-    package.purl.as_ref().map_or(Value::Null, |purl| json!({ "PURL": purl.to_string() }))
+/// The package URL, and an id that no other package of the report has: the same package in two files is two.
+fn identifier(package: &Package, list: &PackageList) -> Value {
+    if package.name.is_empty() {
+        return Value::Null;
+    }
+    let purl = package.purl.as_ref().map(ToString::to_string);
+    let parts = [&list.kind, &list.path, &package.path, &package.id, &package.name, &package.version, &package.arch];
+    let mut hash = Sha256::new();
+    for part in parts.into_iter().map(String::as_str).chain(purl.as_deref()) {
+        hash.update(part);
+        hash.update([0]);
+    }
+    let uid: String = hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    compact(json!({ "PURL": purl, "UID": uid }))
 }
 
 fn layer(package: &Package) -> Value {
@@ -120,7 +134,7 @@ fn finding(finding: &Finding, list: &PackageList) -> Value {
         "PkgID": package.id,
         "PkgName": package.name,
         "PkgPath": package.path,
-        "PkgIdentifier": identifier(package),
+        "PkgIdentifier": identifier(package, list),
         "InstalledVersion": finding.installed_version,
         "FixedVersion": finding.fixed_version,
         "Status": finding.status,
