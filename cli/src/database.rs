@@ -50,7 +50,11 @@ async fn update(
     let spinner = print::spinner(format!("fetching {}", name(kind)));
     let updated = update_database(kind, sources, folder, pull).await;
     spinner.finish_and_clear();
-    told(kind, &updated.with_context(|| format!("{} was not updated", name(kind)))?, folder);
+    let updated = updated.with_context(|| format!("{} was not updated", name(kind)))?;
+    if !updated.is_new {
+        print::line(format!("{} of the registry is in force already", name(kind)));
+    }
+    told(kind, &updated.metadata, folder);
     Ok(())
 }
 

@@ -87,6 +87,7 @@ impl Pod {
             purl: None,
             installed_version: "1.26.4".to_owned(),
             fixed_version: "1.26.5".to_owned(),
+            status: String::new(),
             severity: Severity::High,
             title: String::new(),
             published: None,

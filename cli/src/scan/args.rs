@@ -66,6 +66,9 @@ pub(crate) struct Scan {
     /// Folders not to look into, as patterns; may be given several times.
     #[arg(long, value_name = "PATTERN", value_delimiter = ',')]
     pub(crate) skip_dirs: Vec<String>,
+    /// Of a folder: also packages that lie there without being installed, in files of rpm.
+    #[arg(long)]
+    pub(crate) rpm_archives: bool,
     /// Asks no registry: an image that was scanned before is matched again by what is kept of it.
     #[arg(long, alias = "offline-scan")]
     pub(crate) offline: bool,

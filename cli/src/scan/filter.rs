@@ -40,7 +40,7 @@ fn is_wanted(scan: &Scan, report: &Report, found: &Match) -> bool {
     (scan.severity.is_empty() || scan.severity.contains(&found.severity))
         && (scan.pkg_types.is_empty() || scan.pkg_types.contains(&kind))
         && !(scan.ignore_unfixed && found.status != "fixed")
-        && !scan.ignore_status.iter().any(|status| status == found.status)
+        && !scan.ignore_status.contains(&found.status)
 }
 
 /// Packages of languages come from a file.

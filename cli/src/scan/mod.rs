@@ -133,6 +133,7 @@ impl Scan {
             store: kept_in(cache),
             advisories,
             skip: self.skip(),
+            uninstalled: self.rpm_archives,
             is_offline: self.offline,
             ..Options::default()
         })

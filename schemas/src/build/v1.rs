@@ -27,6 +27,9 @@ pub struct Finding {
     /// First version without it; empty when there is none.
     #[serde(default)]
     pub fixed_version: String,
+    /// `fixed`, `affected`, `will_not_fix`, `fix_deferred`, `end_of_life`, ...; empty when unknown.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub status: String,
     /// Severity.
     #[serde(default)]
     pub severity: Severity,
@@ -67,17 +70,22 @@ impl SeverityCounts {
     pub fn of<'a>(findings: impl IntoIterator<Item = &'a Finding>) -> Self {
         let mut counts = Self::default();
         for finding in findings {
-            let count = match finding.severity {
-                Severity::Critical => &mut counts.critical,
-                Severity::High => &mut counts.high,
-                Severity::Medium => &mut counts.medium,
-                Severity::Low => &mut counts.low,
-                Severity::Unknown => &mut counts.unknown,
-            };
-            *count = count.saturating_add(1);
-            counts.fixable = counts.fixable.saturating_add(u64::from(!finding.fixed_version.is_empty()));
+            counts.add(finding.severity, !finding.fixed_version.is_empty());
         }
         counts
+    }
+
+    /// Counts one more.
+    pub fn add(&mut self, severity: Severity, is_fixable: bool) {
+        let count = match severity {
+            Severity::Critical => &mut self.critical,
+            Severity::High => &mut self.high,
+            Severity::Medium => &mut self.medium,
+            Severity::Low => &mut self.low,
+            Severity::Unknown => &mut self.unknown,
+        };
+        *count = count.saturating_add(1);
+        self.fixable = self.fixable.saturating_add(u64::from(is_fixable));
     }
 
     /// All findings.
@@ -143,15 +151,42 @@ pub struct FindingsChanged {
     /// Findings that are new, at most [`MAX_FINDINGS`].
     #[serde(default)]
     pub added: Vec<Finding>,
-    /// Ids of findings that are gone.
+    /// Findings that stood before with another severity, fixed version or status; with `added` at most [`MAX_FINDINGS`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changed: Vec<Finding>,
+    /// Findings left out of `added` and `changed`.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub omitted: u64,
+    /// Ids that no package of the image has any more.
     #[serde(default)]
     pub removed: Vec<String>,
+    /// Findings that are gone, also of ids that other packages still have; at most [`MAX_FINDINGS`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gone: Vec<GoneFinding>,
     /// All findings that stand now, by severity.
     #[serde(default)]
     pub counts: SeverityCounts,
     /// Advisory data that was matched.
     #[serde(default)]
     pub database: String,
+}
+
+/// Which finding is gone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct GoneFinding {
+    /// Advisory id.
+    pub id: String,
+    /// Package.
+    pub package: String,
+    /// Installed version.
+    pub installed_version: String,
+    /// File in the image that says that the package is there.
+    pub path: String,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl EventData for FindingsChanged {

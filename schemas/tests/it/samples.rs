@@ -38,6 +38,7 @@ pub(crate) fn scanned() -> ImageScanned {
         purl: Some("pkg:pypi/urllib3@1.26.4".parse().unwrap()),
         installed_version: "1.26.4".to_owned(),
         fixed_version: "1.26.5".to_owned(),
+        status: String::new(),
         severity: Severity::High,
         title: "slow parsing of crafted authority".to_owned(),
         published: Some(time(0)),

@@ -284,15 +284,27 @@ impl Known {
 }
 
 /// A new advisory database found more, or less, in an image that was scanned before.
+/// The fields that say which finding of an image it is.
+const IDENTITY: [&str; 4] = ["id", "package", "installed_version", "path"];
+
 fn change_findings(image: &mut Value, change: &Value) {
     let list = |key: &str| change.get(key).and_then(Value::as_array).cloned().unwrap_or_default();
     if let Some(counts) = change.get("counts") {
         image["counts"] = counts.clone();
     }
     let removed = list("removed");
+    // What is told of a finding now takes the place of what was told before, also when it is told twice.
+    let (gone, told) = (list("gone"), [list("changed"), list("added")].concat());
+    let is_one_of = |finding: &Value, others: &[Value]| {
+        let same = |other: &Value| IDENTITY.iter().all(|field| finding.get(field) == other.get(field));
+        others.iter().any(same)
+    };
     if let Some(findings) = image.get_mut("findings").and_then(Value::as_array_mut) {
-        findings.retain(|finding| finding.get("id").is_none_or(|id| !removed.contains(id)));
-        findings.extend(list("added"));
+        findings.retain(|finding| {
+            let is_removed = finding.get("id").is_some_and(|id| removed.contains(id));
+            !is_removed && !is_one_of(finding, &gone) && !is_one_of(finding, &told)
+        });
+        findings.extend(told);
     }
 }
 

@@ -61,9 +61,9 @@ pub(crate) fn scan(data: &ImageScanned) -> String {
 }
 
 pub(crate) fn change(reference: &str, data: &FindingsChanged) -> String {
-    let (added, removed) = (data.added.len(), data.removed.len());
+    let (added, removed, changed) = (data.added.len(), data.removed.len(), data.changed.len());
     cut(format!(
-        "{reference}@{}: findings changed, {added} new, {removed} gone, {} in all",
+        "{reference}@{}: findings changed, {added} new, {changed} judged otherwise, {removed} gone, {} in all",
         data.digest,
         data.counts.total()
     ))

@@ -116,9 +116,15 @@ fn scanned(event: &schemas::Event<ImageScanned>) -> ScanFacts {
 
 fn changed(before: ScanFacts, event: &schemas::Event<FindingsChanged>) -> ScanFacts {
     let data = &event.data;
-    let stays = |finding: &ScannedFinding| !finding.advisories.iter().any(|id| data.removed.contains(id));
-    let mut findings: Vec<ScannedFinding> =
-        before.findings.into_iter().filter(stays).chain(data.added.iter().map(finding)).collect();
+    let is_removed = |finding: &ScannedFinding| finding.advisories.iter().any(|id| data.removed.contains(id));
+    // What is told of a finding now takes the place of what was told before; who was killed while telling tells it again.
+    let told: Vec<ScannedFinding> = data.changed.iter().chain(&data.added).map(finding).collect();
+    let is_told_anew = |old: &ScannedFinding| {
+        told.iter().any(|new| new.package == old.package && new.advisories.first() == old.advisories.first())
+    };
+    let stays = |finding: &ScannedFinding| !is_removed(finding) && !is_told_anew(finding);
+    let mut findings: Vec<ScannedFinding> = before.findings.iter().filter(|one| stays(one)).cloned().collect();
+    findings.extend(told);
     findings.sort_by(|a, b| b.severity.cmp(&a.severity).then_with(|| a.advisories.cmp(&b.advisories)));
     findings.truncate(ScanFacts::MAX_FINDINGS);
     let summary = summary::change(&before.reference, data);

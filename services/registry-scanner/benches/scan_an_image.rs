@@ -1,13 +1,14 @@
 //! What a scan costs against what nobody can do without, and what knowing the answer again costs; all in one run.
 //!
 //! ```text
-//! 250 MB of layers in a registry on loopback   against   gzip -dc FILE | a walk over the archive, of the same bytes
+//! 250 MB of packed layers in a registry on loopback   against   gzip -dc FILE | a walk over the archive, of the same bytes
 //! the same image with its layers known
 //! an index of a database as large as real ones: making it, opening it, looking up in it, and the memory of that
-//! a thousand stored images matched again with a changed database
+//! a thousand stored images matched again: for the first time, with a database that changes each of them, with one that changes none
 //! ```
 //!
-//! Each thing runs in a process of its own, so that each has a peak of memory of its own.
+//! Each thing runs in a process of its own, so that each has a peak of memory of its own. `image MB` and `database` run one half, with
+//! an image of another size.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -21,9 +22,9 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -45,16 +46,18 @@ fn main() {
         ["walk"] => walk(),
         ["scan", target, store] => scan(target, store),
         ["open", folder] => open(Path::new(folder)),
-        ["rematch", folder] => match_again(Path::new(folder)),
-        _ => all(),
+        ["rematch", folder, db] => match_again(Path::new(folder), Path::new(db)),
+        ["image", megabytes] => image(tempfile::tempdir().unwrap().path(), megabytes.parse().unwrap()),
+        ["database"] => database(tempfile::tempdir().unwrap().path()),
+        _ => {
+            image(tempfile::tempdir().unwrap().path(), PACKED_MB);
+            database(tempfile::tempdir().unwrap().path());
+        }
     }
 }
 
-fn all() {
-    let folder = tempfile::tempdir().unwrap();
-    image(folder.path());
-    database(folder.path());
-}
+/// Size of the image, packed.
+const PACKED_MB: usize = 250;
 
 /// This program again, in another role.
 fn role(arguments: &[&str]) -> Command {
@@ -85,15 +88,15 @@ fn kib(field: &str) -> u64 {
     line.and_then(|line| line.trim_start_matches(':').trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)
 }
 
-fn image(folder: &Path) {
+fn image(folder: &Path, megabytes: usize) {
     let Some(registry) = testkit::parts::registry() else { return };
-    let archive = archive();
+    let archive = archive(megabytes);
     let packed = {
         let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(6));
         gzip.write_all(&archive).unwrap();
         gzip.finish().unwrap()
     };
-    println!("image: one layer, {} MB, {} MB packed", archive.len() >> 20, packed.len() >> 20);
+    println!("image: one layer, {} MB, {} MB packed", archive.len() / 1_000_000, packed.len() / 1_000_000);
     let file = folder.join("layer.tar.gz");
     fs::write(&file, &packed).unwrap();
     let target = push(&registry.address, &archive, packed);
@@ -126,8 +129,9 @@ fn image(folder: &Path) {
     println!("scan, layers known: {:?}: {}", warm.0, warm.1);
 }
 
-/// Forty thousand files: a package database, wheels, node modules, programs, and much that nobody wants, some of it hard to pack.
-fn archive() -> Vec<u8> {
+/// A package database, wheels, node modules, programs, and much that nobody wants, some of it hard to pack: 420 files for each packed
+/// megabyte.
+fn archive(megabytes: usize) -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
     let mut push = |path: &str, mode: u32, content: &[u8]| {
         let mut header = tar::Header::new_gnu();
@@ -163,12 +167,12 @@ fn archive() -> Vec<u8> {
             .flat_map(|_| [b'a' + u8::try_from(next() % 16).unwrap(), b' ', b'e', u8::try_from(next() % 64).unwrap()])
             .collect()
     };
-    for number in 0..40 {
+    for number in 0..megabytes * 2 / 5 {
         let mut program = b"\x7fELF\x02\x01\x01".to_vec();
         program.extend(bytes(2 << 20));
         push(&format!("usr/bin/program{number}"), 0o755, &program);
     }
-    for number in 0..38_000 {
+    for number in 0..megabytes * 380 {
         push(&format!("usr/share/locale/l{}/file{number}.mo", number % 90), 0o644, &bytes(4_400));
     }
     builder.into_inner().unwrap()
@@ -233,35 +237,69 @@ fn scan(target: &str, store: &str) {
     );
 }
 
-/// A database with as many advisories as a real one has, in the form that it comes in.
+/// Databases with as many advisories as a real one has, in the form that they come in; in the second, a tenth of the packages is fixed
+/// elsewhere.
 fn database(folder: &Path) {
+    let Some(first) = made(folder, "first", &|number, fixed| if number % 10 == 0 { fixed } else { fixed + 1 }) else {
+        return;
+    };
+    let second = made(folder, "second", &|number, fixed| if number % 10 == 0 { fixed + 7 } else { fixed + 1 }).unwrap();
+    let index = fs::metadata(first.join("trivy.index")).unwrap().len();
+    let opened = best(|_| {
+        let said = said(&["open", &first.display().to_string()]);
+        (Duration::from_micros(said["micros"].as_u64().unwrap()), said)
+    });
+    println!("index of {} MB, opened: {:?}: {}", index >> 20, opened.0, opened.1);
+    let again = |db: &Path| {
+        let said = said(&["rematch", &folder.display().to_string(), &db.display().to_string()]);
+        (Duration::from_micros(said["micros"].as_u64().unwrap()), said)
+    };
+    let told = again(&first);
+    println!("{IMAGES} images matched, all findings new: {:?}: {}", told.0, told.1);
+    let changed = best(|run| again(if run.is_multiple_of(2) { &second } else { &first }));
+    println!("{IMAGES} images matched again, all of them changed: {:?}: {}", changed.0, changed.1);
+    let last = if RUNS.is_multiple_of(2) { &first } else { &second };
+    let unchanged = best(|run| {
+        fs::write(last.join("metadata.json"), built(u32::try_from(run).unwrap() + 2)).unwrap();
+        again(last)
+    });
+    println!("{IMAGES} images matched again, none of them changed: {:?}: {}", unchanged.0, unchanged.1);
+}
+
+fn built(day: u32) -> String {
+    format!(r#"{{"Version":2,"UpdatedAt":"2026-11-{day:02}T00:00:00Z"}}"#)
+}
+
+/// One database, imported into a folder of its own; `fixed` gives the number of the version that fixes an advisory of a package.
+fn made(folder: &Path, name: &str, fixed: &dyn Fn(usize, usize) -> usize) -> Option<PathBuf> {
     let mut buckets: BTreeMap<String, BTreeMap<String, BTreeMap<String, String>>> = BTreeMap::new();
     let mut advisories = 0_usize;
-    let releases = ["debian 11", "debian 12", "debian 13", "ubuntu 22.04", "ubuntu 24.04", "alpine 3.20"];
-    let bucket = |name: &str, (packages, each): (usize, usize), value: &dyn Fn(usize) -> String| {
+    let mut bucket = |name: &str, (packages, each): (usize, usize), value: &dyn Fn(usize, usize) -> String| {
         let advisory = |package: usize, number: usize| {
-            (format!("CVE-2024-{}", (package * each + number) % DETAILS), value(package + number))
+            (format!("CVE-2024-{}", (package * each + number) % DETAILS), value(package, package + number))
         };
         let package = |package: usize| {
             (format!("name{package}"), (0..each).map(|number| advisory(package, number)).collect::<BTreeMap<_, _>>())
         };
-        (name.to_owned(), (0..packages).map(package).collect::<BTreeMap<_, _>>())
+        advisories += packages * each;
+        buckets.insert(name.to_owned(), (0..packages).map(package).collect::<BTreeMap<_, _>>());
     };
-    for release in releases {
-        let value = |number: usize| format!(r#"{{"FixedVersion":"1.{}-1","Severity":2}}"#, number % 90);
-        buckets.extend([bucket(release, (3_000, 15), &value)]);
-        advisories += 3_000 * 15;
+    for release in ["debian 11", "debian 12", "debian 13", "ubuntu 22.04", "ubuntu 24.04", "alpine 3.20"] {
+        let value = |package: usize, number: usize| {
+            format!(r#"{{"FixedVersion":"1.{}-1","Severity":2}}"#, fixed(package, number % 90))
+        };
+        bucket(release, (3_000, 15), &value);
     }
     for ecosystem in [
         "npm::GitHub Security Advisory npm",
         "pip::GitHub Security Advisory Pip",
         "maven::GitHub Security Advisory Maven",
     ] {
-        let value = |number: usize| {
-            format!(r#"{{"PatchedVersions":["1.{}.0"],"VulnerableVersions":["<1.{}.0"]}}"#, number % 60, number % 60)
+        let value = |package: usize, number: usize| {
+            let fixed = fixed(package, number % 60);
+            format!(r#"{{"PatchedVersions":["1.{fixed}.0"],"VulnerableVersions":["<1.{fixed}.0"]}}"#)
         };
-        buckets.extend([bucket(ecosystem, (5_000, 4), &value)]);
-        advisories += 5_000 * 4;
+        bucket(ecosystem, (5_000, 4), &value);
     }
     let detail = |number: usize| {
         let text = format!("A flaw was found in part {number}. ").repeat(20);
@@ -273,32 +311,18 @@ fn database(folder: &Path) {
         (0..DETAILS).map(|number| (format!("CVE-2024-{number}"), detail(number))).collect();
     let mut content = json!(buckets);
     content["vulnerability"] = json!(details);
-    let Some(bytes) = testkit::bbolt::write(&content) else { return };
-    let file = folder.join("made/trivy.db");
-    fs::create_dir_all(folder.join("made")).unwrap();
-    fs::write(&file, &bytes).unwrap();
-    let built = |day: u32| format!(r#"{{"Version":2,"UpdatedAt":"2026-11-{day:02}T00:00:00Z"}}"#);
-    fs::write(folder.join("made/metadata.json"), built(1)).unwrap();
-    let db = folder.join("db");
-    let (time, imported) = timed(|| import_database(&file, &db).unwrap());
+    let bytes = testkit::bbolt::write(&content)?;
+    let (from, db) = (folder.join(name), folder.join(format!("{name}-db")));
+    fs::create_dir_all(&from).unwrap();
+    fs::write(from.join("trivy.db"), &bytes).unwrap();
+    fs::write(from.join("metadata.json"), built(if name == "first" { 1 } else { 30 })).unwrap();
+    let (time, imported) = timed(|| import_database(&from, &db).unwrap());
     assert_eq!(imported[0].0, DatabaseKind::Vulnerabilities);
-    let index = fs::metadata(db.join("trivy.index")).unwrap().len();
     println!(
-        "database: {advisories} advisories, {DETAILS} details, {} MB; made into an index of {} MB in {time:?}",
-        bytes.len() >> 20,
-        index >> 20
+        "database: {advisories} advisories, {DETAILS} details, {} MB; made into an index in {time:?}",
+        bytes.len() >> 20
     );
-    let opened = best(|_| {
-        let said = said(&["open", &db.display().to_string()]);
-        (Duration::from_micros(said["micros"].as_u64().unwrap()), said)
-    });
-    println!("index, opened: {:?}: {}", opened.0, opened.1);
-    let matched = best(|run| {
-        fs::write(db.join("metadata.json"), built(u32::try_from(run).unwrap() + 2)).unwrap();
-        let said = said(&["rematch", &folder.display().to_string()]);
-        (Duration::from_micros(said["micros"].as_u64().unwrap()), said)
-    });
-    println!("{IMAGES} images matched again: {:?}: {}", matched.0, matched.1);
+    Some(db)
 }
 
 const DETAILS: usize = 60_000;
@@ -356,11 +380,9 @@ fn inventory(seed: usize) -> ImageInventory {
     }
 }
 
-fn match_again(folder: &Path) {
+fn match_again(folder: &Path, db: &Path) {
     let store = Store::open(Some(&folder.join("store"))).unwrap();
-    let db = folder.join("db");
-    let (advisories, _) = Advisories::load(&db, &Fingerprint::of(&db));
-    let advisories = Arc::new(advisories);
+    let (advisories, _) = Advisories::load(db, &Fingerprint::of(db));
     if store.images().next().is_none() {
         for seed in 0..IMAGES {
             let image = KnownImage {
@@ -368,17 +390,26 @@ fn match_again(folder: &Path) {
                 digest: sha256(&seed.to_le_bytes()),
                 index_digest: None,
                 inventory: inventory(seed),
-                findings: Vec::new(),
-                database: String::new(),
             };
             store.keep_image(&image).unwrap();
         }
     }
-    let (time, done) = timed(|| rematch(&store, &advisories, |_, _| {}).unwrap());
+    let told = Mutex::new((0, 0));
+    let (time, done) = timed(|| {
+        rematch(&store, &advisories, |_, change| {
+            let mut told = told.lock().unwrap();
+            told.0 += change.counts.total();
+            told.1 +=
+                change.added.len() as u64 + change.changed.len() as u64 + change.omitted + change.gone.len() as u64;
+            true
+        })
+        .unwrap()
+    });
+    let (findings, differences) = *told.lock().unwrap();
     assert_eq!(done.images, IMAGES as u64);
-    let findings: usize = store.images().map(|image| image.findings.len()).sum();
     println!(
         "{}",
-        json!({ "micros": u64::try_from(time.as_micros()).unwrap(), "changed": done.changed, "findings": findings, "peak_kib": kib("VmHWM") })
+        json!({ "micros": u64::try_from(time.as_micros()).unwrap(), "changed": done.changed, "findings_of_changed": findings,
+            "differences_told": differences, "peak_kib": kib("VmHWM") })
     );
 }

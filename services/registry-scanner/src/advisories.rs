@@ -8,13 +8,12 @@ use std::time::SystemTime;
 use image_inventory::jars::{self, JarIndex};
 use image_inventory::{ImageInventory, Package};
 use model::{Fault, FaultKind};
-use schemas::build::v1::Finding;
 use vulnerability_matching::database::VulnerabilityDetail;
-use vulnerability_matching::{AdvisoryIndex, OperatingSystem};
+use vulnerability_matching::{AdvisoryIndex, OperatingSystem, Remembered};
 
 use crate::java;
 use crate::mapped::Mapped;
-use crate::matches::Match;
+use crate::matches::{Found, Match, Words};
 use crate::trivy::{Metadata, TrivyDatabase};
 
 /// Advisories that packages are matched with. Immutable; a changed folder gives a new one.
@@ -101,22 +100,16 @@ impl Advisories {
     /// vulnerability of a package, Trivy's word counts.
     #[must_use]
     pub fn findings(&self, image: &ImageInventory) -> (Vec<Match>, Vec<Fault>) {
-        let (mut findings, faults) = self.trivy.as_ref().map(|trivy| trivy.findings(image)).unwrap_or_default();
-        let is_known = |new: &Match, known: &[Match]| {
-            known.iter().any(|old| {
-                (&old.package, &old.path, &old.installed_version) == (&new.package, &new.path, &new.installed_version)
-                    && (old.id == new.id || new.aliases.contains(&old.id) || old.aliases.contains(&new.id))
-            })
-        };
-        let more: Vec<Match> = self.osv_findings(image).into_iter().filter(|new| !is_known(new, &findings)).collect();
-        findings.extend(more);
-        findings.sort_by(|a, b| {
-            b.severity.cmp(&a.severity).then_with(|| (&a.package, &a.path, &a.id).cmp(&(&b.package, &b.path, &b.id)))
-        });
-        (findings, faults)
+        let (found, faults) = self.matcher().found(image);
+        (found.into_iter().map(Match::from).collect(), faults)
     }
 
-    fn osv_findings(&self, image: &ImageInventory) -> Vec<Match> {
+    /// For matching many images: what one of them asked is remembered for the others.
+    pub(crate) fn matcher(&self) -> Matcher<'_> {
+        Matcher { advisories: self, trivy: self.trivy.as_ref().map(|trivy| (trivy, trivy.remembered())) }
+    }
+
+    fn osv_findings<'i>(&self, image: &'i ImageInventory) -> Vec<Found<'i>> {
         let installed: Vec<(&Package, &str)> = image
             .packages
             .iter()
@@ -140,6 +133,40 @@ impl Advisories {
             .filter_map(|finding| installed.get(finding.package).map(|place| named(finding, *place)))
             .collect()
     }
+}
+
+/// Advisories with what was asked of them before.
+pub(crate) struct Matcher<'a> {
+    advisories: &'a Advisories,
+    trivy: Option<(&'a TrivyDatabase, Remembered<'a>)>,
+}
+
+impl Matcher<'_> {
+    /// As [`Advisories::findings`].
+    pub(crate) fn found<'i>(&self, image: &'i ImageInventory) -> (Vec<Found<'i>>, Vec<Fault>) {
+        let trivy = self.trivy.as_ref();
+        let (mut found, faults) = trivy.map(|(trivy, asked)| trivy.found(asked, image)).unwrap_or_default();
+        if !self.advisories.index.is_empty() {
+            let more = self.advisories.osv_findings(image);
+            let more: Vec<Found<'_>> = more.into_iter().filter(|new| !is_known(new, &found)).collect();
+            found.extend(more);
+        }
+        found.sort_by(|a, b| {
+            let by_place = || (&a.package.name, a.path, &a.id).cmp(&(&b.package.name, b.path, &b.id));
+            b.severity.cmp(&a.severity).then_with(by_place)
+        });
+        (found, faults)
+    }
+}
+
+/// Whether the same vulnerability of the same package is there already, under any of its names.
+fn is_known(new: &Found<'_>, known: &[Found<'_>]) -> bool {
+    known.iter().any(|old| {
+        let is_same = old.id == new.id || new.aliases.contains(&old.id) || old.aliases.contains(&new.id);
+        is_same
+            && (&old.package.name, old.path, &old.installed_version)
+                == (&new.package.name, new.path, &new.installed_version)
+    })
 }
 
 impl Fingerprint {
@@ -258,18 +285,19 @@ fn matchable(package: &Package) -> Option<vulnerability_matching::Package> {
     })
 }
 
-fn named(finding: vulnerability_matching::Finding, (package, path): (&Package, &str)) -> Match {
-    Match::from(Finding {
+fn named<'i>(finding: vulnerability_matching::Finding, (package, path): (&'i Package, &'i str)) -> Found<'i> {
+    let fixed_version = finding.fixed_version.unwrap_or_default();
+    Found {
+        package,
+        path,
         id: finding.id,
         aliases: finding.aliases,
-        package: package.name.clone(),
-        purl: package.purl.clone(),
         installed_version: package.full_version(),
-        fixed_version: finding.fixed_version.unwrap_or_default(),
+        // An advisory that tells no status is fixed where it names a fix.
+        status: if fixed_version.is_empty() { "affected" } else { "fixed" },
+        fixed_version,
         severity: finding.severity,
-        title: finding.title,
-        published: finding.published,
-        layer: package.layer.clone(),
-        path: path.to_owned(),
-    })
+        severity_source: String::new(),
+        words: Words::Advisory { title: finding.title, published: finding.published },
+    }
 }

@@ -40,6 +40,14 @@ impl DatabaseKind {
         }
     }
 
+    /// What it was made of: the digest of the archive that it came in.
+    fn origin(self) -> &'static str {
+        match self {
+            Self::Vulnerabilities => "trivy.db.digest",
+            Self::Java => "trivy-java.db.digest",
+        }
+    }
+
     /// Where it is kept in a folder of advisories, with its metadata beside.
     fn place(self, folder: &Path) -> PathBuf {
         match self {
@@ -60,10 +68,30 @@ pub fn freshness(kind: DatabaseKind, folder: &Path) -> Option<Metadata> {
     is_there.then(|| trivy::read_metadata(&place.join("metadata.json")).unwrap_or_default())
 }
 
+/// What came of an update.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Updated {
+    /// How the database in force was made.
+    pub metadata: Metadata,
+    /// Whether it was fetched. The archive that is in force already is not fetched again.
+    pub is_new: bool,
+}
+
+/// How the database in force was made, when it came in the archive of this digest and can be used.
+fn in_force(kind: DatabaseKind, folder: &Path, archive: &model::Digest) -> Option<Metadata> {
+    let place = kind.place(folder);
+    let origin = fs::read_to_string(place.join(kind.origin())).ok()?;
+    let is_usable = match kind {
+        DatabaseKind::Vulnerabilities => TrivyDatabase::open(&place.join(kind.file())).is_ok(),
+        DatabaseKind::Java => java::open_index(&place).is_ok(),
+    };
+    freshness(kind, folder).filter(|_| is_usable && origin == archive.to_string())
+}
+
 /// Most bytes of the unpacked database; those of today have below one gibibyte.
 const MOST_BYTES: u64 = 8 << 30;
 
-/// Pulls the database from the first of `sources` that has it and puts it in `folder`.
+/// Pulls the database from the first of `sources` that has it and puts it in `folder`, unless that very one is in force.
 ///
 /// # Errors
 /// When none of the sources has a database that can be used; what is in `folder` stays as it is.
@@ -72,11 +100,11 @@ pub async fn update_database(
     sources: &[String],
     folder: &Path,
     pull: &Pull,
-) -> Result<Metadata, UpdateError> {
+) -> Result<Updated, UpdateError> {
     let mut failures = Vec::new();
     for source in sources {
         match pull_database(kind, source, (folder, pull)).await {
-            Ok(metadata) => return Ok(metadata),
+            Ok(updated) => return Ok(updated),
             Err(error) => failures.push(format!("{source}: {error}")),
         }
     }
@@ -87,11 +115,14 @@ async fn pull_database(
     kind: DatabaseKind,
     source: &str,
     (folder, pull): (&Path, &Pull),
-) -> Result<Metadata, UpdateError> {
+) -> Result<Updated, UpdateError> {
     let image =
         source.parse().map_err(|error| ScanError::Target { target: source.to_owned(), what: format!("{error}") })?;
     let registry = Registry::new(image, pull, &Limits::default());
     let layer = registry.artifact(kind.layer()).await?;
+    if let Some(metadata) = layer.digest.as_ref().and_then(|archive| in_force(kind, folder, archive)) {
+        return Ok(Updated { metadata, is_new: false });
+    }
     let blob = registry.open(&layer).await?;
     let (folder, digest) = (folder.to_owned(), layer.digest.clone());
     let installed = tokio::task::spawn_blocking(move || {
@@ -103,10 +134,14 @@ async fn pull_database(
         let got = format!("sha256:{}", hex(hashed.hash.finish().as_ref()));
         match digest {
             Some(digest) if digest.as_str() != got => Err(UpdateError::Digest { expected: digest.to_string(), got }),
-            _ => new.put_in_force(kind, &folder),
+            _ => {
+                new.write(kind.origin(), &got)?;
+                new.put_in_force(kind, &folder)
+            }
         }
     });
-    installed.await.map_err(|error| UpdateError::Ended { what: error.to_string() })?
+    let metadata = installed.await.map_err(|error| UpdateError::Ended { what: error.to_string() })??;
+    Ok(Updated { metadata, is_new: true })
 }
 
 /// Takes databases from a file: `trivy.db`, `trivy-java.db`, a folder that has them (such as Trivy's own cache), or the archive of an
@@ -180,6 +215,11 @@ impl New {
         copied.map_err(|source| UpdateError::File { path: from.to_owned(), source })
     }
 
+    fn write(&self, name: &str, text: &str) -> Result<(), UpdateError> {
+        let path = self.folder.path().join(name);
+        fs::write(&path, text).map_err(|source| UpdateError::File { path, source })
+    }
+
     /// Opens it, which makes its packed form, and only then takes the place of the old one.
     fn put_in_force(&self, kind: DatabaseKind, folder: &Path) -> Result<Metadata, UpdateError> {
         let (new, place) = (self.folder.path(), kind.place(folder));
@@ -192,11 +232,11 @@ impl New {
             }
         };
         fs::create_dir_all(&place).map_err(|source| UpdateError::File { path: place.clone(), source })?;
-        // The database last: whoever watches the folder reads it when it changes. The Java database itself is not kept: its index holds
-        // everything that is asked of it.
+        // The database behind what belongs to it: whoever watches the folder reads it when it changes. What it was made of comes last:
+        // it is true of a database that is there. The Java database itself is not kept: its index holds everything that is asked of it.
         let names = match kind {
-            DatabaseKind::Vulnerabilities => ["metadata.json", trivy::PACKED, kind.file()],
-            DatabaseKind::Java => ["metadata.json", java::DATABASE, java::INDEX],
+            DatabaseKind::Vulnerabilities => ["metadata.json", trivy::PACKED, kind.file(), kind.origin()],
+            DatabaseKind::Java => ["metadata.json", java::DATABASE, java::INDEX, kind.origin()],
         };
         for name in names {
             let (from, to) = (new.join(name), place.join(name));

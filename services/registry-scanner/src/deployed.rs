@@ -88,7 +88,7 @@ impl Deployed {
         let (store, pinned) = (self.store.clone(), target.clone());
         let is_known = tokio::task::spawn_blocking(move || {
             let digest = pinned.parse::<ImageReference>().ok().and_then(|reference| reference.digest().cloned());
-            digest.is_some_and(|digest| store.has_image(&digest))
+            digest.is_some_and(|digest| store.has_told(&digest))
         });
         if is_known.await.unwrap_or(false) || !self.recent.is_new(&target, Instant::now()) {
             return;

@@ -1,6 +1,7 @@
 //! The commands that come in, and the scans: enter the queue, scan, publish, answer.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bus::{Asked, Publisher, Request};
@@ -117,8 +118,22 @@ impl Scanner {
                 self.publisher.publish(wire::failed(target, error, service::now())).await
             }
         };
-        if let Err(error) = published {
-            tracing::error!(image = target, %error, "result is not published");
+        match (published, scanned) {
+            (Ok(_), Ok(report)) => self.note_told(report).await,
+            (Ok(_), Err(_)) => {}
+            (Err(error), _) => tracing::error!(image = target, %error, "result is not published"),
+        }
+    }
+
+    /// Notes what was told when the bus has it. Who is killed before scans the image again when it is met again.
+    async fn note_told(&self, report: &Report) {
+        if !self.publisher.flush(TOLD_WITHIN).await {
+            return;
+        }
+        let (store, owned) = (self.store.clone(), report.clone());
+        let noted = tokio::task::spawn_blocking(move || store.note_told(&owned)).await;
+        if let Ok(Err(error)) = noted {
+            tracing::error!(image = report.image, %error, "what was told is not kept");
         }
     }
 
@@ -131,6 +146,9 @@ impl Scanner {
         self.metrics.seconds.observe(report.duration.as_secs_f64());
     }
 }
+
+/// How long the bus may take to acknowledge an event. It is sent later all the same, but counts as not told.
+pub(crate) const TOLD_WITHIN: Duration = Duration::from_secs(10);
 
 fn busy(limit: usize) -> AskError {
     AskError {

@@ -1,87 +1,113 @@
 //! A changed database against every image that is known: no pull, no walk, only what changed is told.
+//!
+//! ```text
+//! each image, on all cores: its inventory -> match -> compare with what was told -> tell the difference -> keep what was told
+//! all of them done: note the database that they were matched with
+//! ```
+//!
+//! What one image asked of the database is remembered for the others. A difference is told before it is kept: who is killed in between
+//! tells it again.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use model::FaultKind;
 use schemas::build::v1::{Finding, FindingsChanged, MAX_FINDINGS, SeverityCounts};
 
-use crate::advisories::Advisories;
+use crate::advisories::{Advisories, Matcher};
 use crate::error::ScanError;
-use crate::store::{KnownImage, Store};
+use crate::matches::Found;
+use crate::store::{KnownImage, MatchedWith, Store};
+use crate::told::{Difference, Told};
 
-/// Matches all known images again, on all cores; `tell` is called for each whose findings changed, before the new findings are kept.
-/// What is kept of the others stays as it is: only that all were matched with this database is written down, once.
+/// Matches all known images again, on all cores; `tell` is called for each whose findings changed, and says whether it could tell. Only
+/// what was told is kept. What is kept of images without a change stays as it is: only that all were matched with this database is
+/// written down, once.
 ///
 /// # Errors
 /// When the store cannot be written. Some images are done then, others are not: the next call matches all of them again.
 pub fn rematch(
     store: &Store,
     advisories: &Advisories,
-    tell: impl FnMut(&KnownImage, FindingsChanged) + Send,
+    tell: impl Fn(&KnownImage, FindingsChanged) -> bool + Sync,
 ) -> Result<Rematched, ScanError> {
+    let since = MatchedWith::now();
     let files = store.image_files();
     let done = store.matched_with(advisories.name());
+    let matcher = advisories.matcher();
     let next = AtomicUsize::new(0);
-    let state = Mutex::new((tell, Rematched::default(), None));
+    let state = Mutex::new((Rematched::default(), None));
     let work = || {
         while let Some(path) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let outcome = if done.as_ref().is_some_and(|done| done.covers(path)) {
-                Ok(false)
+            let outcome = if done.as_ref().is_some_and(|done| store.is_matched(path, done)) {
+                Ok(Outcome::Same)
             } else {
                 let Some(image) = Store::image_of(path) else { continue };
-                rematch_one(store, advisories, image, |image, change| {
-                    (state.lock().unwrap_or_else(PoisonError::into_inner).0)(image, change);
-                })
+                rematch_one(store, (advisories, &matcher), image, &tell)
             };
             let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
             match outcome {
-                Ok(has_changed) => {
-                    state.1.images = state.1.images.saturating_add(1);
-                    state.1.changed = state.1.changed.saturating_add(u64::from(has_changed));
+                Ok(outcome) => {
+                    state.0.count(outcome);
+                    if matches!(outcome, Outcome::Untold) {
+                        // Nobody listens: the rest waits for the next call, too.
+                        next.store(files.len(), Ordering::Relaxed);
+                    }
                 }
                 Err(error) => {
                     next.store(files.len(), Ordering::Relaxed);
-                    state.2 = Some(error);
+                    state.1 = Some(error);
                 }
             }
         }
     };
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(files.len());
     std::thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(work))));
-    let (_, rematched, failure) = state.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let (rematched, failure) = state.into_inner().unwrap_or_else(PoisonError::into_inner);
     if let Some(failure) = failure {
         return Err(failure);
     }
-    store.keep_matched_with(advisories.name())?;
+    if rematched.untold == 0 {
+        store.keep_matched_with(advisories.name(), since)?;
+    }
     Ok(rematched)
 }
 
-/// Whether the findings of an image changed.
+/// What came of one image.
+#[derive(Clone, Copy)]
+enum Outcome {
+    Same,
+    Told,
+    Untold,
+}
+
 fn rematch_one(
     store: &Store,
-    advisories: &Advisories,
+    (advisories, matcher): (&Advisories, &Matcher<'_>),
     mut image: KnownImage,
-    tell: impl FnOnce(&KnownImage, FindingsChanged),
-) -> Result<bool, ScanError> {
-    if image.database == advisories.name() {
-        return Ok(false);
-    }
+    tell: impl Fn(&KnownImage, FindingsChanged) -> bool,
+) -> Result<Outcome, ScanError> {
+    let before = store.told(&image.digest);
     advisories.identify(&mut image.inventory);
-    let (matches, _faults) = advisories.findings(&image.inventory);
-    let findings: Vec<Finding> = matches.into_iter().map(|one| one.finding).collect();
-    if findings == image.findings {
-        return Ok(false);
+    let (found, faults) = matcher.found(&image.inventory);
+    // What the database says of it cannot all be read: what is missing now may well stand.
+    let is_partial = faults.iter().any(|fault| fault.kind == FaultKind::Invalid);
+    let lines = found.iter().map(Found::line);
+    let is_new = before.is_none();
+    let Some((now, difference)) = before.unwrap_or_default().then(advisories.name(), lines, is_partial) else {
+        // Of an image without findings it is to be known that there are none.
+        let none = || Told::of(advisories.name(), std::iter::empty());
+        return if is_new {
+            store.keep_told(&image.digest, &none()).map(|()| Outcome::Same)
+        } else {
+            Ok(Outcome::Same)
+        };
+    };
+    if !tell(&image, change(&image, &found, difference, advisories.name())) {
+        return Ok(Outcome::Untold);
     }
-    let change = change(&image, &findings, advisories.name());
-    let has_changed = change.is_some();
-    if let Some(change) = change {
-        tell(&image, change);
-    }
-    image.findings = findings;
-    advisories.name().clone_into(&mut image.database);
-    store.keep_image(&image)?;
-    Ok(has_changed)
+    store.keep_told(&image.digest, &now).map(|()| Outcome::Told)
 }
 
 /// What came of matching again.
@@ -89,25 +115,49 @@ fn rematch_one(
 pub struct Rematched {
     /// Images that are known.
     pub images: u64,
-    /// Those with other findings than before.
+    /// Those with other findings than before, which were told.
     pub changed: u64,
+    /// Those with other findings than before, which could not be told; the next call tells them.
+    pub untold: u64,
 }
 
-fn change(image: &KnownImage, findings: &[Finding], database: &str) -> Option<FindingsChanged> {
-    fn key(finding: &Finding) -> (&str, &str, &str, &str) {
-        (&finding.id, &finding.package, &finding.installed_version, &finding.path)
+impl Rematched {
+    fn count(&mut self, outcome: Outcome) {
+        self.images = self.images.saturating_add(1);
+        match outcome {
+            Outcome::Same => {}
+            Outcome::Told => self.changed = self.changed.saturating_add(1),
+            Outcome::Untold => self.untold = self.untold.saturating_add(1),
+        }
     }
-    let before: BTreeSet<_> = image.findings.iter().map(key).collect();
-    let now: BTreeSet<_> = findings.iter().map(key).collect();
-    let ids_now: BTreeSet<&str> = findings.iter().map(|finding| finding.id.as_str()).collect();
-    let gone: BTreeSet<&str> = before.difference(&now).map(|(id, ..)| *id).filter(|id| !ids_now.contains(id)).collect();
-    let added: Vec<Finding> =
-        findings.iter().filter(|finding| !before.contains(&key(finding))).take(MAX_FINDINGS).cloned().collect();
-    (!added.is_empty() || !gone.is_empty()).then(|| FindingsChanged {
+}
+
+fn change(image: &KnownImage, found: &[Found<'_>], difference: Difference, database: &str) -> FindingsChanged {
+    let mut counts = SeverityCounts::default();
+    found.iter().for_each(|one| counts.add(one.severity, !one.fixed_version.is_empty()));
+    let ids: BTreeSet<&str> = found.iter().map(|one| one.id.as_str()).collect();
+    let gone: BTreeSet<&str> = difference.gone.iter().map(|gone| gone.id.as_str()).collect();
+    let removed = gone.into_iter().filter(|id| !ids.contains(id)).map(str::to_owned).collect();
+    let Difference { mut added, mut changed, mut gone } = difference;
+    // Findings lie in the order of their severity: the worst first.
+    added.sort_unstable();
+    changed.sort_unstable();
+    let all = added.len().saturating_add(changed.len());
+    added.truncate(MAX_FINDINGS);
+    changed.truncate(MAX_FINDINGS.saturating_sub(added.len()));
+    gone.truncate(MAX_FINDINGS);
+    let omitted = all.saturating_sub(added.len()).saturating_sub(changed.len());
+    let whole = |places: Vec<usize>| -> Vec<Finding> {
+        places.into_iter().filter_map(|place| found.get(place)).map(Found::finding).collect()
+    };
+    FindingsChanged {
         digest: image.digest.clone(),
-        added,
-        removed: gone.into_iter().map(str::to_owned).collect(),
-        counts: SeverityCounts::of(findings),
+        added: whole(added),
+        changed: whole(changed),
+        omitted: omitted as u64,
+        removed,
+        gone,
+        counts,
         database: database.to_owned(),
-    })
+    }
 }

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use image_inventory::{ImageInventory, Package, Relationship};
 use model::{ImageReference, Timestamp};
 use scan_report::{ArtifactKind, PackageList, Source, Suppressed};
-use vulnerability_matching::assess::assess;
-use vulnerability_matching::detect::{Detection, is_supported};
+use vulnerability_matching::assess::primary_url;
+use vulnerability_matching::detect::is_supported;
 use vulnerability_matching::filter::unique;
 
 use crate::advisories::Advisories;
@@ -59,7 +59,7 @@ pub fn document(report: &Report, shown: &Shown<'_>, advisories: &Advisories, mak
     }
     let names = Names::of(report);
     let system = report.inventory.operating_system.as_ref();
-    let day = making.created.as_nanos().div_euclid(86_400 * 1_000_000_000);
+    let now_s = making.created.as_nanos().div_euclid(1_000_000_000);
     scan_report::Report {
         artifact: report.image.clone(),
         kind: report.kind,
@@ -71,7 +71,7 @@ pub fn document(report: &Report, shown: &Shown<'_>, advisories: &Advisories, mak
         image_config: report.config.clone(),
         architecture: report.config.get("architecture").and_then(|one| one.as_str()).unwrap_or_default().to_owned(),
         operating_system: system.map(|one| (one.family.clone(), one.release.clone())),
-        is_end_of_life: system.is_some_and(|one| !is_supported(&one.family, &one.release, day)),
+        is_end_of_life: system.is_some_and(|one| !is_supported(&one.family, &one.release, now_s)),
         created: making.created,
         uuid: making.uuid,
         tool: ("biotope".to_owned(), making.version),
@@ -183,8 +183,8 @@ fn listed(package: &Package) -> scan_report::Package {
 fn documented(found: &Match, package: usize, advisories: &Advisories) -> scan_report::Finding {
     let detail = advisories.detail(&found.id).unwrap_or_default();
     let object = |value: Result<serde_json::Value, serde_json::Error>| value.unwrap_or_default();
-    let primary_url = match found.primary_url.as_str() {
-        "" => assess(&Detection { id: found.id.clone(), ..Detection::default() }, None, &["auto"]).primary_url,
+    let address = match found.primary_url.as_str() {
+        "" => primary_url(&found.id, &[], None),
         known => known.to_owned(),
     };
     scan_report::Finding {
@@ -193,13 +193,13 @@ fn documented(found: &Match, package: usize, advisories: &Advisories) -> scan_re
         package,
         installed_version: found.installed_version.clone(),
         fixed_version: found.fixed_version.clone(),
-        status: found.status.to_owned(),
+        status: found.status.clone(),
         severity: found.severity,
         severity_source: found.severity_source.clone(),
-        data_source: found.source.as_ref().map(|one| object(serde_json::to_value(one))).unwrap_or_default(),
+        data_source: found.source.as_deref().map(|one| object(serde_json::to_value(one))).unwrap_or_default(),
         title: found.title.clone(),
         description: detail.description,
-        primary_url,
+        primary_url: address,
         references: detail.references,
         cwe_ids: detail.cwe_ids,
         cvss: object(serde_json::to_value(&detail.cvss)),

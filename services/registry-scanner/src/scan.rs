@@ -38,6 +38,8 @@ pub struct Options {
     pub advisories: Arc<Advisories>,
     /// What is not looked at. A scan that leaves something out neither uses nor fills the store.
     pub skip: Skip,
+    /// Of a folder: whether packages count that lie there without being installed, as files of rpm do.
+    pub uninstalled: bool,
     /// Whether registries may be asked. Without, an image that was scanned before is matched again from the store.
     pub is_offline: bool,
     /// How far the scan is, for whoever watches.
@@ -240,8 +242,6 @@ async fn keep(report: &Report, options: &Options) -> Result<(), ScanError> {
         digest: report.digest.clone(),
         index_digest: report.index_digest.clone(),
         inventory,
-        findings: report.wire_findings(),
-        database: report.database.clone(),
     };
     let store = options.store.clone();
     blocking(&report.image, move || store.keep_image(&known)).await?

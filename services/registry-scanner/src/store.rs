@@ -1,17 +1,26 @@
 //! Inventories that were taken before: layers by diff id, images by digest. Content-addressed, so that any number of scans and
 //! processes may write it at the same time.
+//!
+//! ```text
+//! layers/sha256-<diff id>.json.zst     what is in a layer                  written once
+//! images/sha256-<digest>.json.zst      what is in an image                 written when it is scanned
+//! findings/sha256-<digest>.zst         what was told of the image          written when the bus has it
+//! findings/matched-with                the database that all were matched with, and since when
+//! ```
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use image_inventory::{ImageInventory, LayerInventory};
 use model::Digest;
-use schemas::build::v1::Finding;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::error::ScanError;
+use crate::matches::Match;
+use crate::scan::Report;
+use crate::told::Told;
 
 /// The store; without a folder it keeps nothing.
 #[derive(Clone, Debug, Default)]
@@ -31,12 +40,6 @@ pub struct KnownImage {
     pub index_digest: Option<Digest>,
     /// Its merged inventory, without the files of packages.
     pub inventory: ImageInventory,
-    /// What was found last.
-    #[serde(default)]
-    pub findings: Vec<Finding>,
-    /// Database that the findings were first seen with.
-    #[serde(default)]
-    pub database: String,
 }
 
 impl Store {
@@ -46,7 +49,7 @@ impl Store {
     /// When the folder cannot be made.
     pub fn open(folder: Option<&Path>) -> Result<Self, ScanError> {
         if let Some(folder) = folder {
-            for part in ["layers", "images"] {
+            for part in ["layers", "images", "findings"] {
                 let path = folder.join(part);
                 std::fs::create_dir_all(&path).map_err(|source| ScanError::Store { path, source })?;
             }
@@ -77,10 +80,20 @@ impl Store {
         self.path("images", &image.digest).map_or(Ok(()), |path| write(&path, image))
     }
 
-    /// Whether an image of this manifest digest was kept.
+    /// Whether an image of this manifest digest was kept, and what is in it was told.
     #[must_use]
-    pub fn has_image(&self, digest: &Digest) -> bool {
-        self.path("images", digest).is_some_and(|path| path.is_file())
+    pub fn has_told(&self, digest: &Digest) -> bool {
+        let paths = [self.path("images", digest), self.told_path(digest)];
+        paths.into_iter().all(|path| path.is_some_and(|path| path.is_file()))
+    }
+
+    /// Notes that the findings of a report were told: matching again tells what changed since.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn note_told(&self, report: &Report) -> Result<(), ScanError> {
+        let told = Told::of(&report.database, report.findings.iter().map(Match::line));
+        self.keep_told(&report.digest, &told)
     }
 
     /// Every image that was kept; files that cannot be read are passed over.
@@ -101,20 +114,56 @@ impl Store {
         read(path)
     }
 
+    /// What was told of an image; `None` when nothing was, or it cannot be read.
+    pub(crate) fn told(&self, image: &Digest) -> Option<Told> {
+        let path = self.told_path(image)?;
+        let read = zstd::decode_all(std::fs::File::open(&path).ok()?);
+        match read.and_then(|bytes| String::from_utf8(bytes).map_err(io::Error::other)) {
+            Ok(text) => Some(Told::from_text(text)),
+            Err(error) => {
+                tracing::warn!(path = %path.display(), %error, "what was told of an image cannot be read, all is told again");
+                None
+            }
+        }
+    }
+
+    /// Keeps what was told of an image.
+    pub(crate) fn keep_told(&self, image: &Digest, told: &Told) -> Result<(), ScanError> {
+        let Some(path) = self.told_path(image) else { return Ok(()) };
+        let packed = zstd::encode_all(told.text().as_bytes(), 1);
+        replace(&path, &packed.map_err(|source| ScanError::Store { path: path.clone(), source })?)
+    }
+
     /// Which images were matched with a database, when all that there were then are.
     pub(crate) fn matched_with(&self, database: &str) -> Option<MatchedWith> {
         let path = self.matched_path()?;
         let is_same = std::fs::read_to_string(&path).is_ok_and(|known| known == database);
-        is_same.then(|| MatchedWith { at: changed(&path) }).filter(|matched| matched.at.is_some())
+        changed(&path).filter(|_| is_same).map(|since| MatchedWith { since })
     }
 
-    /// Notes that all images are matched with a database.
-    pub(crate) fn keep_matched_with(&self, database: &str) -> Result<(), ScanError> {
-        self.matched_path().map_or(Ok(()), |path| replace(&path, database.as_bytes()))
+    /// Notes that all images that there were at a time are matched with a database.
+    pub(crate) fn keep_matched_with(&self, database: &str, since: SystemTime) -> Result<(), ScanError> {
+        let Some(path) = self.matched_path() else { return Ok(()) };
+        replace(&path, database.as_bytes())?;
+        let dated = std::fs::File::options().append(true).open(&path).and_then(|file| file.set_modified(since));
+        dated.map_err(|source| ScanError::Store { path, source })
+    }
+
+    /// Whether an image is among those that were matched. What was told of it since may come from a scan that began before, with
+    /// older advisories.
+    pub(crate) fn is_matched(&self, image: &Path, matched: &MatchedWith) -> bool {
+        let told = image.file_name().and_then(|name| name.to_str()).map(|name| name.replace(".json", ""));
+        let told = self.folder.as_ref().zip(told).map(|(folder, name)| folder.join("findings").join(name));
+        told.and_then(|told| changed(&told)).is_some_and(|told| told < matched.since)
     }
 
     fn matched_path(&self) -> Option<PathBuf> {
-        Some(self.folder.as_ref()?.join("images").join("matched-with"))
+        Some(self.folder.as_ref()?.join("findings").join("matched-with"))
+    }
+
+    fn told_path(&self, image: &Digest) -> Option<PathBuf> {
+        let name = format!("{}-{}.zst", image.algorithm(), image.hex());
+        Some(self.folder.as_ref()?.join("findings").join(name))
     }
 
     fn path(&self, part: &str, digest: &Digest) -> Option<PathBuf> {
@@ -122,15 +171,16 @@ impl Store {
     }
 }
 
-/// When all images were matched.
+/// When matching all images began.
 pub(crate) struct MatchedWith {
-    at: Option<SystemTime>,
+    since: SystemTime,
 }
 
 impl MatchedWith {
-    /// Whether the image in a file is among them. One that was kept since may come from a scan that began before, with older advisories.
-    pub(crate) fn covers(&self, image: &Path) -> bool {
-        changed(image).is_some_and(|kept| Some(kept) < self.at)
+    /// The time to note for what begins now. File systems may date what is written a moment later a little before it.
+    pub(crate) fn now() -> SystemTime {
+        let now = SystemTime::now();
+        now.checked_sub(Duration::from_secs(1)).unwrap_or(now)
     }
 }
 

@@ -11,9 +11,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use image_inventory::{Application, ImageInventory, Package};
 use model::{Fault, FaultKind};
-use schemas::build::v1::Finding;
 use serde::Deserialize;
-use vulnerability_matching::assess::assess;
+use vulnerability_matching::Remembered;
+use vulnerability_matching::assess::{severity_of, status};
 use vulnerability_matching::bolt::{Bolt, BoltError, Pages};
 use vulnerability_matching::database::{Buckets, VulnerabilityDetail, detail};
 use vulnerability_matching::detect::{
@@ -23,7 +23,7 @@ use vulnerability_matching::detect::{
 use vulnerability_matching::packed::{Packed, Packing};
 
 use crate::mapped::Mapped;
-use crate::matches::Match;
+use crate::matches::{Found, Words};
 
 /// An open database.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ enum Data {
 }
 
 impl Data {
-    fn buckets(&self) -> &dyn Buckets {
+    fn buckets(&self) -> &(dyn Buckets + Sync) {
         match self {
             Self::Packed(packed) => packed,
             Self::Bolt(bolt) => bolt,
@@ -148,96 +148,93 @@ impl TrivyDatabase {
         detail(self.data.buckets(), id).ok().flatten()
     }
 
-    /// Everything that the database says of an image, in no order, and what of it could not be read.
-    #[must_use]
-    pub fn findings(&self, image: &ImageInventory) -> (Vec<Match>, Vec<Fault>) {
-        let mut all = All { database: self, findings: Vec::new(), faults: Vec::new() };
+    /// The database, remembering what it is asked.
+    pub(crate) fn remembered(&self) -> Remembered<'_> {
+        Remembered::new(self.data.buckets())
+    }
+
+    /// Everything that the database, asked through `asked`, says of an image, in no order, and what of it could not be read.
+    pub(crate) fn found<'i>(&self, asked: &dyn Buckets, image: &'i ImageInventory) -> (Vec<Found<'i>>, Vec<Fault>) {
+        let mut all = All { database: self, asked, found: Vec::new(), faults: Vec::new() };
         all.system(image);
         for application in &image.applications {
             all.application(application);
         }
-        (all.findings, all.faults)
+        (all.found, all.faults)
     }
 }
 
-struct All<'d> {
+struct All<'d, 'i> {
     database: &'d TrivyDatabase,
-    findings: Vec<Match>,
+    asked: &'d dyn Buckets,
+    found: Vec<Found<'i>>,
     faults: Vec<Fault>,
 }
 
-impl All<'_> {
-    fn system(&mut self, image: &ImageInventory) {
+impl<'i> All<'_, 'i> {
+    fn system(&mut self, image: &'i ImageInventory) {
         let Some(system) = &image.operating_system else { return };
         let release = if system.extended { format!("{}-ESM", system.release) } else { system.release.clone() };
         let repository = image.repository.as_ref().filter(|repository| repository.family == system.family);
-        let today = today();
+        let now_s = now_s();
         let target = Target {
             family: &system.family,
             release: &release,
             repository_release: repository.map(|repository| repository.release.as_str()),
-            today,
+            supplier: &image.supplier,
+            now_s,
         };
-        if !is_supported(&system.family, &release, today) {
+        if !is_supported(&system.family, &release, now_s) {
             let what = format!("{} {release} is no longer supported by its makers", system.family);
             let fault = Fault::new(FaultKind::Warning, &format!("{} {release}", system.family), what);
             self.faults.push(fault.cure("newer vulnerabilities may be missing: move to a supported release"));
         }
         let packages: Vec<SystemPackage> =
             image.packages.iter().map(|package| system_package(package, image)).collect();
-        match detect(self.database.data.buckets(), &target, &packages) {
+        match detect(self.asked, &target, &packages) {
             Ok(found) => {
                 for detection in found {
                     let Some(package) = image.packages.get(detection.package) else { continue };
-                    self.add(&detection, package, &package.file_path);
+                    self.add(detection, package, &package.file_path);
                 }
             }
             Err(error) => self.unreadable(&error),
         }
     }
 
-    fn application(&mut self, application: &Application) {
+    fn application(&mut self, application: &'i Application) {
         for package in &application.packages {
             let version = package.full_version();
             let asked = LanguagePackage { kind: application.kind.as_str(), name: &package.name, version: &version };
             let own = package.file_path.as_str();
             let path = if own.is_empty() { application.file_path.as_str() } else { own };
-            match detect_language(self.database.data.buckets(), &asked) {
-                Ok(found) => found.iter().for_each(|detection| self.add(detection, package, path)),
+            match detect_language(self.asked, &asked) {
+                Ok(found) => found.into_iter().for_each(|detection| self.add(detection, package, path)),
                 Err(error) => self.unreadable(&error),
             }
         }
     }
 
-    fn add(&mut self, detection: &Detection, package: &Package, path: &str) {
-        let detail = match self.database.data.buckets().brief(&detection.id) {
+    fn add(&mut self, detection: Detection, package: &'i Package, path: &'i str) {
+        let detail = match self.asked.brief(&detection.id) {
             Ok(detail) => detail,
             Err(error) => {
                 self.unreadable(&error);
                 None
             }
         };
-        let assessed = assess(detection, detail.as_ref(), &["auto"]);
-        let detail = detail.unwrap_or_default();
-        let finding = Finding {
-            id: detection.id.clone(),
-            aliases: detection.vendor_ids.clone(),
-            package: package.name.clone(),
-            purl: package.purl.clone(),
-            installed_version: detection.installed_version.clone(),
-            fixed_version: detection.fixed_version.clone(),
-            severity: assessed.severity,
-            title: detail.line(),
-            published: detail.published.as_deref().and_then(|time| time.parse().ok()),
-            layer: package.layer.clone(),
-            path: path.to_owned(),
-        };
-        self.findings.push(Match {
-            finding,
-            status: assessed.status,
-            severity_source: assessed.severity_source,
-            primary_url: assessed.primary_url,
-            source: detection.source.clone(),
+        let (severity, severity_source) = severity_of(&detection, detail.as_deref(), &["auto"]);
+        self.found.push(Found {
+            package,
+            path,
+            severity,
+            severity_source,
+            status: status(&detection),
+            id: detection.id,
+            aliases: detection.vendor_ids,
+            installed_version: detection.installed_version,
+            fixed_version: detection.fixed_version,
+            words: Words::Trivy { detail, source: detection.source },
         });
     }
 
@@ -270,9 +267,9 @@ fn version(epoch: u32, version: &str, release: &str) -> Version {
     Version { epoch: u64::from(epoch), version: version.to_owned(), release: release.to_owned() }
 }
 
-fn today() -> i64 {
+fn now_s() -> i64 {
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    i64::try_from(seconds / 86_400).unwrap_or(0)
+    i64::try_from(seconds).unwrap_or(0)
 }
 
 fn open_bolt(path: &Path) -> Result<Bolt<FilePages>, DatabaseFileError> {

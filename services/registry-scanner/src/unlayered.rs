@@ -33,10 +33,8 @@ pub(crate) async fn scan(target: &str, options: &Options, started: Instant) -> R
 
 /// A folder as it is: a project, or the root of a system. It has no identity, so nothing of it is kept.
 async fn folder(target: &str, path: PathBuf, options: &Options, started: Instant) -> Result<Report, ScanError> {
-    let (limits, skip) = (options.limits.clone(), options.skip.clone());
-    let mut maven = options.pull.maven.clone();
-    maven.fetch &= !options.is_offline;
-    let inventory = blocking(target, move || folder::read(&path, &limits, &skip, &maven)).await??;
+    let owned = options.clone();
+    let inventory = blocking(target, move || folder::read(&path, &owned)).await??;
     let listed: Vec<String> =
         inventory.all_packages().map(|one| format!("{}@{}", one.name, one.full_version())).collect();
     let digest = hash(listed.join("\n").as_bytes());

@@ -46,9 +46,12 @@ impl Updates {
             return None;
         }
         match update_database(kind, sources, &folder, &self.config.pull).await {
-            Ok(metadata) => {
-                self.metrics.databases.get_or_create(&[("outcome", "updated")]).inc();
-                tracing::info!(?kind, built = metadata.updated_at, "database updated");
+            Ok(updated) => {
+                let outcome = if updated.is_new { "updated" } else { "current" };
+                self.metrics.databases.get_or_create(&[("outcome", outcome)]).inc();
+                if updated.is_new {
+                    tracing::info!(?kind, built = updated.metadata.updated_at, "database updated");
+                }
                 None
             }
             Err(error) => {

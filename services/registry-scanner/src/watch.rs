@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bus::Publisher;
+use schemas::build::v1::FindingsChanged;
 
 use crate::advisories::{Advisories, Fingerprint};
 use crate::config::Config;
 use crate::metrics::Metrics;
-use crate::rematch::rematch;
-use crate::store::Store;
+use crate::pipeline::TOLD_WITHIN;
+use crate::rematch::{Rematched, rematch};
+use crate::store::{KnownImage, Store};
 use crate::wire;
 
 pub(crate) struct Watch {
@@ -35,7 +37,7 @@ impl Watch {
 
     /// Matches what was known before with the advisories of today; then looks for changes until the shutdown.
     pub(crate) async fn run(mut self, context: service::Context) -> anyhow::Result<()> {
-        self.rematch().await?;
+        let mut is_told = self.rematch().await?;
         let mut tick = tokio::time::interval(Duration::from_secs(self.config.advisories_poll_s));
         loop {
             tokio::select! {
@@ -46,7 +48,10 @@ impl Watch {
             if now != self.known {
                 self.known = now;
                 self.load(&context).await?;
-                self.rematch().await?;
+                is_told = false;
+            }
+            if !is_told {
+                is_told = self.rematch().await?;
             }
         }
     }
@@ -66,25 +71,34 @@ impl Watch {
         Ok(())
     }
 
-    async fn rematch(&self) -> anyhow::Result<()> {
+    /// Whether everything that changed was told. A change is kept only when the bus has it, so nothing is lost with this process.
+    async fn rematch(&self) -> anyhow::Result<bool> {
         let (store, advisories) = (self.store.clone(), self.advisories.load_full());
-        let (sender, mut changes) = tokio::sync::mpsc::channel(64);
-        let work = tokio::task::spawn_blocking(move || {
-            rematch(&store, &advisories, |image, change| {
-                // The receiver lives until the end of this call.
-                let _ = sender.blocking_send((image.image.clone(), change));
-            })
-        });
-        while let Some((image, change)) = changes.recv().await {
-            self.metrics.changed.inc();
-            if let Err(error) = self.publisher.publish(wire::changed(&image, change, service::now())).await {
-                tracing::error!(image, %error, "changed findings are not published");
+        let (publisher, metrics) = (self.publisher.clone(), self.metrics.clone());
+        let runtime = tokio::runtime::Handle::current();
+        let tell = move |image: &KnownImage, change: FindingsChanged| {
+            let outgoing = wire::changed(&image.image, change, service::now());
+            let published = runtime.block_on(async {
+                publisher.publish(outgoing).await.map_err(|error| error.to_string())?;
+                let has_it = publisher.flush(TOLD_WITHIN).await;
+                if has_it { Ok(()) } else { Err(format!("the bus has not acknowledged it within {TOLD_WITHIN:?}")) }
+            });
+            match &published {
+                Ok(()) => drop(metrics.changed.inc()),
+                Err(error) => tracing::error!(image = image.image, error, "changed findings are not published"),
+            }
+            published.is_ok()
+        };
+        match tokio::task::spawn_blocking(move || rematch(&store, &advisories, tell)).await? {
+            Ok(done) => {
+                let Rematched { images, changed, untold } = done;
+                tracing::info!(images, changed, untold, "known images matched again");
+                Ok(untold == 0)
+            }
+            Err(error) => {
+                tracing::error!(%error, "not all known images were matched again");
+                Ok(false)
             }
         }
-        match work.await? {
-            Ok(done) => tracing::info!(images = done.images, changed = done.changed, "known images matched again"),
-            Err(error) => tracing::error!(%error, "not all known images were matched again"),
-        }
-        Ok(())
     }
 }

@@ -9,10 +9,8 @@ use std::path::Path;
 
 use image_inventory::{FolderReader, ImageInventory, Scope};
 
-use crate::config::Maven;
 use crate::error::ScanError;
-use crate::limits::Limits;
-use crate::skip::Skip;
+use crate::scan::Options;
 use crate::source::home::Home;
 
 /// Whether a path is a folder with something in it, and no OCI layout.
@@ -26,7 +24,8 @@ pub(crate) fn is_plain(path: &Path) -> bool {
 ///
 /// # Errors
 /// When the folder itself cannot be read, or holds more files than allowed.
-pub(crate) fn read(root: &Path, limits: &Limits, skip: &Skip, maven: &Maven) -> Result<ImageInventory, ScanError> {
+pub(crate) fn read(root: &Path, options: &Options) -> Result<ImageInventory, ScanError> {
+    let (limits, skip) = (&options.limits, &options.skip);
     let unreadable = |source: io::Error| ScanError::File { path: root.to_owned(), source };
     fs::read_dir(root).map_err(unreadable)?;
     let is_system = root.join("etc/os-release").exists() || root.join("var/lib/dpkg").exists();
@@ -37,6 +36,9 @@ pub(crate) fn read(root: &Path, limits: &Limits, skip: &Skip, maven: &Maven) -> 
     };
     let scope = if is_system { Scope::Image } else { Scope::Sources };
     let mut reader = FolderReader::new(&root.display().to_string(), scope, bounds);
+    if options.uninstalled {
+        reader = reader.with_uninstalled();
+    }
     let mut pending = vec![(root.to_owned(), 0_usize)];
     while let Some((folder, depth)) = pending.pop() {
         let entries = match fs::read_dir(&folder) {
@@ -67,7 +69,9 @@ pub(crate) fn read(root: &Path, limits: &Limits, skip: &Skip, maven: &Maven) -> 
             }
         }
     }
-    let home = Home::of_this_user(root, maven);
+    let mut maven = options.pull.maven.clone();
+    maven.fetch &= !options.is_offline;
+    let home = Home::of_this_user(root, &maven);
     let mut inventory = reader.finish(&home);
     let faults = home.faults();
     inventory.partial |= !faults.is_empty();

@@ -88,9 +88,19 @@ async fn a_database_is_pulled_and_matched_with() {
     let advisories = folder.path().join("db");
     push(&registry.address, &archive(&database)).await;
     let sources = [format!("{}/no/such:2", registry.address), format!("{}/trivy-db:2", registry.address)];
-    let metadata =
-        update_database(DatabaseKind::Vulnerabilities, &sources, &advisories, &Pull::default()).await.unwrap();
-    assert_eq!(metadata.updated_at, "2026-11-20T06:00:00Z");
+    let update =
+        async || update_database(DatabaseKind::Vulnerabilities, &sources, &advisories, &Pull::default()).await.unwrap();
+    let updated = update().await;
+    assert_eq!((updated.metadata.updated_at.as_str(), updated.is_new), ("2026-11-20T06:00:00Z", true));
+    // The archive that is in force is not fetched again, unless what came of it is gone.
+    let blob = registry.folder().join("blobs/docker/registry/v2/blobs/sha256");
+    let hex = sha256(&archive(&database)).hex().to_owned();
+    let blob = blob.join(&hex[..2]).join(&hex);
+    fs::rename(&blob, blob.with_extension("hidden")).unwrap();
+    assert_eq!(update().await, registry_scanner::Updated { is_new: false, ..updated.clone() });
+    fs::rename(blob.with_extension("hidden"), &blob).unwrap();
+    fs::write(advisories.join("trivy.db"), "half of it").unwrap();
+    assert!(update().await.is_new);
     let (name, found) = findings(folder.path(), &advisories).await;
     assert_eq!(name, "trivy-db:2026-11-20T06:00:00Z");
     assert_eq!(
@@ -203,7 +213,7 @@ async fn the_java_database_is_pulled_and_names_archives() {
     let source = [format!("{}/trivy-java-db:2", registry.address)];
     update_database(DatabaseKind::Java, &source, &db, &pull).await.unwrap();
     let kept: Vec<_> = fs::read_dir(db.join("java-db")).unwrap().flatten().map(|entry| entry.file_name()).collect();
-    assert_eq!(kept.len(), 2, "the index and its metadata: {kept:?}");
+    assert_eq!(kept.len(), 3, "the index, its metadata and its digest: {kept:?}");
     layout(&image, &[crate::images::layer(&[("app/unknown.jar", EMPTY_JAR)], crate::images::Packing::Gzip)]);
     let osv =
         r#"{"id":"X-1","affected":[{"package":{"ecosystem":"Maven","name":"org.example:lib"},"versions":["2.5"]}]}"#;

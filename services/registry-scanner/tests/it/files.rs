@@ -1,6 +1,9 @@
 //! Layout folders and archives, the store, matching again.
 
-use registry_scanner::{Advisories, Fingerprint, Store, rematch, scan_once};
+use std::sync::Mutex;
+
+use registry_scanner::{Advisories, Fingerprint, KnownImage, Store, rematch, scan_once};
+use schemas::build::v1::FindingsChanged;
 use serde_json::json;
 
 use crate::images::{Packing, advisories, config, gzip, layer, layout, options, sha256, story, tar_of};
@@ -79,12 +82,18 @@ async fn a_changed_database_tells_only_what_changed() {
         Advisories::load(&path, &Fingerprint::of(&path)).0
     };
     options.advisories = std::sync::Arc::new(load(false));
-    assert_eq!(scan_once(image.to_str().unwrap(), &options).await.unwrap().findings.len(), 1);
+    let report = scan_once(image.to_str().unwrap(), &options).await.unwrap();
+    assert_eq!(report.findings.len(), 1);
+    options.store.note_told(&report).unwrap();
 
     let changes = |advisories: &Advisories| {
-        let mut changes = Vec::new();
-        let done = rematch(&options.store, advisories, |_, change| changes.push(change)).unwrap();
-        (done.images, changes)
+        let changes = Mutex::new(Vec::new());
+        let tell = |_: &KnownImage, change| {
+            changes.lock().unwrap().push(change);
+            true
+        };
+        let done = rematch(&options.store, advisories, tell).unwrap();
+        (done.images, changes.into_inner().unwrap())
     };
     let more = load(true);
     let (images, told) = changes(&more);
@@ -124,6 +133,7 @@ async fn a_database_that_changes_nothing_leaves_what_is_kept_as_it_is() {
     layout(&image, &story());
     let options = options(folder.path());
     let report = scan_once(image.to_str().unwrap(), &options).await.unwrap();
+    options.store.note_told(&report).unwrap();
     let images = folder.path().join("store/images");
     let kept = images.join(format!("sha256-{}.json.zst", report.digest.hex()));
     let file = || {
@@ -140,14 +150,66 @@ async fn a_database_that_changes_nothing_leaves_what_is_kept_as_it_is() {
     let more = Advisories::load(&more, &Fingerprint::of(&more)).0;
     let done = rematch(&options.store, &more, |_, change| panic!("{change:?}")).unwrap();
     assert_eq!((done.images, done.changed, file()), (1, 0, before));
-    assert_eq!(std::fs::read_to_string(images.join("matched-with")).unwrap(), more.name());
+    assert_eq!(std::fs::read_to_string(folder.path().join("store/findings/matched-with")).unwrap(), more.name());
     assert_eq!(options.store.images().count(), 1);
 
     // What a scan with older advisories keeps afterwards is matched again all the same.
     let none = Advisories::default();
     let old = registry_scanner::Options { advisories: std::sync::Arc::new(none), ..options.clone() };
-    assert_eq!(scan_once(image.to_str().unwrap(), &old).await.unwrap().findings.len(), 0);
-    let mut told = Vec::new();
-    let done = rematch(&options.store, &more, |_, change| told.push(change)).unwrap();
-    assert_eq!((done.images, done.changed, told[0].added.len()), (1, 1, 2));
+    let report = scan_once(image.to_str().unwrap(), &old).await.unwrap();
+    assert_eq!(report.findings.len(), 0);
+    old.store.note_told(&report).unwrap();
+    let told = Mutex::new(Vec::new());
+    let tell = |can: bool| {
+        let told = &told;
+        move |_: &KnownImage, change: FindingsChanged| {
+            told.lock().unwrap().push(change.added.len());
+            can
+        }
+    };
+    // What could not be told is told again.
+    for (can, expected) in [(false, (1, 0, 1)), (true, (1, 1, 0)), (true, (1, 0, 0))] {
+        let done = rematch(&options.store, &more, tell(can)).unwrap();
+        assert_eq!((done.images, done.changed, done.untold), expected);
+    }
+    assert_eq!(told.into_inner().unwrap(), [2, 2]);
+}
+
+#[tokio::test]
+async fn a_finding_that_is_judged_otherwise_is_told_and_its_inventory_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let image = folder.path().join("image");
+    layout(&image, &story());
+    let osv = folder.path().join("judged");
+    std::fs::create_dir(&osv).unwrap();
+    let load = |severity: &str, fixed: &str| {
+        let ranges = json!([{ "type": "ECOSYSTEM", "events": [{ "introduced": "0" }, { "fixed": fixed }] }]);
+        let advisory = json!({
+            "id": "CVE-2021-33503", "database_specific": { "severity": severity },
+            "affected": [{ "package": { "ecosystem": "PyPI", "name": "urllib3" }, "ranges": ranges }],
+        });
+        std::fs::write(osv.join("one.json"), advisory.to_string()).unwrap();
+        Advisories::load(&osv, &Fingerprint::of(&osv)).0
+    };
+    let first = std::sync::Arc::new(load("LOW", "1.26.5"));
+    let options = registry_scanner::Options { advisories: first, ..options(folder.path()) };
+    options.store.note_told(&scan_once(image.to_str().unwrap(), &options).await.unwrap()).unwrap();
+    let told = Mutex::new(Vec::new());
+    for (severity, fixed) in [("HIGH", "1.26.5"), ("HIGH", "1.26.6"), ("HIGH", "1.26.6")] {
+        let tell = |_: &KnownImage, change: FindingsChanged| {
+            told.lock().unwrap().push(change);
+            true
+        };
+        rematch(&options.store, &load(severity, fixed), tell).unwrap();
+    }
+    let told = told.into_inner().unwrap();
+    let seen: Vec<_> = told
+        .iter()
+        .map(|change| {
+            assert_eq!((change.added.len(), change.changed.len(), change.removed.len(), change.omitted), (0, 1, 0, 0));
+            let one = &change.changed[0];
+            (one.severity.to_string().to_lowercase(), one.fixed_version.as_str(), one.status.as_str())
+        })
+        .collect();
+    assert_eq!(seen, [("high".to_owned(), "1.26.5", "fixed"), ("high".to_owned(), "1.26.6", "fixed")]);
 }

@@ -32,6 +32,14 @@ async fn a_project_is_scanned_by_its_lock_files() {
     let faults = report.faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
     assert!(faults.contains("Cargo.lock"), "{faults}");
     assert!(report.inventory.all_packages().all(|one| one.layer.is_none()));
+    // What lies there without being installed counts when it is asked for.
+    std::fs::write(project.join("old.rpm"), "no rpm").unwrap();
+    for (uninstalled, is_read) in [(false, false), (true, true)] {
+        let options = Options { uninstalled, ..options(folder.path()) };
+        let report = scan_once(project.to_str().unwrap(), &options).await.unwrap();
+        let faults = report.faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+        assert_eq!(faults.contains("old.rpm"), is_read, "{faults}");
+    }
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ mod folders;
 mod hostile;
 mod hostile_registry;
 mod images;
+mod killed;
 mod misc;
 mod misc_layers;
 mod misc_sbom;

@@ -129,7 +129,7 @@ fn fill(case: &Value, files: &BTreeMap<String, Value>, source: &str) -> (Value, 
             fixed_version: text(vulnerability, "FixedVersion"),
             severity: vulnerability["Vulnerability"]["Severity"].as_str().map(|word| word.parse().unwrap()),
             severity_source: text(vulnerability, "SeveritySource"),
-            source: serde_json::from_value::<DataSource>(vulnerability["DataSource"].clone()).ok(),
+            source: serde_json::from_value::<DataSource>(vulnerability["DataSource"].clone()).ok().map(std::sync::Arc::new),
             ..Detection::default()
         };
         let detail = detail(&details, &detection.id).unwrap();

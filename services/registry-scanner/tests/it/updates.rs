@@ -85,7 +85,7 @@ async fn a_new_database_is_pulled_swapped_in_and_what_it_changes_is_told() {
     let left = std::fs::read_dir(folder.path().join("osv")).unwrap().flatten().map(|entry| entry.file_name());
     let left: Vec<String> =
         left.map(|name| name.into_string().unwrap()).filter(|name| !name.starts_with(".new-")).collect();
-    assert_eq!(left.len(), 3, "{left:?}");
+    assert_eq!(left.len(), 4, "{left:?}");
 
     publish(&last).await;
     let changed = event(&bus, "findings-changed").await;

@@ -73,8 +73,13 @@ pub(crate) fn table_of(scope: Scope) -> impl Iterator<Item = &'static Analyzer> 
     os::ANALYZERS.iter().chain(system::ANALYZERS).chain(language::EITHER).chain(installed).chain(declared)
 }
 
+/// The analyzers of packages that lie there without being installed.
+pub(crate) fn uninstalled() -> impl Iterator<Item = &'static Analyzer> {
+    system::UNINSTALLED.iter()
+}
+
 fn table() -> impl Iterator<Item = &'static Analyzer> {
-    table_of(Scope::Everything)
+    table_of(Scope::Everything).chain(uninstalled())
 }
 
 /// Names of all analyzers.

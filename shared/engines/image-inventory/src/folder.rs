@@ -25,6 +25,12 @@ impl FolderReader {
         Self { reader: LayerReader::new(name, limits).with_scope(scope) }
     }
 
+    /// The same reader, which also takes packages that lie there without being installed: files of rpm.
+    #[must_use]
+    pub fn with_uninstalled(self) -> Self {
+        Self { reader: self.reader.with_uninstalled() }
+    }
+
     /// Takes one file by its path in the folder; `content` is read only if an analyzer wants the bytes, so it may open the file at
     /// the first read. Links and anything else that is no regular file need not be offered.
     ///

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use model::{Fault, FaultKind};
 use serde::{Deserialize, Serialize};
 
-use crate::analyzer::{Analyzer, File, Files, Kept, Run, Scope, is_program, table_of};
+use crate::analyzer::{Analyzer, File, Files, Kept, Run, Scope, is_program, table_of, uninstalled};
 use crate::entry::{Entry, EntryKind, normal_path};
 use crate::found::Found;
 use crate::limits::Limits;
@@ -48,6 +48,7 @@ pub struct LayerReader {
     inventory: LayerInventory,
     kept: BTreeMap<&'static str, Kept>,
     checksums: bool,
+    uninstalled: bool,
     kept_bytes: u64,
     faults_omitted: u64,
 }
@@ -64,6 +65,7 @@ impl LayerReader {
             inventory,
             kept: BTreeMap::new(),
             checksums: false,
+            uninstalled: false,
             kept_bytes: 0,
             faults_omitted: 0,
         }
@@ -79,6 +81,19 @@ impl LayerReader {
     #[must_use]
     pub fn with_checksums(self) -> Self {
         Self { checksums: true, ..self }
+    }
+
+    /// The same reader, which also takes packages that lie there without being installed: files of rpm.
+    #[must_use]
+    pub fn with_uninstalled(self) -> Self {
+        Self { uninstalled: true, ..self }
+    }
+
+    fn analyzers(&self) -> impl Iterator<Item = &'static Analyzer> + use<> {
+        table_of(self.scope).chain(uninstalled().filter({
+            let is_wanted = self.uninstalled;
+            move |_| is_wanted
+        }))
     }
 
     /// Takes one entry; reads from `content` only if an analyzer wants the bytes.
@@ -172,8 +187,7 @@ impl LayerReader {
     }
 
     fn file(&mut self, path: &str, entry: &Entry<'_>, content: &mut dyn Read) -> Result<(), ReadError> {
-        let wanting: Vec<&'static Analyzer> =
-            table_of(self.scope).filter(|one| (one.wants)(path, entry.mode)).collect();
+        let wanting: Vec<&'static Analyzer> = self.analyzers().filter(|one| (one.wants)(path, entry.mode)).collect();
         if wanting.is_empty() {
             return Ok(());
         }

@@ -143,7 +143,7 @@ fn go_packages(info: &BuildInfo, bytes: &[u8]) -> Vec<Package> {
             }
             ["build", setting, ..] => {
                 if let Some(value) = setting.strip_prefix("-ldflags=") {
-                    value.trim_matches('"').clone_into(&mut flags);
+                    flags = unquoted(value);
                 }
             }
             _ => {}
@@ -159,7 +159,7 @@ fn go_packages(info: &BuildInfo, bytes: &[u8]) -> Vec<Package> {
         packages.push(Package { relationship: Relationship::Direct, ..named("stdlib", &library) });
     }
     if let Some((name, version)) = root.filter(|(name, _)| !name.is_empty()) {
-        let flags: Vec<String> = flags.split_whitespace().map(str::to_owned).collect();
+        let flags = shell_words(&flags);
         let version = main_version(&version, &version_of_flags(&name, &flags), &symbol_version(bytes, &name));
         let mut needs: Vec<String> = packages.iter().map(|one| one.id.clone()).collect();
         needs.sort();
@@ -239,10 +239,67 @@ pub(crate) fn version_of_flags(name: &str, flags: &[String]) -> String {
     }
 }
 
+/// A version as Go's tools have it: with or without `v`; minor and patch may be left out where nothing follows.
 fn is_semantic(version: &str) -> bool {
-    let core = version.trim_start_matches('v').split(['-', '+']).next().unwrap_or_default();
-    core.split('.').count() == 3
-        && core.split('.').all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()))
+    let version = version.strip_prefix('v').unwrap_or(version);
+    let (rest, build) = version.split_once('+').map_or((version, None), |(rest, build)| (rest, Some(build)));
+    let (core, pre) = rest.split_once('-').map_or((rest, None), |(core, pre)| (core, Some(pre)));
+    let is_number = |part: &str| {
+        let is_padded = part.len() > 1 && part.starts_with('0');
+        !part.is_empty() && !is_padded && part.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let is_word =
+        |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    let is_pre = |part: &str| is_word(part) && (is_number(part) || part.bytes().any(|byte| !byte.is_ascii_digit()));
+    let count = core.split('.').count();
+    core.split('.').all(is_number)
+        && (count == 3 || count < 3 && pre.is_none() && build.is_none())
+        && pre.is_none_or(|pre| pre.split('.').all(is_pre))
+        && build.is_none_or(|build| build.split('.').all(is_word))
+}
+
+/// A setting of the build, which is a Go string where it has blanks or quotes.
+fn unquoted(value: &str) -> String {
+    if let Some(raw) = value.strip_prefix('`') {
+        return raw.strip_suffix('`').unwrap_or(raw).to_owned();
+    }
+    let Some(inner) = value.strip_prefix('"') else { return value.to_owned() };
+    let inner = inner.strip_suffix('"').unwrap_or(inner);
+    let mut text = String::with_capacity(inner.len());
+    let mut rest = inner.chars();
+    while let Some(one) = rest.next() {
+        match one {
+            '\\' => match rest.next() {
+                Some('n') => text.push('\n'),
+                Some('t') => text.push('\t'),
+                Some(other) => text.push(other),
+                None => {}
+            },
+            one => text.push(one),
+        }
+    }
+    text
+}
+
+/// Words as a shell splits them: quotes hold blanks together, a backslash outside of single quotes takes the next character as it is.
+fn shell_words(text: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let (mut word, mut quote) = (None::<String>, None);
+    let mut rest = text.chars();
+    while let Some(one) = rest.next() {
+        match (one, quote) {
+            ('\\', None | Some('"')) => word.get_or_insert_default().extend(rest.next()),
+            (one, Some(open)) if one == open => quote = None,
+            ('\'' | '"', None) => {
+                quote = Some(one);
+                word.get_or_insert_default();
+            }
+            (one, None) if one.is_whitespace() => words.extend(word.take()),
+            (one, _) => word.get_or_insert_default().push(one),
+        }
+    }
+    words.extend(word);
+    words
 }
 
 /// The version in a variable that the linker set, by the symbol table of an ELF program that has not been stripped: the same names count
@@ -318,3 +375,31 @@ fn rust_packages(content: &[u8]) -> Result<Vec<Package>, ParseError> {
 const MAGIC: &[u8] = b"\xff Go buildinf:";
 /// As the reference reader allows.
 const MAX_AUDIT_BYTES: u64 = 16 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_are_split_as_a_shell_does() {
+        for (setting, version) in [
+            (r#""-s -w -X main.version=1.2.3""#, "1.2.3"),
+            (r#""-X \"main.version=1.2.3\"""#, "1.2.3"),
+            ("\"-X 'main.version=v1.2'\"", "v1.2"),
+            (r#""-X 'main.title=a b' -X=main.Version=0.1.0-rc.1""#, "0.1.0-rc.1"),
+            ("`-X \"example.com/m/cmd/a.version=2.0.0\" -X main.version=1.0.0`", "2.0.0"),
+            ("-X=main.version=01.2.3", ""),
+            (r#""-X main.version=1.0.0 -X common.version=1.0.1""#, ""),
+        ] {
+            assert_eq!(version_of_flags("example.com/m", &shell_words(&unquoted(setting))), version, "{setting}");
+        }
+    }
+
+    #[test]
+    fn versions_are_those_of_go() {
+        let good = ["v1.2.3", "1.2.3", "v1", "1.2", "v1.2.3-pre+meta", "0.0.0-20240101000000-abcdefabcdef"];
+        assert!(good.into_iter().all(is_semantic));
+        let bad = ["", "v", "1.2.3.4", "v1.2-pre", "v01.2.3", "1.2.3-01", "1.2.3-", "dev", "1.x"];
+        assert!(!bad.into_iter().any(is_semantic));
+    }
+}

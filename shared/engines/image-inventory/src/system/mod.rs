@@ -30,3 +30,7 @@ pub(crate) static ANALYZERS: &[Analyzer] = &[
     },
     Analyzer { name: "rpm", wants: rpm::wants, run: Run::Each(rpm::analyze) },
 ];
+
+/// Of packages that lie there without being installed; only looked for when asked.
+pub(crate) static UNINSTALLED: &[Analyzer] =
+    &[Analyzer { name: "rpm-archive", wants: rpm::archive::wants, run: Run::Each(rpm::archive::analyze) }];

@@ -247,6 +247,7 @@ const ANALYZERS: &[(&str, &str)] = &[
     ("pkg/bottlerocket_inventory", "bottlerocket-inventory"),
     ("pkg/dpkg/copyright", "dpkg-license"),
     ("pkg/dpkg/dpkg", "dpkg"),
+    ("pkg/rpm/archive", "rpm-archive"),
     ("pkg/rpm/rpmqa", "rpmqa"),
     ("pkg/rpm/rpm", "rpm"),
     ("repo/apk", "apk-repo"),

@@ -17,5 +17,6 @@ mod mutated;
 mod outside;
 mod real;
 mod repositories;
+mod roots;
 mod rpm;
 mod syft;

@@ -228,3 +228,42 @@ fn rpm_itself_lists_the_same_packages() {
     let tools = found.package_lists[0].packages.iter().find(|one| one.name == "own-tools").unwrap();
     assert_eq!(tools.depends_on, ["own@1.2-4.el9.noarch"], "{backend}");
 }
+
+/// A file of rpm with a header of these texts.
+fn archive(texts: &[(u32, &str)]) -> Vec<u8> {
+    let magic = b"\x8e\xad\xe8\x01\0\0\0\0".as_slice();
+    let mut bytes = b"\xed\xab\xee\xdb".to_vec();
+    bytes.resize(96, 0);
+    // Signatures of an odd length: what follows begins on the next boundary of eight bytes.
+    bytes.extend([magic, &header(&[(1000, "abc")])].concat());
+    bytes.resize(bytes.len().next_multiple_of(8), 0);
+    bytes.extend([magic, &header(texts), b"payload"].concat());
+    bytes
+}
+
+#[test]
+fn a_file_of_rpm_is_the_package_that_its_header_says() {
+    let bytes = archive(&[
+        (1000, "socat"),
+        (1001, "1.7.3.2"),
+        (1002, "2.el7"),
+        (1011, "Red Hat, Inc."),
+        (1014, "GPLv2"),
+        (1022, "x86_64"),
+        (1044, "socat-1.7.3.2-2.el7.src.rpm"),
+    ]);
+    assert!(image_inventory::wants("rpm-archive", "mirror/socat.rpm", 0o644));
+    let found = analyze("rpm-archive", [("mirror/socat.rpm", bytes.as_slice())]);
+    assert_eq!(found.faults, []);
+    let one = &found.package_lists[0].packages[0];
+    assert_eq!((one.full_version().as_str(), one.full_source_version().as_str()), ("1.7.3.2-2.el7", "1.7.3.2-2.el7"));
+    assert_eq!(
+        (one.id.as_str(), one.file_path.as_str(), one.licenses.join("")),
+        ("", "mirror/socat.rpm", "GPLv2".to_owned())
+    );
+    assert_eq!(one.purl.as_ref().unwrap().to_string(), "pkg:rpm/redhat/socat@1.7.3.2-2.el7?arch=x86_64");
+    for length in 0..bytes.len() - 7 {
+        let cut = analyze("rpm-archive", [("a.rpm", &bytes[..length])]);
+        assert!(cut.package_lists.is_empty() && cut.faults.len() == 1, "{length}");
+    }
+}

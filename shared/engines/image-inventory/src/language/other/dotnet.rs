@@ -32,8 +32,9 @@ pub(crate) fn deps(bytes: &[u8]) -> Result<Vec<Package>, ParseError> {
     let direct = root.and_then(|root| used.get(root)).map(|root| needs(root)).unwrap_or_default();
     let known: BTreeSet<String> = packages.iter().map(|one| one.id.clone()).collect();
     for one in &mut packages {
-        if let Some(root) = root.filter(|_| projects.contains(&one.id)) {
-            one.relationship = if one.id == root { Relationship::Root } else { Relationship::Workspace };
+        if projects.contains(&one.id) {
+            let is_root = root == Some(one.id.as_str());
+            one.relationship = if is_root { Relationship::Root } else { Relationship::Workspace };
         } else if !direct.is_empty() {
             one.relationship = Relationship::direct(direct.contains(&one.id));
         }

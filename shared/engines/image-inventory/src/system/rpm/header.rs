@@ -22,11 +22,11 @@ struct Tag {
 impl Header {
     /// Parses a header as the database keeps it, without its magic.
     pub(crate) fn parse(blob: &[u8]) -> Result<Self, ParseError> {
-        let broken = || ParseError::new("a header of the rpm database is broken");
+        let broken = || ParseError::new("a header of an rpm is broken");
         let count = word(blob, 0).ok_or_else(broken)?;
         let length = word(blob, 4).ok_or_else(broken)?;
         if count > MAX_TAGS {
-            return Err(ParseError::new(format!("a header of the rpm database has {count} tags")));
+            return Err(ParseError::new(format!("a header of an rpm has {count} tags")));
         }
         let start = 8_usize.saturating_add(count.saturating_mul(16));
         let store = blob.get(start..start.saturating_add(length)).ok_or_else(broken)?;
@@ -38,6 +38,12 @@ impl Header {
             index.push(Tag { tag: small(field(0)?), kind: small(field(4)?), offset: field(8)?, count: field(12)? });
         }
         Ok(Self { index, store: store.to_vec() })
+    }
+
+    /// Bytes of a header without its magic, by its first words.
+    pub(crate) fn length(blob: &[u8]) -> Option<usize> {
+        let (count, length) = (word(blob, 0)?, word(blob, 4)?);
+        Some(8_usize.saturating_add(count.saturating_mul(16)).saturating_add(length))
     }
 
     /// First text of a tag; empty when it is absent.

@@ -1,6 +1,7 @@
 //! rpm: the package database of Red Hat, SUSE and their relatives, in its three forms: SQLite since rpm 4.16, ndb on SUSE, BerkeleyDB
 //! before.
 
+pub(crate) mod archive;
 mod berkeley;
 mod header;
 mod ndb;
