@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use admission_policy::PolicySet;
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use bus::{Class, Outgoing, Publisher};
 use kubernetes::manifests::{self, Listing};
 use model::{Fault, FaultKind, Identity};
@@ -19,6 +19,8 @@ use crate::cluster::PolicyTexts;
 #[derive(Clone, Debug)]
 pub(crate) struct Policies {
     set: Arc<ArcSwap<PolicySet>>,
+    /// What is wrong with those that were set aside; `None` until they were loaded.
+    faults: Arc<ArcSwapOption<Vec<Fault>>>,
 }
 
 impl Policies {
@@ -28,9 +30,10 @@ impl Policies {
         (folder, cluster): (&Path, Option<PolicyTexts>),
         publisher: Publisher,
     ) -> Self {
-        let policies = Self { set: Arc::new(ArcSwap::from_pointee(PolicySet::default())) };
+        let set = Arc::new(ArcSwap::from_pointee(PolicySet::default()));
+        let policies = Self { set, faults: Arc::default() };
         let watcher = Watcher {
-            set: policies.set.clone(),
+            policies: policies.clone(),
             folder: folder.to_owned(),
             cluster,
             publisher,
@@ -41,6 +44,18 @@ impl Policies {
         policies
     }
 
+    /// Whether they were read once.
+    pub(crate) fn are_loaded(&self) -> bool {
+        self.faults.load().is_some()
+    }
+
+    /// Whether a policy of this name may have been set aside for its faults. A file that cannot be read may hold any policy.
+    pub(crate) fn is_set_aside(&self, name: &str) -> bool {
+        let named =
+            |fault: &Fault| fault.subject.is_empty() || fault.subject.split([' ', ',']).any(|word| word == name);
+        self.faults.load().as_ref().is_none_or(|faults| faults.iter().any(named))
+    }
+
     /// The set that is in force now.
     pub(crate) fn now(&self) -> Arc<PolicySet> {
         self.set.load_full()
@@ -48,7 +63,7 @@ impl Policies {
 }
 
 struct Watcher {
-    set: Arc<ArcSwap<PolicySet>>,
+    policies: Policies,
     folder: PathBuf,
     cluster: Option<PolicyTexts>,
     publisher: Publisher,
@@ -93,7 +108,8 @@ impl Watcher {
         faults.extend(unreadable.into_iter().map(cannot));
         let data = changed(&set, &faults);
         tracing::info!(policies = data.policies.len(), set_aside = faults.len(), "policies loaded");
-        self.set.store(Arc::new(set));
+        self.policies.set.store(Arc::new(set));
+        self.policies.faults.store(Some(Arc::new(faults.clone())));
         self.context.faults.replace("policies", faults);
         let outgoing = Outgoing {
             time: service::now(),

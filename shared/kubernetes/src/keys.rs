@@ -8,3 +8,6 @@ pub const TRACEPARENT: &str = "biotope.dev/traceparent";
 
 /// Label of a pod: id of the incident that it is in quarantine for.
 pub const QUARANTINE: &str = "biotope.dev/quarantine";
+
+/// Annotation of a generated object that is kept in step: the policy, rule and trigger that it comes from, as JSON.
+pub const GENERATED_FROM: &str = "biotope.dev/generated-from";

@@ -4,17 +4,19 @@
 //! cluster has, and what they ask for is written under the gateway's own field manager. What that name writes is followed up by
 //! nothing, so that policies cannot feed each other without end.
 
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use admission_policy::{Operation, Outcome, Request, RuleKind, RuleVerdict, Stage, Status};
-use kubernetes::{Cluster, ClusterError};
+use kubernetes::{Cluster, ClusterError, Resource};
 use serde_json::{Value, json};
 use service::Context;
 use tokio::sync::{Semaphore, mpsc};
 
 use super::gather::{Gathered, Gatherer};
+use super::origin::Origin;
 use super::register::MANAGER;
 use crate::facts::Facts;
 use crate::metrics::Metrics;
@@ -38,8 +40,15 @@ impl Afterwards {
     ) -> Self {
         let (queue, mut requests) = mpsc::channel::<Arc<Request>>(MOST_WAITING);
         let (metrics, shutdown) = (metrics.clone(), context.shutdown.clone());
-        let worker =
-            Arc::new(Worker { cluster, gatherer, policies: policies.clone(), facts, metrics: metrics.clone() });
+        let worker = Arc::new(Worker {
+            cluster,
+            gatherer,
+            policies: policies.clone(),
+            facts,
+            metrics: metrics.clone(),
+            kinds: Mutex::default(),
+        });
+        super::downstream::keep(context, Arc::clone(&worker));
         let places = Arc::new(Semaphore::new(MOST_AT_ONCE));
         context.spawn(async move {
             loop {
@@ -81,12 +90,15 @@ impl Afterwards {
     }
 }
 
-struct Worker {
-    cluster: Cluster,
+/// Judges what is to be made, and makes it.
+pub(super) struct Worker {
+    pub(super) cluster: Cluster,
     gatherer: Gatherer,
-    policies: Policies,
+    pub(super) policies: Policies,
     facts: Facts,
-    metrics: Metrics,
+    pub(super) metrics: Metrics,
+    /// Kinds of objects that were generated since somebody asked, by API version and name.
+    kinds: Mutex<BTreeSet<(String, String)>>,
 }
 
 impl Worker {
@@ -100,7 +112,7 @@ impl Worker {
             );
             return;
         }
-        let Some(outcome) = self.judge(request).await else { return };
+        let Some(outcome) = self.judge(request, &mut Gathered::default()).await else { return };
         for verdict in &outcome.verdicts {
             if verdict.status == Status::Error {
                 self.metrics.written("failed");
@@ -135,9 +147,9 @@ impl Worker {
         false
     }
 
-    async fn judge(&self, request: &Request) -> Option<Outcome> {
+    /// What the policies make of a request that was let in; what they look up is added to `gathered`.
+    pub(super) async fn judge(&self, request: &Request, gathered: &mut Gathered) -> Option<Outcome> {
         let policies = self.policies.now();
-        let mut gathered = Gathered::default();
         for _ in 0..ROUNDS {
             let facts = gathered.add_to(&self.facts.now());
             let judged =
@@ -147,7 +159,7 @@ impl Worker {
                 return None;
             };
             let missing = outcome.missing_facts();
-            if missing.is_empty() || !self.gatherer.gather(&missing, &mut gathered).await {
+            if missing.is_empty() || !self.gatherer.gather(&missing, gathered).await {
                 return Some(outcome);
             }
         }
@@ -163,24 +175,43 @@ impl Worker {
         object: &Value,
     ) -> Result<&'static str, ClusterError> {
         let mut object = object.clone();
-        label(&mut object, request, verdict);
-        let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-        let (api_version, kind) = (text("/apiVersion"), text("/kind"));
-        let Some((resource, namespaced)) = self.cluster.resource_of(api_version, kind).await? else {
-            tracing::warn!(api_version, kind, policy = verdict.policy.name, "the server has no such kind");
-            return Ok("failed");
-        };
-        let namespace = if namespaced { text("/metadata/namespace") } else { "" };
+        mark(&mut object, request, verdict);
         if verdict.synchronize {
-            self.cluster.apply(&resource, &object, MANAGER).await?;
-            return Ok("written");
+            return Ok(if self.write(&object).await?.is_some() { "written" } else { "failed" });
         }
-        match self.cluster.post(&format!("{}?fieldManager={MANAGER}", resource.path(namespace, "")), &object).await {
+        let Some((resource, namespace)) = self.place(&object).await? else { return Ok("failed") };
+        match self.cluster.post(&format!("{}?fieldManager={MANAGER}", resource.path(&namespace, "")), &object).await {
             Ok(Some(_)) => Ok("written"),
             Ok(None) => Ok("failed"),
             Err(ClusterError::Conflict { .. }) => Ok("unchanged"),
             Err(error) => Err(error),
         }
+    }
+
+    /// Writes an object that is kept in step; gives it as the server has it, or `None` where the server has no such kind.
+    pub(super) async fn write(&self, object: &Value) -> Result<Option<Value>, ClusterError> {
+        let Some((resource, _)) = self.place(object).await? else { return Ok(None) };
+        let applied = self.cluster.apply(&resource, object, MANAGER).await?;
+        let mut kinds = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
+        kinds.insert((resource.api_version(), resource.kind.clone()));
+        Ok(Some(applied))
+    }
+
+    /// The kinds of objects that were written since the last time.
+    pub(super) fn take_kinds(&self) -> BTreeSet<(String, String)> {
+        std::mem::take(&mut *self.kinds.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The kind of an object and the namespace that it goes to.
+    async fn place(&self, object: &Value) -> Result<Option<(Resource, String)>, ClusterError> {
+        let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        let (api_version, kind) = (text("/apiVersion"), text("/kind"));
+        let Some((resource, namespaced)) = self.cluster.resource_of(api_version, kind).await? else {
+            tracing::warn!(api_version, kind, "a policy makes objects of a kind that the server does not have");
+            return Ok(None);
+        };
+        let namespace = if namespaced { text("/metadata/namespace") } else { "" };
+        Ok(Some((resource, namespace.to_owned())))
     }
 
     /// Changes an existing object, unless it is no longer as the policy saw it.
@@ -199,7 +230,8 @@ impl Worker {
         Ok(if written.is_some() { "written" } else { "failed" })
     }
 
-    fn told(&self, outcome: Result<&'static str, ClusterError>, verdict: &RuleVerdict, object: &Value) {
+    /// Counts and logs what came of writing an object.
+    pub(super) fn told(&self, outcome: Result<&'static str, ClusterError>, verdict: &RuleVerdict, object: &Value) {
         let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
         let (kind, namespace, name) = (text("/kind"), text("/metadata/namespace"), text("/metadata/name"));
         let (policy, rule) = (&verdict.policy.name, &verdict.rule);
@@ -214,6 +246,14 @@ impl Worker {
                 tracing::warn!(policy, rule, kind, namespace, name, error, "a policy could not act after a request");
             }
         }
+    }
+}
+
+/// Says where a generated object comes from; on one that is kept in step, in full.
+pub(super) fn mark(object: &mut Value, request: &Request, verdict: &RuleVerdict) {
+    label(object, request, verdict);
+    if verdict.synchronize {
+        Origin::of(request, verdict).write(object);
     }
 }
 

@@ -5,6 +5,7 @@
 //! namespaces, (cluster) role bindings, global context entries --follow--> memory
 //! pods            --follow--> deploy.pod.created
 //! requests let in --afterwards--> generated objects, changes of existing ones
+//! generated objects --downstream--> kept in step with what they were made from, deleted with it
 //! schedules of policies that delete --cleanup--> objects deleted
 //! what a policy asks besides (config maps, API calls, image data) --gather--> one review, within its deadline
 //! ```
@@ -14,7 +15,9 @@ mod authority;
 mod bindings;
 mod cleanup;
 mod context;
+mod downstream;
 mod gather;
+mod origin;
 mod pods;
 mod register;
 

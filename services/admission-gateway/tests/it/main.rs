@@ -9,6 +9,7 @@
 
 mod cleanup;
 mod cluster;
+mod downstream;
 mod facts;
 mod hostile;
 mod keyless;

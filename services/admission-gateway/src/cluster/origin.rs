@@ -1,0 +1,119 @@
+//! Where a generated object that is kept in step comes from, as it stands on the object itself.
+
+use admission_policy::{GroupVersionKind, Operation, PolicyRef, Request, RuleVerdict};
+use kubernetes::keys::GENERATED_FROM;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+/// Who asked for an object.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Origin {
+    pub(super) policy: Policy,
+    pub(super) rule: String,
+    pub(super) trigger: Trigger,
+    /// The object stays when the policy goes.
+    #[serde(default)]
+    pub(super) retained: bool,
+}
+
+/// A policy, whether it is there or not.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) struct Policy {
+    pub(super) kind: String,
+    #[serde(default)]
+    pub(super) namespace: String,
+    pub(super) name: String,
+}
+
+/// The object for which others are generated.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Trigger {
+    pub(super) api_version: String,
+    pub(super) kind: String,
+    #[serde(default)]
+    pub(super) namespace: String,
+    pub(super) name: String,
+    #[serde(default)]
+    pub(super) uid: String,
+    /// What was asked when the policy acted: it says which rules are meant.
+    pub(super) operation: String,
+}
+
+/// An object by its type and name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Id {
+    pub(super) api_version: String,
+    pub(super) kind: String,
+    pub(super) namespace: String,
+    pub(super) name: String,
+}
+
+impl Origin {
+    /// Of what a rule generates for a request.
+    pub(super) fn of(request: &Request, verdict: &RuleVerdict) -> Self {
+        let text = |pointer: &str| text(request.subject(), pointer);
+        let PolicyRef { kind, namespace, name } = verdict.policy.as_ref().clone();
+        Self {
+            policy: Policy { kind, namespace, name },
+            rule: verdict.rule.clone(),
+            trigger: Trigger {
+                api_version: request.kind.api_version(),
+                kind: request.kind.kind.clone(),
+                namespace: request.namespace.clone(),
+                name: if request.name.is_empty() { text("/metadata/name") } else { request.name.clone() },
+                uid: text("/metadata/uid"),
+                operation: request.operation.as_str().to_owned(),
+            },
+            retained: verdict.retained,
+        }
+    }
+
+    /// Of an object that the gateway wrote; `None` for every other one, whatever stands on it.
+    pub(super) fn read(object: &Value, manager: &str) -> Option<Self> {
+        let written = object.pointer("/metadata/managedFields").and_then(Value::as_array)?;
+        if !written.iter().any(|one| one.get("manager").and_then(Value::as_str) == Some(manager)) {
+            return None;
+        }
+        let annotations = object.pointer("/metadata/annotations")?;
+        serde_json::from_str(annotations.get(GENERATED_FROM)?.as_str()?).ok()
+    }
+
+    /// Writes it onto the object.
+    pub(super) fn write(&self, object: &mut Value) {
+        let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) else { return };
+        let annotations = metadata.entry("annotations").or_insert_with(|| json!({}));
+        if let (Some(annotations), Ok(text)) = (annotations.as_object_mut(), serde_json::to_string(self)) {
+            annotations.insert(GENERATED_FROM.to_owned(), Value::from(text));
+        }
+    }
+}
+
+impl Trigger {
+    /// The request by which the object, as it is now, is judged again.
+    pub(super) fn request(&self, object: Value) -> Request {
+        let kind = GroupVersionKind::of(&object);
+        Request {
+            kind,
+            operation: Operation::parse(&self.operation).unwrap_or_default(),
+            received_at: Some(service::now()),
+            ..Request::create(object)
+        }
+    }
+}
+
+impl Id {
+    pub(super) fn of(object: &Value) -> Self {
+        Self {
+            api_version: text(object, "/apiVersion"),
+            kind: text(object, "/kind"),
+            namespace: text(object, "/metadata/namespace"),
+            name: text(object, "/metadata/name"),
+        }
+    }
+}
+
+pub(super) fn text(object: &Value, pointer: &str) -> String {
+    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
+}

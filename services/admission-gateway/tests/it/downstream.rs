@@ -1,0 +1,180 @@
+//! Generated objects that are kept in step, at a real API server.
+
+use std::time::Duration;
+
+use serde_json::json;
+use testkit::parts::{self, KubeApiserver, Part, wait_until};
+
+use crate::{Gateway, start_with};
+
+/// The kinds as they are shipped.
+const KINDS: &str = include_str!("../../../../helm/biotope/crds/kyverno.io.yaml");
+
+/// A policy that makes a config map beside each one with the label.
+fn data(name: &str, say: &str, more: &str) -> String {
+    format!(
+        "apiVersion: kyverno.io/v1
+kind: ClusterPolicy
+metadata: {{ name: {name} }}
+spec:
+  rules:
+  - name: make
+    match: {{ any: [{{ resources: {{ kinds: [ConfigMap], selector: {{ matchLabels: {{ {name}: 'yes' }} }} }} }}] }}
+    generate:
+      apiVersion: v1
+      kind: ConfigMap
+      name: '{name}-of-{{{{ request.object.metadata.name }}}}'
+      namespace: default
+{more}
+      data: {{ data: {{ say: {say} }} }}
+---
+"
+    )
+}
+
+const SYNCHRONIZE: &str = "      synchronize: true";
+const ORPHAN: &str = "      synchronize: true\n      orphanDownstreamOnPolicyDelete: true";
+
+const OTHERS: &str = "apiVersion: kyverno.io/v1
+kind: ClusterPolicy
+metadata: { name: copy }
+spec:
+  rules:
+  - name: copy
+    match: { any: [{ resources: { kinds: [ConfigMap], selector: { matchLabels: { copy: 'yes' } } } }] }
+    generate:
+      apiVersion: v1
+      kind: Secret
+      name: 'copy-of-{{ request.object.metadata.name }}'
+      namespace: default
+      synchronize: true
+      clone: { name: original, namespace: default }
+---
+apiVersion: policies.kyverno.io/v1
+kind: GeneratingPolicy
+metadata: { name: in-cel }
+spec:
+  evaluation: { synchronize: { enabled: true } }
+  matchConstraints:
+    resourceRules: [{ apiGroups: [''], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [configmaps] }]
+  matchConditions:
+  - name: labelled
+    expression: object.metadata.?labels.?cel.orValue('no') == 'yes'
+  generate:
+  - expression: >-
+      generator.Apply('default', [{'apiVersion': dyn('v1'), 'kind': dyn('ConfigMap'),
+      'metadata': dyn({'name': 'cel-of-' + object.metadata.name}), 'data': dyn({'say': 'hello'})}])
+---
+apiVersion: v1
+kind: Secret
+metadata: { name: original, namespace: default }
+stringData: { token: first }
+---
+";
+
+fn config_map(name: &str, label: &str) -> String {
+    format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{ name: {name}, labels: {{ {label}: 'yes' }} }}\n---\n")
+}
+
+struct Scene {
+    server: Part<KubeApiserver>,
+    gateway: Gateway,
+}
+
+impl Scene {
+    fn read(&self, kind: &str, name: &str, path: &str) -> String {
+        let output = format!("jsonpath={{{path}}}");
+        self.server.kubectl(&["get", kind, name, "--ignore-not-found", "-o", &output]).unwrap_or_default()
+    }
+
+    /// Waits until a field of an object is as expected; empty stands for no object.
+    fn until(&self, (kind, name): (&str, &str), path: &str, expected: &str) {
+        let seen = wait_until(Duration::from_secs(90), || (self.read(kind, name, path) == expected).then_some(()));
+        let found = self.read(kind, name, path);
+        assert!(seen.is_some(), "{kind} {name}: `{found}` instead of `{expected}`: {}", self.gateway.log());
+    }
+
+    fn says(&self, name: &str, expected: &str) {
+        self.until(("configmap", name), ".data.say", expected);
+    }
+}
+
+fn scene() -> Option<(impl Sized, Scene)> {
+    let (Some(nats), Some(server)) = (parts::nats(), parts::kube_apiserver()) else { return None };
+    server.kubectl_stdin(&["create", "-f", "-"], KINDS).unwrap();
+    let policies = [
+        data("bound", "one", SYNCHRONIZE),
+        data("freed", "one", ORPHAN),
+        data("loose", "one", "      synchronize: false"),
+        OTHERS.to_owned(),
+    ];
+    // The kinds may be served a moment before their objects are.
+    let mut refused = String::new();
+    let applied = wait_until(Duration::from_secs(30), || {
+        server.apply(&policies.concat()).map_err(|error| refused = error.to_string()).ok()
+    });
+    assert!(applied.is_some(), "{refused}");
+    let settings = json!({ "kubeconfig": server.kubeconfig, "register": { "failure_policy": "fail" } });
+    let gateway = start_with(&nats, &json!({ "kubernetes": settings }));
+    let scene = Scene { server, gateway };
+    let triggers =
+        [("a", "bound"), ("b", "bound"), ("c", "freed"), ("d", "loose"), ("e", "copy"), ("f", "cel"), ("g", "cel")];
+    // Policies that are in force before the triggers come, which a refusal of the webhooks tells nothing about.
+    let ready = wait_until(Duration::from_secs(60), || {
+        let answer = std::net::TcpStream::connect(scene.gateway.admin.trim()).ok().and_then(|mut stream| {
+            use std::io::{Read as _, Write as _};
+            stream.write_all(b"GET /ready HTTP/1.0\r\nhost: localhost\r\n\r\n").ok()?;
+            let mut said = String::new();
+            stream.read_to_string(&mut said).ok()?;
+            Some(said)
+        });
+        answer.unwrap_or_default().contains("200").then_some(())
+    });
+    assert!(ready.is_some(), "{}", scene.gateway.log());
+    let all: String = triggers.iter().map(|(name, label)| config_map(name, label)).collect();
+    scene.server.apply(&all).unwrap();
+    for name in ["bound-of-a", "bound-of-b", "freed-of-c", "loose-of-d"] {
+        scene.says(name, "one");
+    }
+    scene.says("cel-of-f", "hello");
+    scene.says("cel-of-g", "hello");
+    scene.until(("secret", "copy-of-e"), ".data.token", "Zmlyc3Q=");
+    Some((nats, scene))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn generated_objects_follow_their_trigger_source_and_policy() {
+    let Some((_nats, scene)) = scene() else { return };
+    let server = &scene.server;
+
+    // What others change or delete is put right again.
+    let patch = ["patch", "configmap", "bound-of-a", "--type=merge", "-p", "{\"data\":{\"say\":\"other\"}}"];
+    server.kubectl(&patch).unwrap();
+    scene.says("bound-of-a", "one");
+    server.kubectl(&["delete", "configmap", "cel-of-f"]).unwrap();
+    scene.says("cel-of-f", "hello");
+
+    // A changed policy and a changed source are carried over.
+    server.apply(&data("bound", "two", SYNCHRONIZE)).unwrap();
+    scene.says("bound-of-a", "two");
+    let patch = ["patch", "secret", "original", "--type=merge", "-p", "{\"stringData\":{\"token\":\"second\"}}"];
+    server.kubectl(&patch).unwrap();
+    scene.until(("secret", "copy-of-e"), ".data.token", "c2Vjb25k");
+
+    // What a trigger is no longer meant by goes, and so does what its trigger or source leaves behind.
+    server.kubectl(&["label", "configmap", "b", "bound-"]).unwrap();
+    scene.says("bound-of-b", "");
+    server.kubectl(&["delete", "configmap", "f"]).unwrap();
+    scene.says("cel-of-f", "");
+    server.kubectl(&["delete", "secret", "original"]).unwrap();
+    scene.until(("secret", "copy-of-e"), ".data.token", "");
+    server.kubectl(&["delete", "configmap", "d"]).unwrap();
+
+    // A policy takes what it made with it, unless it says otherwise.
+    server.kubectl(&["delete", "clusterpolicy", "bound", "freed", "loose"]).unwrap();
+    server.kubectl(&["delete", "generatingpolicy", "in-cel"]).unwrap();
+    scene.says("bound-of-a", "");
+    scene.says("cel-of-g", "");
+    assert_eq!(scene.read("configmap", "freed-of-c", ".data.say"), "one", "{}", scene.gateway.log());
+    assert_eq!(scene.read("configmap", "loose-of-d", ".data.say"), "one", "{}", scene.gateway.log());
+}
