@@ -48,6 +48,15 @@ pub(crate) fn apply(object: &Value, operations: &[Value]) -> Result<Value, Patch
     Ok(object)
 }
 
+/// Applies operations, each of which is known to go well, in place.
+pub(crate) fn repeat(object: &mut Value, operations: &[Value]) {
+    for operation in operations {
+        if step(object, operation).is_err() {
+            return;
+        }
+    }
+}
+
 fn step(object: &mut Value, operation: &Value) -> Result<(), PatchError> {
     let text = |key: &str| operation.get(key).and_then(Value::as_str);
     let name = text("op").unwrap_or_default();

@@ -225,12 +225,8 @@ fn repeat(edit: &Edit<'_>, object: &mut Value) {
         Edit::Merge(patch) => {
             strategic::merge_into(object, patch);
         }
-        Edit::Operations(operations) => {
-            // What went well on an equal object goes well again.
-            if let Ok(patched) = json_patch::apply(object, operations) {
-                *object = patched;
-            }
-        }
+        // What went well on an equal object goes well again.
+        Edit::Operations(operations) => json_patch::repeat(object, operations),
     }
 }
 

@@ -311,3 +311,41 @@ spec:
     assert!(outcome.verdicts[0].message.contains("Secret base/pull not found"), "{}", outcome.verdicts[0].message);
     assert_eq!(outcome.verdicts[1].targets[0]["data"]["last"], "shop");
 }
+
+#[test]
+fn operations_do_not_count_where_objects_are_deleted_on_a_schedule() {
+    let policy = "
+apiVersion: policies.kyverno.io/v1beta1
+kind: DeletingPolicy
+metadata: {name: tidy}
+spec:
+  schedule: '@daily'
+  conditions: [{name: all, expression: 'true'}]
+  matchConstraints:
+    resourceRules: [{apiGroups: [''], apiVersions: [v1], operations: [UPDATE], resources: [configmaps]}]
+    excludeResourceRules:
+    - {apiGroups: [''], apiVersions: [v1], operations: [DELETE], resources: [configmaps], resourceNames: [kept]}
+";
+    let resources = "
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: gone}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: kept}
+";
+    let test = "
+apiVersion: cli.kyverno.io/v1alpha1
+kind: Test
+metadata: {name: tidy}
+policies: [policy.yaml]
+resources: [resources.yaml]
+results:
+- {isDeletingPolicy: true, kind: ConfigMap, policy: tidy, resources: [gone], result: pass}
+- {isDeletingPolicy: true, kind: ConfigMap, policy: tidy, resources: [kept], result: skip}
+- {isDeletingPolicy: true, kind: ConfigMap, policy: tidy, resources: [kept], result: pass}
+";
+    let files = [("t/kyverno-test.yaml", test), ("t/policy.yaml", policy), ("t/resources.yaml", resources)];
+    assert_eq!(verdicts(&report(&files)), [CheckVerdict::Pass, CheckVerdict::Pass, CheckVerdict::Vacuous]);
+}

@@ -191,7 +191,8 @@ spec:
     let snapshot = Snapshot { objects, listed, ..Snapshot::default() };
     let namespace =
         json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "new", "labels": {"parts": "x.y"}}});
-    let outcome = set.evaluate_stages(&Request::create(namespace), &snapshot, &[Stage::Generate]);
+    let request = Request::create(namespace);
+    let outcome = set.evaluate_stages(&request, &snapshot, &[Stage::Generate]);
     let made: Vec<Vec<String>> = outcome
         .verdicts
         .iter()
@@ -203,7 +204,18 @@ spec:
         })
         .collect();
     assert_eq!(made, [vec!["new/pull"], vec!["new/a"], vec!["new/part-x", "new/part-y"]]);
-    assert!(outcome.verdicts[0].synchronize && outcome.verdicts[0].generated[0]["metadata"].get("uid").is_none());
+    let [copied, ..] = outcome.verdicts.as_slice() else { panic!("no verdict") };
+    assert!(copied.synchronize && copied.retained && !copied.source_gone);
+    assert!(copied.generated[0]["metadata"].get("uid").is_none());
+    assert!(!outcome.verdicts[2].synchronize && !outcome.verdicts[2].retained);
+    // A source that nobody looked for is missing; one that was looked for is gone.
+    let listed = |kind: &str| [("v1".to_owned(), kind.to_owned(), "base".to_owned())].into();
+    for (listed, gone) in [(listed("Secret"), true), (listed("ConfigMap"), false)] {
+        let snapshot = Snapshot { objects: Vec::new(), listed, ..Snapshot::default() };
+        let outcome = set.evaluate_stages(&request, &snapshot, &[Stage::Generate]);
+        assert_eq!((outcome.verdicts[0].status, outcome.verdicts[0].source_gone), (Status::Error, gone));
+        assert_eq!(outcome.verdicts[0].missing.is_empty(), gone);
+    }
 }
 
 #[test]
