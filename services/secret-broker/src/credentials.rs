@@ -15,28 +15,37 @@ use crate::config::CredentialSource;
 #[derive(Clone, Debug)]
 pub(crate) struct Vault {
     from_manifests: Arc<RwLock<Credentials>>,
+    /// What was read for logins that no store of the manifests in force has.
+    noted: Arc<RwLock<Credentials>>,
     from_config: Arc<Vec<CredentialSource>>,
 }
 
 impl Vault {
     pub(crate) fn new(sources: Vec<CredentialSource>) -> Self {
-        Self { from_manifests: Arc::default(), from_config: Arc::new(sources) }
+        Self { from_manifests: Arc::default(), noted: Arc::default(), from_config: Arc::new(sources) }
     }
 
     pub(crate) fn replace(&self, credentials: Credentials) {
         *self.from_manifests.write().unwrap_or_else(PoisonError::into_inner) = credentials;
     }
 
-    /// The value that `selector` names: from the configuration, else from the manifests. White space around it is not part of it.
+    /// Adds what was read for one login.
+    pub(crate) fn note(&self, credentials: Vec<(SecretKeySelector, SecretBytes)>) {
+        let mut noted = self.noted.write().unwrap_or_else(PoisonError::into_inner);
+        credentials.into_iter().for_each(|(selector, value)| noted.insert(selector, value));
+    }
+
+    /// The value that `selector` names: from the configuration, else from the manifests, else what was noted. White space around it is
+    /// not part of it.
     pub(crate) fn find(&self, selector: &SecretKeySelector) -> Option<SecretBytes> {
         let is_it = |source: &&CredentialSource| {
             source.namespace == selector.namespace && source.name == selector.name && source.key == selector.key
         };
         let configured = self.from_config.iter().find(is_it).and_then(configured);
-        let value = configured.or_else(|| {
-            let credentials = self.from_manifests.read().unwrap_or_else(PoisonError::into_inner);
-            credentials.find(selector).cloned()
-        })?;
+        let known = |credentials: &RwLock<Credentials>| {
+            credentials.read().unwrap_or_else(PoisonError::into_inner).find(selector).cloned()
+        };
+        let value = configured.or_else(|| known(&self.from_manifests)).or_else(|| known(&self.noted))?;
         Some(SecretBytes::new(value.expose().trim_ascii().to_vec()))
     }
 }

@@ -173,7 +173,7 @@ impl Folders {
         let place = (order.external.namespace.as_str(), order.external.target.name.as_str());
         let owner = if order.external.target.creation == CreationPolicy::Owner { order.subject.as_str() } else { "" };
         let outcome = match &order.content {
-            Some(content) => self.targets.write(place, owner, content).map_err(|error| error.to_string()),
+            Some(content) => self.targets.write(place, owner, &content.data).map_err(|error| error.to_string()),
             None => self.targets.remove(place.0, place.1).map_err(|error| format!("cannot remove the target: {error}")),
         };
         let remedy = "make room in `service.targets`, and let the broker own what is in it".to_owned();

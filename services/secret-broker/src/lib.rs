@@ -64,9 +64,15 @@ pub async fn start(context: Context, config: Config) -> anyhow::Result<()> {
         let listening = feed.listen(&context, address, changed).await;
         listening.with_context(|| format!("cannot listen on service.audit_address {address}"))?;
     }
+    let pool = provider::Pool::new(provider::Means {
+        credentials: credentials::Vault::new(config.credentials.clone()),
+        metrics: metrics.clone(),
+        feed: feed.clone(),
+        timeout: std::time::Duration::from_secs(config.store_timeout_s),
+    });
     let reconciler = reconciler::Reconciler::new(
         (place, rights),
-        (&config, &hash_key, metrics.clone()),
+        (&config, &hash_key, pool.clone()),
         (worked, delivered.clone(), told),
         &version,
     );
@@ -77,7 +83,7 @@ pub async fn start(context: Context, config: Config) -> anyhow::Result<()> {
     service::respond(&context, (&bus, &publisher), responses::KINDS, move |order| {
         responses::obey(order, asking.clone())
     });
-    let beside = pipeline::Beside { delivered, tales, work: watching, changes, leading: leading.clone(), feed };
+    let beside = pipeline::Beside { delivered, tales, work: watching, changes, leading: leading.clone(), feed, pool };
     let pipeline = pipeline::Pipeline::new(&context, (config, hash_key, metrics), (home, publisher, beside), events);
     context.spawn_vital("sync", pipeline.run(inbox, commanded));
     context.spawn_vital("reconcile", reconciler.run(context.clone(), leading));

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use kubernetes::manifests::{self, Listing, objects};
 use model::{Fault, FaultKind};
-use secret_sync::{Documents, Resolved, SecretJson, parse};
+use secret_sync::{Documents, ExternalSecret, Literal, Resolved, SecretJson, SecretPart, parse};
 use tokio::sync::watch;
 use zeroize::Zeroizing;
 
@@ -20,6 +20,18 @@ pub(crate) struct Manifests {
     before: Option<Listing>,
     /// Who is told what the machine does not serve, and finds the other objects there.
     to: Option<Listener>,
+}
+
+/// Labels and annotations that a template makes have no place in a folder: that is said.
+fn without_marks(external: &ExternalSecret) -> Option<Fault> {
+    let template = external.target.template.as_ref()?;
+    let is_marked = |literal: &Literal| literal.part != SecretPart::Data;
+    let has_marks = !template.labels.is_empty() || !template.annotations.is_empty();
+    (has_marks || template.literals.iter().any(is_marked)).then(|| {
+        let what = "labels and annotations of `spec.target.template` are not written into a folder";
+        let fault = Fault::new(FaultKind::Warning, &external.place.file, what).at(external.place.line, 0);
+        fault.about(external.subject()).cure("they matter where targets are objects of Kubernetes")
+    })
 }
 
 impl Manifests {
@@ -62,6 +74,7 @@ impl Manifests {
         }
         self.before = Some(listing);
         let mut resolved = documents.resolve();
+        resolved.faults.extend(resolved.set.external_secrets.values().filter_map(|external| without_marks(external)));
         self.hand_over(&mut resolved, &all);
         Some(resolved)
     }

@@ -21,7 +21,7 @@ use crate::feed::{Change, Feed};
 use crate::holders::Holders;
 use crate::home::Home;
 use crate::metrics::Metrics;
-use crate::provider::{Made, Means, Provider, Providers};
+use crate::provider::{Made, Pool, Provider, Providers};
 use crate::reconciler::{Delivered, Told, Work};
 use crate::rotate::{Command, Rotations};
 use crate::wire;
@@ -41,6 +41,8 @@ pub(crate) struct Beside {
     pub(crate) leading: Leading,
     /// Which vaults tell.
     pub(crate) feed: Feed,
+    /// Logins at vaults.
+    pub(crate) pool: Pool,
 }
 
 /// When time passes for the machine. To ask it costs a look at everything, so an answer is believed for some milliseconds.
@@ -88,17 +90,11 @@ impl Pipeline {
         (home, publisher, beside): (Home, Publisher, Beside),
         events: Sender<Event>,
     ) -> Self {
-        let credentials = Vault::new(config.credentials.clone());
+        let credentials = beside.pool.credentials().clone();
         let mut home = home;
         if let Home::Cluster(cluster) = &mut home {
             cluster.lend(credentials.clone());
         }
-        let means = Means {
-            credentials: credentials.clone(),
-            metrics: metrics.clone(),
-            feed: beside.feed.clone(),
-            timeout: Duration::from_secs(config.store_timeout_s),
-        };
         let settings = Settings {
             hash_key,
             check_interval: Duration::from_millis(config.check_interval_ms),
@@ -115,7 +111,7 @@ impl Pipeline {
             machine: Machine::new(settings),
             home,
             holders: Holders::default(),
-            providers: Providers::new(means),
+            providers: Providers::new(beside.pool.clone()),
             credentials,
             publisher,
             metrics,

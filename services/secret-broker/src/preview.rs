@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use secret_sync::{Assembled, Documents, ExternalSecret, FetchKey, Reading, SecretBytes, SecretJson, assemble, parse};
+use secret_sync::{Assembled, Documents, ExternalSecret, FetchKey, Reading, SecretBytes, SecretJson, TargetContent, assemble, parse};
 use serde_json::{Map, Value, json};
 
 use crate::template;
@@ -53,22 +53,31 @@ fn one(external: &ExternalSecret, values: &Map<String, Value>) -> Result<Value, 
         readings.insert(FetchKey::new(store, remote), reading);
     }
     let assembled = assemble(external, &readings, template::transform).map_err(|error| error.to_string())?;
-    let Assembled::Content(mut content) = assembled else {
+    let Assembled::Content(data) = assembled else {
         return Err("the Secret would be deleted: no value of it is there".to_owned());
     };
-    if let Some(wanted) = &external.target.template {
-        content =
-            template::render(wanted, &content).map_err(|problem| format!("{}; {}", problem.what, problem.remedy))?;
+    let content = match &external.target.template {
+        Some(wanted) => {
+            template::render(wanted, &data).map_err(|problem| format!("{}; {}", problem.what, problem.remedy))?
+        }
+        None => TargetContent { data, ..TargetContent::default() },
+    };
+    let texts = |part: &BTreeMap<String, SecretBytes>| -> Map<String, Value> {
+        part.iter().map(|(key, value)| (key.clone(), shown(value))).collect()
+    };
+    let mut metadata = json!({ "name": external.target.name, "namespace": external.namespace });
+    for (name, part) in [("labels", &content.labels), ("annotations", &content.annotations)] {
+        if let Some(fields) = metadata.as_object_mut().filter(|_| !part.is_empty()) {
+            fields.insert(name.to_owned(), Value::Object(texts(part)));
+        }
     }
-    let data: Map<String, Value> = content.iter().map(|(key, value)| (key.clone(), shown(value))).collect();
     let kind = match external.target.secret_type.as_str() {
         "" => "Opaque",
         kind => kind,
     };
     Ok(json!({
         "apiVersion": "v1", "kind": "Secret",
-        "metadata": { "name": external.target.name, "namespace": external.namespace },
-        "type": kind, "stringData": data,
+        "metadata": metadata, "type": kind, "stringData": texts(&content.data),
     }))
 }
 

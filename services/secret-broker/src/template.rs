@@ -3,27 +3,42 @@
 use std::collections::BTreeMap;
 
 use ring::rand::{SecureRandom as _, SystemRandom};
-use secret_sync::{RenderProblem, SecretBytes, TargetTemplate};
+use secret_sync::{RenderProblem, SecretBytes, SecretPart, TargetContent, TargetTemplate};
 use secret_templating::{Environment, Limits, Template, TemplateError, Text, Value};
 
 /// Renders the templates of a target with the assembled data as dot.
 pub(crate) fn render(
     template: &TargetTemplate,
     data: &BTreeMap<String, SecretBytes>,
-) -> Result<BTreeMap<String, SecretBytes>, RenderProblem> {
-    let pairs = data.iter().map(|(key, value)| (key.clone(), Text::new(value.expose().to_vec())));
-    let dot = Value::strings(pairs);
+) -> Result<TargetContent, RenderProblem> {
+    let dot = strings(data);
     let is_empty = template.data.is_empty() && template.literals.is_empty();
-    let mut content = if template.merge || is_empty { data.clone() } else { BTreeMap::new() };
-    for text in &template.literals {
-        let rendered = one("literal", text, &dot)?;
-        content.extend(keys_and_values(&rendered)?);
+    let kept = if template.merge || is_empty { data.clone() } else { BTreeMap::new() };
+    let mut content = TargetContent { data: kept, ..TargetContent::default() };
+    for literal in &template.literals {
+        let made = keys_and_values(&one("literal", &literal.text, &dot)?)?;
+        part(&mut content, literal.part).extend(made);
     }
-    for (key, text) in &template.data {
-        let rendered = one(key, text, &dot)?;
-        content.insert(key.clone(), SecretBytes::new(rendered.expose().to_vec()));
+    let templates = [
+        (SecretPart::Data, &template.data),
+        (SecretPart::Labels, &template.labels),
+        (SecretPart::Annotations, &template.annotations),
+    ];
+    for (filled, texts) in templates {
+        for (key, text) in texts {
+            let rendered = SecretBytes::new(one(key, text, &dot)?.expose().to_vec());
+            part(&mut content, filled).insert(key.clone(), rendered);
+        }
     }
     Ok(content)
+}
+
+fn part(content: &mut TargetContent, part: SecretPart) -> &mut BTreeMap<String, SecretBytes> {
+    match part {
+        SecretPart::Data => &mut content.data,
+        SecretPart::Labels => &mut content.labels,
+        SecretPart::Annotations => &mut content.annotations,
+    }
 }
 
 /// Renders the template of a `rewrite` step: `.value` is the key that it renames.
@@ -115,12 +130,14 @@ const SAFE: [&str; 8] = [
 
 #[cfg(test)]
 mod tests {
+    use secret_sync::Literal;
+
     use super::*;
 
     fn template(data: &[(&str, &str)], literals: &[&str], merge: bool) -> TargetTemplate {
         let data = data.iter().map(|(key, text)| ((*key).to_owned(), (*text).to_owned())).collect();
-        let literals = literals.iter().map(|text| (*text).to_owned()).collect();
-        TargetTemplate { data, literals, merge, secret_type: None }
+        let literal = |text: &&str| Literal { part: SecretPart::Data, text: (*text).to_owned() };
+        TargetTemplate { data, literals: literals.iter().map(literal).collect(), merge, ..TargetTemplate::default() }
     }
 
     fn rendered(template: &TargetTemplate) -> Result<Vec<(String, String)>, String> {
@@ -129,7 +146,7 @@ mod tests {
             ("password".to_owned(), SecretBytes::from("s3cret-canary")),
         ]);
         let content = render(template, &data).map_err(|problem| problem.what)?;
-        Ok(content.into_iter().map(|(key, value)| (key, value.expose_str().unwrap().to_owned())).collect())
+        Ok(content.data.into_iter().map(|(key, value)| (key, value.expose_str().unwrap().to_owned())).collect())
     }
 
     fn pairs(expected: &[(&str, &str)]) -> Result<Vec<(String, String)>, String> {
@@ -158,6 +175,26 @@ mod tests {
             rendered(&template(&[], &[literal], false)),
             pairs(&[("x-password", "s3cret-canary"), ("x-user", "ada")])
         );
+    }
+
+    #[test]
+    fn templates_make_labels_and_annotations() {
+        let texts = |key: &str, text: &str| BTreeMap::from([(key.to_owned(), text.to_owned())]);
+        let literal = Literal { part: SecretPart::Labels, text: "{{ range $key, $_ := . }}has-{{ $key }}: 'yes'\n{{ end }}".to_owned() };
+        let wanted = TargetTemplate {
+            literals: vec![literal],
+            labels: texts("user", "{{ .user | upper }}"),
+            annotations: texts("note", "for {{ .user }}"),
+            ..TargetTemplate::default()
+        };
+        let data = BTreeMap::from([("user".to_owned(), SecretBytes::from("ada"))]);
+        let made = render(&wanted, &data).unwrap();
+        let said = |part: &BTreeMap<String, SecretBytes>| -> Vec<String> {
+            part.iter().map(|(key, value)| format!("{key}={}", value.expose_str().unwrap())).collect()
+        };
+        assert_eq!(said(&made.labels), ["has-user=yes", "user=ADA"]);
+        assert_eq!(said(&made.annotations), ["note=for ada"]);
+        assert!(made.data.is_empty(), "a template of another part replaces the data as well");
     }
 
     #[test]

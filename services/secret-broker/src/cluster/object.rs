@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use kubernetes::{Cluster, ClusterError, Resource};
-use secret_sync::{CreationPolicy, FetchProblem, SecretBytes, SecretJson, WriteOrder, data_hash, owner_hash};
+use secret_sync::{
+    CreationPolicy, FetchProblem, SecretBytes, SecretJson, TargetContent, WriteOrder, data_hash, owner_hash,
+};
 use serde_json::{Map, Value, json};
 
 use super::problem;
@@ -75,7 +77,7 @@ fn is_settled(order: &WriteOrder, before: Option<&SecretJson>) -> Result<bool, F
         return Ok(false);
     };
     let held = before.pointer("/metadata/annotations").and_then(|all| all.get(HASH)).and_then(Value::as_str);
-    match held == Some(&data_hash(content)) {
+    match held == Some(&data_hash(&content.data)) {
         true => Ok(true),
         false => {
             Err(problem("could not update secret, target is immutable", "delete the Secret, or let it be changed"))
@@ -87,14 +89,17 @@ fn is_settled(order: &WriteOrder, before: Option<&SecretJson>) -> Result<bool, F
 fn object(
     (kind, manifest): (&Resource, &Value),
     order: &WriteOrder,
-    content: &BTreeMap<String, SecretBytes>,
+    content: &TargetContent,
 ) -> SecretJson {
     let external = &order.external;
     let (namespace, name) = (external.namespace.as_str(), external.target.name.as_str());
-    let (hash, mark) = (data_hash(content), owner_hash(&external.namespace, &external.name));
+    let (hash, mark) = (data_hash(&content.data), owner_hash(&external.namespace, &external.name));
     let data: Map<String, Value> =
-        content.iter().map(|(key, value)| (key.clone(), BASE64_STANDARD.encode(value.expose()).into())).collect();
-    let mut metadata = marks(manifest, external.target.template.is_some());
+        content.data.iter().map(|(key, value)| (key.clone(), BASE64_STANDARD.encode(value.expose()).into())).collect();
+    let mut metadata = match &external.target.template {
+        None => inherited(manifest),
+        Some(_) => json!({ "labels": texts(&content.labels), "annotations": texts(&content.annotations) }),
+    };
     metadata["namespace"] = json!(namespace);
     metadata["name"] = json!(name);
     metadata["labels"][MANAGED_KEY] = json!("true");
@@ -119,10 +124,18 @@ fn object(
     SecretJson::new(object)
 }
 
+/// What a template made of labels or annotations.
+fn texts(marks: &BTreeMap<String, SecretBytes>) -> Value {
+    let text = |(name, value): (&String, &SecretBytes)| {
+        (name.clone(), Value::String(String::from_utf8_lossy(value.expose()).into_owned()))
+    };
+    Value::Object(marks.iter().map(text).collect())
+}
+
 /// Without a template the marks of the manifest itself go on the Secret.
-fn marks(manifest: &Value, has_template: bool) -> Value {
+fn inherited(manifest: &Value) -> Value {
     let of = |name: &str| {
-        let own = manifest.pointer(&format!("/metadata/{name}")).and_then(Value::as_object).filter(|_| !has_template);
+        let own = manifest.pointer(&format!("/metadata/{name}")).and_then(Value::as_object);
         let mut own = own.cloned().unwrap_or_default();
         own.retain(|key, _| key != "kubectl.kubernetes.io/last-applied-configuration");
         Value::Object(own)
@@ -183,7 +196,7 @@ fn failed(error: &ClusterError) -> FetchProblem {
 const REASONS: [(&str, &str); 5] = [
     ("Forbidden", "the broker may not write Secrets there"),
     ("forbidden", "the broker may not write Secrets there"),
-    ("Invalid", "the API server finds the Secret invalid (type, keys or size)"),
+    ("Invalid", "the API server finds the Secret invalid (type, keys, labels or size)"),
     ("TooLong", "the Secret is larger than Kubernetes takes"),
     ("not found", "the namespace is not there"),
 ];

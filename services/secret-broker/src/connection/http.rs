@@ -1,9 +1,18 @@
 //! The one place that makes HTTP clients for stores.
+//!
+//! No client resumes a TLS session: a server shows no certificate then, so that one which has expired or was exchanged would not be
+//! noticed.
 
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use rustls::client::Resumption;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore};
+use rustls_platform_verifier::BuilderVerifierExt as _;
+use secret_sync::SecretBytes;
 use secret_sync::provider::ProviderError;
 use serde_json::Value;
 
@@ -15,7 +24,29 @@ pub(crate) struct Trust {
     /// Certificates (PEM) that are trusted in place of the system's.
     pub(crate) authorities: Option<Vec<u8>>,
     /// Certificate and key (PEM) of this side.
-    pub(crate) identity: Option<secret_sync::SecretBytes>,
+    pub(crate) identity: Option<SecretBytes>,
+    /// Whether it goes where the server sends it: a node of several may name another.
+    pub(crate) follows: bool,
+}
+
+/// No client can be made of what a store says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Unusable {
+    /// The bundle of authorities holds no certificate, or one that is none.
+    #[error("failed to append cabundle")]
+    Authorities,
+    /// Certificate and key of this side do not fit, or are none.
+    #[error("the client certificate cannot be used")]
+    Identity,
+    /// For another reason.
+    #[error("no connection can be prepared")]
+    Connection,
+}
+
+impl From<Unusable> for ProviderError {
+    fn from(unusable: Unusable) -> Self {
+        Self::Failed(unusable.to_string())
+    }
 }
 
 impl Trust {
@@ -25,25 +56,47 @@ impl Trust {
         scope: (&str, bool),
         rights: &Rights,
     ) -> Result<Self, ProviderError> {
-        Ok(Self { authorities: authorities(named, scope, rights).await?, identity: None })
+        Ok(Self { authorities: authorities(named, scope, rights).await?, ..Self::default() })
     }
 }
 
-/// A client that gives up after `timeout`. No proxy is taken from the environment, and redirects are not followed: a store says where it is.
-pub(crate) fn client(trust: &Trust, timeout: Duration) -> Result<reqwest::Client, ProviderError> {
-    let failed = |what: &str| ProviderError::Failed(what.to_owned());
-    let policy = reqwest::redirect::Policy::none();
-    let mut builder = reqwest::Client::builder().timeout(timeout).no_proxy().redirect(policy);
-    if let Some(bundle) = &trust.authorities {
-        let authorities = reqwest::Certificate::from_pem_bundle(bundle);
-        let authorities = authorities.ok().filter(|list| !list.is_empty());
-        builder = builder.tls_certs_only(authorities.ok_or_else(|| failed("failed to append cabundle"))?);
+/// A client that gives up after `timeout`. No proxy is taken from the environment, and redirects are followed only where the store is
+/// known to send them.
+pub(crate) fn client(trust: &Trust, timeout: Duration) -> Result<reqwest::Client, Unusable> {
+    let builder = reqwest::Client::builder().timeout(timeout).no_proxy();
+    let builder = if trust.follows { builder } else { builder.redirect(reqwest::redirect::Policy::none()) };
+    builder.tls_backend_preconfigured(tls(trust)?).build().map_err(|_| Unusable::Connection)
+}
+
+fn tls(trust: &Trust) -> Result<ClientConfig, Unusable> {
+    let builder = ClientConfig::builder();
+    let builder = match &trust.authorities {
+        Some(bundle) => builder.with_root_certificates(roots(bundle).ok_or(Unusable::Authorities)?),
+        // A machine that has no authorities trusts nobody: only connections without TLS work then.
+        None => builder
+            .with_platform_verifier()
+            .unwrap_or_else(|_| ClientConfig::builder().with_root_certificates(RootCertStore::empty())),
+    };
+    let mut config = match &trust.identity {
+        Some(pem) => {
+            let chain = CertificateDer::pem_slice_iter(pem.expose()).collect::<Result<Vec<_>, _>>();
+            let chain = chain.map_err(|_| Unusable::Identity)?;
+            let key = PrivateKeyDer::from_pem_slice(pem.expose()).map_err(|_| Unusable::Identity)?;
+            builder.with_client_auth_cert(chain, key).map_err(|_| Unusable::Identity)?
+        }
+        None => builder.with_no_client_auth(),
+    };
+    config.resumption = Resumption::disabled();
+    Ok(config)
+}
+
+/// The authorities of a bundle; `None` when it holds none, or one that is no certificate.
+fn roots(bundle: &[u8]) -> Option<RootCertStore> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(bundle) {
+        roots.add(certificate.ok()?).ok()?;
     }
-    if let Some(identity) = &trust.identity {
-        let identity = reqwest::Identity::from_pem(identity.expose());
-        builder = builder.identity(identity.map_err(|_| failed("the client certificate cannot be used"))?);
-    }
-    builder.build().map_err(|_| failed("no connection can be prepared"))
+    (!roots.is_empty()).then_some(roots)
 }
 
 /// The certificates that `caBundle` holds or `caProvider` names; `None` when a store names neither.

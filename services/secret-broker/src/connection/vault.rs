@@ -81,6 +81,12 @@ impl Vault {
         drive(&mut Calls::default(), function, ask).await
     }
 
+    /// Asks the server about the login.
+    pub(crate) async fn check(&self) -> Result<(), ProviderError> {
+        let checked = self.provider.check_login().await;
+        checked.map_err(|problem| ProviderError::Failed(format!("{}; {}", problem.what, problem.remedy)))
+    }
+
     pub(crate) async fn get(&self, reference: &Reference) -> Result<SecretBytes, ProviderError> {
         self.run(|calls| vault::get(&self.engine, calls, reference)).await
     }

@@ -18,14 +18,10 @@ impl FakeProvider {
         Self { values }
     }
 
-    /// The wanted version, or that without one, or the last.
+    /// The wanted version; where none is wanted, that without one.
     fn find(&self, key: &FetchKey) -> Option<(&str, &FakeValue)> {
-        let mut versions = self.values.iter().filter(|((path, _), _)| *path == key.path);
-        let found = match &key.version {
-            Some(wanted) => versions.find(|((_, version), _)| version == wanted),
-            None => versions.next_back(),
-        };
-        found.map(|((_, version), value)| (version.as_str(), value))
+        let wanted = (key.path.clone(), key.version.clone().unwrap_or_default());
+        self.values.get_key_value(&wanted).map(|((_, version), value)| (version.as_str(), value))
     }
 }
 

@@ -1,10 +1,6 @@
 //! Logins at Vault and OpenBao: one request, whatever the method (<https://openbao.org/api-docs/auth/>).
 
-use rustls::client::Resumption;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore};
-use secret_sync::{SecretBytes, SecretJson, VaultAuth};
+use secret_sync::{SecretBytes, SecretJson};
 use serde_json::Value;
 
 use super::vault::{Failure, VaultProvider};
@@ -22,8 +18,7 @@ pub(super) async fn post(provider: &VaultProvider, path: &str, body: SecretJson)
     let store = &provider.store;
     let fail = |what: &str, remedy: &str| Failure::Problem(provider.problem(what, remedy, false));
     let url = format!("{}/v1/auth/{path}", store.server);
-    let client = client(provider)?;
-    let mut request = client.post(&url).json(body.expose());
+    let mut request = provider.http()?.post(&url).json(body.expose());
     if let Some(namespace) = store.login_namespace.as_ref().or(store.namespace.as_ref()) {
         request = request.header("X-Vault-Namespace", namespace);
     }
@@ -60,49 +55,4 @@ fn read(answer: &Value) -> Option<Login> {
         life_s: auth.get("lease_duration").and_then(Value::as_u64).unwrap_or(0),
         is_renewable: auth.get("renewable").and_then(Value::as_bool).unwrap_or(false),
     })
-}
-
-/// A client for the login, with the certificates that the store names.
-pub(super) fn client(provider: &VaultProvider) -> Result<reqwest::Client, Failure> {
-    let store = &provider.store;
-    let fail = |what: &str, remedy: &str| Failure::Problem(provider.problem(what, remedy, false));
-    let mut builder = reqwest::Client::builder().timeout(provider.timeout).no_proxy();
-    let wanted = match &store.auth {
-        VaultAuth::Certificate { identity, .. } => Some(identity),
-        _ => store.tls.as_ref(),
-    };
-    let identity = provider.identity(wanted)?;
-    let unusable =
-        || fail("the client certificate cannot be used", "put a certificate and its key (PEM) into the Secret");
-    if let Some(bundle) = &provider.authorities()? {
-        let roots =
-            roots(bundle).ok_or_else(|| fail("`caBundle` holds no certificate", "encode the PEM text in base64"))?;
-        builder = builder.tls_backend_preconfigured(unresumed(roots, identity.as_ref()).ok_or_else(unusable)?);
-    } else if let Some(pem) = identity {
-        builder = builder.identity(reqwest::Identity::from_pem(pem.expose()).map_err(|_| unusable())?);
-    }
-    builder.build().map_err(|_| fail("no connection can be prepared", "correct `server` and `caBundle` in the store"))
-}
-
-/// The authorities of a bundle; `None` when it holds none, or one that is no certificate.
-fn roots(bundle: &[u8]) -> Option<RootCertStore> {
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(bundle) {
-        roots.add(certificate.ok()?).ok()?;
-    }
-    (!roots.is_empty()).then_some(roots)
-}
-
-/// TLS that resumes no session: a server shows no certificate then, so that an expired or exchanged one would not be noticed.
-fn unresumed(roots: RootCertStore, identity: Option<&SecretBytes>) -> Option<ClientConfig> {
-    let builder = ClientConfig::builder().with_root_certificates(roots);
-    let mut config = match identity {
-        Some(pem) => {
-            let chain = CertificateDer::pem_slice_iter(pem.expose()).collect::<Result<Vec<_>, _>>().ok()?;
-            builder.with_client_auth_cert(chain, PrivateKeyDer::from_pem_slice(pem.expose()).ok()?).ok()?
-        }
-        None => builder.with_no_client_auth(),
-    };
-    config.resumption = Resumption::disabled();
-    Some(config)
 }

@@ -6,10 +6,13 @@ mod vault;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
-use secret_sync::{FetchKey, FetchProblem, Provider as Kind, Reading, Store, StoreRef};
+use secret_sync::{FetchKey, FetchProblem, Provider as Kind, Reading, Store, StoreRef, VaultStore};
+
+use crate::credentials::Vault;
 
 pub(crate) use vault::{Call, Checked, Means, VaultProvider, kv_path};
 
@@ -36,16 +39,51 @@ pub(crate) struct Made {
     pub(crate) keys: Vec<String>,
 }
 
+/// The logins at vaults: all who reach a server in the same way share one. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Pool {
+    means: Means,
+    /// Each with the time when it was asked for last.
+    known: Arc<Mutex<Vec<(Arc<VaultProvider>, Instant)>>>,
+}
+
+impl Pool {
+    pub(crate) fn new(means: Means) -> Self {
+        Self { means, known: Arc::default() }
+    }
+
+    /// Where the logins find their credentials.
+    pub(crate) fn credentials(&self) -> &Vault {
+        &self.means.credentials
+    }
+
+    /// The login at a server.
+    pub(crate) fn of(&self, store: &VaultStore) -> Arc<VaultProvider> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|(provider, asked)| Arc::strong_count(provider) > 1 || asked.elapsed() < UNUSED);
+        if let Some((provider, asked)) = known.iter_mut().find(|(provider, _)| provider.store() == store) {
+            *asked = Instant::now();
+            return provider.clone();
+        }
+        let made = Arc::new(VaultProvider::new(store.clone(), self.means.clone()));
+        known.push((made.clone(), Instant::now()));
+        made
+    }
+}
+
+/// How long a login is kept that no store in force has: those of generators and searches come back at their interval.
+const UNUSED: Duration = Duration::from_secs(2 * 3_600);
+
 /// The providers of the stores in force: stores that are reached in the same way share one, and so its login.
 #[derive(Debug)]
 pub(crate) struct Providers {
     by_store: BTreeMap<StoreRef, (Arc<Store>, Arc<dyn Provider>)>,
-    means: Means,
+    pool: Pool,
 }
 
 impl Providers {
-    pub(crate) fn new(means: Means) -> Self {
-        Self { by_store: BTreeMap::new(), means }
+    pub(crate) fn new(pool: Pool) -> Self {
+        Self { by_store: BTreeMap::new(), pool }
     }
 
     /// The stores in force that are at one of `servers`.
@@ -81,7 +119,7 @@ impl Providers {
 
     fn make(&self, store: &Store) -> Arc<dyn Provider> {
         match &store.provider {
-            Kind::Vault(vault) => Arc::new(VaultProvider::new((**vault).clone(), self.means.clone())),
+            Kind::Vault(vault) => self.pool.of(vault),
             Kind::Fake(values) => Arc::new(fake::FakeProvider::new(values.clone())),
         }
     }

@@ -21,6 +21,7 @@ use serde_json::json;
 use tokio::sync::Mutex;
 use tracing::instrument::WithSubscriber as _;
 use tracing::subscriber::NoSubscriber;
+use vaultrs::api::EndpointMiddleware;
 use vaultrs::client::{VaultClient, VaultClientSettingsBuilder};
 use vaultrs::error::ClientError;
 
@@ -28,6 +29,7 @@ pub(crate) use batch::Checked;
 pub(crate) use raw::Call;
 
 use super::{Made, Provider, login};
+use crate::connection::http::{self, Trust, Unusable};
 use crate::credentials::Vault;
 use crate::feed::Feed;
 use crate::metrics::Metrics;
@@ -72,7 +74,7 @@ impl std::fmt::Debug for VaultProvider {
 /// A login that works, with a client that carries its token.
 struct Session {
     client: VaultClient,
-    /// The same, for calls that the client library does not have.
+    /// The client below it, for calls that the library does not have.
     http: reqwest::Client,
     token: SecretBytes,
     /// When it is renewed or made anew: after two thirds of its life. `None` for a token that does not end.
@@ -112,6 +114,23 @@ impl VaultProvider {
     /// How the server is reached.
     pub(crate) fn store(&self) -> &VaultStore {
         &self.store
+    }
+
+    /// Whether there is a login that need not be made or renewed now.
+    pub(crate) async fn is_logged_in(&self) -> bool {
+        let session = self.session.lock().await;
+        session.as_ref().is_some_and(|session| session.renew_at.is_none_or(|at| at > Instant::now()))
+    }
+
+    /// Asks the server about the login.
+    pub(crate) async fn check_login(&self) -> Result<(), FetchProblem> {
+        let call = Call::new("GET", "auth/token/lookup-self".to_owned());
+        match self.raw_status(&call).with_subscriber(NoSubscriber::new()).await {
+            // A token that may not ask about itself is one nevertheless.
+            Ok((200..=299 | 403, _)) => Ok(()),
+            Ok((status, _)) => Err(self.refusal(status, &call.path, false)),
+            Err(unanswered) => Err(self.unanswered(unanswered, &call.path)),
+        }
     }
 
     /// The certificates that the server's is checked against: those of the store, or those that it names.
@@ -252,38 +271,51 @@ impl VaultProvider {
     }
 
     fn with_token(&self, token: &SecretBytes, life_s: Option<u64>, is_renewable: bool) -> Result<Session, Failure> {
-        let client = self.client(token.expose_str().unwrap_or_default())?;
-        let (http, token) = (login::client(self)?, token.clone());
+        let (http, token) = (self.http()?, token.clone());
+        let client = self.client(http.clone(), token.expose_str().unwrap_or_default())?;
         // A life of zero is that of a root token: without end.
         let life = life_s.filter(|life| *life > 0).map(Duration::from_secs);
         let renew_at = life.and_then(|life| Instant::now().checked_add(life.mul_f64(2.0 / 3.0)));
         Ok(Session { client, http, token, renew_at, is_renewable })
     }
 
-    /// A client with every setting given, since the library would take missing ones from the environment.
-    fn client(&self, token: &str) -> Result<VaultClient, Failure> {
+    /// A client with the certificates that the store names.
+    pub(super) fn http(&self) -> Result<reqwest::Client, Failure> {
+        let wanted = match &self.store.auth {
+            VaultAuth::Certificate { identity, .. } => Some(identity),
+            _ => self.store.tls.as_ref(),
+        };
+        let trust = Trust { authorities: self.authorities()?, identity: self.identity(wanted)?, follows: true };
+        http::client(&trust, self.timeout).map_err(|unusable| {
+            let (what, remedy) = match unusable {
+                Unusable::Authorities => ("`caBundle` holds no certificate", "encode the PEM text in base64"),
+                Unusable::Identity => (
+                    "the client certificate cannot be used",
+                    "put a certificate and its key (PEM) into the Secret that the store names",
+                ),
+                Unusable::Connection => {
+                    ("no connection can be prepared", "correct `server` and `caBundle` in the store")
+                }
+            };
+            Failure::Problem(self.problem(what, remedy, false))
+        })
+    }
+
+    /// The client library on top of `http`, with every setting given, since it would take missing ones from the environment.
+    fn client(&self, http: reqwest::Client, token: &str) -> Result<VaultClient, Failure> {
         let remedy = "correct `server` in the store";
         let address = || Failure::Problem(self.problem("the server's address cannot be used", remedy, false));
         // The library panics on an address that it cannot parse.
         self.store.server.parse::<reqwest::Url>().map_err(|_| address())?;
-        let certificates = CertificateFile::write(self.authorities()?.as_deref()).map_err(|error| {
-            Failure::Problem(self.problem(
-                &format!("`caBundle` cannot be handed on: {error}"),
-                "make the temporary folder writable",
-                false,
-            ))
-        })?;
         let mut settings = VaultClientSettingsBuilder::default();
-        let identity = self.identity(self.store.tls.as_ref())?.map(|pem| reqwest::Identity::from_pem(pem.expose()));
-        let remedy = "put a certificate and its key (PEM) into the Secret that `tls` names";
-        let wrong = |_| Failure::Problem(self.problem("the client certificate cannot be used", remedy, false));
-        let identity = identity.transpose().map_err(wrong)?;
-        settings.address(&self.store.server).token(token).verify(true).identity(identity).timeout(Some(self.timeout));
-        settings.ca_certs(certificates.paths()).namespace(self.store.namespace.clone());
+        settings.address(&self.store.server).token(token).verify(true).identity(None).timeout(Some(self.timeout));
+        settings.ca_certs(Vec::new()).namespace(self.store.namespace.clone());
         let settings = settings.build().map_err(|_| address())?;
-        VaultClient::new(settings).map_err(|_| {
-            let remedy = "correct `server` and `caBundle` in the store";
-            Failure::Problem(self.problem("no connection can be prepared", remedy, false))
+        let (token, namespace) = (token.to_owned(), self.store.namespace.clone());
+        Ok(VaultClient {
+            http: rustify::clients::reqwest::Client::new(settings.address.as_str(), http),
+            middle: EndpointMiddleware { token, version: "v1".to_owned(), wrap: None, namespace },
+            settings,
         })
     }
 
@@ -449,35 +481,6 @@ fn is_nothing_there(error: &ClientError) -> bool {
     match error {
         ClientError::APIError { code: 404, errors } => errors.is_empty(),
         other => code(other) == Some(404),
-    }
-}
-
-/// Certificates in a private file for the moment in which the client library reads them.
-struct CertificateFile(Option<std::path::PathBuf>);
-
-impl CertificateFile {
-    fn write(bundle: Option<&[u8]>) -> std::io::Result<Self> {
-        use std::io::Write as _;
-        use std::os::unix::fs::OpenOptionsExt as _;
-        let Some(bundle) = bundle else { return Ok(Self(None)) };
-        static COUNT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
-        let count = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("biotope-ca-{}-{count}.pem", std::process::id()));
-        std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?.write_all(bundle)?;
-        Ok(Self(Some(path)))
-    }
-
-    fn paths(&self) -> Vec<String> {
-        self.0.iter().map(|path| path.display().to_string()).collect()
-    }
-}
-
-impl Drop for CertificateFile {
-    fn drop(&mut self) {
-        if let Some(path) = &self.0 {
-            // Certificates of an authority are public; a file that stays is untidy, not a leak.
-            let _ = std::fs::remove_file(path);
-        }
     }
 }
 

@@ -9,6 +9,7 @@ mod fan_out;
 mod pass;
 mod rights;
 mod status;
+mod stores;
 mod target;
 mod work;
 mod world;
@@ -36,7 +37,7 @@ pub(crate) use work::{Work, place as place_of, route};
 use crate::cluster::Leading;
 use crate::config::Config;
 use crate::connection::Connector;
-use crate::metrics::Metrics;
+use crate::provider::Pool;
 
 type Key = (String, String, String);
 
@@ -87,14 +88,14 @@ pub(crate) struct Reconciler {
 impl Reconciler {
     pub(crate) fn new(
         (place, rights): (Place, Rights),
-        (config, hash_key, metrics): (&Config, &Zeroizing<Vec<u8>>, Metrics),
+        (config, hash_key, pool): (&Config, &Zeroizing<Vec<u8>>, Pool),
         (work, delivered, told): (watch::Receiver<Arc<Work>>, Delivered, mpsc::Sender<Told>),
         version: &str,
     ) -> Self {
         let policy = Policy { allows_manifests: config.allow_generic_targets, ..Policy::default() };
         Self {
             place,
-            connector: Connector::new(rights, config, metrics),
+            connector: Connector::new(rights, config, pool),
             policy,
             hash_key: hmac::Key::new(hmac::HMAC_SHA256, hash_key),
             work,
@@ -162,7 +163,15 @@ impl Reconciler {
             let head = ["/spec", "/metadata/labels", "/metadata/annotations", "/metadata/deletionTimestamp"]
                 .map(text)
                 .concat();
-            let around = if key.0.starts_with("Cluster") { &namespaces } else { &stores };
+            let is_store = key.0.ends_with("SecretStore");
+            if is_store && !self.speaks_of(object.expose()) {
+                continue;
+            }
+            let around = match key.0.as_str() {
+                _ if is_store => "",
+                kind if kind.starts_with("Cluster") => &namespaces,
+                _ => &stores,
+            };
             let fingerprint = format!("{} {around}", self.digest(head.as_bytes()));
             let is_changed = known.fingerprint != fingerprint;
             let is_due = known.due.is_some_and(|due| due <= Instant::now());
@@ -172,6 +181,11 @@ impl Reconciler {
             }
         }
         due
+    }
+
+    /// Whether a store gets a status from this broker: folders have no place for one.
+    fn speaks_of(&self, store: &Value) -> bool {
+        matches!(self.place, Place::Cluster(_)) && !stores::is_foreign(store, &self.policy.controller_class)
     }
 
     /// An object went. A cluster removes what it owned by itself; a folder does not.
@@ -196,6 +210,9 @@ impl Reconciler {
         let looked = match key.0.as_str() {
             "ExternalSecret" => pass::external(self, object.expose(), status.as_ref()).await,
             "PushSecret" => pass::push(self, object.expose(), status.as_ref()).await,
+            "SecretStore" | "ClusterSecretStore" => {
+                Ok(stores::look(self, &key, object.expose(), status.as_ref()).await)
+            }
             _ => fan_out::look(self, object.expose(), status.as_ref()).await,
         };
         match looked {

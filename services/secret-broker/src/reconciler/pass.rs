@@ -212,7 +212,7 @@ pub(super) async fn external(
         })
         .await?;
     let version = scene.versions.get(&name).map(String::as_str);
-    let outcome = written(reconciler, &head, (outcome, version), &before).await;
+    let outcome = explained(written(reconciler, &head, (outcome, version), &before).await);
     let is_synced = !outcome.is_error && outcome.status.refreshed == Some(now);
     let problem = outcome.is_error.then(|| {
         outcome.notes.iter().find(|note| note.is_warning).map(|note| note.message.clone()).unwrap_or_default()
@@ -260,6 +260,16 @@ async fn written(
             }
             return failed;
         }
+    }
+    outcome
+}
+
+/// Upstream's condition says only what kind of thing failed; the cause stands in an event. Here the condition says it as well.
+fn explained(mut outcome: Outcome) -> Outcome {
+    let cause = outcome.notes.iter().rfind(|note| note.is_warning).map(|note| note.message.clone());
+    if let Some(cause) = cause.filter(|_| outcome.is_error) {
+        let ready = outcome.status.conditions.iter_mut().filter(|condition| condition.kind == "Ready" && !condition.holds);
+        ready.for_each(|condition| condition.message.clone_from(&cause));
     }
     outcome
 }

@@ -7,7 +7,7 @@ use kubernetes::{Cluster, ClusterError};
 use secret_sync::api::GeneratorReference;
 use secret_sync::provider::{LocalSecret, ProviderError};
 use secret_sync::reconcile::Texts;
-use secret_sync::{SecretBytes, SecretJson, TokenSource, VaultStore};
+use secret_sync::{CONFIG_MAP, SecretBytes, SecretJson, SecretKeySelector, TokenSource, VaultStore};
 use serde_json::{Value, json};
 
 use crate::connection::kubernetes::local;
@@ -135,21 +135,28 @@ impl Rights {
             .ok_or_else(|| ProviderError::Failed(format!("could not get {what}: no such account")))
     }
 
-    /// Puts the certificates that `caProvider` names into a store.
-    pub(crate) async fn trust(&self, store: &mut VaultStore) -> Result<(), ProviderError> {
-        let Some(place) = store.ca_provider.clone() else { return Ok(()) };
-        let found = match place.is_config_map {
-            true => self
-                .config_map(&place.at.namespace, &place.at.name)
-                .await?
-                .and_then(|mut texts| texts.remove(&place.at.key).map(String::into_bytes)),
-            false => {
-                let secret = self.secret(&place.at.namespace, &place.at.name).await?;
-                secret.and_then(|secret| secret.data.get(&place.at.key).map(|value| value.expose().to_vec()))
-            }
-        };
-        let missing = || ProviderError::Failed(format!("caProvider: {} is not there", place.at));
-        store.ca_bundle = Some(found.ok_or_else(missing)?);
-        Ok(())
+    /// What the login at a vault needs, as far as it is there.
+    pub(crate) async fn of_login(
+        &self,
+        vault: &VaultStore,
+    ) -> Result<Vec<(SecretKeySelector, SecretBytes)>, ProviderError> {
+        let mut found = Vec::new();
+        for selector in vault.selectors() {
+            let value = match selector.name.strip_prefix(CONFIG_MAP) {
+                Some(name) => {
+                    let texts = self.config_map(&selector.namespace, name).await?;
+                    texts.and_then(|texts| texts.get(&selector.key).map(|text| SecretBytes::from(text.as_str())))
+                }
+                None => {
+                    let secret = self.secret(&selector.namespace, &selector.name).await?;
+                    secret.and_then(|secret| secret.data.get(&selector.key).cloned())
+                }
+            };
+            found.extend(value.map(|value| (selector, value)));
+        }
+        if let Some((account, selector)) = vault.account().and_then(|account| Some((account, account.selector()?))) {
+            found.push((selector, self.token(account).await?));
+        }
+        Ok(found)
     }
 }

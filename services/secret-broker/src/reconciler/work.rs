@@ -16,7 +16,7 @@ use super::world::StoreMap;
 /// What the reconciler looks after, and what it needs to know.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Work {
-    /// ExternalSecrets, PushSecrets, ClusterExternalSecrets and ClusterPushSecrets by kind, namespace and name.
+    /// ExternalSecrets, PushSecrets, what fans out, and stores, by kind, namespace and name.
     pub(crate) objects: BTreeMap<(String, String, String), Arc<SecretJson>>,
     /// Stores.
     pub(crate) stores: StoreMap,
@@ -51,6 +51,7 @@ pub(crate) fn route<'o>(resolved: &mut Resolved, objects: impl Iterator<Item = &
         match place.0.as_str() {
             "SecretStore" | "ClusterSecretStore" => {
                 work.stores.insert(reference(&place), object.expose().clone());
+                work.objects.insert(place, object.clone());
             }
             "ExternalSecret" => externals.push((place, object)),
             "PushSecret" | "ClusterExternalSecret" | "ClusterPushSecret" => {
@@ -70,12 +71,13 @@ pub(crate) fn route<'o>(resolved: &mut Resolved, objects: impl Iterator<Item = &
     let uses_special =
         |external: &secret_sync::ExternalSecret| external.store_refs().any(|store| special.contains(store));
     resolved.set.external_secrets.retain(|_, external| !uses_special(external));
+    let served = served(resolved, &work.stores);
     let ours: BTreeSet<String> = externals
         .iter()
         .filter(|((_, namespace, name), object)| {
             let subject = format!("ExternalSecret {namespace}/{name}");
             !resolved.set.external_secrets.contains_key(&subject)
-                && is_ours(resolved, &subject, &work.stores, object.expose())
+                && is_ours(resolved, &subject, &served, object.expose())
         })
         .map(|((_, namespace, name), _)| format!("ExternalSecret {namespace}/{name}"))
         .collect();
@@ -84,7 +86,7 @@ pub(crate) fn route<'o>(resolved: &mut Resolved, objects: impl Iterator<Item = &
             work.objects.insert(place, object.clone());
         }
     }
-    drop_faults(resolved, &ours, &work);
+    drop_faults(resolved, &ours, &served);
     work
 }
 
@@ -101,13 +103,30 @@ fn reference((kind, namespace, name): &(String, String, String)) -> StoreRef {
 /// Providers that only the reconciler has.
 const PROVIDERS: [&str; 3] = ["aws", "kubernetes", "webhook"];
 
-fn is_served(store: &Value) -> bool {
-    let providers = store.pointer("/spec/provider").and_then(Value::as_object);
-    providers.into_iter().flatten().any(|(name, _)| PROVIDERS.contains(&name.as_str()))
+/// Providers that the machine has as well.
+const SHARED: [&str; 3] = ["vault", "openBao", "fake"];
+
+/// Stores that the reconciler serves and the machine does not: those of providers that only it has, and those that ask for what the
+/// machine does not know.
+fn served(resolved: &Resolved, stores: &StoreMap) -> BTreeSet<StoreRef> {
+    let has = |store: &Value, names: &[&str]| {
+        let providers = store.pointer("/spec/provider").and_then(Value::as_object);
+        providers.into_iter().flatten().any(|(name, _)| names.contains(&name.as_str()))
+    };
+    let is_wider = |id: &StoreRef| {
+        let subject = id.to_string();
+        let faults = resolved.faults.iter().filter(|fault| fault.subject == subject);
+        let mut serious = faults.filter(|fault| fault.kind != FaultKind::Warning).peekable();
+        serious.peek().is_some() && serious.all(|fault| fault.kind == FaultKind::Unsupported)
+    };
+    let is_served = |(id, store): &(&StoreRef, &Value)| {
+        has(store, &PROVIDERS) || (has(store, &SHARED) && !resolved.set.stores.contains_key(*id) && is_wider(id))
+    };
+    stores.iter().filter(is_served).map(|(id, _)| id.clone()).collect()
 }
 
 /// Whether an ExternalSecret that the machine set aside is one for the reconciler: it is no wrong manifest, but asks for more.
-fn is_ours(resolved: &Resolved, subject: &str, stores: &StoreMap, object: &Value) -> bool {
+fn is_ours(resolved: &Resolved, subject: &str, served: &BTreeSet<StoreRef>, object: &Value) -> bool {
     let faults: Vec<_> =
         resolved.faults.iter().filter(|fault| fault.subject == subject && fault.kind != FaultKind::Warning).collect();
     let is_wider = faults.iter().all(|fault| fault.kind == FaultKind::Unsupported);
@@ -117,23 +136,20 @@ fn is_ours(resolved: &Resolved, subject: &str, stores: &StoreMap, object: &Value
         let is_cluster = kind == "ClusterSecretStore";
         let kind = if is_cluster { StoreKind::ClusterSecretStore } else { StoreKind::SecretStore };
         let namespace = if is_cluster { String::new() } else { namespace.clone() };
-        stores.get(&StoreRef { kind, namespace, name: text(reference, "/name").to_owned() })
+        StoreRef { kind, namespace, name: text(reference, "/name").to_owned() }
     };
     let mut references: Vec<&Value> = object.pointer("/spec/secretStoreRef").into_iter().collect();
     for list in ["/spec/data", "/spec/dataFrom"] {
         let entries = object.pointer(list).and_then(Value::as_array).into_iter().flatten();
         references.extend(entries.filter_map(|entry| entry.pointer("/sourceRef/storeRef")));
     }
-    is_wider || references.into_iter().filter_map(named).any(is_served)
+    is_wider || references.into_iter().map(named).any(|store| served.contains(&store))
 }
 
 /// What the reconciler serves is no fault.
-fn drop_faults(resolved: &mut Resolved, ours: &BTreeSet<String>, work: &Work) {
+fn drop_faults(resolved: &mut Resolved, ours: &BTreeSet<String>, served: &BTreeSet<StoreRef>) {
     let kinds = ["PushSecret", "ClusterExternalSecret", "ClusterPushSecret", "Namespace", "ConfigMap"];
-    let is_store = |subject: &str| {
-        let found = subject.parse::<StoreRef>().ok().and_then(|store| work.stores.get(&store));
-        found.is_some_and(is_served)
-    };
+    let is_store = |subject: &str| subject.parse::<StoreRef>().is_ok_and(|store| served.contains(&store));
     resolved.faults.retain(|fault| {
         let kind = fault.subject.split(' ').next().unwrap_or_default();
         let is_unsupported = fault.kind == FaultKind::Unsupported;

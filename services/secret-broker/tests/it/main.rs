@@ -22,5 +22,6 @@ mod outages;
 mod proxy;
 mod service;
 mod stores;
+mod unmodified;
 mod wider;
 mod world;

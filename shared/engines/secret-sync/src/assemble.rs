@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 use crate::decode::{DecodeError, decode};
 use crate::keys::{KeyError, Keys, check_keys, convert_keys};
 use crate::machine::FetchKey;
 use crate::manifest::{DeletionPolicy, ExternalSecret, RemoteRef};
-use crate::property;
+use crate::provider::{fake, keys_of_json, vault};
 use crate::rewrite::{RewriteError, Transformer, rewrite};
-use crate::value::{Reading, SecretBytes, SecretJson, to_bytes};
+use crate::value::{Reading, SecretBytes};
 
 /// What assembling a target led to.
 #[derive(Debug)]
@@ -112,7 +114,8 @@ pub fn assemble(
             false => rewrite(&extract.rewrites, keys, transform)
                 .map_err(|(step, source)| AssembleError::Rewrite { step, source })?,
         };
-        for (key, value) in keys {
+        // What has no name upstream leaves out.
+        for (key, value) in keys.into_iter().filter(|(key, _)| !key.is_empty()) {
             content.insert(key.clone(), decoded(&extract.remote, key, value)?);
         }
     }
@@ -133,16 +136,19 @@ pub fn assemble(
         return Ok(Assembled::Gone);
     }
     // What a template makes of it is what has to be valid.
-    if external.target.template.is_some() { Ok(Assembled::Content(content)) } else { check(content) }
+    if external.target.template.is_none() {
+        check(&content)?;
+    }
+    Ok(Assembled::Content(content))
 }
 
 /// Whether Kubernetes takes the content.
-pub(crate) fn check(content: Keys) -> Result<Assembled, AssembleError> {
-    check_keys(&content)?;
+pub(crate) fn check(content: &Keys) -> Result<(), AssembleError> {
+    check_keys(content)?;
     let size = content.iter().map(|(key, value)| key.len().saturating_add(value.expose().len())).sum();
     match size > MAX_SECRET_BYTES {
         true => Err(AssembleError::TooLarge { size, limit: MAX_SECRET_BYTES }),
-        false => Ok(Assembled::Content(content)),
+        false => Ok(()),
     }
 }
 
@@ -160,27 +166,24 @@ fn found<'a>(
     }
 }
 
-fn part(reading: &Reading, remote: &RemoteRef) -> Result<SecretJson, AssembleError> {
-    let content = reading.content.expose();
-    match &remote.property {
-        None => Ok(reading.content.clone()),
-        Some(property) => property::find(content, property)
-            .map(SecretJson::new)
-            .ok_or_else(|| AssembleError::NoProperty { path: remote.path.clone(), property: property.clone() }),
-    }
-}
-
+/// The whole or a part, as the provider of the store gives it: a text is that of the store `fake`, all others have objects.
 fn single(reading: &Reading, remote: &RemoteRef) -> Result<SecretBytes, AssembleError> {
-    Ok(to_bytes(part(reading, remote)?.expose()))
+    let property = remote.property.as_deref().unwrap_or_default();
+    let found = match reading.content.expose() {
+        Value::String(text) => fake::part(text, property),
+        _ => vault::part(&reading.content, property),
+    };
+    let missing = |_| AssembleError::NoProperty { path: remote.path.clone(), property: property.to_owned() };
+    found.map_err(missing)
 }
 
 fn extract_keys(reading: &Reading, remote: &RemoteRef) -> Result<Keys, AssembleError> {
-    let part = part(reading, remote)?;
-    // A part may itself be JSON text, as in a secret whose values are JSON documents.
-    let parsed = part.expose().as_str().and_then(|text| SecretJson::parse(text.as_bytes()));
-    let map = parsed.as_ref().unwrap_or(&part);
-    let Some(fields) = map.expose().as_object() else { return Err(AssembleError::NoMap { path: remote.path.clone() }) };
-    Ok(fields.iter().map(|(key, value)| (key.clone(), to_bytes(value))).collect())
+    let value = single(reading, remote)?;
+    let keys = match reading.content.expose() {
+        Value::String(_) => keys_of_json(value.expose()),
+        _ => vault::keys(&value),
+    };
+    keys.map_err(|_| AssembleError::NoMap { path: remote.path.clone() })
 }
 
 fn decoded(remote: &RemoteRef, key: String, value: SecretBytes) -> Result<SecretBytes, AssembleError> {

@@ -45,12 +45,13 @@ pub use keys::{
     ConversionStrategy, KeyError, check_keys, convert_keys, data_hash, owner_hash, reverse_key, secret_hash,
 };
 pub use machine::{
-    Event, FetchKey, FetchProblem, Machine, Output, RenderProblem, Renderer, Report, ReportKind, Settings, WriteOrder,
+    Event, FetchKey, FetchProblem, Machine, Output, RenderProblem, Renderer, Report, ReportKind, Settings,
+    TargetContent, WriteOrder,
 };
 pub use manifest::{
     CONFIG_MAP, CaProvider, ClientCertificate, CreationPolicy, DataItem, DeletionPolicy, Documents, ExternalSecret,
-    Extract, FakeValue, KvVersion, NamespaceRule, Place, Provider, RefreshPolicy, RemoteRef, RoleId, SecretKeySelector,
-    Store, StoreKind, StoreRef, TargetRef, TargetTemplate, TokenSource, VaultAuth, VaultStore, parse,
+    Extract, FakeValue, KvVersion, Literal, NamespaceRule, Place, Provider, RefreshPolicy, RemoteRef, RoleId, SecretKeySelector,
+    SecretPart, Store, StoreKind, StoreRef, TargetRef, TargetTemplate, TokenSource, VaultAuth, VaultStore, parse,
 };
 pub use property::find as find_property;
 pub use rewrite::{Merge, Rewrite, RewriteError, Transformer, rewrite};

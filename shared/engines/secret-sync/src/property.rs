@@ -21,12 +21,18 @@ pub fn find(content: &Value, property: &str) -> Option<Value> {
 /// What a path finds in a JSON text: a text as it is, anything else as JSON.
 #[must_use]
 pub(crate) fn query(text: &str, path: &str) -> Option<SecretBytes> {
-    let found = select(text, path)?;
-    Some(match found.kind() {
+    select(text, path).map(|found| self::text(&found))
+}
+
+/// A value as gjson prints it: a text as it is, nothing as nothing, a number without an exponent, anything else as it is written.
+pub(crate) fn text(value: &gjson::Value<'_>) -> SecretBytes {
+    let is_whole = |json: &str| json.strip_prefix('-').unwrap_or(json).bytes().all(|byte| byte.is_ascii_digit());
+    match value.kind() {
         gjson::Kind::Null => SecretBytes::new(Vec::new()),
-        gjson::Kind::String => SecretBytes::from(found.str()),
-        _ => SecretBytes::from(found.json()),
-    })
+        gjson::Kind::String => SecretBytes::from(value.str()),
+        gjson::Kind::Number if !is_whole(value.json()) => SecretBytes::from(value.f64().to_string().as_str()),
+        _ => SecretBytes::from(value.json()),
+    }
 }
 
 /// Puts a text at a dotted path into a JSON value, and makes the objects on the way; a backslash takes the meaning from a dot. A number

@@ -1,9 +1,11 @@
 //! Steps that rename the keys of `dataFrom`, or merge their values: `rewrite`.
 
+use jmespath::go_regex;
 use regex::Regex;
 use serde_json::{Map, Value};
 
 use crate::keys::Keys;
+use crate::provider::vault;
 use crate::value::{SecretBytes, SecretJson, to_sorted_json};
 
 /// One step.
@@ -70,7 +72,7 @@ fn one(step: &Rewrite, keys: Keys, transform: Transformer) -> Result<Keys, Rewri
     match step {
         Rewrite::Regexp { source, target } => Ok(keys
             .into_iter()
-            .map(|(key, value)| (source.replace_all(&key, target.as_str()).into_owned(), value))
+            .map(|(key, value)| (go_regex::replace_all(source, &key, target), value))
             .collect()),
         Rewrite::Transform { template } => {
             let renamed = keys.into_iter().map(|(key, value)| transform(template, &key).map(|key| (key, value)));
@@ -113,7 +115,7 @@ fn merged(merge: &Merge, keys: Keys) -> Result<Keys, RewriteError> {
         }
         None => {
             let fields = all.expose().as_object().into_iter().flatten();
-            Ok(fields.map(|(name, value)| (name.clone(), crate::provider::vault::bytes(value))).collect())
+            Ok(fields.map(|(name, value)| (name.clone(), vault::number_as_float(value))).collect())
         }
     }
 }

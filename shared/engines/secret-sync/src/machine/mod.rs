@@ -58,8 +58,18 @@ pub struct Settings {
 }
 
 /// Renders a target's templates with the data that was fetched: pure, and bounded.
-pub type Renderer =
-    fn(&TargetTemplate, &BTreeMap<String, SecretBytes>) -> Result<BTreeMap<String, SecretBytes>, RenderProblem>;
+pub type Renderer = fn(&TargetTemplate, &BTreeMap<String, SecretBytes>) -> Result<TargetContent, RenderProblem>;
+
+/// What a target gets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TargetContent {
+    /// Its keys.
+    pub data: BTreeMap<String, SecretBytes>,
+    /// Labels that a template makes; they may be made of what was fetched.
+    pub labels: BTreeMap<String, SecretBytes>,
+    /// Annotations that a template makes.
+    pub annotations: BTreeMap<String, SecretBytes>,
+}
 
 /// Templates cannot be rendered. Never holds a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -157,7 +167,7 @@ pub struct WriteOrder {
     /// The manifest in full.
     pub external: Arc<ExternalSecret>,
     /// The content; `None` removes the target.
-    pub content: Option<BTreeMap<String, SecretBytes>>,
+    pub content: Option<TargetContent>,
 }
 
 /// Something worth an event.

@@ -9,7 +9,7 @@ use hmac::{Hmac, Mac as _};
 use model::{SecretRef, Timestamp};
 use sha2::Sha256;
 
-use super::{FetchKey, FetchProblem};
+use super::{FetchKey, FetchProblem, TargetContent};
 use crate::manifest::{ExternalSecret, RefreshPolicy};
 use crate::value::{Reading, SecretBytes};
 
@@ -169,6 +169,8 @@ pub(super) struct Gather {
 pub(super) struct Written {
     /// Keyed hash by key.
     pub(super) digests: BTreeMap<String, String>,
+    /// Keyed hash of the labels and annotations that templates made.
+    pub(super) marks: String,
     pub(super) sources: Vec<SecretRef>,
     /// Whether the target was removed instead.
     pub(super) is_gone: bool,
@@ -194,6 +196,19 @@ impl Written {
         let changed = self.digests.iter().filter(is_changed).map(pair);
         changed.chain(removed.map(|key| (key.clone(), String::new()))).collect()
     }
+}
+
+/// The keyed hash of labels and annotations, in hex.
+pub(super) fn marks(key: &[u8], content: &TargetContent) -> String {
+    let mut all = Vec::new();
+    for (at, marks) in [(0_u8, &content.labels), (1, &content.annotations)] {
+        for (name, value) in marks {
+            // Lengths keep what stands together apart.
+            let lengths = [name.len(), value.expose().len()].map(usize::to_le_bytes).concat();
+            all.extend([&[at], lengths.as_slice(), name.as_bytes(), value.expose()].concat());
+        }
+    }
+    digest(key, &SecretBytes::new(all))
 }
 
 /// The keyed hash of a value, in hex.

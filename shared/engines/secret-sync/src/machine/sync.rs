@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use model::{SecretRef, Timestamp};
 
-use super::state::{Gather, Source, Sync, Written, digest, on_grid};
-use super::{FetchKey, FetchProblem, Machine, Output, Renderer, Report, ReportKind, WriteOrder};
+use super::state::{Gather, Source, Sync, Written, digest, marks, on_grid};
+use super::{FetchKey, FetchProblem, Machine, Output, Renderer, Report, ReportKind, TargetContent, WriteOrder};
 use crate::assemble::{Assembled, assemble, check};
 use crate::manifest::{ExternalSecret, StoreRef};
 use crate::schedule::back_off;
@@ -40,7 +40,8 @@ impl Machine {
     }
 
     /// The clock was set, or the machine slept: what was to happen happens as long from now as it was to then, and nobody is called
-    /// silent for a time that did not pass.
+    /// silent for a time that did not pass. Only versions, which cost a call for many, are looked at at once after a step ahead: who
+    /// slept wants to know what happened meanwhile.
     pub(super) fn notice_jump(&mut self, now: Timestamp) {
         let Some(last) = self.last.replace(now) else { return };
         if now < last {
@@ -62,7 +63,9 @@ impl Machine {
                 for source in self.sources.values_mut() {
                     source.confirmed = source.confirmed.map(|at| at.plus(ahead));
                 }
-                self.syncs.values_mut().for_each(|sync| sync.since = sync.since.plus(ahead));
+                for sync in self.syncs.values_mut() {
+                    (sync.due, sync.since) = (sync.due.map(|at| at.plus(ahead)), sync.since.plus(ahead));
+                }
             }
         }
     }
@@ -270,17 +273,14 @@ impl Machine {
                 return self.failed(subject, FetchProblem { what, remedy, is_check_refused: false }, attempts);
             }
         };
-        let (content, digests) = match assembled {
-            Assembled::Gone => (None, BTreeMap::new()),
-            Assembled::Content(content) => {
-                let key = &self.settings.hash_key;
-                let digests = content.iter().map(|(name, value)| (name.clone(), digest(key, value))).collect();
-                (Some(content), digests)
-            }
-        };
+        let content = assembled;
+        let key = &self.settings.hash_key;
+        let data = content.iter().flat_map(|content| &content.data);
+        let digests = data.map(|(name, value)| (name.clone(), digest(key, value))).collect();
+        let marks = content.as_ref().map(|content| marks(key, content)).unwrap_or_default();
         let sources = sources(sync, &gather.readings);
         let fingerprint = sync.external.fingerprint.clone();
-        let written = Written { digests, sources, is_gone: content.is_none(), fingerprint };
+        let written = Written { digests, marks, sources, is_gone: content.is_none(), fingerprint };
         if sync.written.as_ref() == Some(&written) {
             return self.settled(subject, now);
         }
@@ -398,14 +398,20 @@ impl Machine {
 }
 
 /// The content as the target's template makes it.
-fn rendered(render: Renderer, external: &ExternalSecret, assembled: Assembled) -> Result<Assembled, (String, String)> {
-    match (&external.target.template, assembled) {
-        (Some(template), Assembled::Content(data)) => {
-            let content = render(template, &data).map_err(|problem| (problem.what, problem.remedy))?;
-            check(content).map_err(|error| (error.to_string(), error.remedy().to_owned()))
-        }
-        (_, assembled) => Ok(assembled),
-    }
+///
+/// `None` removes the target.
+fn rendered(
+    render: Renderer,
+    external: &ExternalSecret,
+    assembled: Assembled,
+) -> Result<Option<TargetContent>, (String, String)> {
+    let Assembled::Content(data) = assembled else { return Ok(None) };
+    let Some(template) = &external.target.template else {
+        return Ok(Some(TargetContent { data, ..TargetContent::default() }));
+    };
+    let content = render(template, &data).map_err(|problem| (problem.what, problem.remedy))?;
+    check(&content.data).map_err(|error| (error.to_string(), error.remedy().to_owned()))?;
+    Ok(Some(content))
 }
 
 fn revision(reading: &Option<Arc<Reading>>) -> String {

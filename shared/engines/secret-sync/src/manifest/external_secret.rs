@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jmespath::go_regex;
 use model::{Fault, FaultKind};
 use serde_json::Value;
 
@@ -26,7 +27,13 @@ pub(super) fn read(
     warnings: &mut Vec<Fault>,
 ) -> Read<ExternalSecret> {
     let spec = value.get_mut("spec").map(Value::take).unwrap_or_default();
-    let fingerprint = spec.to_string();
+    // Labels and annotations go on the target, and who touches them wants it made again.
+    let mut annotations = value.pointer("/metadata/annotations").cloned().unwrap_or_default();
+    if let Some(fields) = annotations.as_object_mut() {
+        fields.shift_remove("kubectl.kubernetes.io/last-applied-configuration");
+    }
+    let labels = value.pointer("/metadata/labels").cloned().unwrap_or_default();
+    let fingerprint = format!("{spec}{labels}{annotations}");
     let refused = refused(&spec);
     let mut spec = Fields::of(source, "spec", spec)?;
     let windows = windows(&mut spec, warnings)?;
@@ -252,7 +259,7 @@ impl Reader<'_> {
             };
             let source = regexp.text("source")?.unwrap_or_default();
             let fault = |_| regexp.invalid("source", "is no regular expression").cure("mend it");
-            let source = regex::RegexBuilder::new(&source).size_limit(1 << 20).build().map_err(fault)?;
+            let source = go_regex::compile(&source).map_err(fault)?;
             steps.push(Rewrite::Regexp { source, target: regexp.text("target")?.unwrap_or_default() });
         }
         Ok(steps)

@@ -413,11 +413,48 @@ pub struct TargetTemplate {
     /// A template for each key.
     pub data: BTreeMap<String, String>,
     /// Templates that make keys and values, as YAML.
-    pub literals: Vec<String>,
+    pub literals: Vec<Literal>,
+    /// A template for each label.
+    pub labels: BTreeMap<String, String>,
+    /// A template for each annotation.
+    pub annotations: BTreeMap<String, String>,
     /// Whether what was fetched stays beside what templates make.
     pub merge: bool,
     /// Type of the Secret.
     pub secret_type: Option<String>,
+}
+
+/// A template that makes keys and values for one part of a Secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Literal {
+    /// What it fills.
+    pub part: SecretPart,
+    /// The template.
+    pub text: String,
+}
+
+/// What a template may fill of a Secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SecretPart {
+    /// Its content.
+    Data,
+    /// Its labels.
+    Labels,
+    /// Its annotations.
+    Annotations,
+}
+
+impl SecretPart {
+    /// The part that a manifest names, in letters of either case; the content when it names none.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        match name.to_lowercase().as_str() {
+            "" | "data" => Some(Self::Data),
+            "labels" => Some(Self::Labels),
+            "annotations" => Some(Self::Annotations),
+            _ => None,
+        }
+    }
 }
 
 /// Who makes the target.

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use model::Fault;
+use jmespath::go_regex;
+use model::{Fault, FaultKind};
 use serde_json::Value;
 
 use super::fields::{Fields, Source};
@@ -71,7 +72,7 @@ fn conditions(source: &Source<'_>, spec: &mut Fields<'_>) -> Result<Vec<Namespac
             rules.extend(name.as_str().map(|name| NamespaceRule::Name(name.to_owned())));
         }
         for pattern in condition.list("namespaceRegexes")? {
-            let pattern = pattern.as_str().and_then(|pattern| regex::Regex::new(pattern).ok());
+            let pattern = pattern.as_str().and_then(|pattern| go_regex::compile(pattern).ok());
             let fault = || condition.invalid("namespaceRegexes", "holds no regular expression").cure("mend it");
             rules.push(NamespaceRule::Pattern(pattern.ok_or_else(fault)?));
         }
@@ -297,7 +298,10 @@ fn namespace(id: &StoreRef, fields: &mut Fields<'_>) -> Result<String, Fault> {
         (StoreKind::SecretStore, _) => Ok(id.namespace.clone()),
         (StoreKind::ClusterSecretStore, Some(given)) => Ok(given),
         (StoreKind::ClusterSecretStore, None) => {
-            Err(fields.invalid("namespace", "is missing").cure("a cluster store must name it"))
+            // Upstream takes that of whoever uses the store: so does the reconciler, not the machine.
+            let mut fault = fields.invalid("namespace", "is missing").cure("a cluster store must name it");
+            fault.kind = FaultKind::Unsupported;
+            Err(fault)
         }
     }
 }
@@ -326,9 +330,7 @@ fn fake_values(source: &Source<'_>, fake: Value) -> Result<BTreeMap<(String, Str
         item.refuse(&["valueMap"], "write the values as JSON text under `value`")?;
         let (key, version) = (item.required("key")?, item.text("version")?.unwrap_or_default());
         let text = item.text("value")?.unwrap_or_default();
-        let content = SecretJson::parse(text.as_bytes()).filter(|json| json.expose().is_object());
-        let content = content.unwrap_or_else(|| SecretJson::new(Value::String(text)));
-        values.insert((key, version), FakeValue(content));
+        values.insert((key, version), FakeValue(SecretJson::new(Value::String(text))));
     }
     Ok(values)
 }

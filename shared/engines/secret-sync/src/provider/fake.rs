@@ -12,6 +12,17 @@ pub struct FakeStore {
     entries: BTreeMap<String, Entry>,
 }
 
+/// The whole of a value, or what a path finds in it.
+///
+/// # Errors
+/// When the path finds nothing.
+pub(crate) fn part(text: &str, property: &str) -> Result<SecretBytes, ProviderError> {
+    if property.is_empty() {
+        return Ok(SecretBytes::from(text));
+    }
+    gjson(text, property).ok_or(ProviderError::Missing)
+}
+
 #[derive(Clone, Debug)]
 struct Entry {
     value: SecretBytes,
@@ -32,10 +43,11 @@ impl FakeStore {
     pub fn get(&self, reference: &Reference) -> Result<SecretBytes, ProviderError> {
         let entry = self.entries.get(&format!("{}{}", reference.key, reference.version));
         let entry = entry.filter(|entry| entry.version == reference.version).ok_or(ProviderError::Missing)?;
-        if reference.property.is_empty() {
-            return Ok(entry.value.clone());
+        match entry.value.expose_str() {
+            Some(text) => part(text, &reference.property),
+            None if reference.property.is_empty() => Ok(entry.value.clone()),
+            None => Err(ProviderError::Missing),
         }
-        entry.value.expose_str().and_then(|text| gjson(text, &reference.property)).ok_or(ProviderError::Missing)
     }
 
     /// All keys of a value that is a JSON object.

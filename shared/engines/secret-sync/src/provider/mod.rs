@@ -19,6 +19,7 @@ pub mod webhook;
 
 use std::collections::BTreeMap;
 
+use jmespath::go_regex;
 use regex::Regex;
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
@@ -137,16 +138,16 @@ fn lossy(value: &SecretBytes) -> String {
 /// # Errors
 /// When it is no JSON object. The words do not quote it.
 pub fn keys_of_json(text: &[u8]) -> Result<Keys, ProviderError> {
-    let object =
-        object(text).ok_or_else(|| ProviderError::failed("unable to unmarshal secret: invalid JSON format"))?;
-    Ok(object.iter().map(|(key, value)| (key.clone(), raw_bytes(value))).collect())
-}
-
-fn raw_bytes(value: &Value) -> SecretBytes {
-    match value {
-        Value::String(text) => SecretBytes::from(text.as_str()),
-        other => SecretBytes::new(to_sorted_json(other)),
-    }
+    let wrong = || ProviderError::failed("unable to unmarshal secret: invalid JSON format");
+    object(text).ok_or_else(wrong)?;
+    let text = std::str::from_utf8(text).map_err(|_| wrong())?;
+    let mut keys = Keys::new();
+    // Lists and objects stay as they are written.
+    gjson::parse(text).each(|key, value| {
+        keys.insert(key.str().to_owned(), crate::property::text(&value));
+        true
+    });
+    Ok(keys)
 }
 
 /// A value of a JSON object as bytes: texts as they are, numbers and truth values as text, nothing as nothing, everything else as JSON.
@@ -188,7 +189,7 @@ pub(crate) fn gjson(text: &str, path: &str) -> Option<SecretBytes> {
 /// # Errors
 /// When it is none.
 pub(crate) fn name_pattern(pattern: &str) -> Result<Regex, ProviderError> {
-    Regex::new(pattern)
+    go_regex::compile(pattern)
         .map_err(|error| ProviderError::failed(format!("could not compile find.name.regexp [{pattern}]: {error}")))
 }
 

@@ -184,15 +184,17 @@ pub fn get(engine: &Engine, calls: &mut impl Calls, reference: &Reference) -> Re
 }
 
 /// The whole as JSON; a key of exactly that name; else what the path finds.
-fn part(content: &SecretJson, property: &str) -> Result<SecretBytes, ProviderError> {
+pub(crate) fn part(content: &SecretJson, property: &str) -> Result<SecretBytes, ProviderError> {
     if property.is_empty() {
         return Ok(SecretBytes::new(html_safe_json(content.expose())));
     }
     if let Some(value) = content.expose().get(property) {
         return Ok(bytes(value));
     }
-    let text = zeroize::Zeroizing::new(content.expose().to_string());
-    gjson(&text, property)
+    // Upstream looks into the text that it makes of the whole.
+    let text = SecretBytes::new(html_safe_json(content.expose()));
+    text.expose_str()
+        .and_then(|text| gjson(text, property))
         .ok_or_else(|| ProviderError::failed(format!("cannot find secret data for key: {}", quoted(property))))
 }
 
@@ -214,11 +216,26 @@ pub(crate) fn quoted(text: &str) -> String {
 /// # Errors
 /// As [`get`], and when what is found is no object.
 pub fn get_map(engine: &Engine, calls: &mut impl Calls, reference: &Reference) -> Result<Keys, ProviderError> {
-    let value = get(engine, calls, reference)?;
+    keys(&get(engine, calls, reference)?)
+}
+
+/// The keys of a JSON object. Numbers are read as floating point here, and written without an exponent.
+///
+/// # Errors
+/// When it is no object.
+pub(crate) fn keys(value: &SecretBytes) -> Result<Keys, ProviderError> {
     let content = object(value.expose()).ok_or_else(|| ProviderError::failed("the secret is no JSON object"))?;
     let content = SecretJson::new(Value::Object(content));
     let fields = content.expose().as_object().into_iter().flatten();
-    Ok(fields.map(|(key, value)| (key.clone(), bytes(value))).collect())
+    Ok(fields.map(|(key, value)| (key.clone(), number_as_float(value))).collect())
+}
+
+/// A value as bytes, where upstream has read its number as floating point.
+pub(crate) fn number_as_float(value: &Value) -> SecretBytes {
+    match value.as_f64() {
+        Some(number) => SecretBytes::from(number.to_string().as_str()),
+        None => bytes(value),
+    }
 }
 
 /// Whether the store has a secret, and in it the part.

@@ -1,5 +1,7 @@
 //! What an ExternalSecret fetches: `dataFrom` in order, then `data`; the later wins.
 
+use jmespath::go_regex;
+
 use super::{Note, Policy, Stores, Unanswered, World, refusal, store_of};
 use crate::api::{self, DataEntry, DataFromEntry, ExternalSecretSpec, validate};
 use crate::decode::{DecodingStrategy, decode};
@@ -164,7 +166,7 @@ impl Fetch<'_, '_> {
         (conversion, decoding, nul): (ConversionStrategy, Option<&str>, Option<&str>),
     ) -> Result<Keys, Lack> {
         let steps = steps(entry.rewrite.as_deref().unwrap_or_default()).map_err(failed)?;
-        let keys = if steps.is_empty() {
+        let mut keys = if steps.is_empty() {
             convert_keys(conversion, keys)
                 .map_err(|error| failed(format!("error applying conversion strategy: {error}")))?
         } else {
@@ -172,6 +174,8 @@ impl Fetch<'_, '_> {
                 |(at, error): (usize, _)| failed(format!("error applying rewrite to keys: operation[{at}]: {error}"));
             rewrite(&steps, keys, self.world.transform).map_err(said)?
         };
+        // What has no name upstream leaves out.
+        keys.remove("");
         let tip = "invalid secret keys (TIP: use rewrite or conversionStrategy to change keys)";
         check_keys(&keys).map_err(|error| failed(format!("{tip}: {error}")))?;
         let decoded: Result<Keys, Lack> =
@@ -228,8 +232,7 @@ pub(super) fn steps(steps: &[api::Rewrite]) -> Result<Vec<Rewrite>, String> {
 
 fn step(step: &api::Rewrite) -> Result<Rewrite, String> {
     if let Some(regexp) = &step.regexp {
-        let source = regexp.source.as_deref().unwrap_or_default();
-        let source = regex::RegexBuilder::new(source).size_limit(1 << 20).build();
+        let source = go_regex::compile(regexp.source.as_deref().unwrap_or_default());
         let source = source.map_err(|error| format!("failed to compile regex: {error}"))?;
         return Ok(Rewrite::Regexp { source, target: regexp.target.clone().unwrap_or_default() });
     }

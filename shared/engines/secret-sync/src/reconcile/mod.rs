@@ -20,6 +20,7 @@ mod template;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jmespath::go_regex;
 use serde_json::Value;
 
 use crate::api::GeneratorReference;
@@ -285,7 +286,7 @@ fn is_allowed(objects: &dyn Objects, view: &StoreView, namespace: &str) -> bool 
     conditions.iter().any(|condition| {
         let by_label = condition.namespace_selector.as_ref().is_some_and(|rule| selector::matches(rule, &labels));
         let by_name = condition.namespaces.iter().flatten().any(|name| name == namespace);
-        let is_match = |pattern: &String| regex::Regex::new(pattern).is_ok_and(|rule| rule.is_match(namespace));
+        let is_match = |pattern: &String| go_regex::compile(pattern).is_ok_and(|rule| rule.is_match(namespace));
         by_label || by_name || condition.namespace_regexes.iter().flatten().any(is_match)
     })
 }

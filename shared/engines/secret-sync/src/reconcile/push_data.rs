@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jmespath::go_regex;
+
 use super::fetch::steps;
 use super::{StoreView, named_store, selector};
 use crate::api::{PushEntry, PushMatch, PushRemoteReference, PushSecretSpec, PushStoreReference, PushToEntry};
@@ -125,7 +127,7 @@ fn is_for(entry: &PushToEntry, store: &StoreRef, view: &StoreView) -> bool {
 /// What one `dataTo` makes of the keys: one entry for each, or all of them together under one remote key.
 fn made(entry: &PushToEntry, keys: &Keys, transform: Transformer) -> Result<Vec<Planned>, String> {
     let pattern = entry.matched.as_ref().and_then(|matched| matched.regexp.as_deref()).unwrap_or_default();
-    let pattern = regex::RegexBuilder::new(pattern).size_limit(1 << 20).build();
+    let pattern = go_regex::compile(pattern);
     let pattern = pattern.map_err(|_| "match.regexp is no regular expression".to_owned())?;
     let strategy = entry.conversion_strategy.as_deref().unwrap_or_default();
     let matched: Vec<&String> = keys.keys().filter(|key| pattern.is_match(key)).collect();

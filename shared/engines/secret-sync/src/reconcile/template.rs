@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use super::{TargetSecret, Texts, World};
 use crate::api::{Template, TemplateFrom, TemplateItem, TemplateReference};
 use crate::decode::{DecodingStrategy, decode};
+use crate::manifest::SecretPart;
 use crate::provider::Keys;
 use crate::value::{SecretBytes, SecretJson};
 
@@ -27,25 +28,6 @@ pub enum TemplateError {
         "templateFrom target {0:?} is not allowed when targeting a Secret, must be one of \"Data\", \"Annotations\" or \"Labels\""
     )]
     Target(String),
-}
-
-/// Part of a Secret.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Part {
-    Data,
-    Labels,
-    Annotations,
-}
-
-impl Part {
-    fn parse(name: &str) -> Result<Self, TemplateError> {
-        match name.to_lowercase().as_str() {
-            "" | "data" => Ok(Self::Data),
-            "labels" => Ok(Self::Labels),
-            "annotations" => Ok(Self::Annotations),
-            _ => Err(TemplateError::Target(name.to_owned())),
-        }
-    }
 }
 
 /// A template with what it is for: a name of its own, or text whose lines are `key: value`.
@@ -75,7 +57,8 @@ pub fn apply_to_secret(
         secret.data.extend(data.clone());
     }
     for from in template.template_from.iter().flatten() {
-        let part = Part::parse(from.target.as_deref().unwrap_or_default())?;
+        let name = from.target.as_deref().unwrap_or_default();
+        let part = SecretPart::parse(name).ok_or_else(|| TemplateError::Target(name.to_owned()))?;
         for job in jobs(from, &secret.namespace, world)? {
             for (key, value) in made(&job, data, world)? {
                 put(secret, part, key, value);
@@ -84,12 +67,12 @@ pub fn apply_to_secret(
     }
     for (key, text) in template.data.iter().flatten() {
         let value = rendered(key, text.as_str().unwrap_or_default(), data, world)?;
-        put(secret, Part::Data, key.clone(), value);
+        put(secret, SecretPart::Data, key.clone(), value);
     }
     let metadata = template.metadata.as_ref();
     let parts = [
-        (Part::Labels, metadata.and_then(|metadata| metadata.labels.as_ref())),
-        (Part::Annotations, metadata.and_then(|metadata| metadata.annotations.as_ref())),
+        (SecretPart::Labels, metadata.and_then(|metadata| metadata.labels.as_ref())),
+        (SecretPart::Annotations, metadata.and_then(|metadata| metadata.annotations.as_ref())),
     ];
     for (part, texts) in parts {
         for (key, text) in texts.into_iter().flatten() {
@@ -114,12 +97,12 @@ fn keeps_data(template: &Template) -> bool {
     is_bare || template.merge_policy.as_deref() == Some("Merge")
 }
 
-fn put(secret: &mut TargetSecret, part: Part, key: String, value: SecretBytes) {
+fn put(secret: &mut TargetSecret, part: SecretPart, key: String, value: SecretBytes) {
     let text = || String::from_utf8_lossy(value.expose()).into_owned();
     match part {
-        Part::Data => drop(secret.data.insert(key, value)),
-        Part::Labels => drop(secret.labels.insert(key, text())),
-        Part::Annotations => drop(secret.annotations.insert(key, text())),
+        SecretPart::Data => drop(secret.data.insert(key, value)),
+        SecretPart::Labels => drop(secret.labels.insert(key, text())),
+        SecretPart::Annotations => drop(secret.annotations.insert(key, text())),
     }
 }
 

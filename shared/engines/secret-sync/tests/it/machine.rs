@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use model::Timestamp;
-use secret_sync::{Event, FetchKey, FetchProblem, Machine, Output, Reading, ReportKind, SecretJson, Settings};
+use secret_sync::{
+    Event, FetchKey, FetchProblem, Machine, Output, Reading, ReportKind, SecretJson, Settings, TargetContent,
+};
 use serde_json::json;
 
 use crate::manifests::{STORE, external, load};
@@ -28,7 +30,7 @@ impl World {
             followed_interval: Duration::from_secs(600),
             stale_after: Duration::from_secs(30),
             back_off: (Duration::from_secs(1), Duration::from_secs(8)),
-            render: |_, data| Ok(data.clone()),
+            render: |_, data| Ok(TargetContent { data: data.clone(), ..TargetContent::default() }),
             transform: |_, key| Ok(key.to_uppercase()),
         };
         let mut world = Self {
@@ -314,4 +316,49 @@ fn a_clock_that_is_set_changes_nothing() {
     world.settle();
     world.pass(2);
     assert_eq!(world.said(), ["rotated db 3"]);
+}
+
+/// Sets the clock ahead and back again, as two who quarrel about the time do.
+fn swing(world: &mut World) {
+    const DAY: Duration = Duration::from_secs(86_400);
+    let back = Timestamp::from_nanos(world.now.as_nanos());
+    for now in [world.now.plus(DAY), back] {
+        world.now = now;
+        world.machine.handle_timeout(world.now);
+        world.settle();
+    }
+    world.pass(1);
+}
+
+#[test]
+fn a_clock_that_swings_makes_no_storm_and_stops_nothing() {
+    let mut world = world();
+    world.said();
+    (world.checks, world.reads) = (0, 0);
+    for _ in 0..20 {
+        swing(&mut world);
+    }
+    assert!(world.checks <= 60 && world.reads == 0, "{} checks, {} reads", world.checks, world.reads);
+    assert_eq!(world.said(), Vec::<String>::new());
+    world.version = 2;
+    world.pass(2);
+    assert_eq!(world.said(), ["rotated db 2"]);
+}
+
+#[test]
+fn a_clock_that_swings_does_not_hurry_what_is_read_at_an_interval() {
+    let mut world = world();
+    let key = FetchKey { store: store_and_path().0, path: "db".to_owned(), version: None };
+    let refused = FetchProblem { what: "denied".to_owned(), remedy: String::new(), is_check_refused: true };
+    world.machine.handle_event(Event::Checked { key, outcome: Err(refused) }, world.now);
+    world.settle();
+    world.said();
+    world.reads = 0;
+    for _ in 0..20 {
+        swing(&mut world);
+    }
+    assert_eq!((world.reads, world.said()), (0, Vec::new()));
+    world.version = 2;
+    world.pass(3_700);
+    assert_eq!((world.reads, world.said()), (1, vec!["rotated db 2".to_owned()]));
 }
