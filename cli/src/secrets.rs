@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use bus::From;
 use comfy_table::Cell;
 use model::{SecretRef, Timestamp};
-use schemas::ask::RotateRequest;
+use schemas::ask::{RotateOutcome, RotateReply, RotateRequest};
 use schemas::start::v1::SecretDelivered;
 use schemas::{AnyEvent, EventType};
 use serde::Serialize;
@@ -207,15 +207,43 @@ async fn rotate(
     let bus = events::connect(&addresses).await?;
     let request = RotateRequest { store: store.to_owned(), path: path.to_owned(), reason: reason.to_owned() };
     let limit = Duration::from_secs(120);
-    let reply: Value = bus.ask(("secret-broker", "rotate"), &request, limit).await?;
+    let reply: RotateReply = bus.ask(("secret-broker", "rotate"), &request, limit).await?;
     match output {
         Output::Json => print::json(&reply)?,
-        Output::Table => print::line(format!(
-            "version {} is in force",
-            reply.get("version").and_then(Value::as_str).unwrap_or("(none)")
-        )),
+        Output::Table => show_rotation(&reply),
     }
-    Ok(ExitCode::SUCCESS)
+    for target in &reply.late {
+        print::note(format!("{target} did not get the new version in time; the broker goes on with it"));
+    }
+    Ok(if reply.late.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+fn show_rotation(reply: &RotateReply) {
+    let keys = reply.keys.join(", ");
+    print::line(format!("version {} is in force, after {}: new values for {keys}", reply.version, reply.previous));
+    if !reply.targets.is_empty() {
+        print::line(format!("written to {}", reply.targets.join(", ")));
+    }
+    if reply.holders.is_empty() {
+        return print::line("no pod is known to hold the version before");
+    }
+    let mut table = print::table(&["Pod", "Secret", "By", "Outcome", "Reason"]);
+    for holder in &reply.holders {
+        let name = if holder.name.is_empty() { holder.pod_uid.to_string() } else { holder.name.clone() };
+        let outcome = match holder.outcome {
+            RotateOutcome::Restarted => "restarted",
+            RotateOutcome::Follows => "follows",
+            RotateOutcome::Keeps => "keeps the old version",
+        };
+        table.add_row([
+            Cell::new(format!("{}/{name}", holder.namespace)),
+            Cell::new(&holder.target),
+            Cell::new(holder.by.join(", ")),
+            Cell::new(outcome),
+            Cell::new(&holder.reason),
+        ]);
+    }
+    print::line(table);
 }
 
 fn render(manifest: &Path, values: &Path, output: Output) -> anyhow::Result<ExitCode> {

@@ -29,6 +29,8 @@ mod target;
 mod template;
 mod wire;
 
+use std::time::Duration;
+
 use anyhow::Context as _;
 use service::Context;
 
@@ -68,7 +70,8 @@ pub async fn start(context: Context, config: Config) -> anyhow::Result<()> {
         credentials: credentials::Vault::new(config.credentials.clone()),
         metrics: metrics.clone(),
         feed: feed.clone(),
-        timeout: std::time::Duration::from_secs(config.store_timeout_s),
+        timeout: Duration::from_secs(config.store_timeout_s),
+        look: Duration::from_millis(config.check_interval_ms),
     });
     let reconciler = reconciler::Reconciler::new(
         (place, rights),

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use secret_sync::{Assembled, Documents, ExternalSecret, FetchKey, Reading, SecretBytes, SecretJson, TargetContent, assemble, parse};
+use secret_sync::{
+    Assembled, Documents, ExternalSecret, FetchKey, Reading, SecretBytes, SecretJson, TargetContent, assemble, parse,
+};
 use serde_json::{Map, Value, json};
 
 use crate::template;

@@ -180,7 +180,10 @@ mod tests {
     #[test]
     fn templates_make_labels_and_annotations() {
         let texts = |key: &str, text: &str| BTreeMap::from([(key.to_owned(), text.to_owned())]);
-        let literal = Literal { part: SecretPart::Labels, text: "{{ range $key, $_ := . }}has-{{ $key }}: 'yes'\n{{ end }}".to_owned() };
+        let literal = Literal {
+            part: SecretPart::Labels,
+            text: "{{ range $key, $_ := . }}has-{{ $key }}: 'yes'\n{{ end }}".to_owned(),
+        };
         let wanted = TargetTemplate {
             literals: vec![literal],
             labels: texts("user", "{{ .user | upper }}"),

@@ -8,7 +8,7 @@ use secret_sync::{Report, ReportKind};
 
 use crate::reconciler::Told;
 
-/// Publishes what a report says; recoveries and removals are no events of their own.
+/// Publishes what a report says. A recovery says again that the target is in sync; a removal is no event of its own.
 pub(crate) async fn publish(publisher: &Publisher, report: Report, now: Timestamp) -> Result<(), PublishError> {
     let (manifest, sources) = (report.subject, report.sources);
     let (namespace, target) = (report.external.namespace.clone(), report.external.target.name.clone());
@@ -28,7 +28,11 @@ pub(crate) async fn publish(publisher: &Publisher, report: Report, now: Timestam
         ReportKind::Stale { age } => {
             sender.send(Class::High, SecretStale { manifest, namespace, target, age_s: age.as_secs() }).await
         }
-        ReportKind::Removed | ReportKind::Recovered => Ok(()),
+        ReportKind::Recovered => {
+            let keys = Vec::new();
+            sender.send(Class::Normal, SecretSynced { manifest, namespace, target, sources, keys }).await
+        }
+        ReportKind::Removed => Ok(()),
     }
 }
 

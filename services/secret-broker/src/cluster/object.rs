@@ -86,11 +86,7 @@ fn is_settled(order: &WriteOrder, before: Option<&SecretJson>) -> Result<bool, F
 }
 
 /// The Secret as it is applied.
-fn object(
-    (kind, manifest): (&Resource, &Value),
-    order: &WriteOrder,
-    content: &TargetContent,
-) -> SecretJson {
+fn object((kind, manifest): (&Resource, &Value), order: &WriteOrder, content: &TargetContent) -> SecretJson {
     let external = &order.external;
     let (namespace, name) = (external.namespace.as_str(), external.target.name.as_str());
     let (hash, mark) = (data_hash(&content.data), owner_hash(&external.namespace, &external.name));

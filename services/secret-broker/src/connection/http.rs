@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use reqwest::header::HeaderMap;
 use rustls::client::Resumption;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -27,6 +28,8 @@ pub(crate) struct Trust {
     pub(crate) identity: Option<SecretBytes>,
     /// Whether it goes where the server sends it: a node of several may name another.
     pub(crate) follows: bool,
+    /// What every request bears.
+    pub(crate) headers: HeaderMap,
 }
 
 /// No client can be made of what a store says.
@@ -63,7 +66,7 @@ impl Trust {
 /// A client that gives up after `timeout`. No proxy is taken from the environment, and redirects are followed only where the store is
 /// known to send them.
 pub(crate) fn client(trust: &Trust, timeout: Duration) -> Result<reqwest::Client, Unusable> {
-    let builder = reqwest::Client::builder().timeout(timeout).no_proxy();
+    let builder = reqwest::Client::builder().timeout(timeout).no_proxy().default_headers(trust.headers.clone());
     let builder = if trust.follows { builder } else { builder.redirect(reqwest::redirect::Policy::none()) };
     builder.tls_backend_preconfigured(tls(trust)?).build().map_err(|_| Unusable::Connection)
 }

@@ -21,9 +21,7 @@ use secret_sync::api::GeneratorReference;
 use secret_sync::provider::aws::{parameter_store::Parameters, secrets_manager::Manager};
 use secret_sync::provider::fake::FakeStore;
 use secret_sync::provider::{Keys, LocalSecret, ProviderError, Push, Reference, Search};
-use secret_sync::{
-    ConversionStrategy, Documents, Provider, SecretBytes, SecretJson, StoreKind, StoreRef, parse,
-};
+use secret_sync::{ConversionStrategy, Documents, Provider, SecretBytes, SecretJson, StoreKind, StoreRef, parse};
 use serde_json::Value;
 
 use crate::provider::{Pool, VaultProvider};

@@ -43,9 +43,11 @@ pub(crate) struct Made {
 #[derive(Clone, Debug)]
 pub(crate) struct Pool {
     means: Means,
-    /// Each with the time when it was asked for last.
-    known: Arc<Mutex<Vec<(Arc<VaultProvider>, Instant)>>>,
+    known: Arc<Mutex<Vec<Known>>>,
 }
+
+/// A login with the time when it was asked for last.
+type Known = (Arc<VaultProvider>, Instant);
 
 impl Pool {
     pub(crate) fn new(means: Means) -> Self {

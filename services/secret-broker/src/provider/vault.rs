@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
+use reqwest::header::{HeaderName, HeaderValue};
 use secret_sync::{
     ClientCertificate, FetchKey, FetchProblem, KvVersion, Reading, RoleId, SecretBytes, SecretJson, SecretKeySelector,
     TokenSource, VaultAuth, VaultStore,
@@ -40,9 +41,10 @@ pub(crate) struct VaultProvider {
     credentials: Vault,
     metrics: Metrics,
     pub(super) timeout: Duration,
+    look: Duration,
     session: Mutex<Option<Arc<Session>>>,
     /// Where the server was after the last write, for reads that wait for it.
-    index: std::sync::Mutex<Option<reqwest::header::HeaderValue>>,
+    index: std::sync::Mutex<Option<HeaderValue>>,
     /// What was learned of lists with metadata.
     lists: std::sync::Mutex<lists::Lists>,
     /// Until when the server asked to be left alone, and with which status.
@@ -63,6 +65,8 @@ pub(crate) struct Means {
     pub(crate) feed: Feed,
     /// How long a server has to answer.
     pub(crate) timeout: Duration,
+    /// How often it is asked for versions.
+    pub(crate) look: Duration,
 }
 
 impl std::fmt::Debug for VaultProvider {
@@ -77,6 +81,8 @@ struct Session {
     /// The client below it, for calls that the library does not have.
     http: reqwest::Client,
     token: SecretBytes,
+    /// The credentials of the store when it was made.
+    used: Vec<Option<SecretBytes>>,
     /// When it is renewed or made anew: after two thirds of its life. `None` for a token that does not end.
     renew_at: Option<Instant>,
     is_renewable: bool,
@@ -96,12 +102,13 @@ impl From<ClientError> for Failure {
 
 impl VaultProvider {
     pub(crate) fn new(store: VaultStore, means: Means) -> Self {
-        let Means { credentials, metrics, feed, timeout } = means;
+        let Means { credentials, metrics, feed, timeout, look } = means;
         Self {
             store,
             credentials,
             metrics,
             timeout,
+            look,
             feed,
             session: Mutex::new(None),
             index: std::sync::Mutex::default(),
@@ -193,6 +200,8 @@ impl VaultProvider {
             return Err(Failure::Problem(self.refusal(status, "", false)));
         }
         let mut session = self.session.lock().await;
+        // Who gives a store another credential wants it used.
+        session.take_if(|session| self.is_replaced(&session.used));
         if let Some(current) = session.as_ref() {
             if current.renew_at.is_none_or(|at| at > Instant::now()) {
                 return Ok(current.clone());
@@ -208,6 +217,15 @@ impl VaultProvider {
         let made = Arc::new(self.login().await?);
         *session = Some(made.clone());
         Ok(made)
+    }
+
+    fn used(&self) -> Vec<Option<SecretBytes>> {
+        self.store.selectors().iter().map(|selector| self.credentials.find(selector)).collect()
+    }
+
+    /// Whether a credential is another than before; one that is missing for a while is not.
+    fn is_replaced(&self, before: &[Option<SecretBytes>]) -> bool {
+        self.used().iter().zip(before).any(|(now, before)| now.is_some() && now != before)
     }
 
     async fn renew(&self, current: &Session) -> Result<Session, Failure> {
@@ -276,16 +294,29 @@ impl VaultProvider {
         // A life of zero is that of a root token: without end.
         let life = life_s.filter(|life| *life > 0).map(Duration::from_secs);
         let renew_at = life.and_then(|life| Instant::now().checked_add(life.mul_f64(2.0 / 3.0)));
-        Ok(Session { client, http, token, renew_at, is_renewable })
+        Ok(Session { client, http, token, used: self.used(), renew_at, is_renewable })
     }
 
-    /// A client with the certificates that the store names.
+    /// A client with the certificates and headers that the store names.
     pub(super) fn http(&self) -> Result<reqwest::Client, Failure> {
         let wanted = match &self.store.auth {
             VaultAuth::Certificate { identity, .. } => Some(identity),
             _ => self.store.tls.as_ref(),
         };
-        let trust = Trust { authorities: self.authorities()?, identity: self.identity(wanted)?, follows: true };
+        let remedy = "correct its name or value in the store";
+        let header = |(name, value): (&String, &String)| {
+            let wrong = || Failure::Problem(self.problem(&format!("header `{name}` cannot be sent"), remedy, false));
+            let name: HeaderName = name.parse().map_err(|_| wrong())?;
+            let mut value: HeaderValue = value.parse().map_err(|_| wrong())?;
+            value.set_sensitive(true);
+            Ok((name, value))
+        };
+        let trust = Trust {
+            authorities: self.authorities()?,
+            identity: self.identity(wanted)?,
+            follows: true,
+            headers: self.store.headers.iter().map(header).collect::<Result<_, Failure>>()?,
+        };
         http::client(&trust, self.timeout).map_err(|unusable| {
             let (what, remedy) = match unusable {
                 Unusable::Authorities => ("`caBundle` holds no certificate", "encode the PEM text in base64"),

@@ -307,7 +307,10 @@ impl Reconciler {
         if key.1.is_empty() {
             metadata = json!({ "name": key.2 });
         }
-        if is_news && !looked.is_released {
+        // Who leaves an object to somebody else says nothing.
+        let conditions = looked.status.get("conditions").and_then(Value::as_array);
+        let is_silent = conditions.is_none_or(Vec::is_empty);
+        if is_news && !is_silent && !looked.is_released {
             let manifest = json!({
                 "apiVersion": kind.api_version(), "kind": kind.kind, "metadata": metadata, "status": looked.status,
             });

@@ -268,7 +268,8 @@ async fn written(
 fn explained(mut outcome: Outcome) -> Outcome {
     let cause = outcome.notes.iter().rfind(|note| note.is_warning).map(|note| note.message.clone());
     if let Some(cause) = cause.filter(|_| outcome.is_error) {
-        let ready = outcome.status.conditions.iter_mut().filter(|condition| condition.kind == "Ready" && !condition.holds);
+        let ready =
+            outcome.status.conditions.iter_mut().filter(|condition| condition.kind == "Ready" && !condition.holds);
         ready.for_each(|condition| condition.message.clone_from(&cause));
     }
     outcome

@@ -96,8 +96,10 @@ mod tests {
     #[test]
     fn a_condition_keeps_the_time_of_its_last_change() {
         let now: Timestamp = "2026-01-02T03:04:05Z".parse().unwrap();
-        let before = json!({ "status": { "conditions": [{ "status": "True", "lastTransitionTime": "2025-01-01T00:00:00Z" }] } });
-        let since = |verdict: &Verdict| said(verdict, Some(&before), now)["conditions"][0]["lastTransitionTime"].clone();
+        let before =
+            json!({ "status": { "conditions": [{ "status": "True", "lastTransitionTime": "2025-01-01T00:00:00Z" }] } });
+        let since =
+            |verdict: &Verdict| said(verdict, Some(&before), now)["conditions"][0]["lastTransitionTime"].clone();
         assert_eq!(since(&Verdict::good("Valid")), "2025-01-01T00:00:00Z");
         assert_eq!(since(&Verdict::bad("ValidationFailed", "sealed".to_owned())), "2026-01-02T03:04:05Z");
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use model::FaultKind;
 use secret_sync::reconcile::Texts;
-use secret_sync::{Provider, Resolved, SecretJson, StoreKind, StoreRef};
+use secret_sync::{Resolved, SecretJson, StoreKind, StoreRef};
 use serde_json::Value;
 
 use super::world::StoreMap;
@@ -66,11 +66,6 @@ pub(crate) fn route<'o>(resolved: &mut Resolved, objects: impl Iterator<Item = &
             _ => {}
         }
     }
-    let special: BTreeSet<StoreRef> =
-        resolved.set.stores.iter().filter(|(_, store)| is_special(store)).map(|(id, _)| id.clone()).collect();
-    let uses_special =
-        |external: &secret_sync::ExternalSecret| external.store_refs().any(|store| special.contains(store));
-    resolved.set.external_secrets.retain(|_, external| !uses_special(external));
     let served = served(resolved, &work.stores);
     let ours: BTreeSet<String> = externals
         .iter()
@@ -88,11 +83,6 @@ pub(crate) fn route<'o>(resolved: &mut Resolved, objects: impl Iterator<Item = &
     }
     drop_faults(resolved, &ours, &served);
     work
-}
-
-/// Stores that the machine would not reach as they ask to be reached.
-fn is_special(store: &secret_sync::Store) -> bool {
-    matches!(&store.provider, Provider::Vault(vault) if !vault.headers.is_empty() || vault.reads_own_writes || vault.forwards)
 }
 
 fn reference((kind, namespace, name): &(String, String, String)) -> StoreRef {

@@ -159,6 +159,13 @@ fn targets_that_cannot_be_written_are_said_and_heal() {
     world.until_ready("fixed");
 }
 
+/// How long the API server stays away: `BIOTOPE_ABSENCE_S` seconds, longer than a lease by default.
+#[expect(clippy::disallowed_methods, reason = "a switch of the tests, for a run by hand with a whole minute")]
+fn absence() -> Duration {
+    let given = std::env::var("BIOTOPE_ABSENCE_S").ok().and_then(|seconds| seconds.parse().ok());
+    Duration::from_secs(given.unwrap_or(12))
+}
+
 /// Everybody writes to the same objects at once, and the API server goes in the middle.
 #[test]
 fn storms_of_conflicts_and_an_absent_server_are_weathered() {
@@ -192,7 +199,7 @@ fn storms_of_conflicts_and_an_absent_server_are_weathered() {
 
     world.server.kill();
     world.bao.command(&["kv", "put", "secret/db", "password=canary-10"]).unwrap();
-    std::thread::sleep(Duration::from_secs(12));
+    std::thread::sleep(absence());
     assert!(world.broker.ended().is_none(), "{}", world.broker.last_lines(20));
     world.server.start_again().unwrap();
     world.until("secret", "db", PASSWORD, &encoded("canary-10"));

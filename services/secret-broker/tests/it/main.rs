@@ -18,6 +18,7 @@ mod faults;
 mod feed;
 mod kinds;
 mod lease;
+mod logins;
 mod outages;
 mod proxy;
 mod service;

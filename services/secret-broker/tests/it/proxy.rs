@@ -18,6 +18,8 @@ pub(crate) enum Fault {
     Cut,
     /// Nobody listens.
     Refuse,
+    /// It is answered by the server, with this header in addition; the server does not get it back.
+    Header(&'static str),
 }
 
 /// The proxy. It ends with the test.
@@ -28,7 +30,7 @@ pub(crate) struct Proxy {
 
 struct State {
     fault: Fault,
-    /// When requests came, with their first line.
+    /// When requests came, with their heads.
     asked: Vec<(Instant, String)>,
     /// Lines that are open, for those that are passed on byte by byte.
     open: Vec<TcpStream>,
@@ -83,7 +85,12 @@ impl Proxy {
     pub(crate) fn asked(&self, since: Instant) -> Vec<(Duration, String)> {
         let state = self.state.lock().unwrap();
         let later = state.asked.iter().filter(|(at, _)| *at >= since);
-        later.map(|(at, line)| (at.duration_since(since), line.clone())).collect()
+        later.map(|(at, head)| (at.duration_since(since), head.lines().next().unwrap_or_default().to_owned())).collect()
+    }
+
+    /// The heads of all requests, in small letters.
+    pub(crate) fn heads(&self) -> Vec<String> {
+        self.state.lock().unwrap().asked.iter().map(|(_, head)| head.to_lowercase()).collect()
     }
 }
 
@@ -93,7 +100,7 @@ fn request(mut stream: TcpStream, server: &str, state: &Mutex<State>) -> std::io
     let text = String::from_utf8_lossy(&whole).into_owned();
     let fault = {
         let mut state = state.lock().unwrap();
-        state.asked.push((Instant::now(), text.lines().next().unwrap_or_default().to_owned()));
+        state.asked.push((Instant::now(), text.split("\r\n\r\n").next().unwrap_or_default().to_owned()));
         state.fault.clone()
     };
     match fault {
@@ -107,9 +114,13 @@ fn request(mut stream: TcpStream, server: &str, state: &Mutex<State>) -> std::io
             );
         }
         Fault::Slow(wait) => std::thread::sleep(wait),
-        Fault::None | Fault::Cut => {}
+        Fault::None | Fault::Cut | Fault::Header(_) => {}
     }
     // One request to a line: the server closes it behind its answer.
+    let whole = match fault {
+        Fault::Header(header) => without(&whole, header.split(':').next().unwrap_or_default()),
+        _ => whole,
+    };
     let (head, body) = whole.split_at(text.find("\r\n").unwrap_or(0) + 2);
     let mut upstream = TcpStream::connect(server)?;
     upstream.write_all(&[head, b"connection: close\r\n", body].concat())?;
@@ -118,7 +129,22 @@ fn request(mut stream: TcpStream, server: &str, state: &Mutex<State>) -> std::io
     if matches!(fault, Fault::Cut) {
         answer.truncate(answer.len().saturating_sub(20));
     }
+    if let Fault::Header(header) = fault {
+        let end = answer.windows(2).position(|pair| pair == b"\r\n").map_or(0, |at| at + 2);
+        let (first, rest) = answer.split_at(end);
+        return stream.write_all(&[first, header.as_bytes(), b"\r\n", rest].concat());
+    }
     stream.write_all(&answer)
+}
+
+/// A request without one of its headers.
+fn without(request: &[u8], header: &str) -> Vec<u8> {
+    let end = request.windows(4).position(|part| part == b"\r\n\r\n").unwrap_or(request.len());
+    let (head, body) = request.split_at(end);
+    let head = String::from_utf8_lossy(head).into_owned();
+    let is_other = |line: &&str| !line.to_lowercase().starts_with(&format!("{}:", header.to_lowercase()));
+    let kept: Vec<&str> = head.split("\r\n").filter(is_other).collect();
+    [kept.join("\r\n").as_bytes(), body].concat()
 }
 
 fn read_request(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {

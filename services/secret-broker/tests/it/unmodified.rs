@@ -68,7 +68,8 @@ fn stores_are_of_namespaces_labels_and_controllers() {
     world.bao.command(&["kv", "put", "secret/db", "password=canary-one"]).unwrap();
     world.server.kubectl(&["label", "namespace", "default", "env=test"]).unwrap();
     let fixed = ", namespace: default";
-    let selector = |env: &str| format!("  conditions: [{{ namespaceSelector: {{ matchLabels: {{ env: {env} }} }} }}]\n");
+    let selector =
+        |env: &str| format!("  conditions: [{{ namespaceSelector: {{ matchLabels: {{ env: {env} }} }} }}]\n");
     for text in [
         store(&world, "referent", "", ""),
         store(&world, "chosen", fixed, &selector("test")),

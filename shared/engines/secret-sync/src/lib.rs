@@ -50,8 +50,9 @@ pub use machine::{
 };
 pub use manifest::{
     CONFIG_MAP, CaProvider, ClientCertificate, CreationPolicy, DataItem, DeletionPolicy, Documents, ExternalSecret,
-    Extract, FakeValue, KvVersion, Literal, NamespaceRule, Place, Provider, RefreshPolicy, RemoteRef, RoleId, SecretKeySelector,
-    SecretPart, Store, StoreKind, StoreRef, TargetRef, TargetTemplate, TokenSource, VaultAuth, VaultStore, parse,
+    Extract, FakeValue, KvVersion, Literal, NamespaceRule, Place, Provider, RefreshPolicy, RemoteRef, RoleId,
+    SecretKeySelector, SecretPart, Store, StoreKind, StoreRef, TargetRef, TargetTemplate, TokenSource, VaultAuth,
+    VaultStore, parse,
 };
 pub use property::find as find_property;
 pub use rewrite::{Merge, Rewrite, RewriteError, Transformer, rewrite};

@@ -70,10 +70,9 @@ pub fn rewrite(steps: &[Rewrite], keys: Keys, transform: Transformer) -> Result<
 
 fn one(step: &Rewrite, keys: Keys, transform: Transformer) -> Result<Keys, RewriteError> {
     match step {
-        Rewrite::Regexp { source, target } => Ok(keys
-            .into_iter()
-            .map(|(key, value)| (go_regex::replace_all(source, &key, target), value))
-            .collect()),
+        Rewrite::Regexp { source, target } => {
+            Ok(keys.into_iter().map(|(key, value)| (go_regex::replace_all(source, &key, target), value)).collect())
+        }
         Rewrite::Transform { template } => {
             let renamed = keys.into_iter().map(|(key, value)| transform(template, &key).map(|key| (key, value)));
             renamed.collect::<Result<Keys, String>>().map_err(RewriteError::Transform)

@@ -2,6 +2,7 @@
 //! (<https://openbao.org/api-docs/secret/kv/kv-v2/>, `detailed-metadata`).
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,9 @@ use super::{Call, VaultProvider, kv_path};
 
 /// Keys with what the server says of each.
 pub(crate) type Checked = Vec<(FetchKey, Result<Option<String>, FetchProblem>)>;
+
+/// Calls of one look.
+type Count = AtomicU32;
 
 /// Keys of one folder, each with its name in it.
 type Named = Vec<(String, FetchKey)>;
@@ -44,13 +48,14 @@ impl VaultProvider {
             let folders = mounts.entry(mount).or_default();
             folders.entry(folder.to_owned()).or_default().push((name.to_owned(), key));
         }
-        let checks = futures::stream::iter(mounts).map(|(mount, folders)| self.check_mount(mount, folders));
+        let calls = Count::default();
+        let checks = futures::stream::iter(mounts).map(|(mount, folders)| self.check_mount(mount, folders, &calls));
         let checked = checks.buffer_unordered(MOUNTS_AT_ONCE).concat().await;
-        self.rest_after(started.elapsed());
+        self.rest_after(started.elapsed(), calls.into_inner());
         checked
     }
 
-    /// A server that takes long to answer is asked more rarely: it has other things to do.
+    /// A server that takes long to answer, or has to be asked many times, is asked more rarely: it has other things to do.
     async fn rest(&self) {
         let until = *self.rests_until.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(until) = until {
@@ -58,12 +63,15 @@ impl VaultProvider {
         }
     }
 
-    fn rest_after(&self, took: Duration) {
-        let until = Instant::now().checked_add(took.saturating_mul(REST)).filter(|_| took > UNNOTICED);
+    fn rest_after(&self, took: Duration, calls: u32) {
+        let slow = if took > UNNOTICED { took.saturating_mul(REST) } else { Duration::ZERO };
+        let many = self.look.saturating_mul(calls.saturating_sub(1)).min(LONGEST_REST);
+        let rest = slow.max(many);
+        let until = Instant::now().checked_add(rest).filter(|_| !rest.is_zero());
         *self.rests_until.lock().unwrap_or_else(PoisonError::into_inner) = until;
     }
 
-    async fn check_mount(&self, mount: String, folders: BTreeMap<String, Named>) -> Checked {
+    async fn check_mount(&self, mount: String, folders: BTreeMap<String, Named>, calls: &Count) -> Checked {
         if folders.len() > 1 && self.store.version == KvVersion::V2 {
             let above = common(&folders);
             let place = format!("{mount}/detailed-metadata/{above}");
@@ -75,37 +83,40 @@ impl VaultProvider {
             let named = |(folder, keys): (&String, &Named)| {
                 keys.iter().map(|(name, key)| (below(folder, name), key.clone())).collect::<Named>()
             };
-            match self.list("SCAN", &place, wanted).await {
+            match self.list("SCAN", &place, (wanted, calls)).await {
                 Listed::All(revisions) => return told(folders.iter().flat_map(named).collect(), &revisions),
                 Listed::Failed(problem) => return failed(folders.into_values().flatten().collect(), &problem),
                 Listed::Not => {}
             }
         }
-        let checks = futures::stream::iter(folders).map(|(folder, keys)| self.check_folder(&mount, folder, keys));
+        let checks =
+            futures::stream::iter(folders).map(|(folder, keys)| self.check_folder(&mount, (folder, keys), calls));
         checks.buffer_unordered(FOLDERS_AT_ONCE).concat().await
     }
 
-    async fn check_folder(&self, mount: &str, folder: String, keys: Named) -> Checked {
+    async fn check_folder(&self, mount: &str, (folder, keys): (String, Named), calls: &Count) -> Checked {
         let place = format!("{mount}/detailed-metadata/{folder}");
         if keys.len() > 1 && self.store.version == KvVersion::V2 {
-            match self.list("LIST", &place, keys.len()).await {
+            match self.list("LIST", &place, (keys.len(), calls)).await {
                 Listed::All(revisions) => return told(keys, &revisions),
                 Listed::Failed(problem) => return failed(keys, &problem),
                 Listed::Not => {}
             }
         }
         let single = |(_, key): (String, FetchKey)| async move {
+            calls.fetch_add(1, Ordering::Relaxed);
             let outcome = self.check_revision(&key).with_subscriber(NoSubscriber::new()).await;
             (key, outcome)
         };
         futures::stream::iter(keys).map(single).buffer_unordered(CHECKS_AT_ONCE).collect().await
     }
 
-    async fn list(&self, method: &'static str, place: &str, wanted: usize) -> Listed {
+    async fn list(&self, method: &'static str, place: &str, (wanted, calls): (usize, &Count)) -> Listed {
         let known = format!("{method} {place}");
         if self.lists().is_refused(&known, Instant::now()) {
             return Listed::Not;
         }
+        calls.fetch_add(1, Ordering::Relaxed);
         let call = Call::new(method, place.trim_end_matches('/').to_owned());
         let (status, answer) = match self.raw_status(&call).with_subscriber(NoSubscriber::new()).await {
             Ok(answered) => answered,
@@ -161,6 +172,9 @@ const FOLDERS_AT_ONCE: usize = 8;
 const CHECKS_AT_ONCE: usize = 16;
 /// How long a server rests, for the time that it took to answer.
 const REST: u32 = 3;
+/// Where a look takes many calls, as at servers that do not list versions, they come to one in each interval, but a minute is the most
+/// that a change may go unnoticed for that.
+const LONGEST_REST: Duration = Duration::from_secs(60);
 /// Answers that are faster leave a server time enough.
 const UNNOTICED: Duration = Duration::from_millis(250);
 

@@ -122,11 +122,8 @@ impl VaultProvider {
         paused.map(|(_, status)| status)
     }
 
-    /// The headers of the store, and those by which standbys keep up.
+    /// The headers by which standbys keep up.
     fn with_headers(&self, mut request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
-        for (name, value) in &self.store.headers {
-            request = request.header(name, value);
-        }
         if self.store.forwards {
             request = request.header("X-Vault-Inconsistent", "forward-active-node");
         }

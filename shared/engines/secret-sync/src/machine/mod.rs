@@ -20,6 +20,9 @@ use crate::set::ManifestSet;
 use crate::value::{Reading, SecretBytes};
 use state::{Source, Sync};
 
+/// How long nobody need call.
+const LONGEST_SILENCE: Duration = Duration::from_secs(20);
+
 /// One thing to read: reads of equal keys are made once.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FetchKey {
@@ -290,13 +293,15 @@ impl Machine {
         self.sources.keys()
     }
 
-    /// When [`Machine::handle_timeout`] has something to do next.
+    /// When to call [`Machine::handle_timeout`] next: when it has something to do, but before long in any case, since a longer silence
+    /// counts as a step of the clock.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         let checks = self.sources.values().filter(|source| !source.in_flight).filter_map(|source| source.next_check);
         let dues = self.syncs.values().filter(|sync| sync.gather.is_none()).filter_map(|sync| sync.due);
         let stale = self.syncs.values().filter_map(|sync| self.stale_at(sync));
-        checks.chain(dues).chain(stale).min()
+        let next = checks.chain(dues).chain(stale).min()?;
+        Some(self.last.map_or(next, |last| next.min(last.plus(LONGEST_SILENCE))))
     }
 
     /// The next thing to do.

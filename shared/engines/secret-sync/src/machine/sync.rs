@@ -57,15 +57,12 @@ impl Machine {
                 (sync.due, sync.since) = (sync.due.map(earlier), earlier(sync.since));
             }
         } else if now.since(last) > JUMP {
-            let expected = self.poll_timeout().map_or(last, |next| next.max(last));
-            let ahead = now.since(expected);
-            if ahead > JUMP {
-                for source in self.sources.values_mut() {
-                    source.confirmed = source.confirmed.map(|at| at.plus(ahead));
-                }
-                for sync in self.syncs.values_mut() {
-                    (sync.due, sync.since) = (sync.due.map(|at| at.plus(ahead)), sync.since.plus(ahead));
-                }
+            let ahead = now.since(last);
+            for source in self.sources.values_mut() {
+                source.confirmed = source.confirmed.map(|at| at.plus(ahead));
+            }
+            for sync in self.syncs.values_mut() {
+                (sync.due, sync.since) = (sync.due.map(|at| at.plus(ahead)), sync.since.plus(ahead));
             }
         }
     }
