@@ -45,11 +45,14 @@ impl Lowering {
             }
         }
         for ((field, pass), parts) in alike {
-            united.push(match parts.as_slice() {
-                [one] => *one,
-                _ if is_and => self.union(field, pass, parts.iter().map(|part| part.negated()).collect()).negated(),
-                _ => self.union(field, pass, parts),
-            });
+            let literals = parts.iter().filter_map(|part| self.sought.get(&part.place())).map(Vec::len).sum::<usize>();
+            if parts.len() == 1 || self.united.saturating_add(literals) > MAX_UNITED {
+                united.extend(parts);
+            } else if is_and {
+                united.push(self.union(field, pass, parts.iter().map(|part| part.negated()).collect()).negated());
+            } else {
+                united.push(self.union(field, pass, parts));
+            }
         }
         united.sort_unstable();
         united
@@ -60,7 +63,9 @@ impl Lowering {
             return *known;
         }
         let estimate = Estimate::of_union(parts.iter().map(|part| self.estimate(*part)));
-        let sought = parts.iter().filter_map(|part| self.sought.get(&part.place())).flatten().cloned().collect();
+        let sought: Vec<_> =
+            parts.iter().filter_map(|part| self.sought.get(&part.place())).flatten().cloned().collect();
+        self.united = self.united.saturating_add(sought.len());
         let leaf = self.seek(field as usize, pass, sought, estimate);
         self.unions.insert(parts, leaf);
         leaf
@@ -102,3 +107,6 @@ impl Lowering {
 
 /// Larger groups stay nodes of their own when they are part of another, so that they are shared between rules.
 const MAX_FLATTENED: u32 = 8;
+
+/// All unions together hold this many literals at most: each holds copies, and groups within groups would make copies of copies.
+const MAX_UNITED: usize = 1 << 20;

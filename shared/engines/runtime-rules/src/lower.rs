@@ -27,6 +27,8 @@ pub(crate) struct Lowering {
     pub(crate) sought: HashMap<usize, Vec<Sought>>,
     leaves: HashMap<String, Link>,
     fields: HashMap<Field, usize>,
+    /// How many literals the unions hold.
+    pub(crate) united: usize,
     gathered: Vec<Gathered>,
     by_type: HashMap<EventType, Vec<Entry>>,
 }

@@ -107,6 +107,22 @@ fn megabytes_of_condition_are_read_or_refused() {
     assert_eq!(said(&loaded), "invalid: the file is larger than 1000 bytes at big.yaml: split it, or raise the limit");
 }
 
+/// What is united grows with each group around it; beyond a bound it is left as it is, and means the same.
+#[test]
+fn groups_within_groups_of_long_lists_stay_small() {
+    let condition = (0..90).fold("fd.name=/x".to_owned(), |inner, level| {
+        let names: Vec<_> = (0..1000).map(|number| format!("p{level}-{number}")).collect();
+        format!("(proc.name in ({}) or {inner})", names.join(","))
+    });
+    let loaded = load(&rule(&format!("evt.type=open and {condition}")));
+    assert_eq!(loaded.rules.rules().len(), 1, "{}", said(&loaded));
+    for (name, expected) in [("p0-0", true), ("p89-999", true), ("p45-7", true), ("p90-0", false)] {
+        let event = Sample("open", BTreeMap::from([("proc.name", Value::text(name))]));
+        let matched = loaded.rules.evaluate(&event, Matching::All, &mut Scratch::default());
+        assert_eq!(matched.len() == 1, expected, "{name}");
+    }
+}
+
 #[test]
 fn files_that_are_no_rules_are_refused_with_their_place() {
     for (text, words) in [
