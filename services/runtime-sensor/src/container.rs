@@ -51,12 +51,15 @@ impl Cgroups {
         self.known.get(&cgroup).and_then(Option::as_ref)
     }
 
-    /// Whether it is certain of which container a cgroup is, or that it is of none.
-    pub(crate) fn is_certain(&mut self, cgroup: u64, tgid: u32) -> bool {
+    /// The same, and whether it is certain: a cgroup that could not be found may yet be a container's.
+    pub(crate) fn placed(&mut self, cgroup: u64, tgid: u32) -> (Option<&Container>, bool) {
         if !self.known.contains_key(&cgroup) {
             self.look_for(cgroup, tgid);
         }
-        self.known.contains_key(&cgroup) && !self.unfound.contains(&cgroup)
+        match self.known.get(&cgroup) {
+            Some(found) => (found.as_ref(), self.unfound.is_empty() || !self.unfound.contains(&cgroup)),
+            None => (None, false),
+        }
     }
 
     /// The container of a cgroup id that is known already.

@@ -4,8 +4,7 @@
 pub(crate) const VERSION: u16 = 1;
 
 /// Bytes of the header.
-#[cfg(test)]
-pub(crate) const HEADER: usize = 168;
+const HEADER: usize = 168;
 
 /// What an event is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -118,23 +117,24 @@ pub struct RawEvent<'a> {
 /// # Errors
 /// When the bytes are no event of this version.
 pub fn decode(bytes: &[u8]) -> Result<RawEvent<'_>, DecodeError> {
-    let mut cursor = Cursor::new(bytes);
-    let version = cursor.u16()?;
+    let Some((head, parts)) = bytes.split_first_chunk::<HEADER>() else { return Err(DecodeError::Length) };
+    let version = u16_at(head, 0);
     if version != VERSION {
         return Err(DecodeError::Version(version));
     }
-    let kind = match cursor.u16()? {
+    let kind = match u16_at(head, 2) {
         0 => Kind::Syscall,
         1 => Kind::Exec,
         2 => Kind::Fork,
         3 => Kind::Exit,
         other => return Err(DecodeError::Kind(other)),
     };
-    if cursor.u32()? as usize != bytes.len() {
+    if u32_at(head, 4) as usize != bytes.len() {
         return Err(DecodeError::Length);
     }
-    let mut event = header(&mut cursor, kind)?;
-    while cursor.at < bytes.len() {
+    let mut event = header(head, kind);
+    let mut cursor = Cursor::new(parts);
+    while cursor.at < parts.len() {
         let (part, length) = (cursor.u16()?, cursor.u16()?);
         let content = Some(cursor.take(usize::from(length))?);
         match part {
@@ -169,43 +169,36 @@ pub fn decode(bytes: &[u8]) -> Result<RawEvent<'_>, DecodeError> {
     Ok(event)
 }
 
-fn header<'a>(cursor: &mut Cursor<'a>, kind: Kind) -> Result<RawEvent<'a>, DecodeError> {
-    let time_ns = cursor.u64()?;
-    let (nr, flags) = (cursor.u32()?, cursor.u32()?);
-    let (tgid, tid, ppid) = (cursor.u32()?, cursor.u32()?, cursor.u32()?);
-    let (uid, euid, egid) = (cursor.u32()?, cursor.u32()?, cursor.u32()?);
-    let (vpid, mnt_ns, pid_ns, _) = (cursor.u32()?, cursor.u32()?, cursor.u32()?, cursor.u32()?);
-    let (cgroup, start_ns) = (cursor.u64()?, cursor.u64()?);
-    let (cap_effective, cap_permitted) = (cursor.u64()?, cursor.u64()?);
-    let ret = cursor.u64()?.cast_signed();
+/// The places are those of `struct header` in ebpf/event.h.
+fn header(head: &[u8; HEADER], kind: Kind) -> RawEvent<'_> {
+    let flags = u32_at(head, 20);
+    let name = &head[152..];
     let mut args = [0; 6];
-    for argument in &mut args {
-        *argument = cursor.u64()?;
+    for (place, argument) in args.iter_mut().enumerate() {
+        *argument = u64_at(head, 104 + 8 * place);
     }
-    let comm = cursor.take(16)?;
-    let comm = comm.split(|byte| *byte == 0).next().unwrap_or_default();
-    Ok(RawEvent {
+    RawEvent {
         kind,
-        time_ns,
-        nr,
+        time_ns: u64_at(head, 8),
+        nr: u32_at(head, 16),
         is_truncated: flags & 1 != 0,
         has_fault: flags & 2 != 0,
-        tgid,
-        tid,
-        ppid,
-        uid,
-        euid,
-        egid,
-        vpid,
-        mnt_ns,
-        pid_ns,
-        cgroup,
-        start_ns,
-        cap_effective,
-        cap_permitted,
-        ret,
+        tgid: u32_at(head, 24),
+        tid: u32_at(head, 28),
+        ppid: u32_at(head, 32),
+        uid: u32_at(head, 36),
+        euid: u32_at(head, 40),
+        egid: u32_at(head, 44),
+        vpid: u32_at(head, 48),
+        mnt_ns: u32_at(head, 52),
+        pid_ns: u32_at(head, 56),
+        cgroup: u64_at(head, 64),
+        start_ns: u64_at(head, 72),
+        cap_effective: u64_at(head, 80),
+        cap_permitted: u64_at(head, 88),
+        ret: u64_at(head, 96).cast_signed(),
         args,
-        comm,
+        comm: name.iter().position(|byte| *byte == 0).map_or(name, |end| &name[..end]),
         path0: None,
         path1: None,
         address: None,
@@ -226,7 +219,19 @@ fn header<'a>(cursor: &mut Cursor<'a>, kind: Kind) -> Result<RawEvent<'a>, Decod
         streams: [None; 3],
         stream_paths: [None; 3],
         key: 0,
-    })
+    }
+}
+
+fn u16_at(head: &[u8; HEADER], at: usize) -> u16 {
+    u16::from_le_bytes([head[at], head[at + 1]])
+}
+
+fn u32_at(head: &[u8; HEADER], at: usize) -> u32 {
+    u32::from(u16_at(head, at)) | u32::from(u16_at(head, at + 2)) << 16
+}
+
+fn u64_at(head: &[u8; HEADER], at: usize) -> u64 {
+    u64::from(u32_at(head, at)) | u64::from(u32_at(head, at + 4)) << 32
 }
 
 /// Reads from the front; every read is checked.

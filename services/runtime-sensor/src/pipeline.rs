@@ -327,8 +327,7 @@ impl Pipeline {
         let Some(event_type) = event_type.filter(|event_type| self.set.wants(*event_type)) else { return };
         let name = event_type.name();
         let Some(process) = self.processes.get(raw.tgid) else { return };
-        let is_placed = raw.key != 0 && self.cgroups.is_certain(raw.cgroup, raw.tgid);
-        let container = self.cgroups.container(raw.cgroup, raw.tgid);
+        let (container, is_placed) = self.cgroups.placed(raw.cgroup, raw.tgid);
         let is_set_up = container.is_some() && process.is_set_up(raw.time_ns);
         if is_set_up || (self.config.containers_only && container.is_none()) {
             return;
@@ -363,8 +362,11 @@ impl Pipeline {
         }
         // Facts of a container that come later may make more of what it opens.
         let is_settled = container.is_none_or(|container| container.facts.is_some() || !self.packages.is_followed());
-        let mut is_unwanted =
-            is_placed && is_settled && self.filter.is_again(raw.key) && self.filter.nobody_wants(&self.set, &event);
+        let mut is_unwanted = raw.key != 0
+            && is_placed
+            && is_settled
+            && self.filter.is_again(raw.key)
+            && self.filter.nobody_wants(&self.set, &event);
         let matching = self.config.rule_matching.into();
         let mut rules = self.set.evaluate(&event, matching, &mut self.scratch);
         // A link may lead to a file that a rule is about, though the path is another.
