@@ -92,7 +92,7 @@ impl Cleanup {
     async fn place(&self, schedule: &CleanupSchedule) -> Option<(Resource, String)> {
         let kind = schedule.policy.kind.as_str();
         let (group, _) = POLICY_KINDS.iter().find(|(_, kinds)| kinds.contains(&kind))?;
-        let resource = served(&self.cluster, group, &[kind]).await.into_iter().next()?;
+        let resource = served(&self.cluster, group, &[kind]).await.ok()?.into_iter().next()?;
         let path = resource.path(&schedule.policy.namespace, &schedule.policy.name);
         Some((resource, path))
     }

@@ -249,9 +249,11 @@ impl Keeper {
             Ok(None) => return true,
             Err(_) => return false,
         }
-        match served(cluster, group, &[&policy.kind]).await.first() {
-            Some(resource) => matches!(cluster.get(&resource.path(&policy.namespace, &policy.name)).await, Ok(None)),
-            None => false,
+        match served(cluster, group, &[&policy.kind]).await.as_deref() {
+            Ok([resource, ..]) => {
+                matches!(cluster.get(&resource.path(&policy.namespace, &policy.name)).await, Ok(None))
+            }
+            Ok([]) | Err(_) => false,
         }
     }
 

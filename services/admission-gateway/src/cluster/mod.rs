@@ -27,7 +27,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use bus::Publisher;
-use kubernetes::{Cluster, Resource, Seen};
+use kubernetes::{Cluster, ClusterError, Resource, Seen};
 use serde_json::Value;
 use service::Context;
 use tokio::sync::watch;
@@ -89,23 +89,21 @@ const POLICY_KINDS: [(&str, &[&str]); 2] = [
     ),
 ];
 
-/// Follows every policy kind that the server has; kinds that are installed later are found too.
+/// Follows every policy kind that the server has; kinds that are installed later are found too. Nothing is told before the server said
+/// once which kinds it has: a gateway that knows of no policy lets everything in.
 fn policies(context: &Context, cluster: &Cluster) -> PolicyTexts {
     let (sender, receiver) = watch::channel(None);
     let (cluster, shutdown) = (cluster.clone(), context.shutdown.clone());
     context.spawn(async move {
         let mut followed: BTreeMap<Resource, watch::Receiver<Seen>> = BTreeMap::new();
         let mut asked = tokio::time::Instant::now() - DISCOVER;
+        let mut has_answered = false;
         while !shutdown.is_cancelled() {
             if asked.elapsed() >= DISCOVER {
                 asked = tokio::time::Instant::now();
-                for (group, kinds) in POLICY_KINDS {
-                    for resource in served(&cluster, group, kinds).await {
-                        followed.entry(resource.clone()).or_insert_with(|| cluster.follow(&resource));
-                    }
-                }
+                has_answered |= discover(&cluster, &mut followed).await;
             }
-            let is_complete = followed.values().all(|seen| seen.borrow().is_complete);
+            let is_complete = has_answered && followed.values().all(|seen| seen.borrow().is_complete);
             if is_complete {
                 let texts = Some(Arc::new(texts(&followed)));
                 sender.send_if_modified(|before| {
@@ -121,6 +119,25 @@ fn policies(context: &Context, cluster: &Cluster) -> PolicyTexts {
         }
     });
     receiver
+}
+
+/// Follows kinds that are not followed yet; whether the server could be asked about each group.
+async fn discover(cluster: &Cluster, followed: &mut BTreeMap<Resource, watch::Receiver<Seen>>) -> bool {
+    let mut has_answered = true;
+    for (group, kinds) in POLICY_KINDS {
+        match served(cluster, group, kinds).await {
+            Ok(found) => {
+                for resource in found {
+                    followed.entry(resource.clone()).or_insert_with(|| cluster.follow(&resource));
+                }
+            }
+            Err(error) => {
+                has_answered = false;
+                tracing::warn!(group, error = error.chain(), "the server's kinds of policies cannot be read");
+            }
+        }
+    }
+    has_answered
 }
 
 fn texts(followed: &BTreeMap<Resource, watch::Receiver<Seen>>) -> Vec<(String, String)> {
@@ -147,15 +164,15 @@ fn text(object: &Value) -> String {
     object.to_string()
 }
 
-/// The kinds of a group that the server has, in the version that it prefers.
-async fn served(cluster: &Cluster, group: &str, kinds: &[&str]) -> Vec<Resource> {
-    let Ok(Some(about)) = cluster.get(&format!("/apis/{group}")).await else { return Vec::new() };
+/// The kinds of a group that the server has, in the version that it prefers; an error when it does not answer.
+async fn served(cluster: &Cluster, group: &str, kinds: &[&str]) -> Result<Vec<Resource>, ClusterError> {
+    let Some(about) = cluster.get(&format!("/apis/{group}")).await? else { return Ok(Vec::new()) };
     let mut found = Vec::new();
     let preferred = about.pointer("/preferredVersion/version").and_then(Value::as_str);
     let versions = about.get("versions").and_then(Value::as_array).into_iter().flatten();
     let others = versions.filter_map(|version| version.get("version").and_then(Value::as_str));
     for version in preferred.into_iter().chain(others) {
-        let Ok(Some(list)) = cluster.get(&format!("/apis/{group}/{version}")).await else { continue };
+        let Some(list) = cluster.get(&format!("/apis/{group}/{version}")).await? else { continue };
         for resource in list.get("resources").and_then(Value::as_array).into_iter().flatten() {
             let text = |name: &str| resource.get(name).and_then(Value::as_str).unwrap_or_default();
             let is_new = !found.iter().any(|known: &Resource| known.kind == text("kind"));
@@ -164,7 +181,7 @@ async fn served(cluster: &Cluster, group: &str, kinds: &[&str]) -> Vec<Resource>
             }
         }
     }
-    found
+    Ok(found)
 }
 
 fn namespaces(context: &Context, cluster: &Cluster, facts: &Facts) {

@@ -174,6 +174,28 @@ async fn a_real_api_server_asks_and_obeys() {
     assert!(let_in.is_some(), "{}", gateway.log());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_is_not_ready_before_it_knows_the_policies() {
+    let (Some(nats), Some(mut server)) = (parts::nats(), parts::kube_apiserver()) else { return };
+    server.apply(&kind("kyverno.io", "v1", "ClusterPolicy", "Cluster")).unwrap();
+    let applied = wait_until(Duration::from_secs(20), || server.apply(crate::POLICY).ok());
+    assert!(applied.is_some());
+    server.kill();
+    let gateway = start_with(&nats, &json!({ "kubernetes": { "kubeconfig": server.kubeconfig } }));
+    let told = wait_until(Duration::from_secs(30), || {
+        gateway.log().contains("the server's kinds of policies cannot be read").then_some(())
+    });
+    assert!(told.is_some(), "{}", gateway.log());
+    assert!(!ureq_like(&gateway.admin, "/ready").contains("200"));
+
+    server.start_again().unwrap();
+    let ready =
+        wait_until(Duration::from_secs(60), || ureq_like(&gateway.admin, "/ready").contains("200").then_some(()));
+    assert!(ready.is_some(), "{}", gateway.log());
+    let refused = gateway.review("validate", crate::pod(json!({}))).await;
+    assert_eq!(refused["response"]["allowed"], json!(false), "{refused}");
+}
+
 const ACTING: &str = "apiVersion: kyverno.io/v1
 kind: ClusterPolicy
 metadata: { name: new-namespace }
