@@ -99,9 +99,13 @@ impl Machine {
             source.confirmed = source.confirmed.map(|_| now);
         }
         self.connect_sources(now);
-        let followed = &self.followed;
-        for (_, source) in self.sources.iter_mut().filter(|(key, _)| followed.contains(&key.store)) {
-            source.next_check = source.next_check.and(source.interval).map(|interval| on_grid(now, interval));
+        // A look that is due sooner for a reason of its own stays: a failure before it, or news that came meanwhile.
+        let (is_new, is_regular) = (
+            |key: &FetchKey| self.followed.contains(&key.store) && !before.contains(&key.store),
+            |source: &Source| source.attempts == 0 && source.next_check.is_some_and(|at| at > now),
+        );
+        for (_, source) in self.sources.iter_mut().filter(|(key, source)| is_new(key) && is_regular(source)) {
+            source.next_check = source.interval.map(|interval| on_grid(now, interval));
         }
         self.handle_timeout(now);
     }

@@ -296,6 +296,24 @@ fn changes_on_the_heels_of_a_change_are_not_lost() {
     assert_eq!(world.said().last().map(String::as_str), Some("rotated db 5"));
 }
 
+/// A look that failed is made again soon, whatever else is told of the stores in between.
+#[test]
+fn a_failed_look_after_a_change_is_made_again_soon() {
+    let mut world = world();
+    world.said();
+    let (store, path) = store_and_path();
+    let followed = || Event::Followed([store.clone()].into());
+    world.machine.handle_event(followed(), world.now);
+    world.settle();
+    (world.version, world.is_sealed) = (2, true);
+    world.machine.handle_event(Event::Changed { store: store.clone(), path }, world.now);
+    world.settle();
+    world.is_sealed = false;
+    world.machine.handle_event(followed(), world.now);
+    world.pass(5);
+    assert_eq!(world.said().last().map(String::as_str), Some("rotated db 2"));
+}
+
 #[test]
 fn a_clock_that_is_set_changes_nothing() {
     let mut world = world();
