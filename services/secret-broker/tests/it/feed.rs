@@ -95,6 +95,52 @@ async fn what_a_vault_tells_needs_no_calls() {
     assert!(!told.contains("canary"), "a value was told: {told}");
 }
 
+/// A list of many entries is too long for a packet of UDP: a vault with no other device refuses it then. What changes is seen all the
+/// same, and the vault counts as one that tells.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_cannot_be_told_loses_nothing() {
+    let port = free_port().unwrap();
+    let Some(bao) = testkit::parts::openbao_configured(|_| audit("udp", port)) else { return };
+    service::install_crypto();
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let put = |name: String, value: &'static str| {
+        let url = format!("{}/v1/secret/data/{name}", bao.address);
+        let request = client.post(url).header("X-Vault-Token", "root");
+        async move {
+            let body = serde_json::json!({ "data": { "k": value } });
+            assert!(request.json(&body).send().await.unwrap().status().is_success(), "{name}");
+        }
+    };
+    for number in 0..300 {
+        put(format!("team/other-{number}"), "canary-1").await;
+    }
+    let names = ["team/a", "team/b", "team/c"];
+    for name in names {
+        put(name.to_owned(), "canary-1").await;
+    }
+    let address = bao.address.clone();
+    let Some(world) = World::start_at(bao, &format!("  audit_address: '127.0.0.1:{port}'\n")).await else { return };
+    world.manifest("one.yaml", &manifest(&address, "one", &names));
+    let held = |name: &str| world.target(&format!("default/one-{}/k", name.replace('/', "-")));
+    let all_hold = |value: &str| {
+        let is_held = |name: &&str| std::fs::read_to_string(held(name)).is_ok_and(|held| held == value);
+        names.iter().all(is_held).then_some(())
+    };
+    assert!(wait_until(LIMIT, || all_hold("canary-1")).is_some(), "{}", world.log());
+    until_telling(&world, 1).await;
+    for value in ["canary-2", "canary-3"] {
+        // All at once, so that they are asked about together.
+        let put = |name: &str| {
+            let url = format!("{address}/v1/secret/data/{name}");
+            client.post(url).header("X-Vault-Token", "root").json(&serde_json::json!({ "data": { "k": value } })).send()
+        };
+        let (a, b, c) = tokio::join!(put(names[0]), put(names[1]), put(names[2]));
+        assert!([a, b, c].iter().all(|answer| answer.as_ref().is_ok_and(|answer| answer.status().is_success())));
+        assert!(wait_until(LIMIT, || all_hold(value)).is_some(), "{value}: {}", world.log());
+    }
+    assert_eq!(telling(&world).await, Some(1));
+}
+
 /// Whoever reaches the port can ask for looks, and cannot make the broker look less.
 #[tokio::test(flavor = "multi_thread")]
 async fn strangers_cannot_make_the_broker_look_away() {
