@@ -233,18 +233,20 @@ impl VaultProvider {
         self.metrics.called("renew", renewed.is_ok());
         let renewed = renewed?;
         let token = SecretBytes::new(renewed.client_token.into_bytes());
-        self.with_token(&token, Some(renewed.lease_duration), renewed.renewable)
+        self.with_token(&token, current.used.clone(), Some((renewed.lease_duration, renewed.renewable)))
     }
 
     async fn login(&self) -> Result<Session, Failure> {
+        // Noted before they are read: what is exchanged while the server answers is used by the next call.
+        let used = self.used();
         let (path, body) = match &self.store.auth {
             VaultAuth::Token(selector) => {
                 let token = self.credential(selector)?;
-                let session = self.with_token(&token, None, false)?;
+                let session = self.with_token(&token, used.clone(), None)?;
                 let found = vaultrs::token::lookup_self(&session.client).await;
                 self.metrics.called("login", found.is_ok());
                 let found = found.map_err(|error| self.refused(error))?;
-                return self.with_token(&token, Some(found.ttl), found.renewable.unwrap_or(false));
+                return self.with_token(&token, used, Some((found.ttl, found.renewable.unwrap_or(false))));
             }
             VaultAuth::AppRole { mount, role, secret } => {
                 let role = match role {
@@ -267,7 +269,7 @@ impl VaultProvider {
         let login = login::post(self, &path, SecretJson::new(body)).await;
         self.metrics.called("login", login.is_ok());
         let login = login?;
-        self.with_token(&login.token, Some(login.life_s), login.is_renewable)
+        self.with_token(&login.token, used, Some((login.life_s, login.is_renewable)))
     }
 
     /// A token that somebody signed for this side.
@@ -288,13 +290,20 @@ impl VaultProvider {
         Ok(Some(SecretBytes::new([certificate.expose(), b"\n", key.expose(), b"\n"].concat())))
     }
 
-    fn with_token(&self, token: &SecretBytes, life_s: Option<u64>, is_renewable: bool) -> Result<Session, Failure> {
+    /// A session with a token that was got for the credentials `used`, with its life in seconds and whether it can be renewed.
+    fn with_token(
+        &self,
+        token: &SecretBytes,
+        used: Vec<Option<SecretBytes>>,
+        life: Option<(u64, bool)>,
+    ) -> Result<Session, Failure> {
         let (http, token) = (self.http()?, token.clone());
         let client = self.client(http.clone(), token.expose_str().unwrap_or_default())?;
+        let (life_s, is_renewable) = life.unwrap_or_default();
         // A life of zero is that of a root token: without end.
-        let life = life_s.filter(|life| *life > 0).map(Duration::from_secs);
+        let life = Some(life_s).filter(|life| *life > 0).map(Duration::from_secs);
         let renew_at = life.and_then(|life| Instant::now().checked_add(life.mul_f64(2.0 / 3.0)));
-        Ok(Session { client, http, token, used: self.used(), renew_at, is_renewable })
+        Ok(Session { client, http, token, used, renew_at, is_renewable })
     }
 
     /// A client with the certificates and headers that the store names.
