@@ -38,6 +38,8 @@ pub(crate) struct Constant {
     truth: Option<bool>,
     network: Option<IpNet>,
     pattern: Option<Regex>,
+    /// What every text begins with that the pattern matches: most others are told by that.
+    beginning: Vec<u8>,
 }
 
 impl Comparison {
@@ -140,9 +142,10 @@ impl Comparison {
             O::IContains => memchr::memmem::find(&value.as_bytes().to_ascii_lowercase(), wanted).is_some(),
             O::StartsWith | O::BStartsWith => value.as_bytes().starts_with(wanted),
             O::EndsWith => value.as_bytes().ends_with(wanted),
-            O::Glob | O::IGlob | O::Regex => {
-                constant.pattern.as_ref().is_some_and(|pattern| pattern.is_match(&value.as_bytes()))
-            }
+            O::Glob | O::IGlob | O::Regex => constant.pattern.as_ref().is_some_and(|pattern| {
+                let text = value.as_bytes();
+                text.starts_with(&constant.beginning) && pattern.is_match(&text)
+            }),
             O::PMatch => is_below(&value.as_bytes(), wanted),
         }
     }
@@ -174,7 +177,14 @@ impl Constant {
     fn of_value(value: &Value<'_>) -> Self {
         let network = if let Value::Address(address) = value { Some(IpNet::from(*address)) } else { None };
         let truth = if let Value::Boolean(truth) = value { Some(*truth) } else { None };
-        Self { text: value.as_bytes().into_owned(), number: value.number(), truth, network, pattern: None }
+        Self {
+            text: value.as_bytes().into_owned(),
+            number: value.number(),
+            truth,
+            network,
+            pattern: None,
+            beginning: Vec::new(),
+        }
     }
 
     fn read(operator: Operator, kind: FieldType, text: &str) -> Result<Self, String> {
@@ -196,6 +206,8 @@ impl Constant {
             Operator::IGlob => Some(pattern(&glob(text), true, true)?),
             _ => None,
         };
+        let plain = text.split(['*', '?', '[', '\\']).next().filter(|_| operator == Operator::Glob);
+        let beginning = plain.unwrap_or_default().as_bytes().to_vec();
         let truth = (kind == FieldType::Boolean).then_some(text == "true");
         let text = match operator {
             Operator::BContains | Operator::BStartsWith => {
@@ -204,7 +216,7 @@ impl Constant {
             Operator::IContains => text.to_ascii_lowercase().into_bytes(),
             _ => text.as_bytes().to_vec(),
         };
-        Ok(Self { text, number, truth, network, pattern })
+        Ok(Self { text, number, truth, network, pattern, beginning })
     }
 }
 

@@ -30,6 +30,16 @@ impl Estimate {
         Self::new(self.work, 1.0 - self.truth)
     }
 
+    /// Expected work, about in nanoseconds.
+    pub(crate) fn work(self) -> f32 {
+        self.work
+    }
+
+    /// How often it does not hold.
+    pub(crate) fn fails(self) -> f32 {
+        1.0 - self.truth
+    }
+
     /// Parts with the least rank come first: least work for the most decisions.
     pub(crate) fn rank(self, is_and: bool) -> f32 {
         self.work / if is_and { 1.0 - self.truth } else { self.truth }
@@ -42,7 +52,8 @@ impl Estimate {
             work = work.max(part.work);
             fails *= 1.0 - part.truth;
         }
-        Self::new(work, 1.0 - fails)
+        // The parts exclude each other more often than not: a path has one beginning.
+        Self::new(work, (1.0 - fails).min(MOST_OF_UNION))
     }
 
     /// Of parts in the order in which they are computed.
@@ -156,3 +167,6 @@ fn work_of(source: &Source) -> f32 {
         Source::Option { arguments, .. } => 40.0 + work_of(arguments),
     }
 }
+
+/// A union holds this often at most.
+const MOST_OF_UNION: f32 = 0.4;

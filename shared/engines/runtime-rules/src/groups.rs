@@ -99,7 +99,7 @@ impl Lowering {
         at
     }
 
-    fn estimate(&self, node: Link) -> Estimate {
+    pub(crate) fn estimate(&self, node: Link) -> Estimate {
         let estimate = self.estimates.get(node.place()).copied().unwrap_or_default();
         if node.is_negated() { estimate.negated() } else { estimate }
     }

@@ -38,6 +38,7 @@ mod exceptions;
 mod explain;
 mod fields;
 mod groups;
+mod guards;
 mod items;
 mod limit;
 mod lists;

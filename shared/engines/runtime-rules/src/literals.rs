@@ -1,7 +1,7 @@
 //! Every literal that any rule compares a field with, in one structure per field: one pass over the value finds all that hold.
 
 use aho_corasick::automaton::Automaton;
-use aho_corasick::{Anchored, StartKind, dfa, nfa::contiguous};
+use aho_corasick::{Anchored, StartKind, dfa, nfa::contiguous, packed};
 
 use crate::ast::Operator;
 use crate::event::Value;
@@ -103,8 +103,8 @@ impl FieldLiterals {
     fn one(&self, pass: Pass, value: &Value<'_>, hit: &mut impl FnMut(Leaf)) {
         let text = value.as_bytes();
         match pass {
-            Pass::Beginnings => self.beginnings.walk(text.iter().copied(), hit),
-            Pass::Endings => self.endings.walk(text.iter().rev().copied(), hit),
+            Pass::Beginnings => self.beginnings.walk(text.iter(), hit),
+            Pass::Endings => self.endings.walk(text.iter().rev(), hit),
             Pass::Parts => self.parts.find(&text, hit),
             Pass::PartsOfAnyCase => self.parts_of_any_case.find(&text, hit),
         }
@@ -114,11 +114,14 @@ impl FieldLiterals {
 /// Literals that may stand anywhere in a text.
 #[derive(Clone, Debug)]
 struct Parts {
+    /// Says of many bytes at once whether any literal is among them; most often none is, and the automaton need not be asked. Only
+    /// for a few literals, and texts of some length.
+    sieve: Option<packed::Searcher>,
     automaton: Finder,
     leaves: Vec<Leaf>,
 }
 
-/// Texts are short: nothing that looks for rare bytes ahead of the automaton pays off.
+/// Texts are short: nothing that looks for single rare bytes ahead of the automaton pays off.
 #[derive(Clone, Debug)]
 enum Finder {
     Nothing,
@@ -130,6 +133,8 @@ impl Parts {
     fn build(literals: Vec<(Vec<u8>, Leaf)>, any_case: bool) -> Option<Self> {
         let (texts, leaves): (Vec<_>, Vec<_>) = literals.into_iter().unzip();
         let bytes: usize = texts.iter().map(Vec::len).sum();
+        let is_sieved = !any_case && texts.iter().all(|text| text.len() >= MIN_SIEVED);
+        let sieve = if is_sieved { packed::Searcher::new(&texts) } else { None };
         let automaton = if texts.is_empty() {
             Finder::Nothing
         } else if bytes <= MAX_DFA_BYTES {
@@ -140,10 +145,16 @@ impl Parts {
             let mut builder = contiguous::NFA::builder();
             Finder::Compact(builder.ascii_case_insensitive(any_case).prefilter(false).build(texts).ok()?)
         };
-        Some(Self { automaton, leaves })
+        Some(Self { sieve, automaton, leaves })
     }
 
     fn find(&self, text: &[u8], hit: &mut impl FnMut(Leaf)) {
+        if let Some(sieve) = &self.sieve
+            && text.len() >= sieve.minimum_len()
+            && sieve.find(text).is_none()
+        {
+            return;
+        }
         match &self.automaton {
             Finder::Nothing => {}
             Finder::Full(automaton) => self.scan(automaton, text, hit),
@@ -174,15 +185,26 @@ struct Trie {
     /// The bytes that lead on, node by node, with where they lead beside them.
     edges: Vec<u8>,
     targets: Vec<u32>,
+    /// The targets of nodes with many edges, 256 for each: 0 leads nowhere, for nothing leads back to the first node.
+    by_byte: Vec<u32>,
     stems: Vec<u8>,
     leaves: Vec<Leaf>,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+/// How a node leads on.
+#[derive(Clone, Copy, Debug)]
+enum Edges {
+    /// By these, which are looked through.
+    Few(u32, u32),
+    /// By the targets of every byte that begin here.
+    Many(u32),
+}
+
+#[derive(Clone, Copy, Debug)]
 struct TrieNode {
     /// Bytes that have to follow before anything is decided.
     stem: (u32, u32),
-    edges: (u32, u32),
+    edges: Edges,
     /// Leaves that hold when the text goes on or ends here.
     prefix: (u32, u32),
     /// Leaves that hold when the text ends here.
@@ -190,23 +212,48 @@ struct TrieNode {
 }
 
 impl Trie {
-    fn walk(&self, mut text: impl Iterator<Item = u8>, hit: &mut impl FnMut(Leaf)) {
+    fn walk<'t>(&self, mut text: impl Iterator<Item = &'t u8>, hit: &mut impl FnMut(Leaf)) {
         let Some(mut node) = self.nodes.first() else { return };
         loop {
             let stem = self.stems.get(node.stem.0 as usize..node.stem.1 as usize).unwrap_or_default();
-            if stem.iter().any(|byte| text.next() != Some(*byte)) {
+            if stem.iter().any(|byte| text.next() != Some(byte)) {
                 return;
             }
             self.report(node.prefix, hit);
             let Some(byte) = text.next() else { return self.report(node.exact, hit) };
-            let (from, to) = (node.edges.0 as usize, node.edges.1 as usize);
-            let edges = self.edges.get(from..to).unwrap_or_default();
-            let Some(at) = memchr::memchr(byte, edges) else { return };
-            let Some(next) = self.targets.get(from + at).and_then(|next| self.nodes.get(*next as usize)) else {
-                return;
-            };
+            let Some(next) = self.next(node.edges, *byte) else { return };
             node = next;
         }
+    }
+
+    /// The node that a byte leads to.
+    fn next(&self, edges: Edges, byte: u8) -> Option<&TrieNode> {
+        let target = match edges {
+            Edges::Few(from, to) => {
+                let at = self.edges.get(from as usize..to as usize)?.iter().position(|edge| *edge == byte)?;
+                *self.targets.get(from as usize + at)?
+            }
+            Edges::Many(from) => *self.by_byte.get(from as usize + usize::from(byte)).filter(|target| **target != 0)?,
+        };
+        self.nodes.get(target as usize)
+    }
+
+    /// Adds the edges of one node, to nodes that follow each other.
+    fn lead_on(&mut self, bytes: &[u8], first: usize) -> Edges {
+        let place = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+        let from = place(self.edges.len());
+        let targets = bytes.iter().zip(first..).map(|(byte, target)| (*byte, place(target)));
+        if bytes.len() > MAX_FEW {
+            let from = self.by_byte.len();
+            self.by_byte.resize(from + 256, 0);
+            for (byte, target) in targets {
+                self.by_byte.get_mut(from + usize::from(byte)).into_iter().for_each(|place| *place = target);
+            }
+            return Edges::Many(place(from));
+        }
+        self.edges.extend(bytes);
+        self.targets.extend(targets.map(|(_, target)| target));
+        Edges::Few(from, place(self.edges.len()))
     }
 
     fn report(&self, range: (u32, u32), hit: &mut impl FnMut(Leaf)) {
@@ -270,19 +317,17 @@ impl TrieBuilder {
                 trie.stems.push(*byte);
                 node = next;
             }
-            let (edges, leaves) = (place(trie.edges.len()), place(trie.leaves.len()));
-            for (byte, next) in &node.edges {
-                trie.edges.push(*byte);
-                trie.targets.push(place(given));
-                waiting.push_back(*next);
-                given += 1;
-            }
+            waiting.extend(node.edges.iter().map(|(_, next)| *next));
+            let bytes: Vec<u8> = node.edges.iter().map(|(byte, _)| *byte).collect();
+            let edges = trie.lead_on(&bytes, given);
+            given += node.edges.len();
+            let leaves = place(trie.leaves.len());
             trie.leaves.extend(&node.prefix);
             let between = place(trie.leaves.len());
             trie.leaves.extend(&node.exact);
             trie.nodes.push(TrieNode {
                 stem: (stem, place(trie.stems.len())),
-                edges: (edges, place(trie.edges.len())),
+                edges,
                 prefix: (leaves, between),
                 exact: (between, place(trie.leaves.len())),
             });
@@ -290,6 +335,12 @@ impl TrieBuilder {
         trie
     }
 }
+
+/// Nodes of a trie with more edges than this find them by the byte.
+const MAX_FEW: usize = 6;
+
+/// A single byte is found too often for a sieve to spare the automaton.
+const MIN_SIEVED: usize = 2;
 
 /// A full automaton of more literals than this would be large; a compact one is built then.
 const MAX_DFA_BYTES: usize = 4096;

@@ -11,7 +11,7 @@ use crate::event::{Event, Value};
 use crate::event_type::EventType;
 use crate::fields::{Field, FieldArgument};
 use crate::literals::{Gathered, Pass};
-use crate::program::{Entry, Link, Node, Program};
+use crate::program::{Entry, Link, Node, OfType, Program};
 use crate::source::Source;
 use crate::typed;
 use crate::types::EventTypes;
@@ -81,14 +81,23 @@ impl Lowering {
 
     /// The program.
     pub(crate) fn finish(mut self) -> Program {
+        // Types that no rule names have the same rules.
+        let mut known: HashMap<Vec<Entry>, OfType> = HashMap::new();
         for event_type in EventType::all() {
             let entries = self.by_type.remove(&event_type).unwrap_or_default();
-            let from = place(self.program.entries.len());
-            self.program.entries.extend(entries);
-            self.program.by_type.push((from, place(self.program.entries.len())));
+            let of_type = known.get(&entries).copied().unwrap_or_else(|| self.of_type(&entries));
+            known.insert(entries, of_type);
+            self.program.by_type.push(of_type);
         }
         self.program.literals = self.gathered.into_iter().filter_map(Gathered::build).collect();
         self.program
+    }
+
+    fn of_type(&mut self, entries: &[Entry]) -> OfType {
+        let guards = self.guards(entries);
+        let from = place(self.program.entries.len());
+        self.program.entries.extend(entries);
+        OfType { entries: (from, place(self.program.entries.len())), guards }
     }
 
     fn tree<'a>(&mut self, condition: &'a typed::Node) -> Tree<'a> {

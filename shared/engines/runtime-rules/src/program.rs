@@ -3,6 +3,7 @@
 use crate::comparison::Comparison;
 use crate::event::Event;
 use crate::event_type::EventType;
+use crate::guards::Guard;
 use crate::literals::{FieldLiterals, Pass};
 use crate::lower::Lowering;
 use crate::set::Rule;
@@ -16,13 +17,22 @@ pub(crate) struct Program {
     pub(crate) comparisons: Vec<Comparison>,
     pub(crate) sources: Vec<Source>,
     pub(crate) literals: Vec<FieldLiterals>,
-    /// By event type: which entries are its rules.
-    pub(crate) by_type: Vec<(u32, u32)>,
+    pub(crate) by_type: Vec<OfType>,
     pub(crate) entries: Vec<Entry>,
+    pub(crate) guards: Vec<Guard>,
+}
+
+/// What belongs to an event type.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct OfType {
+    /// Where its rules stand among the entries.
+    pub(crate) entries: (u32, u32),
+    /// Where what is asked before them stands among the guards.
+    pub(crate) guards: (u32, u32),
 }
 
 /// A rule for one event type.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Entry {
     /// Place of the rule in the set.
     pub(crate) rule: u32,
@@ -75,6 +85,8 @@ pub struct Scratch {
     decided: Vec<u32>,
     /// By field and pass: the turn in which that pass was made.
     passed: Vec<u32>,
+    /// Bit by bit: which entries may still hold.
+    pub(crate) left: Vec<u64>,
     turn: u32,
 }
 
@@ -90,13 +102,17 @@ impl Program {
 
     /// Whether any rule can be true for a type.
     pub(crate) fn wants(&self, event_type: EventType) -> bool {
-        self.by_type.get(event_type.index()).is_some_and(|(from, to)| from < to)
+        !self.entries_of(event_type).is_empty()
     }
 
     /// The rules that can be true for a type.
     pub(crate) fn entries_of(&self, event_type: EventType) -> &[Entry] {
-        let (from, to) = self.by_type.get(event_type.index()).copied().unwrap_or_default();
+        let (from, to) = self.of_type(event_type).entries;
         self.entries.get(from as usize..to as usize).unwrap_or_default()
+    }
+
+    fn of_type(&self, event_type: EventType) -> OfType {
+        self.by_type.get(event_type.index()).copied().unwrap_or_default()
     }
 
     /// Calls `matched` with the place of every rule that holds, in order, until it returns false.
@@ -112,9 +128,15 @@ impl Program {
         }
         scratch.begin(self);
         let mut run = Run { program: self, event, scratch };
-        for entry in entries {
-            if entry.root.is_none_or(|root| run.holds(root)) && !matched(entry.rule as usize) {
-                return;
+        let (from, to) = self.of_type(event.event_type()).guards;
+        run.sieve(self.guards.get(from as usize..to as usize).unwrap_or_default(), entries.len());
+        for (word, entries) in entries.chunks(64).enumerate() {
+            let mut left = run.scratch.left.get(word).copied().unwrap_or_default();
+            while let Some(entry) = entries.get(left.trailing_zeros() as usize) {
+                left &= left - 1;
+                if entry.root.is_none_or(|root| run.holds(root)) && !matched(entry.rule as usize) {
+                    return;
+                }
             }
         }
     }
@@ -135,6 +157,7 @@ impl Scratch {
     }
 
     /// Whether a node holds, when that was decided for this event.
+    #[inline(always)]
     fn known(&self, at: usize) -> Option<bool> {
         let decided = self.decided.get(at).copied().unwrap_or(0);
         (decided >> 1 == self.turn).then_some(decided & 1 == 1)
@@ -156,15 +179,20 @@ pub(crate) struct Run<'a, E: ?Sized> {
 
 impl<E: Event + ?Sized> Run<'_, E> {
     /// Whether a node holds. The depth of nodes is bounded by the depth of conditions.
+    #[inline(always)]
     pub(crate) fn holds(&mut self, link: Link) -> bool {
         let at = link.place();
-        if let Some(holds) = self.scratch.known(at) {
-            return holds != link.is_negated();
-        }
-        let Some(node) = self.program.nodes.get(at) else { return link.is_negated() };
+        let holds = self.scratch.known(at).unwrap_or_else(|| self.decide(at));
+        holds != link.is_negated()
+    }
+
+    /// Apart from `holds`, so that asking for what is known already makes no call.
+    #[inline(never)]
+    fn decide(&mut self, at: usize) -> bool {
+        let Some(node) = self.program.nodes.get(at) else { return false };
         let holds = self.compute(*node, at);
         self.scratch.note(at, holds);
-        holds != link.is_negated()
+        holds
     }
 
     fn compute(&mut self, node: Node, at: usize) -> bool {
@@ -189,9 +217,13 @@ impl<E: Event + ?Sized> Run<'_, E> {
     /// Goes over the literals of a field once, and notes every leaf that holds.
     fn pass(&mut self, field: u32, pass: Pass) {
         let Some(passed) = self.scratch.passed.get_mut(field as usize * Pass::COUNT + pass as usize) else { return };
-        if std::mem::replace(passed, self.scratch.turn) == self.scratch.turn {
-            return;
+        if std::mem::replace(passed, self.scratch.turn) != self.scratch.turn {
+            self.make_pass(field, pass);
         }
+    }
+
+    #[inline(never)]
+    fn make_pass(&mut self, field: u32, pass: Pass) {
         let Some(literals) = self.program.literals.get(field as usize) else { return };
         let value = self.event.field(literals.field.id, literals.field.argument.as_ref());
         if let Some(value) = value {

@@ -223,3 +223,22 @@ fn the_peers_rules_mean_the_same_when_compiled() {
         }
     }
 }
+
+/// More rules than fit into one word of bits, with shared parts and beginnings of many letters.
+#[test]
+fn many_rules_of_one_type_match_what_their_conditions_say() {
+    let shared = ["evt.is_open_write = true", "proc.name != a", "fd.name startswith /etc", "proc.pid >= 2"];
+    let own = ["proc.name in (a, b, c, d, e, f, g, h, ab)", "fd.name contains bc", "evt.arg.flags endswith b"];
+    let conditions: Vec<String> = (0..200)
+        .map(|at| format!("evt.type = open and {} and {}", shared[at % shared.len()], own[at / 8 % own.len()]))
+        .collect();
+    let (rules, mut scratch, mut matched) = (load(&conditions), Scratch::default(), 0);
+    for seed in 0..500 {
+        let event = Made { event_type: EventType::named("open").unwrap(), seed };
+        let expected: Vec<_> = rules.rules().iter().filter(|rule| rule.holds(&event)).map(|rule| &rule.name).collect();
+        let all: Vec<_> = rules.evaluate(&event, Matching::All, &mut scratch).iter().map(|rule| &rule.name).collect();
+        assert_eq!(all, expected, "{event:?}");
+        matched += all.len();
+    }
+    assert!(matched > 1_000, "{matched}");
+}
