@@ -56,8 +56,14 @@ pub(crate) struct Platform {
     pub(crate) nats: Nats,
 }
 
-/// The folders that a person puts things into, below the platform's folder.
-pub(crate) const INPUTS: [&str; 6] = ["policies", "manifests", "secrets", "advisories", "rules", "secrets-out"];
+/// The folders that a person puts things into, below the platform's folder, and what they hold.
+pub(crate) const INPUTS: [(&str, &str); 5] = [
+    ("advisories", "OSV advisories"),
+    ("policies", "Kyverno policies"),
+    ("manifests", "pods, and what policies look up: namespaces, config maps"),
+    ("secrets", "stores, external secrets, and the Secrets that log in to stores; what is synced goes to secrets-out"),
+    ("rules", "Falco rules"),
+];
 
 /// The services, in the order in which they start.
 pub(crate) const SERVICES: [&str; 5] =
@@ -70,7 +76,7 @@ impl Platform {
             fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
             folder.canonicalize()?
         };
-        for name in INPUTS.into_iter().chain(["run", "logs", "state"]) {
+        for name in INPUTS.map(|(name, _)| name).into_iter().chain(["secrets-out", "run", "logs", "state"]) {
             fs::create_dir_all(folder.join(name))?;
         }
         seed_rules(&folder.join("rules"))?;

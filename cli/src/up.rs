@@ -27,7 +27,10 @@ pub(crate) async fn up(up: &Up) -> anyhow::Result<ExitCode> {
     print::line(format!("  nats      {} (readers: {}/run/bus/reader.url)", addresses.nats, platform.folder.display()));
     print::line(format!("  registry  {}", addresses.registry));
     print::line(format!("  openbao   {} (token: {}/run/openbao-token)", addresses.openbao, platform.folder.display()));
-    print::line(format!("put your files into its folders: {}", INPUTS.join(", ")));
+    print::line("put your files into its folders, they are read as they come:");
+    for (name, holds) in INPUTS {
+        print::line(format!("  {name:<12} {holds}"));
+    }
     print::line("Ctrl-C ends it");
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     loop {

@@ -25,8 +25,18 @@ impl Vault {
         Self { from_manifests: Arc::default(), noted: Arc::default(), from_config: Arc::new(sources) }
     }
 
-    pub(crate) fn replace(&self, credentials: Credentials) {
-        *self.from_manifests.write().unwrap_or_else(PoisonError::into_inner) = credentials;
+    /// Takes those of the manifests in force; `true` when they are others than before.
+    pub(crate) fn replace(&self, credentials: Credentials) -> bool {
+        let mut before = self.from_manifests.write().unwrap_or_else(PoisonError::into_inner);
+        let is_other = *before != credentials;
+        *before = credentials;
+        is_other
+    }
+
+    /// The keys that the manifests' Secret has which `selector` names; `None` when there is no such Secret.
+    pub(crate) fn keys(&self, selector: &SecretKeySelector) -> Option<Vec<String>> {
+        let credentials = self.from_manifests.read().unwrap_or_else(PoisonError::into_inner);
+        Some(credentials.keys(selector)?.map(str::to_owned).collect())
     }
 
     /// Adds what was read for one login.

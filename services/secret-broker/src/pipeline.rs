@@ -287,7 +287,7 @@ impl Pipeline {
         let changed = if started >= self.manifests_at { self.home.changed().await } else { None };
         if let Some(resolved) = changed {
             self.context.faults.replace("secrets", resolved.faults);
-            self.credentials.replace(resolved.credentials);
+            let is_other = self.credentials.replace(resolved.credentials);
             self.providers.replace(&resolved.set.stores);
             if resolved.set.external_secrets.is_empty() {
                 self.stores.ready();
@@ -296,6 +296,9 @@ impl Pipeline {
             let beside = work.objects.keys().map(|(kind, namespace, name)| format!("{kind} {namespace}/{name}"));
             self.sweep(&resolved.set.external_secrets.keys().cloned().chain(beside).collect());
             self.machine.handle_event(Event::Manifests(resolved.set), service::now());
+            if is_other {
+                self.machine.handle_event(Event::Credentials, service::now());
+            }
             if self.beside.feed.is_open() {
                 self.chart();
                 let stores = self.providers.at(&self.telling);

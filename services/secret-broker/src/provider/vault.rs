@@ -361,8 +361,20 @@ impl VaultProvider {
 
     fn credential(&self, selector: &SecretKeySelector) -> Result<SecretBytes, Failure> {
         self.credentials.find(selector).filter(|value| !value.expose().is_empty()).ok_or_else(|| {
-            let remedy = "add the Secret to the manifests, or an entry to `service.credentials`";
-            Failure::Problem(self.problem(&format!("the login needs {selector}, which is not there"), remedy, false))
+            let (what, remedy) = match self.credentials.keys(selector) {
+                Some(keys) if keys.contains(&selector.key) => {
+                    (format!("the login needs {selector}, which is empty"), "give it a value")
+                }
+                Some(keys) => (
+                    format!("the login needs {selector}, which has only these keys: {}", keys.join(", ")),
+                    "correct the key in the store, or in the Secret",
+                ),
+                None => (
+                    format!("the login needs {selector}, which is not there"),
+                    "add the Secret to the manifests, or an entry to `service.credentials`",
+                ),
+            };
+            Failure::Problem(self.problem(&what, remedy, false))
         })
     }
 

@@ -9,7 +9,7 @@ use crate::manifest::{Documents, ExternalSecret, NamespaceRule, SecretKeySelecto
 use crate::value::SecretBytes;
 
 /// Credentials for stores, by namespace and name of the Secret.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Credentials(BTreeMap<(String, String), BTreeMap<String, SecretBytes>>);
 
 impl Credentials {
@@ -22,6 +22,12 @@ impl Credentials {
     #[must_use]
     pub fn find(&self, selector: &SecretKeySelector) -> Option<&SecretBytes> {
         self.0.get(&(selector.namespace.clone(), selector.name.clone()))?.get(&selector.key)
+    }
+
+    /// The keys of the Secret that `selector` names; `None` when there is no such Secret.
+    pub fn keys(&self, selector: &SecretKeySelector) -> Option<impl Iterator<Item = &str>> {
+        let values = self.0.get(&(selector.namespace.clone(), selector.name.clone()))?;
+        Some(values.keys().map(String::as_str))
     }
 }
 

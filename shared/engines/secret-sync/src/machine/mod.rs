@@ -138,6 +138,8 @@ pub enum Event {
         /// Path.
         path: String,
     },
+    /// The credentials of stores are others now: what failed is tried again at once.
+    Credentials,
     /// These stores tell of every change by themselves now, and no others do: they are looked at only now and then.
     Followed(BTreeSet<StoreRef>),
 }
@@ -266,6 +268,7 @@ impl Machine {
                 }
             }
             Event::Changed { store, path } => self.hint(&store, &path, now),
+            Event::Credentials => self.try_again(now),
             Event::Followed(stores) => self.follow(stores, now),
         }
     }

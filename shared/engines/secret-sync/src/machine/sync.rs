@@ -251,6 +251,16 @@ impl Machine {
         self.failed(subject, problem.clone(), attempts);
     }
 
+    /// Makes what waits after a failure due at `now`, as if it had never failed.
+    pub(super) fn try_again(&mut self, now: Timestamp) {
+        for source in self.sources.values_mut().filter(|source| source.attempts > 0 && source.next_check.is_some()) {
+            (source.attempts, source.next_check) = (0, Some(now));
+        }
+        for sync in self.syncs.values_mut().filter(|sync| sync.attempts > 0 && sync.due.is_some()) {
+            (sync.attempts, sync.due) = (0, Some(now));
+        }
+    }
+
     /// Counts a failed attempt and decides when the next is made.
     fn retry(&mut self, subject: &str, now: Timestamp) -> u32 {
         let Some(sync) = self.syncs.get_mut(subject) else { return 0 };

@@ -247,6 +247,23 @@ fn a_store_that_tells_of_changes_is_seldom_asked() {
     assert!(world.checks >= 9, "{}", world.checks);
 }
 
+/// Whoever corrects the credentials of a store does not wait for the next attempt after a failure.
+#[test]
+fn other_credentials_are_tried_at_once() {
+    let mut world = world();
+    world.is_sealed = true;
+    world.pass(60);
+    let (store, path) = store_and_path();
+    world.machine.handle_event(Event::Changed { store, path }, world.now);
+    world.settle();
+    world.said();
+    (world.is_sealed, world.version) = (false, 2);
+    world.machine.handle_event(Event::Credentials, world.now);
+    world.machine.handle_timeout(world.now);
+    world.settle();
+    assert!(world.said().contains(&"rotated db 2".to_owned()));
+}
+
 /// A change that is told while the answer about the one before is on its way, or while that is written, is not lost.
 #[test]
 fn changes_on_the_heels_of_a_change_are_not_lost() {
