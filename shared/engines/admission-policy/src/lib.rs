@@ -113,4 +113,4 @@ pub use outcome::{Action, Outcome, PolicyRef, RuleKind, RuleVerdict, Status};
 pub use request::{GroupVersionKind, Operation, Request, ReviewError, UserInfo};
 pub use rules::verify_images::attestor_key;
 pub use set::{PolicySet, PolicySummary};
-pub use snapshot::{Attestation, ImageTrust, MissingFact, RuleValues, Snapshot, Values};
+pub use snapshot::{Attestation, HttpAnswer, ImageTrust, MissingFact, RuleValues, Snapshot, Values};

@@ -14,6 +14,8 @@ pub struct Snapshot {
     pub config_maps: BTreeMap<String, Value>,
     /// Answers to API calls: `GET /api/v1/namespaces` (method and path), `POST https://host/path` for services.
     pub api_calls: BTreeMap<String, Value>,
+    /// Whole answers to calls, by method and path or URL: they go before `api_calls`, and CEL's `http` sees their status.
+    pub http_answers: BTreeMap<String, HttpAnswer>,
     /// Objects of the cluster: answer API calls that `api_calls` does not, and are what `clone` copies.
     pub objects: Vec<Value>,
     /// Which objects are all in `objects`: API version, kind and namespace, or no namespace for those of all namespaces.
@@ -33,6 +35,15 @@ pub struct Snapshot {
     /// Stand-ins for context entries and variables, as a `kind: Values` file gives them. When set, nothing is looked up
     /// that a value could stand for.
     pub values: Option<Values>,
+}
+
+/// What a service answered.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct HttpAnswer {
+    /// Status code.
+    pub status: u16,
+    /// Body, read as JSON.
+    pub body: Value,
 }
 
 /// What is known about who signed an image.

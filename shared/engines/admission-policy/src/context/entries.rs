@@ -110,7 +110,12 @@ impl Context<'_> {
             }
             Source::Global { name: global, query } => {
                 let global = self.substitute_text(global).map_err(|error| within(error, name, global))?;
-                let known = self.snapshot.global_context.get(&global).cloned();
+                // A name may go on with a dot and the name of a projection.
+                let (whole, projection) = global.split_once('.').unwrap_or((&global, ""));
+                let known = self.snapshot.global_context.get(whole);
+                let known =
+                    known.and_then(|known| if projection.is_empty() { Some(known) } else { known.get(projection) });
+                let known = known.cloned();
                 let data = known.ok_or_else(|| self.note_missing(MissingFact::GlobalContext(global)))?;
                 self.narrow(name, data, query)?
             }
@@ -181,6 +186,13 @@ impl Context<'_> {
     fn call(&mut self, method: &str, path: &str, data: &Value, entry: &str) -> Result<Value, EvaluationError> {
         let body = if method == "POST" { self.post_body(data)? } else { String::new() };
         let call = format!("{method} {path}");
+        if let Some(answer) = self.snapshot.http_answers.get(&call) {
+            if (200..300).contains(&answer.status) {
+                return Ok(answer.body.clone());
+            }
+            let status = answer.status;
+            return Err(EvaluationError::new(format!("failed to fetch data for APICall {entry}: HTTP {status}")));
+        }
         let with_body = format!("{call} {body}");
         let known = self.snapshot.api_calls.get(&with_body).or_else(|| self.snapshot.api_calls.get(&call)).cloned();
         let known = known.or_else(|| (method == "GET").then(|| answer(path, &self.snapshot.objects)).flatten());

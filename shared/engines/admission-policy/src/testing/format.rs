@@ -42,6 +42,8 @@ pub(super) struct ResultRow {
     pub(super) clone_source: String,
     pub(super) operation: String,
     pub(super) expected: Status,
+    /// The files of expected objects must have every one.
+    pub(super) all_in_file: bool,
     /// The row is about a policy without named rules.
     pub(super) whole_policy: bool,
 }
@@ -175,6 +177,7 @@ impl ResultRow {
                 .filter(|word| !word.is_empty())
                 .unwrap_or_else(|| text("resourceoperation")),
             expected: status(&word).ok_or_else(|| format!("`{word}` is not a result"))?,
+            all_in_file: flag("failonmissingresources"),
             whole_policy: kinds.iter().any(|name| flag(name)),
         })
     }

@@ -99,12 +99,13 @@ fn not_loaded(resource: &str) -> Check {
     Check { resource: resource.to_owned(), got: None, message: String::new(), verdict: CheckVerdict::Fail, reason }
 }
 
-/// Nothing answered. The resource was left out, which is what a row that expects `skip` says.
+/// Nothing answered. The resource was left out, which is what a row that expects `skip` says; or the row names one that the
+/// test does not have, which is a mistake in the test.
 fn unanswered(row: &ResultRow, resource: &str, known: bool) -> Check {
     let (verdict, reason) = match (known, row.expected) {
         (true, Status::Skip) => (CheckVerdict::Pass, "excluded"),
         (true, _) => (CheckVerdict::Vacuous, "no rule answered"),
-        (false, _) => (CheckVerdict::Vacuous, "no such resource"),
+        (false, _) => (CheckVerdict::Fail, "not found"),
     };
     Check { resource: resource.to_owned(), got: None, message: String::new(), verdict, reason: reason.to_owned() }
 }
@@ -133,8 +134,9 @@ fn judge(
         reason: "ok".to_owned(),
     };
     let mut fail = |reason: String| {
-        // A file without the resource says nothing about it.
-        check.verdict = if reason == NOT_IN_FILE { CheckVerdict::Vacuous } else { CheckVerdict::Fail };
+        // A file without the resource says nothing about it, unless the row says that it must be there.
+        check.verdict =
+            if reason == NOT_IN_FILE && !row.all_in_file { CheckVerdict::Vacuous } else { CheckVerdict::Fail };
         check.reason = reason;
     };
     if let Some(reason) = objects_differ(response, verdict, expected) {

@@ -8,6 +8,7 @@ mod compare;
 mod format;
 mod given;
 mod grade;
+mod mocks;
 mod run;
 mod values;
 

@@ -8,7 +8,7 @@ use super::compare::identity;
 use super::format::{ResultRow, Test, field};
 use super::grade::{Expected, Response, grade};
 use super::values::{ValuesFile, apply_user, apply_variables, stand_ins};
-use super::{Files, TestReport, checks};
+use super::{Files, TestReport, checks, mocks};
 use crate::cel::AuthorizationKind;
 use crate::evaluate::Stage;
 use crate::request::{Operation, Request};
@@ -215,17 +215,8 @@ impl Runner<'_> {
             }
             snapshot.image_metadata.insert(reference, image);
         }
-        for answer in &self.test.api_call_responses {
-            let text = |key: &str| field(answer, key).and_then(Value::as_str).unwrap_or_default();
-            let method = if text("method").is_empty() { "GET" } else { text("method") };
-            let body = field(answer, "response").map(|response| field(response, "body").unwrap_or(response));
-            snapshot.api_calls.insert(format!("{method} {}", text("urlpath")), body.cloned().unwrap_or_default());
-        }
-        for entry in &self.test.global_context_entries {
-            let name = field(entry, "name").and_then(Value::as_str).unwrap_or_default();
-            let data = field(entry, "data").or_else(|| field(entry, "projections")).cloned().unwrap_or_default();
-            snapshot.global_context.insert(name.to_owned(), data);
-        }
+        snapshot.http_answers = mocks::answers(&self.test.api_call_responses)?;
+        snapshot.global_context = mocks::entries(&self.test.global_context_entries, |files| self.objects(files))?;
         Ok(snapshot)
     }
 

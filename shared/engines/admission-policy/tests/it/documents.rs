@@ -19,7 +19,7 @@ impl Files for Texts {
 }
 
 /// Runs the test in `t/kyverno-test.yaml`.
-fn report(files: &[(&'static str, &'static str)]) -> TestReport {
+pub(crate) fn report(files: &[(&'static str, &'static str)]) -> TestReport {
     let mut reports = run("t/kyverno-test.yaml", &Texts(files.iter().copied().collect()));
     assert_eq!(reports.len(), 1);
     reports.swap_remove(0)

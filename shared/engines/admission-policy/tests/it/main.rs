@@ -15,6 +15,7 @@ mod hostile;
 mod laws;
 mod loading;
 mod memory;
+mod mocks;
 mod platform;
 mod reviews;
 mod rules;
