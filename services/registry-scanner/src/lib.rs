@@ -66,7 +66,7 @@ pub use limits::Limits;
 pub use manifest::Platform;
 pub use matches::Match;
 pub use progress::Progress;
-pub use rematch::{Rematched, rematch};
+pub use rematch::{Rematched, TOLD_TOGETHER, rematch};
 pub use report::{Making, Shown, document};
 pub use scan::{Options, Report, scan_once};
 pub use skip::{Skip, paths_below};

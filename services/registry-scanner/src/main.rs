@@ -9,3 +9,7 @@ fn main() -> ExitCode {
         registry_scanner::start,
     )
 }
+
+// Matching makes many small texts for each finding: measured, a third of the time of matching again went there.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

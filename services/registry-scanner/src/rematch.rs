@@ -1,7 +1,8 @@
 //! A changed database against every image that is known: no pull, no walk, only what changed is told.
 //!
 //! ```text
-//! each image, on all cores: its inventory -> match -> compare with what was told -> tell the difference -> keep what was told
+//! each image, on all cores: its inventory -> match -> compare with what was told -> tell the difference
+//! some of them told: wait once until the bus has them -> keep what was told of each
 //! all of them done: note the database that they were matched with
 //! ```
 //!
@@ -12,7 +13,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use model::FaultKind;
+use model::{Digest, FaultKind};
 use schemas::build::v1::{Finding, FindingsChanged, MAX_FINDINGS, SeverityCounts};
 
 use crate::advisories::{Advisories, Matcher};
@@ -21,7 +22,7 @@ use crate::matches::Found;
 use crate::store::{KnownImage, MatchedWith, Store};
 use crate::told::{Difference, Told};
 
-/// Matches all known images again, on all cores; `tell` is called for each whose findings changed, and says whether it could tell. Only
+/// Matches all known images again, on all cores; `tell` is called for each whose findings changed, and says whether it was told. Only
 /// what was told is kept. What is kept of images without a change stays as it is: only that all were matched with this database is
 /// written down, once.
 ///
@@ -32,13 +33,39 @@ pub fn rematch(
     advisories: &Advisories,
     tell: impl Fn(&KnownImage, FindingsChanged) -> bool + Sync,
 ) -> Result<Rematched, ScanError> {
+    rematch_in_groups(store, advisories, tell, || true)
+}
+
+/// As [`rematch`], for a listener that takes a while: `tell` only hands a change over, and `has_all`, asked once for a group of
+/// images (at most [`TOLD_TOGETHER`] on each core), says whether all that was handed over before has arrived.
+///
+/// # Errors
+/// As [`rematch`].
+pub(crate) fn rematch_in_groups(
+    store: &Store,
+    advisories: &Advisories,
+    tell: impl Fn(&KnownImage, FindingsChanged) -> bool + Sync,
+    has_all: impl Fn() -> bool + Sync,
+) -> Result<Rematched, ScanError> {
     let since = MatchedWith::now();
     let files = store.image_files();
     let done = store.matched_with(advisories.name());
     let matcher = advisories.matcher();
     let next = AtomicUsize::new(0);
     let state = Mutex::new((Rematched::default(), None));
+    let note = |outcome: Result<Rematched, ScanError>| {
+        let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+        match outcome {
+            Ok(done) => state.0.add(done),
+            Err(error) => state.1 = Some(error),
+        }
+        if state.0.untold > 0 || state.1.is_some() {
+            // Nobody listens, or nothing can be kept: the rest waits for the next call, too.
+            next.store(files.len(), Ordering::Relaxed);
+        }
+    };
     let work = || {
+        let mut group = Group::default();
         while let Some(path) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
             let outcome = if done.as_ref().is_some_and(|done| store.is_matched(path, done)) {
                 Ok(Outcome::Same)
@@ -46,21 +73,12 @@ pub fn rematch(
                 let Some(image) = Store::image_of(path) else { continue };
                 rematch_one(store, (advisories, &matcher), image, &tell)
             };
-            let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
-            match outcome {
-                Ok(outcome) => {
-                    state.0.count(outcome);
-                    if matches!(outcome, Outcome::Untold) {
-                        // Nobody listens: the rest waits for the next call, too.
-                        next.store(files.len(), Ordering::Relaxed);
-                    }
-                }
-                Err(error) => {
-                    next.store(files.len(), Ordering::Relaxed);
-                    state.1 = Some(error);
-                }
+            note(outcome.map(|outcome| group.take(outcome)));
+            if group.0.len() >= TOLD_TOGETHER {
+                note(std::mem::take(&mut group).settle(store, &has_all));
             }
         }
+        note(group.settle(store, &has_all));
     };
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(files.len());
     std::thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(work))));
@@ -74,11 +92,42 @@ pub fn rematch(
     Ok(rematched)
 }
 
+/// Images that one core hands over before it waits for the listener: whoever is killed meanwhile tells them again.
+pub const TOLD_TOGETHER: usize = 16;
+
+/// What was handed over of some images, and is to be kept when it has arrived.
+#[derive(Default)]
+struct Group(Vec<(Digest, Told)>);
+
+impl Group {
+    /// Counts what came of an image, except what waits in here.
+    fn take(&mut self, outcome: Outcome) -> Rematched {
+        let one = Rematched { images: 1, ..Rematched::default() };
+        match outcome {
+            Outcome::Same => one,
+            Outcome::Told(digest, told) => {
+                self.0.push((digest, told));
+                one
+            }
+            Outcome::Untold => Rematched { untold: 1, ..one },
+        }
+    }
+
+    fn settle(self, store: &Store, has_all: impl Fn() -> bool) -> Result<Rematched, ScanError> {
+        let images = self.0.len() as u64;
+        if images > 0 && !has_all() {
+            return Ok(Rematched { untold: images, ..Rematched::default() });
+        }
+        self.0.iter().try_for_each(|(digest, told)| store.keep_told(digest, told))?;
+        Ok(Rematched { changed: images, ..Rematched::default() })
+    }
+}
+
 /// What came of one image.
-#[derive(Clone, Copy)]
 enum Outcome {
     Same,
-    Told,
+    /// Its difference is on its way; this is to be kept then.
+    Told(Digest, Told),
     Untold,
 }
 
@@ -107,7 +156,7 @@ fn rematch_one(
     if !tell(&image, change(&image, &found, difference, advisories.name())) {
         return Ok(Outcome::Untold);
     }
-    store.keep_told(&image.digest, &now).map(|()| Outcome::Told)
+    Ok(Outcome::Told(image.digest, now))
 }
 
 /// What came of matching again.
@@ -122,13 +171,10 @@ pub struct Rematched {
 }
 
 impl Rematched {
-    fn count(&mut self, outcome: Outcome) {
-        self.images = self.images.saturating_add(1);
-        match outcome {
-            Outcome::Same => {}
-            Outcome::Told => self.changed = self.changed.saturating_add(1),
-            Outcome::Untold => self.untold = self.untold.saturating_add(1),
-        }
+    fn add(&mut self, more: Self) {
+        self.images = self.images.saturating_add(more.images);
+        self.changed = self.changed.saturating_add(more.changed);
+        self.untold = self.untold.saturating_add(more.untold);
     }
 }
 
@@ -137,7 +183,16 @@ fn change(image: &KnownImage, found: &[Found<'_>], difference: Difference, datab
     found.iter().for_each(|one| counts.add(one.severity, !one.fixed_version.is_empty()));
     let ids: BTreeSet<&str> = found.iter().map(|one| one.id.as_str()).collect();
     let gone: BTreeSet<&str> = difference.gone.iter().map(|gone| gone.id.as_str()).collect();
-    let removed = gone.into_iter().filter(|id| !ids.contains(id)).map(str::to_owned).collect();
+    let mut removed: Vec<String> = gone.into_iter().filter(|id| !ids.contains(id)).map(str::to_owned).collect();
+    if removed.len() > MAX_REMOVED {
+        tracing::warn!(
+            image = image.image,
+            ids = removed.len(),
+            told = MAX_REMOVED,
+            "more ids are gone than an event may tell"
+        );
+        removed.truncate(MAX_REMOVED);
+    }
     let Difference { mut added, mut changed, mut gone } = difference;
     // Findings lie in the order of their severity: the worst first.
     added.sort_unstable();
@@ -161,3 +216,6 @@ fn change(image: &KnownImage, found: &[Found<'_>], difference: Difference, datab
         database: database.to_owned(),
     }
 }
+
+/// Ids of a change that are told to be gone; some 20 bytes each, in an event of at most a mebibyte.
+const MAX_REMOVED: usize = 10_000;

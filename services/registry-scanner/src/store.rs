@@ -43,7 +43,7 @@ pub struct KnownImage {
 }
 
 impl Store {
-    /// A store in `folder`, which is made when absent.
+    /// A store in `folder`, which is made when absent. What a write that was cut short left behind is removed.
     ///
     /// # Errors
     /// When the folder cannot be made.
@@ -51,7 +51,8 @@ impl Store {
         if let Some(folder) = folder {
             for part in ["layers", "images", "findings"] {
                 let path = folder.join(part);
-                std::fs::create_dir_all(&path).map_err(|source| ScanError::Store { path, source })?;
+                std::fs::create_dir_all(&path).map_err(|source| ScanError::Store { path: path.clone(), source })?;
+                sweep(&path);
             }
         }
         Ok(Self { folder: folder.map(Path::to_owned) })
@@ -171,6 +172,23 @@ impl Store {
     }
 }
 
+/// Removes what killed processes left behind. Others may be writing at this moment: what is young stays.
+fn sweep(folder: &Path) {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok).map(|entry| entry.path());
+    for path in entries.filter(|path| path.extension().is_some_and(|extension| extension == TEMPORARY)) {
+        let age = changed(&path).and_then(|written| written.elapsed().ok());
+        if age.is_some_and(|age| age > LONGEST_WRITE)
+            && let Err(error) = std::fs::remove_file(&path)
+        {
+            tracing::warn!(path = %path.display(), %error, "what a killed process left behind cannot be removed");
+        }
+    }
+}
+
+/// No write takes as long.
+const LONGEST_WRITE: Duration = Duration::from_secs(3_600);
+const TEMPORARY: &str = "tmp";
+
 /// When matching all images began.
 pub(crate) struct MatchedWith {
     since: SystemTime,
@@ -212,9 +230,28 @@ fn write<T: Serialize>(path: &Path, value: &T) -> Result<(), ScanError> {
 fn replace(path: &Path, bytes: &[u8]) -> Result<(), ScanError> {
     let fault = |source| ScanError::Store { path: path.to_owned(), source };
     let unique = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-    let temporary = path.with_extension(format!("{}-{unique}.tmp", std::process::id()));
+    let temporary = path.with_extension(format!("{}-{unique}.{TEMPORARY}", std::process::id()));
     std::fs::write(&temporary, bytes).map_err(fault)?;
     std::fs::rename(&temporary, path).map_err(fault)
 }
 
 static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_killed_write_left_behind_goes_when_it_is_old() {
+        let folder = tempfile::tempdir().unwrap();
+        Store::open(Some(folder.path())).unwrap();
+        let place = |name: &str| folder.path().join("findings").join(name);
+        for (name, age_s) in [("sha256-a.1-1.tmp", 7_200), ("sha256-b.1-2.tmp", 0), ("sha256-c.zst", 7_200)] {
+            let file = std::fs::File::create(place(name)).unwrap();
+            file.set_modified(SystemTime::now() - Duration::from_secs(age_s)).unwrap();
+        }
+        Store::open(Some(folder.path())).unwrap();
+        let is_there = ["sha256-a.1-1.tmp", "sha256-b.1-2.tmp", "sha256-c.zst"].map(|name| place(name).exists());
+        assert_eq!(is_there, [false, true, true]);
+    }
+}

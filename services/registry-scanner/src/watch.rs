@@ -11,7 +11,7 @@ use crate::advisories::{Advisories, Fingerprint};
 use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::pipeline::TOLD_WITHIN;
-use crate::rematch::{Rematched, rematch};
+use crate::rematch::{Rematched, rematch_in_groups};
 use crate::store::{KnownImage, Store};
 use crate::wire;
 
@@ -76,22 +76,28 @@ impl Watch {
         let (store, advisories) = (self.store.clone(), self.advisories.load_full());
         let (publisher, metrics) = (self.publisher.clone(), self.metrics.clone());
         let runtime = tokio::runtime::Handle::current();
-        let tell = move |image: &KnownImage, change: FindingsChanged| {
-            let outgoing = wire::changed(&image.image, change, service::now());
-            let published = runtime.block_on(async {
-                publisher.publish(outgoing).await.map_err(|error| error.to_string())?;
-                let has_it = publisher.flush(TOLD_WITHIN).await;
-                if has_it { Ok(()) } else { Err(format!("the bus has not acknowledged it within {TOLD_WITHIN:?}")) }
-            });
-            match &published {
-                Ok(()) => drop(metrics.changed.inc()),
-                Err(error) => tracing::error!(image = image.image, error, "changed findings are not published"),
-            }
-            published.is_ok()
+        let work = move || {
+            let tell = |image: &KnownImage, change: FindingsChanged| {
+                let outgoing = wire::changed(&image.image, change, service::now());
+                let published = runtime.block_on(publisher.publish(outgoing));
+                if let Err(error) = &published {
+                    tracing::error!(image = image.image, %error, "changed findings are not published");
+                }
+                published.is_ok()
+            };
+            let has_all = || {
+                let has_all = runtime.block_on(publisher.flush(TOLD_WITHIN));
+                if !has_all {
+                    tracing::error!("the bus has not acknowledged changed findings within {TOLD_WITHIN:?}");
+                }
+                has_all
+            };
+            rematch_in_groups(&store, &advisories, tell, has_all)
         };
-        match tokio::task::spawn_blocking(move || rematch(&store, &advisories, tell)).await? {
+        match tokio::task::spawn_blocking(work).await? {
             Ok(done) => {
                 let Rematched { images, changed, untold } = done;
+                metrics.changed.inc_by(changed);
                 tracing::info!(images, changed, untold, "known images matched again");
                 Ok(untold == 0)
             }
