@@ -87,7 +87,7 @@ fn stores_that_are_missing_unknown_or_mistaken_are_said_and_heal() {
     let cases = [
         ("missing", "does not exist", "add the store's manifest"),
         ("cloud", "is set aside", "mend the store first"),
-        ("keyless", "which is not there", "add the Secret"),
+        ("keyless", "has only these keys: token", "correct the key"),
         ("unmounted", "nothing is mounted", "correct `path` in the store"),
     ];
     for (name, ..) in cases {
