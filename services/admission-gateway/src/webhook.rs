@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::body::{Body, Bytes};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
+use futures::StreamExt as _;
 use service::Context;
 
 use crate::config::Config;
@@ -36,7 +38,6 @@ pub(crate) async fn serve(
         .route("/validate", post(validate))
         .route("/mutate", post(mutate))
         .route("/", get(|| async { "biotope admission-gateway: POST an AdmissionReview to /validate or /mutate\n" }))
-        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .with_state(reviewer);
     let handle = Handle::new();
     let (ending, shutdown) = (handle.clone(), context.shutdown.clone());
@@ -54,20 +55,48 @@ pub(crate) async fn serve(
     Ok(address.to_string())
 }
 
-async fn validate(State(reviewer): State<Reviewer>, body: axum::body::Bytes) -> Response {
-    answer(&reviewer, Phase::Validate, &body).await
+async fn validate(State(reviewer): State<Reviewer>, body: Body) -> Response {
+    answer(&reviewer, Phase::Validate, body).await
 }
 
-async fn mutate(State(reviewer): State<Reviewer>, body: axum::body::Bytes) -> Response {
-    answer(&reviewer, Phase::Mutate, &body).await
+async fn mutate(State(reviewer): State<Reviewer>, body: Body) -> Response {
+    answer(&reviewer, Phase::Mutate, body).await
 }
 
-async fn answer(reviewer: &Reviewer, phase: Phase, body: &[u8]) -> Response {
-    match reviewer.review(phase, body).await {
+async fn answer(reviewer: &Reviewer, phase: Phase, body: Body) -> Response {
+    let body = match whole(body).await {
+        Ok(body) => body,
+        Err((status, why)) => return (status, format!("{why}\n")).into_response(),
+    };
+    match reviewer.review(phase, &body).await {
         Ok(review) => Json(review).into_response(),
         Err(error) => (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response(),
     }
 }
+
+/// The body. One that is too long is heard out, though not kept, up to a limit: who is refused while still sending may find the
+/// connection closed before the answer is read.
+async fn whole(body: Body) -> Result<Bytes, (StatusCode, String)> {
+    let (mut kept, mut length, mut parts) = (Vec::new(), 0_usize, body.into_data_stream());
+    while let Some(part) = parts.next().await {
+        let part = part.map_err(|error| (StatusCode::BAD_REQUEST, format!("the body cannot be read: {error}")))?;
+        length = length.saturating_add(part.len());
+        if length <= MAX_BODY_BYTES {
+            kept.extend_from_slice(&part);
+        } else if length > HEARD_OUT_BYTES {
+            break;
+        } else {
+            kept = Vec::new();
+        }
+    }
+    if length > MAX_BODY_BYTES {
+        return Err((StatusCode::PAYLOAD_TOO_LARGE, format!("the body is longer than {MAX_BODY_BYTES} bytes")));
+    }
+    Ok(kept.into())
+}
+
+/// What is read of a body in any case.
+const HEARD_OUT_BYTES: usize = 64 * 1024 * 1024;
 
 /// Twice the 3 MiB that the API server allows an object, for old and new, and some room.
 const MAX_BODY_BYTES: usize = 7 * 1024 * 1024;

@@ -167,13 +167,7 @@ async fn writes_the_admission_id_and_refuses_what_is_no_review() {
     for body in ["", "[]", "{\"kind\":\"AdmissionReview\"}", &"x".repeat(8 * 1024 * 1024)] {
         let sent =
             gateway.client.post(format!("https://{}/validate", gateway.address)).body(body.to_owned()).send().await;
-        // What is too long is refused while it is still being sent: whether the client hears the answer or a closed connection
-        // first is a matter of time.
-        let is_refused = match sent {
-            Ok(answer) => answer.status().is_client_error(),
-            Err(error) => body.len() > 4 * 1024 * 1024 && !error.is_timeout() && !error.is_connect(),
-        };
-        assert!(is_refused, "{}", &body[..body.len().min(40)]);
+        assert!(sent.is_ok_and(|answer| answer.status().is_client_error()), "{}", &body[..body.len().min(40)]);
     }
     let after = gateway.review("mutate", pod(json!({}))).await;
     assert_eq!(after["response"]["allowed"], true, "{after}");
