@@ -9,6 +9,9 @@ use crate::event_type::EventType;
 /// Most findings carried in one event; the counts always cover all.
 pub const MAX_FINDINGS: usize = 400;
 
+/// Most ids that one event tells to be gone: some 20 bytes each.
+pub const MAX_REMOVED: usize = 10_000;
+
 /// One vulnerability in one package.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Finding {
@@ -157,9 +160,12 @@ pub struct FindingsChanged {
     /// Findings left out of `added` and `changed`.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub omitted: u64,
-    /// Ids that no package of the image has any more.
+    /// Ids that no package of the image has any more, at most [`MAX_REMOVED`].
     #[serde(default)]
     pub removed: Vec<String>,
+    /// Ids left out of `removed`.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub removed_omitted: u64,
     /// Findings that are gone, also of ids that other packages still have; at most [`MAX_FINDINGS`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gone: Vec<GoneFinding>,

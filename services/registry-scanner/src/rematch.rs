@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use model::{Digest, FaultKind};
-use schemas::build::v1::{Finding, FindingsChanged, MAX_FINDINGS, SeverityCounts};
+use schemas::build::v1::{Finding, FindingsChanged, MAX_FINDINGS, MAX_REMOVED, SeverityCounts};
 
 use crate::advisories::{Advisories, Matcher};
 use crate::error::ScanError;
@@ -184,15 +184,8 @@ fn change(image: &KnownImage, found: &[Found<'_>], difference: Difference, datab
     let ids: BTreeSet<&str> = found.iter().map(|one| one.id.as_str()).collect();
     let gone: BTreeSet<&str> = difference.gone.iter().map(|gone| gone.id.as_str()).collect();
     let mut removed: Vec<String> = gone.into_iter().filter(|id| !ids.contains(id)).map(str::to_owned).collect();
-    if removed.len() > MAX_REMOVED {
-        tracing::warn!(
-            image = image.image,
-            ids = removed.len(),
-            told = MAX_REMOVED,
-            "more ids are gone than an event may tell"
-        );
-        removed.truncate(MAX_REMOVED);
-    }
+    let removed_omitted = removed.len().saturating_sub(MAX_REMOVED) as u64;
+    removed.truncate(MAX_REMOVED);
     let Difference { mut added, mut changed, mut gone } = difference;
     // Findings lie in the order of their severity: the worst first.
     added.sort_unstable();
@@ -211,11 +204,9 @@ fn change(image: &KnownImage, found: &[Found<'_>], difference: Difference, datab
         changed: whole(changed),
         omitted: omitted as u64,
         removed,
+        removed_omitted,
         gone,
         counts,
         database: database.to_owned(),
     }
 }
-
-/// Ids of a change that are told to be gone; some 20 bytes each, in an event of at most a mebibyte.
-const MAX_REMOVED: usize = 10_000;
