@@ -4,7 +4,8 @@
 //! 250 MB of packed layers in a registry on loopback   against   gzip -dc FILE | a walk over the archive, of the same bytes
 //! the same image with its layers known
 //! an index of a database as large as real ones: making it, opening it, looking up in it, and the memory of that
-//! a thousand stored images matched again: for the first time, with a database that changes each of them, with one that changes none
+//! a thousand stored images matched again: for the first time, with a database that changes each of them, with one in which three
+//! packages of each source changed, with one that changes none
 //! ```
 //!
 //! Each thing runs in a process of its own, so that each has a peak of memory of its own. `image MB` and `database` run one half, with
@@ -263,6 +264,15 @@ fn database(folder: &Path) {
     let changed = best(|run| again(if run.is_multiple_of(2) { &second } else { &first }));
     println!("{IMAGES} images matched again, all of them changed: {:?}: {}", changed.0, changed.1);
     let last = if RUNS.is_multiple_of(2) { &first } else { &second };
+    let few = made(folder, "few", &|number, fixed| match number {
+        0..3 => fixed + 3,
+        _ if number.is_multiple_of(10) => fixed + 7,
+        _ => fixed + 1,
+    })
+    .unwrap();
+    let changed = best(|run| again(if run.is_multiple_of(2) { &few } else { &second }));
+    println!("{IMAGES} images matched again, three packages of each source changed: {:?}: {}", changed.0, changed.1);
+    let last = if RUNS.is_multiple_of(2) { last } else { &few };
     let unchanged = best(|run| {
         fs::write(last.join("metadata.json"), built(u32::try_from(run).unwrap() + 2)).unwrap();
         again(last)
@@ -413,7 +423,7 @@ fn match_again(folder: &Path, db: &Path) {
     assert_eq!(done.images, IMAGES as u64);
     println!(
         "{}",
-        json!({ "micros": u64::try_from(time.as_micros()).unwrap(), "changed": done.changed, "findings_of_changed": findings,
+        json!({ "micros": u64::try_from(time.as_micros()).unwrap(), "matched": done.matched, "changed": done.changed, "findings_of_changed": findings,
             "differences_told": differences, "peak_kib": kib("VmHWM") })
     );
 }

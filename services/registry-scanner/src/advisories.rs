@@ -9,12 +9,13 @@ use image_inventory::jars::{self, JarIndex};
 use image_inventory::{ImageInventory, Package};
 use model::{Fault, FaultKind};
 use vulnerability_matching::database::VulnerabilityDetail;
-use vulnerability_matching::{AdvisoryIndex, OperatingSystem, Remembered};
+use vulnerability_matching::{AdvisoryIndex, Listening, OperatingSystem, Remembered};
 
+use crate::basis::{self, Basis};
 use crate::java;
 use crate::mapped::Mapped;
 use crate::matches::{Found, Match, Words};
-use crate::trivy::{Metadata, TrivyDatabase};
+use crate::trivy::{Metadata, TrivyDatabase, holds_s, now_s};
 
 /// Advisories that packages are matched with. Immutable; a changed folder gives a new one.
 #[derive(Debug, Default)]
@@ -23,6 +24,8 @@ pub struct Advisories {
     trivy: Option<TrivyDatabase>,
     java: Option<(JarIndex<Mapped>, Metadata)>,
     name: String,
+    /// What the OSV advisories, and the Java database, are told from others by.
+    stamps: [u64; 2],
 }
 
 /// What a folder looked like: when it changes, the advisories are read again.
@@ -50,13 +53,16 @@ impl Advisories {
                 Fault::new(FaultKind::Warning, &folder.display().to_string(), "no advisories: nothing can be found");
             faults.push(fault.cure("put OSV JSON files or a trivy.db into the folder (`biotope db update`)"));
         }
-        let short: String = hash.finish().as_ref().iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+        let hash = hash.finish();
+        let short: String = hash.as_ref().iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+        let java_index = java_folder(fingerprint).filter(|_| java.is_some()).map(|folder| folder.join(java::INDEX));
+        let stamps = [basis::short(&[hash.as_ref()]), java_index.map_or(0, |path| basis::stamp(&path))];
         let mut names: Vec<String> = trivy.iter().map(TrivyDatabase::name).collect();
         names.extend(java.iter().map(|(_, made)| format!("java-db:{}", made.updated_at)));
         if !index.is_empty() || trivy.is_none() {
             names.push(format!("osv:{} advisories:{short}", index.len()));
         }
-        (Self { index, trivy, java, name: names.join(" ") }, faults)
+        (Self { index, trivy, java, name: names.join(" "), stamps }, faults)
     }
 
     /// Name of the database: how many advisories, and a hash of their bytes.
@@ -96,11 +102,27 @@ impl Advisories {
         self.index.is_empty() && self.trivy.is_none()
     }
 
+    /// Everything but Trivy's database that findings depend on, in short.
+    pub(crate) fn surroundings(&self, asks_java: bool) -> u64 {
+        let [osv, java] = self.stamps;
+        let java = if asks_java { java } else { 0 };
+        let all = [*basis::PROGRAM, osv, java, u64::from(self.trivy.is_some())].map(u64::to_le_bytes);
+        basis::short(&all.each_ref().map(<[u8; 8]>::as_slice))
+    }
+
+    /// What Trivy's database answers to some questions, in short; `None` when it cannot tell.
+    pub(crate) fn answers(&self, questions: &[u64]) -> Option<u64> {
+        match &self.trivy {
+            Some(trivy) => trivy.answers(questions),
+            None => Some(vulnerability_matching::answers(questions, |_| 0)),
+        }
+    }
+
     /// Matches everything in an image, worst first, and says what of the database could not be read. Where both sources know a
     /// vulnerability of a package, Trivy's word counts.
     #[must_use]
     pub fn findings(&self, image: &ImageInventory) -> (Vec<Match>, Vec<Fault>) {
-        let (found, faults) = self.matcher().found(image);
+        let Judged { found, faults, .. } = self.matcher().judge(image, now_s());
         (found.into_iter().map(Match::from).collect(), faults)
     }
 
@@ -141,11 +163,29 @@ pub(crate) struct Matcher<'a> {
     trivy: Option<(&'a TrivyDatabase, Remembered<'a>)>,
 }
 
+/// What came of matching an image.
+pub(crate) struct Judged<'i> {
+    /// Findings, worst first.
+    pub(crate) found: Vec<Found<'i>>,
+    /// What of the database could not be read.
+    pub(crate) faults: Vec<Fault>,
+    /// Whether findings may be missing, because something could not be read.
+    pub(crate) is_partial: bool,
+    /// What the findings rest on; `None` when that cannot be told in short.
+    pub(crate) basis: Option<Basis>,
+}
+
 impl Matcher<'_> {
-    /// As [`Advisories::findings`].
-    pub(crate) fn found<'i>(&self, image: &'i ImageInventory) -> (Vec<Found<'i>>, Vec<Fault>) {
-        let trivy = self.trivy.as_ref();
-        let (mut found, faults) = trivy.map(|(trivy, asked)| trivy.found(asked, image)).unwrap_or_default();
+    /// As [`Advisories::findings`], at a time.
+    pub(crate) fn judge<'i>(&self, image: &'i ImageInventory, now_s: i64) -> Judged<'i> {
+        let (mut found, faults, questions) = match &self.trivy {
+            Some((trivy, asked)) => {
+                let listening = Listening::new(asked);
+                let (found, faults) = trivy.found(&listening, image, now_s);
+                (found, faults, listening.questions())
+            }
+            None => (Vec::new(), Vec::new(), Some(Vec::new())),
+        };
         if !self.advisories.index.is_empty() {
             let more = self.advisories.osv_findings(image);
             let more: Vec<Found<'_>> = more.into_iter().filter(|new| !is_known(new, &found)).collect();
@@ -155,7 +195,21 @@ impl Matcher<'_> {
             let by_place = || (&a.package.name, a.path, &a.id).cmp(&(&b.package.name, b.path, &b.id));
             b.severity.cmp(&a.severity).then_with(by_place)
         });
-        (found, faults)
+        let is_partial = faults.iter().any(|fault| fault.kind == FaultKind::Invalid);
+        let basis = questions.filter(|_| !is_partial).and_then(|questions| self.basis(image, questions, now_s));
+        Judged { found, faults, is_partial, basis }
+    }
+
+    fn basis(&self, image: &ImageInventory, questions: Vec<u64>, now_s: i64) -> Option<Basis> {
+        let asks_java = !image.unidentified.is_empty();
+        Some(Basis {
+            asks_java,
+            surroundings: self.advisories.surroundings(asks_java),
+            inventory: 0,
+            holds_s: holds_s(image, now_s),
+            answers: self.advisories.answers(&questions)?,
+            questions,
+        })
     }
 }
 
@@ -247,16 +301,19 @@ impl Reading {
 /// The longest advisory in an archive; the largest there is has below a mebibyte.
 const MOST_ADVISORY_BYTES: usize = 64 << 20;
 
+fn java_folder(fingerprint: &Fingerprint) -> Option<&Path> {
+    fingerprint.0.keys().find(|path| java::is_java(path))?.parent()
+}
+
 fn open_java(fingerprint: &Fingerprint, faults: &mut Vec<Fault>) -> Option<(JarIndex<Mapped>, Metadata)> {
-    let path = fingerprint.0.keys().find(|path| java::is_java(path))?;
-    let folder = path.parent()?;
+    let folder = java_folder(fingerprint)?;
     match java::open(folder) {
         Ok(index) => {
             let metadata = crate::trivy::read_metadata(&folder.join("metadata.json")).unwrap_or_default();
             Some((index, metadata))
         }
         Err(error) => {
-            let fault = Fault::new(FaultKind::Invalid, &path.display().to_string(), error.to_string());
+            let fault = Fault::new(FaultKind::Invalid, &folder.display().to_string(), error.to_string());
             faults.push(fault.cure("fetch it again with `biotope db update --java-source ...`, or remove it"));
             None
         }

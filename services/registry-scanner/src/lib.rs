@@ -18,6 +18,7 @@
 mod advisories;
 mod attestation;
 mod auth;
+mod basis;
 mod bill;
 mod config;
 mod database;

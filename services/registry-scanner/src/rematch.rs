@@ -1,9 +1,9 @@
 //! A changed database against every image that is known: no pull, no walk, only what changed is told.
 //!
 //! ```text
-//! each image, on all cores: its inventory -> match -> compare with what was told -> tell the difference
+//! each image, on all cores: does what its findings rest on hold still? -> nothing to do
+//!                           else its inventory -> match -> compare with what was told -> tell the difference
 //! some of them told: wait once until the bus has them -> keep what was told of each
-//! all of them done: note the database that they were matched with
 //! ```
 //!
 //! What one image asked of the database is remembered for the others. A difference is told before it is kept: who is killed in between
@@ -13,18 +13,19 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use model::{Digest, FaultKind};
+use model::Digest;
 use schemas::build::v1::{Finding, FindingsChanged, MAX_FINDINGS, MAX_REMOVED, SeverityCounts};
 
-use crate::advisories::{Advisories, Matcher};
+use crate::advisories::{Advisories, Judged, Matcher};
+use crate::basis::{Basis, stamp};
 use crate::error::ScanError;
 use crate::matches::Found;
-use crate::store::{KnownImage, MatchedWith, Store};
+use crate::store::{KnownImage, Store};
 use crate::told::{Difference, Told};
+use crate::trivy::now_s;
 
-/// Matches all known images again, on all cores; `tell` is called for each whose findings changed, and says whether it was told. Only
-/// what was told is kept. What is kept of images without a change stays as it is: only that all were matched with this database is
-/// written down, once.
+/// Matches all known images again, on all cores, that ask for something which changed; `tell` is called for each whose findings changed,
+/// and says whether it was told. Only what was told is kept. What is kept of images that ask for nothing which changed stays as it is.
 ///
 /// # Errors
 /// When the store cannot be written. Some images are done then, others are not: the next call matches all of them again.
@@ -47,9 +48,7 @@ pub(crate) fn rematch_in_groups(
     tell: impl Fn(&KnownImage, FindingsChanged) -> bool + Sync,
     has_all: impl Fn() -> bool + Sync,
 ) -> Result<Rematched, ScanError> {
-    let since = MatchedWith::now();
     let files = store.image_files();
-    let done = store.matched_with(advisories.name());
     let matcher = advisories.matcher();
     let next = AtomicUsize::new(0);
     let state = Mutex::new((Rematched::default(), None));
@@ -67,11 +66,14 @@ pub(crate) fn rematch_in_groups(
     let work = || {
         let mut group = Group::default();
         while let Some(path) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let outcome = if done.as_ref().is_some_and(|done| store.is_matched(path, done)) {
-                Ok(Outcome::Same)
+            // Taken before it is read: who replaces it meanwhile has it matched once more.
+            let (kept, now_s) = (stamp(path), now_s());
+            let holds = || store.basis_of(path).is_some_and(|basis| basis.holds(advisories, kept, now_s));
+            let outcome = if holds() {
+                Ok(Outcome::Untouched)
             } else {
                 let Some(image) = Store::image_of(path) else { continue };
-                rematch_one(store, (advisories, &matcher), image, &tell)
+                rematch_one(store, (advisories, &matcher), (image, kept, now_s), &tell)
             };
             note(outcome.map(|outcome| group.take(outcome)));
             if group.0.len() >= TOLD_TOGETHER {
@@ -83,13 +85,7 @@ pub(crate) fn rematch_in_groups(
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(files.len());
     std::thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(work))));
     let (rematched, failure) = state.into_inner().unwrap_or_else(PoisonError::into_inner);
-    if let Some(failure) = failure {
-        return Err(failure);
-    }
-    if rematched.untold == 0 {
-        store.keep_matched_with(advisories.name(), since)?;
-    }
-    Ok(rematched)
+    failure.map_or(Ok(rematched), Err)
 }
 
 /// Images that one core hands over before it waits for the listener: whoever is killed meanwhile tells them again.
@@ -97,16 +93,17 @@ pub const TOLD_TOGETHER: usize = 16;
 
 /// What was handed over of some images, and is to be kept when it has arrived.
 #[derive(Default)]
-struct Group(Vec<(Digest, Told)>);
+struct Group(Vec<(Digest, Told, Option<Basis>)>);
 
 impl Group {
     /// Counts what came of an image, except what waits in here.
     fn take(&mut self, outcome: Outcome) -> Rematched {
-        let one = Rematched { images: 1, ..Rematched::default() };
+        let one = Rematched { images: 1, matched: 1, ..Rematched::default() };
         match outcome {
+            Outcome::Untouched => Rematched { matched: 0, ..one },
             Outcome::Same => one,
-            Outcome::Told(digest, told) => {
-                self.0.push((digest, told));
+            Outcome::Told(digest, told, basis) => {
+                self.0.push((digest, told, basis));
                 one
             }
             Outcome::Untold => Rematched { untold: 1, ..one },
@@ -118,45 +115,50 @@ impl Group {
         if images > 0 && !has_all() {
             return Ok(Rematched { untold: images, ..Rematched::default() });
         }
-        self.0.iter().try_for_each(|(digest, told)| store.keep_told(digest, told))?;
+        self.0.iter().try_for_each(|(digest, told, basis)| store.keep_told(digest, told, basis.as_ref()))?;
         Ok(Rematched { changed: images, ..Rematched::default() })
     }
 }
 
 /// What came of one image.
 enum Outcome {
+    /// It was not matched: nothing changed that it asks.
+    Untouched,
     Same,
     /// Its difference is on its way; this is to be kept then.
-    Told(Digest, Told),
+    Told(Digest, Told, Option<Basis>),
     Untold,
 }
 
 fn rematch_one(
     store: &Store,
     (advisories, matcher): (&Advisories, &Matcher<'_>),
-    mut image: KnownImage,
+    (mut image, kept, now_s): (KnownImage, u64, i64),
     tell: impl Fn(&KnownImage, FindingsChanged) -> bool,
 ) -> Result<Outcome, ScanError> {
     let before = store.told(&image.digest);
     advisories.identify(&mut image.inventory);
-    let (found, faults) = matcher.found(&image.inventory);
+    let Judged { found, is_partial, mut basis, .. } = matcher.judge(&image.inventory, now_s);
+    if let Some(basis) = &mut basis {
+        basis.inventory = kept;
+    }
     // What the database says of it cannot all be read: what is missing now may well stand.
-    let is_partial = faults.iter().any(|fault| fault.kind == FaultKind::Invalid);
-    let lines = found.iter().map(Found::line);
-    let is_new = before.is_none();
-    let Some((now, difference)) = before.unwrap_or_default().then(advisories.name(), lines, is_partial) else {
-        // Of an image without findings it is to be known that there are none.
+    let difference =
+        before.as_ref().unwrap_or(&Told::default()).then(advisories.name(), found.iter().map(Found::line), is_partial);
+    let Some((now, difference)) = difference else {
+        // Of an image without findings it is to be known that there are none. Else only what they rest on is new.
         let none = || Told::of(advisories.name(), std::iter::empty());
-        return if is_new {
-            store.keep_told(&image.digest, &none()).map(|()| Outcome::Same)
-        } else {
-            Ok(Outcome::Same)
+        return match before {
+            Some(_) if basis.is_none() => Ok(Outcome::Same),
+            before => {
+                store.keep_told(&image.digest, &before.unwrap_or_else(none), basis.as_ref()).map(|()| Outcome::Same)
+            }
         };
     };
     if !tell(&image, change(&image, &found, difference, advisories.name())) {
         return Ok(Outcome::Untold);
     }
-    Ok(Outcome::Told(image.digest, now))
+    Ok(Outcome::Told(image.digest, now, basis))
 }
 
 /// What came of matching again.
@@ -164,6 +166,8 @@ fn rematch_one(
 pub struct Rematched {
     /// Images that are known.
     pub images: u64,
+    /// Those that were matched: of the others nothing changed that they ask the database.
+    pub matched: u64,
     /// Those with other findings than before, which were told.
     pub changed: u64,
     /// Those with other findings than before, which could not be told; the next call tells them.
@@ -173,6 +177,7 @@ pub struct Rematched {
 impl Rematched {
     fn add(&mut self, more: Self) {
         self.images = self.images.saturating_add(more.images);
+        self.matched = self.matched.saturating_add(more.matched);
         self.changed = self.changed.saturating_add(more.changed);
         self.untold = self.untold.saturating_add(more.untold);
     }

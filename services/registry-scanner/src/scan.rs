@@ -10,7 +10,8 @@ use scan_report::ArtifactKind;
 use schemas::build::v1::Finding;
 use vulnerability_matching::vex::ScannedBill;
 
-use crate::advisories::Advisories;
+use crate::advisories::{Advisories, Judged};
+use crate::basis::Basis;
 use crate::config::Pull;
 use crate::error::ScanError;
 use crate::layer::{self, Layer};
@@ -21,6 +22,7 @@ use crate::progress::Progress;
 use crate::skip::Skip;
 use crate::source::{Image, Source};
 use crate::store::{KnownImage, Store};
+use crate::trivy::now_s;
 use crate::unlayered;
 
 /// How to scan.
@@ -81,6 +83,8 @@ pub struct Report {
     pub layers_known: usize,
     /// How long it took.
     pub duration: Duration,
+    /// What the findings rest on, where that can be told.
+    pub(crate) basis: Option<Basis>,
 }
 
 impl Report {
@@ -92,7 +96,8 @@ impl Report {
         started: Instant,
     ) -> Self {
         advisories.identify(&mut inventory);
-        let (findings, faults) = advisories.findings(&inventory);
+        let Judged { found, faults, basis, .. } = advisories.matcher().judge(&inventory, now_s());
+        let findings = found.into_iter().map(Match::from).collect();
         inventory.faults.extend(faults);
         Self {
             image: image.to_owned(),
@@ -111,6 +116,7 @@ impl Report {
             layers_known: 0,
             inventory,
             duration: started.elapsed(),
+            basis,
         }
     }
 
@@ -147,7 +153,7 @@ pub async fn scan_once(target: &str, options: &Options) -> Result<Report, ScanEr
         merge(image.layers.iter().map(|layer| &layer.diff_id).zip(layers.iter().map(|one| &*one.inventory)));
     let known = layers.iter().filter(|layer| layer.known).count();
     let subject = (target, ArtifactKind::ContainerImage, image.digest);
-    let report = Report {
+    let mut report = Report {
         index_digest: image.index_digest,
         image_id: Some(image.image_id),
         config: image.config,
@@ -156,7 +162,7 @@ pub async fn scan_once(target: &str, options: &Options) -> Result<Report, ScanEr
         layers_known: known,
         ..Report::matched(subject, inventory, &options.advisories, started)
     };
-    keep(&report, options).await?;
+    keep(&mut report, options).await?;
     Ok(report)
 }
 
@@ -229,8 +235,9 @@ fn unreadable(layer: &Layer, error: &ScanError) -> LayerInventory {
 }
 
 /// Remembers the image, so that a changed database needs no pull.
-async fn keep(report: &Report, options: &Options) -> Result<(), ScanError> {
+async fn keep(report: &mut Report, options: &Options) -> Result<(), ScanError> {
     if !options.skip.is_empty() {
+        report.basis = None;
         return Ok(());
     }
     let mut inventory = report.inventory.clone();
@@ -244,7 +251,11 @@ async fn keep(report: &Report, options: &Options) -> Result<(), ScanError> {
         inventory,
     };
     let store = options.store.clone();
-    blocking(&report.image, move || store.keep_image(&known)).await?
+    let kept = blocking(&report.image, move || store.keep_stamped(&known)).await??;
+    if let Some(basis) = &mut report.basis {
+        basis.inventory = kept;
+    }
+    Ok(())
 }
 
 pub(crate) async fn blocking<T: Send + 'static>(

@@ -4,11 +4,11 @@
 //! ```text
 //! layers/sha256-<diff id>.json.zst     what is in a layer                  written once
 //! images/sha256-<digest>.json.zst      what is in an image                 written when it is scanned
-//! findings/sha256-<digest>.zst         what was told of the image          written when the bus has it
-//! findings/matched-with                the database that all were matched with, and since when
+//! findings/sha256-<digest>.zst         what was told of the image, and     written when the bus has it
+//!                                      before it what that rests on
 //! ```
 
-use std::io;
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -17,6 +17,7 @@ use model::Digest;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::basis::{self, Basis};
 use crate::error::ScanError;
 use crate::matches::Match;
 use crate::scan::Report;
@@ -78,7 +79,14 @@ impl Store {
     /// # Errors
     /// When it cannot be written.
     pub fn keep_image(&self, image: &KnownImage) -> Result<(), ScanError> {
-        self.path("images", &image.digest).map_or(Ok(()), |path| write(&path, image))
+        self.keep_stamped(image).map(drop)
+    }
+
+    /// Keeps an image, and says what the file is told from others by that are kept of the same image.
+    pub(crate) fn keep_stamped(&self, image: &KnownImage) -> Result<u64, ScanError> {
+        let Some(path) = self.path("images", &image.digest) else { return Ok(0) };
+        write(&path, image)?;
+        Ok(basis::stamp(&path))
     }
 
     /// Whether an image of this manifest digest was kept, and what is in it was told.
@@ -94,7 +102,7 @@ impl Store {
     /// When it cannot be written.
     pub fn note_told(&self, report: &Report) -> Result<(), ScanError> {
         let told = Told::of(&report.database, report.findings.iter().map(Match::line));
-        self.keep_told(&report.digest, &told)
+        self.keep_told(&report.digest, &told, report.basis.as_ref())
     }
 
     /// Every image that was kept; files that cannot be read are passed over.
@@ -128,38 +136,35 @@ impl Store {
         }
     }
 
-    /// Keeps what was told of an image.
-    pub(crate) fn keep_told(&self, image: &Digest, told: &Told) -> Result<(), ScanError> {
+    /// What that which was told of the image in one of [`Self::image_files`] rests on; `None` when that is not known.
+    pub(crate) fn basis_of(&self, image: &Path) -> Option<Basis> {
+        let mut file = std::fs::File::open(self.told_beside(image)?).ok()?;
+        let mut head = [0; 8];
+        file.read_exact(&mut head).ok()?;
+        let length = head.strip_prefix(&SKIPPED)?.first_chunk().map(|bytes| u32::from_le_bytes(*bytes))?;
+        let mut bytes = Vec::new();
+        file.take(u64::from(length)).read_to_end(&mut bytes).ok()?;
+        (bytes.len() as u64 == u64::from(length)).then(|| Basis::of_bytes(&bytes))?
+    }
+
+    /// Keeps what was told of an image, and what it rests on: a frame that unpacking passes over, before the packed text.
+    pub(crate) fn keep_told(&self, image: &Digest, told: &Told, basis: Option<&Basis>) -> Result<(), ScanError> {
         let Some(path) = self.told_path(image) else { return Ok(()) };
         let packed = zstd::encode_all(told.text().as_bytes(), 1);
-        replace(&path, &packed.map_err(|source| ScanError::Store { path: path.clone(), source })?)
+        let packed = packed.map_err(|source| ScanError::Store { path: path.clone(), source })?;
+        let basis = basis.map(Basis::to_bytes).unwrap_or_default();
+        match u32::try_from(basis.len()) {
+            Ok(length) if length > 0 => {
+                replace(&path, &[SKIPPED.as_slice(), &length.to_le_bytes(), &basis, &packed].concat(), false)
+            }
+            _ => replace(&path, &packed, false),
+        }
     }
 
-    /// Which images were matched with a database, when all that there were then are.
-    pub(crate) fn matched_with(&self, database: &str) -> Option<MatchedWith> {
-        let path = self.matched_path()?;
-        let is_same = std::fs::read_to_string(&path).is_ok_and(|known| known == database);
-        changed(&path).filter(|_| is_same).map(|since| MatchedWith { since })
-    }
-
-    /// Notes that all images that there were at a time are matched with a database.
-    pub(crate) fn keep_matched_with(&self, database: &str, since: SystemTime) -> Result<(), ScanError> {
-        let Some(path) = self.matched_path() else { return Ok(()) };
-        replace(&path, database.as_bytes())?;
-        let dated = std::fs::File::options().append(true).open(&path).and_then(|file| file.set_modified(since));
-        dated.map_err(|source| ScanError::Store { path, source })
-    }
-
-    /// Whether an image is among those that were matched. What was told of it since may come from a scan that began before, with
-    /// older advisories.
-    pub(crate) fn is_matched(&self, image: &Path, matched: &MatchedWith) -> bool {
-        let told = image.file_name().and_then(|name| name.to_str()).map(|name| name.replace(".json", ""));
-        let told = self.folder.as_ref().zip(told).map(|(folder, name)| folder.join("findings").join(name));
-        told.and_then(|told| changed(&told)).is_some_and(|told| told < matched.since)
-    }
-
-    fn matched_path(&self) -> Option<PathBuf> {
-        Some(self.folder.as_ref()?.join("findings").join("matched-with"))
+    /// Where that is which was told of the image in a file.
+    fn told_beside(&self, image: &Path) -> Option<PathBuf> {
+        let name = image.file_name()?.to_str()?.replace(".json", "");
+        Some(self.folder.as_ref()?.join("findings").join(name))
     }
 
     fn told_path(&self, image: &Digest) -> Option<PathBuf> {
@@ -188,19 +193,8 @@ fn sweep(folder: &Path) {
 /// No write takes as long.
 const LONGEST_WRITE: Duration = Duration::from_secs(3_600);
 const TEMPORARY: &str = "tmp";
-
-/// When matching all images began.
-pub(crate) struct MatchedWith {
-    since: SystemTime,
-}
-
-impl MatchedWith {
-    /// The time to note for what begins now. File systems may date what is written a moment later a little before it.
-    pub(crate) fn now() -> SystemTime {
-        let now = SystemTime::now();
-        now.checked_sub(Duration::from_secs(1)).unwrap_or(now)
-    }
-}
+/// How a frame begins that unpacking passes over (RFC 8878, 3.1.2); its length follows.
+const SKIPPED: [u8; 4] = [0x5b, 0x2a, 0x4d, 0x18];
 
 fn changed(path: &Path) -> Option<SystemTime> {
     std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok()
@@ -223,16 +217,27 @@ fn write<T: Serialize>(path: &Path, value: &T) -> Result<(), ScanError> {
     let fault = |source| ScanError::Store { path: path.to_owned(), source };
     let text = serde_json::to_vec(value).map_err(|error| fault(error.into()))?;
     let packed = zstd::encode_all(text.as_slice(), 1).map_err(fault)?;
-    replace(path, &packed)
+    replace(path, &packed, true)
 }
 
-/// Writes beside and renames: a reader sees all of it or nothing.
-fn replace(path: &Path, bytes: &[u8]) -> Result<(), ScanError> {
-    let fault = |source| ScanError::Store { path: path.to_owned(), source };
+/// Writes beside and renames: a reader sees all of it or nothing. With `synced` that holds also when the power fails: of an inventory
+/// whose name is there but not its bytes nobody would take another one. What was told need not be: unreadable, it is told again.
+fn replace(path: &Path, bytes: &[u8], synced: bool) -> Result<(), ScanError> {
     let unique = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     let temporary = path.with_extension(format!("{}-{unique}.{TEMPORARY}", std::process::id()));
-    std::fs::write(&temporary, bytes).map_err(fault)?;
-    std::fs::rename(&temporary, path).map_err(fault)
+    let write = || {
+        let mut file = std::fs::File::create(&temporary)?;
+        file.write_all(bytes)?;
+        if synced {
+            file.sync_data()?;
+        }
+        std::fs::rename(&temporary, path)
+    };
+    write().map_err(|source| {
+        // On a full disk half a file is in the way of the next one.
+        drop(std::fs::remove_file(&temporary));
+        ScanError::Store { path: path.to_owned(), source }
+    })
 }
 
 static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);

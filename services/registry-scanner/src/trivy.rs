@@ -5,11 +5,12 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter};
+use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use image_inventory::{Application, ImageInventory, Package};
+use image_inventory::{Application, ImageInventory, OperatingSystem, Package};
 use model::{Fault, FaultKind};
 use serde::Deserialize;
 use vulnerability_matching::Remembered;
@@ -18,6 +19,7 @@ use vulnerability_matching::bolt::{Bolt, BoltError, Pages};
 use vulnerability_matching::database::{Buckets, VulnerabilityDetail, detail};
 use vulnerability_matching::detect::{
     BuildOrigin, Detection, LanguagePackage, SystemPackage, Target, Version, detect, detect_language, is_supported,
+    judged_alike,
 };
 
 use vulnerability_matching::packed::{Packed, Packing};
@@ -153,9 +155,24 @@ impl TrivyDatabase {
         Remembered::new(self.data.buckets())
     }
 
-    /// Everything that the database, asked through `asked`, says of an image, in no order, and what of it could not be read.
-    pub(crate) fn found<'i>(&self, asked: &dyn Buckets, image: &'i ImageInventory) -> (Vec<Found<'i>>, Vec<Fault>) {
-        let mut all = All { database: self, asked, found: Vec::new(), faults: Vec::new() };
+    /// Its short answers to some questions; `None` when it has no packed form.
+    pub(crate) fn answers(&self, questions: &[u64]) -> Option<u64> {
+        match &self.data {
+            Data::Packed(packed) => {
+                Some(vulnerability_matching::answers(questions, |question| packed.answer(question)))
+            }
+            Data::Bolt(_) => None,
+        }
+    }
+
+    /// Everything that the database, asked through `asked`, says of an image at a time, in no order, and what of it could not be read.
+    pub(crate) fn found<'i>(
+        &self,
+        asked: &dyn Buckets,
+        image: &'i ImageInventory,
+        now_s: i64,
+    ) -> (Vec<Found<'i>>, Vec<Fault>) {
+        let mut all = All { database: self, asked, now_s, found: Vec::new(), faults: Vec::new() };
         all.system(image);
         for application in &image.applications {
             all.application(application);
@@ -167,6 +184,7 @@ impl TrivyDatabase {
 struct All<'d, 'i> {
     database: &'d TrivyDatabase,
     asked: &'d dyn Buckets,
+    now_s: i64,
     found: Vec<Found<'i>>,
     faults: Vec<Fault>,
 }
@@ -174,9 +192,9 @@ struct All<'d, 'i> {
 impl<'i> All<'_, 'i> {
     fn system(&mut self, image: &'i ImageInventory) {
         let Some(system) = &image.operating_system else { return };
-        let release = if system.extended { format!("{}-ESM", system.release) } else { system.release.clone() };
+        let release = judged_release(system);
         let repository = image.repository.as_ref().filter(|repository| repository.family == system.family);
-        let now_s = now_s();
+        let now_s = self.now_s;
         let target = Target {
             family: &system.family,
             release: &release,
@@ -267,7 +285,19 @@ fn version(epoch: u32, version: &str, release: &str) -> Version {
     Version { epoch: u64::from(epoch), version: version.to_owned(), release: release.to_owned() }
 }
 
-fn now_s() -> i64 {
+/// The release that the drivers know, of a system with extended maintenance another one.
+fn judged_release(system: &OperatingSystem) -> String {
+    if system.extended { format!("{}-ESM", system.release) } else { system.release.clone() }
+}
+
+/// When what is found in an image at a time holds by the same database, in seconds since 1970-01-01.
+pub(crate) fn holds_s(image: &ImageInventory, now_s: i64) -> Range<i64> {
+    let system = image.operating_system.as_ref();
+    system.map_or(i64::MIN..i64::MAX, |system| judged_alike(&system.family, &judged_release(system), now_s))
+}
+
+/// Now, in seconds since 1970-01-01.
+pub(crate) fn now_s() -> i64 {
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     i64::try_from(seconds).unwrap_or(0)
 }

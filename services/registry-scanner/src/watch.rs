@@ -96,9 +96,9 @@ impl Watch {
         };
         match tokio::task::spawn_blocking(work).await? {
             Ok(done) => {
-                let Rematched { images, changed, untold } = done;
+                let Rematched { images, matched, changed, untold } = done;
                 metrics.changed.inc_by(changed);
-                tracing::info!(images, changed, untold, "known images matched again");
+                tracing::info!(images, matched, changed, untold, "known images matched again");
                 Ok(untold == 0)
             }
             Err(error) => {

@@ -19,5 +19,6 @@ mod misc_layers;
 mod misc_sbom;
 mod misc_vex;
 mod registry;
+mod rematch;
 mod service;
 mod updates;
