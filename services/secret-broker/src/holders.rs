@@ -47,8 +47,10 @@ impl Holder {
     }
 }
 
-#[derive(Debug)]
-struct Pod {
+/// A pod, as far as it matters who holds what.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Pod {
+    uid: PodUid,
     identity: Identity,
     namespace: String,
     /// Ways by which each Secret is referred to.
@@ -70,7 +72,7 @@ impl Holders {
             for object in objects(&name, &text, &mut faults) {
                 if object.get("kind").and_then(Value::as_str) == Some("Pod") {
                     match pod(&object) {
-                        Some((uid, pod)) => drop(pods.insert(uid, pod)),
+                        Some(pod) => drop(pods.insert(pod.uid.clone(), pod)),
                         None => faults.push(
                             Fault::new(
                                 FaultKind::Invalid,
@@ -89,12 +91,14 @@ impl Holders {
     }
 
     /// Takes the pods of a cluster; gives how many were left out because they are malformed.
-    pub(crate) fn replace<'p>(&mut self, objects: impl Iterator<Item = &'p Value>) -> usize {
+    pub(crate) fn replace<'p>(&mut self, pods: impl Iterator<Item = Option<&'p Pod>>) -> usize {
         let mut left_out = 0_usize;
         self.pods.clear();
-        for object in objects {
-            match pod(object) {
-                Some((uid, pod)) => drop(self.pods.insert(uid, pod)),
+        for pod in pods {
+            match pod {
+                // Most pods hold none of them.
+                Some(pod) if pod.secrets.is_empty() => {}
+                Some(pod) => drop(self.pods.insert(pod.uid.clone(), pod.clone())),
                 None => left_out = left_out.saturating_add(1),
             }
         }
@@ -143,7 +147,8 @@ impl Holders {
     }
 }
 
-fn pod(object: &Value) -> Option<(PodUid, Pod)> {
+/// What is to be known of a pod; `None` where it is malformed.
+pub(crate) fn pod(object: &Value) -> Option<Pod> {
     let spec = kubernetes::pod::spec(object)?;
     let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
     let uid = kubernetes::pod::uid(object)?;
@@ -163,7 +168,7 @@ fn pod(object: &Value) -> Option<(PodUid, Pod)> {
         service_account: spec.get("serviceAccountName").and_then(Value::as_str).map(str::to_owned),
         ..Identity::default()
     };
-    Some((uid, Pod { identity, namespace, secrets: secrets.collect() }))
+    Some(Pod { uid, identity, namespace, secrets: secrets.collect() })
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use secret_sync::{CreationPolicy, Event, FetchProblem, Report, Resolved, WriteOr
 use service::Context;
 use tokio::sync::{mpsc, watch};
 
-use crate::cluster::{self, Leading};
+use crate::cluster::{self, Leading, Standing};
 use crate::config::Config;
 use crate::holders::{Holder, Holders};
 use crate::manifests::Manifests;
@@ -88,7 +88,7 @@ impl Home {
             Self::Folders(folders) => holders.changed(folders.pods.as_deref()?),
             Self::Cluster(home) => {
                 let pods = home.pods()?;
-                let left_out = holders.replace(pods.values());
+                let left_out = holders.replace(pods.values().map(|pod| pod.as_ref().as_ref()));
                 if left_out > 0 {
                     tracing::warn!(left_out, "pods without a spec or with a malformed uid");
                 }
@@ -97,11 +97,12 @@ impl Home {
         }
     }
 
-    /// Whether a target is there.
-    pub(crate) fn is_there(&self, namespace: &str, name: &str) -> bool {
+    /// How a target stands. A folder is this user's alone: only what is not there is noticed.
+    pub(crate) fn standing(&self, namespace: &str, name: &str) -> Standing {
         match self {
-            Self::Folders(folders) => folders.targets.is_there(namespace, name),
-            Self::Cluster(home) => home.is_there(namespace, name),
+            Self::Folders(folders) if folders.targets.is_there(namespace, name) => Standing::AsWritten,
+            Self::Folders(_) => Standing::Lost,
+            Self::Cluster(home) => home.standing(namespace, name),
         }
     }
 

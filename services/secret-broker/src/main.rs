@@ -9,3 +9,7 @@ fn main() -> ExitCode {
         secret_broker::start,
     )
 }
+
+// Ten thousand manifests are ten thousand small objects of many threads: mimalloc keeps them in half the memory of glibc's allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bus::Publisher;
 use model::Timestamp;
-use secret_sync::{Event, FetchKey, FetchProblem, Machine, Output, Report, ReportKind, Settings};
+use secret_sync::{Event, FetchKey, FetchProblem, Loss, Machine, Output, Report, ReportKind, Settings};
 use service::{Context, ReadyHandle};
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{Receiver, Sender};
@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use tracing::Instrument as _;
 use zeroize::Zeroizing;
 
-use crate::cluster::Leading;
+use crate::cluster::{Leading, Standing};
 use crate::config::Config;
 use crate::credentials::Vault;
 use crate::feed::{Change, Feed};
@@ -76,6 +76,8 @@ pub(crate) struct Pipeline {
     /// Keys by mount and path, for what vaults tell.
     places: BTreeMap<(String, String), Vec<FetchKey>>,
     telling: BTreeSet<String>,
+    /// When each vault is next asked something, to hear whether it tells of it.
+    knocks: BTreeMap<String, Instant>,
     /// Whether who holds what may have changed.
     is_delivery_due: bool,
     timer: Timer,
@@ -124,6 +126,7 @@ impl Pipeline {
             beside,
             places: BTreeMap::new(),
             telling: BTreeSet::new(),
+            knocks: BTreeMap::new(),
             is_delivery_due: false,
             timer: Timer { wake: Instant::now(), asked: Instant::now(), is_known: false },
             manifests_at: Instant::now(),
@@ -228,11 +231,36 @@ impl Pipeline {
     /// Which vaults tell of changes may be others than before.
     fn look_who_tells(&mut self) {
         let telling = self.beside.feed.telling();
+        for server in self.telling.difference(&telling) {
+            tracing::warn!(server, "a vault does not tell of changes any more and is asked for them again");
+        }
         if telling != self.telling {
             tracing::info!(servers = ?telling, "these vaults tell of changes and are asked more rarely");
             self.metrics.telling(telling.len());
             self.machine.handle_event(Event::Followed(self.providers.at(&telling)), service::now());
             self.telling = telling;
+        }
+    }
+
+    /// A vault that falls silent looks like one where nothing changes: now and then it is asked something that it has to tell of, and so
+    /// is one that may tell again. The more is at stake the more often, and always for a quarter of the calls that upstream makes.
+    fn knock(&mut self) {
+        if !self.beside.feed.is_open() {
+            return;
+        }
+        let (now, servers) = (Instant::now(), self.providers.servers());
+        self.knocks.retain(|server, _| servers.contains(server));
+        for server in &servers {
+            let due = self.knocks.get(server).copied();
+            if due.is_some_and(|due| due > now) {
+                continue;
+            }
+            let Some((provider, sources)) = self.providers.of_server(server, self.machine.sources()) else { continue };
+            let sources = u32::try_from(sources).unwrap_or(u32::MAX).max(1);
+            self.knocks.insert(server.clone(), now + (KNOCKS / sources).clamp(SHORTEST_KNOCK, LONGEST_KNOCK));
+            if due.is_some() {
+                self.context.spawn(async move { provider.knock().await });
+            }
         }
     }
 
@@ -307,6 +335,7 @@ impl Pipeline {
             self.manifests_at = started + started.elapsed().saturating_mul(REST);
         }
         self.look_who_tells();
+        self.knock();
         if let Some(faults) = self.home.pods(&mut self.holders) {
             self.context.faults.replace("pods", faults);
             self.is_delivery_due = true;
@@ -324,12 +353,19 @@ impl Pipeline {
         }
     }
 
+    /// Looks for targets that somebody else removed or changed.
     fn look_for_lost(&mut self) {
-        let is_lost = |(namespace, name): &(String, String)| !self.home.is_there(namespace, name);
-        let targets = self.machine.targets().filter(|(_, place)| is_lost(place));
-        let lost: Vec<String> = targets.map(|(subject, _)| subject.to_owned()).collect();
-        for subject in lost {
-            self.machine.handle_event(Event::TargetLost { subject }, service::now());
+        let loss = |(subject, (namespace, name)): (&str, (&str, &str))| {
+            let was = match self.home.standing(namespace, name) {
+                Standing::AsWritten => return None,
+                Standing::Touched => Loss::Changed,
+                Standing::Lost => Loss::Removed,
+            };
+            Some((subject.to_owned(), was))
+        };
+        let lost: Vec<(String, Loss)> = self.machine.targets().filter_map(loss).collect();
+        for (subject, was) in lost {
+            self.machine.handle_event(Event::TargetLost { subject, was }, service::now());
         }
     }
 
@@ -405,6 +441,7 @@ impl Pipeline {
         let name = match &report.kind {
             ReportKind::Synced { .. } => "synced",
             ReportKind::Rotated { .. } => "rotated",
+            ReportKind::Restored { .. } => "restored",
             ReportKind::Removed => "removed",
             ReportKind::Failed { .. } => "failed",
             ReportKind::Stale { .. } => "stale",
@@ -417,6 +454,15 @@ impl Pipeline {
             ReportKind::Failed { problem, .. } => self.log_problem(&manifest, problem),
             ReportKind::Stale { age } => {
                 tracing::warn!(manifest, target, age_s = age.as_secs(), "secret is stale, its last good content stays");
+            }
+            ReportKind::Restored { was, .. } => {
+                self.forget_problem(&manifest);
+                tracing::warn!(
+                    manifest,
+                    target,
+                    ?was,
+                    "somebody else changed or removed the secret, it was written again"
+                );
             }
             ReportKind::Synced { .. } | ReportKind::Rotated { .. } | ReportKind::Removed | ReportKind::Recovered => {
                 self.forget_problem(&manifest);
@@ -477,6 +523,10 @@ fn until(at: Timestamp, now: Timestamp) -> Duration {
     at.since(now)
 }
 
+/// How long a vault that tells is not asked for each secret that is read there, and how long at least and at most.
+const KNOCKS: Duration = Duration::from_secs(3_600);
+const SHORTEST_KNOCK: Duration = Duration::from_secs(10);
+const LONGEST_KNOCK: Duration = Duration::from_secs(1_800);
 /// After how long a broker that does not lead counts as one that waits.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How long the machine's next moment is believed at most.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use model::{Fault, FaultKind};
 use secret_sync::{
     Assembled, Documents, ExternalSecret, FetchKey, Reading, SecretBytes, SecretJson, TargetContent, assemble, parse,
 };
@@ -33,7 +34,7 @@ pub fn preview(file: &str, manifest: &str, values: &str) -> Preview {
     };
     let mut documents = Documents::default();
     parse(file, manifest, &mut documents);
-    made.faults.extend(documents.faults.iter().map(ToString::to_string));
+    made.faults.extend(documents.faults.into_iter().map(|fault| explained(fault).to_string()));
     for external in &documents.external_secrets {
         match one(external, &values) {
             Ok(secret) => made.secrets.push(secret),
@@ -41,6 +42,15 @@ pub fn preview(file: &str, manifest: &str, values: &str) -> Preview {
         }
     }
     made
+}
+
+/// What is not rendered here is no fault of the manifest: the broker itself serves it.
+fn explained(mut fault: Fault) -> Fault {
+    if fault.kind == FaultKind::Unsupported && fault.subject.starts_with("ExternalSecret ") {
+        fault.remedy =
+            "`render` has values for `data` and `extract` alone; the broker asks stores and generators".to_owned();
+    }
+    fault
 }
 
 fn one(external: &ExternalSecret, values: &Map<String, Value>) -> Result<Value, String> {

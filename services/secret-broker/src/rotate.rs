@@ -135,10 +135,9 @@ impl Rotations {
         made: Made,
         (machine, holders): (&Machine, &Holders),
     ) -> (StoreRef, String) {
-        let is_source = |(_, (namespace, name)): &(&str, (String, String))| {
-            version_of(machine, (namespace, name), &command).is_some()
-        };
-        let targets: BTreeSet<(String, String)> = machine.targets().filter(is_source).map(|(_, place)| place).collect();
+        let is_source = |(_, place): &(&str, (&str, &str))| version_of(machine, *place, &command).is_some();
+        let own = |(_, (namespace, name)): (&str, (&str, &str))| (namespace.to_owned(), name.to_owned());
+        let targets: BTreeSet<(String, String)> = machine.targets().filter(is_source).map(own).collect();
         let holders = targets.iter().flat_map(|(namespace, name)| holders.of(namespace, name)).collect();
         let place = (command.store.clone(), command.path.clone());
         let (late, until) = (targets.clone(), Instant::now() + PATIENCE);

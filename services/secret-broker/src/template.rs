@@ -104,8 +104,11 @@ fn without_values(error: &TemplateError) -> String {
     let text = error.to_string();
     let Some((place, said)) = text.split_once(">: ") else {
         // Limits, named by us.
-        return if SAFE.iter().any(|start| text.contains(start)) { text } else { "it cannot be rendered".to_owned() };
+        return if LIMITS.iter().any(|words| text.contains(words)) { text } else { "it cannot be rendered".to_owned() };
     };
+    if TOO_LARGE.iter().any(|words| said.contains(words)) {
+        return format!("{place}>: the result would be too large");
+    }
     let kind = SAFE.iter().find(|start| said.starts_with(**start));
     let detail = match kind {
         Some(&"error calling ") => said.split(':').next().unwrap_or_default().to_owned(),
@@ -117,16 +120,18 @@ fn without_values(error: &TemplateError) -> String {
 }
 
 /// How messages begin that hold no data behind it, or whose data is cut off.
-const SAFE: [&str; 8] = [
+const SAFE: [&str; 6] = [
     "map has no entry for key ",
     "error calling ",
     "wrong number of args",
     "wrong type for value",
     "nil data",
-    "exceeded maximum",
-    "output is longer",
-    "too many steps",
+    "exceeded maximum template depth",
 ];
+
+/// The engine's words for the limits of a whole template, and of one call in it.
+const LIMITS: [&str; 2] = [": stopped after ", ": output exceeds "];
+const TOO_LARGE: [&str; 2] = [" returned more than ", ": the result would be too large"];
 
 #[cfg(test)]
 mod tests {
@@ -221,5 +226,19 @@ mod tests {
         assert!(what.contains("map has no entry for key \"missing\""), "{what}");
         let what = rendered(&template(&[], &["{{ .password }}"], false)).unwrap_err();
         assert!(!what.contains("canary"), "{what}");
+    }
+
+    #[test]
+    fn limits_are_named() {
+        let render = |text: &str| one("x", text, &strings(&BTreeMap::new())).map_err(|problem| problem.what);
+        let said = |text: &str| render(text).err().unwrap_or_default();
+        let loops = said("{{ range untilStep 0 10000 1 }}{{ range untilStep 0 10000 1 }}{{ . }}{{ end }}{{ end }}");
+        assert!(loops.contains("stopped after") || loops.contains("output exceeds"), "{loops}");
+        let large = said(r#"{{ repeat 1000000000 "x" }}"#);
+        assert!(large.contains("the result would be too large"), "{large}");
+        let doubling = said(r#"{{ $x := "xxxxxxxx" }}{{ range untilStep 0 60 1 }}{{ $x = print $x $x }}{{ end }}"#);
+        assert!(doubling.contains("the result would be too large"), "{doubling}");
+        let endless = said(r#"{{ define "y" }}{{ template "y" . }}{{ end }}{{ template "y" . }}"#);
+        assert!(endless.contains("exceeded maximum template depth"), "{endless}");
     }
 }

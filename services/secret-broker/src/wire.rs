@@ -14,7 +14,7 @@ pub(crate) async fn publish(publisher: &Publisher, report: Report, now: Timestam
     let (namespace, target) = (report.external.namespace.clone(), report.external.target.name.clone());
     let sender = Sender { publisher, namespace: namespace.clone(), sources: sources.clone(), now };
     match report.kind {
-        ReportKind::Synced { keys } => {
+        ReportKind::Synced { keys } | ReportKind::Restored { keys, .. } => {
             sender.send(Class::Normal, SecretSynced { manifest, namespace, target, sources, keys: digests(keys) }).await
         }
         ReportKind::Rotated { keys, previous } => {

@@ -192,6 +192,29 @@ impl Cluster {
             .map_err(|error| ClusterError::Request { place: place(), source: Box::new(error) })
     }
 
+    /// As [`Self::apply`], but what the server has of it does not come back, apart from its new version (`resourceVersion`): contents,
+    /// such as those of Secrets, need not cross the line twice.
+    ///
+    /// # Errors
+    /// When the server refuses or does not answer.
+    pub async fn apply_quietly(
+        &self,
+        resource: &Resource,
+        object: &Value,
+        manager: &str,
+    ) -> Result<String, ClusterError> {
+        let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        let (namespace, name) = (text("/metadata/namespace"), text("/metadata/name"));
+        let params = PatchParams::apply(manager).force();
+        match self.objects(resource, namespace).patch_metadata(name, &params, &Patch::Apply(object)).await {
+            Ok(applied) => Ok(applied.metadata.resource_version.unwrap_or_default()),
+            Err(error) => {
+                let place = format!("apply {} {namespace}/{name}", resource.kind);
+                Err(ClusterError::Request { place, source: Box::new(error) })
+            }
+        }
+    }
+
     /// Applies the status of an object for `manager`. `None` when the object is gone.
     ///
     /// # Errors

@@ -14,4 +14,4 @@ mod watch;
 
 pub use client::{Cluster, ClusterError, Resource};
 pub use discovery::Served;
-pub use watch::{Objects, Seen};
+pub use watch::{Kept, Objects, Seen};

@@ -72,7 +72,7 @@ impl Source {
             let namespace =
                 self.spec.pointer("/kubernetesResource/namespace").and_then(Value::as_str).unwrap_or_default();
             let is_of = |name: &String| namespace.is_empty() || name.starts_with(&format!("{namespace}/"));
-            let found = seen.objects.iter().filter(|(name, _)| is_of(name)).map(|(_, object)| object.clone());
+            let found = seen.objects.iter().filter(|(name, _)| is_of(name)).map(|(_, object)| Value::clone(object));
             return seen.is_complete.then(|| Value::Array(found.collect()));
         }
         let wanted = self.spec.get("apiCall")?;

@@ -21,7 +21,7 @@ pub(super) fn follow(context: &Context, cluster: &Cluster, (facts, publisher): (
                     tracing::warn!(fault = %fault.what, "a pod of the cluster is left out");
                 }
             }
-            pods.forget_all_but(objects.values());
+            pods.forget_all_but(objects.values().map(AsRef::as_ref));
         }
     });
 }

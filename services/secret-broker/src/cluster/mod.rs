@@ -10,48 +10,53 @@
 
 mod credentials;
 mod lease;
+mod manifest;
 mod object;
 mod reading;
 mod restart;
 mod status;
+mod targets;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use futures::future::BoxFuture;
-use kubernetes::{Cluster, Resource, Seen};
-use model::Fault;
+use kubernetes::{Cluster, Objects, Resource, Seen};
 use schemas::ask::RotateHolder;
 use secret_sync::{Credentials, Event, FetchProblem, ManifestSet, Report, Resolved, Store, StoreRef, WriteOrder};
-use serde_json::Value;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tracing::Instrument as _;
 
 use self::lease::Candidate;
+use self::manifest::Manifest;
 use self::object::Held;
-use self::reading::Read;
+use self::reading::{Kind, Read};
 use self::status::Conditions;
+use self::targets::Written;
 use crate::config::KubernetesConfig;
 use crate::credentials::Vault;
-use crate::holders::Holder;
+use crate::holders::{self, Holder, Pod};
 use crate::metrics::Metrics;
 use crate::reconciler::{Work, route};
 
 pub(crate) use lease::Leading;
+pub(crate) use targets::{Standing, Target};
 
 /// The cluster that is served.
 #[derive(Debug)]
 pub(crate) struct Home {
     cluster: Cluster,
-    externals: watch::Receiver<Seen>,
-    stores: [watch::Receiver<Seen>; 2],
+    externals: watch::Receiver<Seen<Manifest>>,
+    stores: [watch::Receiver<Seen<Manifest>>; 2],
     /// PushSecrets, and what fans out over namespaces; and the namespaces.
-    others: [watch::Receiver<Seen>; 4],
+    others: [watch::Receiver<Seen<Manifest>>; 4],
     work: Option<watch::Sender<Arc<Work>>>,
     version: String,
-    pods: watch::Receiver<Seen>,
-    targets: watch::Receiver<Seen>,
+    pods: watch::Receiver<Seen<Option<Pod>>>,
+    targets: watch::Receiver<Seen<Target>>,
+    /// The targets as this broker wrote them.
+    written: Written,
     external_kind: Resource,
     conditions: Conditions,
     is_changed: bool,
@@ -83,30 +88,29 @@ impl Home {
         let (leads, leading) = watch::channel(false);
         let candidate = Candidate::new(cluster.clone(), &config.lease, identity);
         let calls = Arc::new(Semaphore::new(CALLS_AT_ONCE));
+        let follow = |resource: &Resource| cluster.follow_kept(resource, "", Manifest::keep);
+        let alpha = |kind: &str, plural: &str| Resource::new(GROUP, "v1alpha1", kind, plural);
         Ok(Self {
             read: Read::default(),
             in_force: BTreeMap::new(),
             leading,
             candidate: Some((candidate, leads)),
-            externals: cluster.follow_some(&external_kind, "", &["status"]),
+            externals: follow(&external_kind),
             stores: [
-                cluster.follow_some(&kind("SecretStore", "secretstores"), "", &["status"]),
-                cluster.follow_some(&kind("ClusterSecretStore", "clustersecretstores"), "", &["status"]),
+                follow(&kind("SecretStore", "secretstores")),
+                follow(&kind("ClusterSecretStore", "clustersecretstores")),
             ],
             others: [
-                cluster.follow_some(&Resource::new(GROUP, "v1alpha1", "PushSecret", "pushsecrets"), "", &["status"]),
-                cluster.follow_some(&kind("ClusterExternalSecret", "clusterexternalsecrets"), "", &["status"]),
-                cluster.follow_some(
-                    &Resource::new(GROUP, "v1alpha1", "ClusterPushSecret", "clusterpushsecrets"),
-                    "",
-                    &["status"],
-                ),
-                cluster.follow_some(&Resource::new("", "v1", "Namespace", "namespaces"), "", &["status", "spec"]),
+                follow(&alpha("PushSecret", "pushsecrets")),
+                follow(&kind("ClusterExternalSecret", "clusterexternalsecrets")),
+                follow(&alpha("ClusterPushSecret", "clusterpushsecrets")),
+                cluster.follow_heads(&Resource::new("", "v1", "Namespace", "namespaces"), "", Manifest::keep_labels),
             ],
             work: None,
             version: version.clone(),
-            pods: cluster.follow_some(&Resource::new("", "v1", "Pod", "pods"), "", &["status"]),
-            targets: cluster.follow_some(&object::secrets(), object::MANAGED, &["data", "stringData"]),
+            pods: cluster.follow_kept(&Resource::new("", "v1", "Pod", "pods"), "", |pod| holders::pod(&pod)),
+            targets: cluster.follow_heads(&object::secrets(), object::MANAGED, |secret| Target::keep(&secret)),
+            written: Written::default(),
             conditions: Conditions::new(cluster.clone(), external_kind.clone(), Arc::clone(&calls)),
             calls,
             external_kind,
@@ -143,8 +147,9 @@ impl Home {
     }
 
     /// Takes what is the reconciler's from what was read.
-    fn route(&self, resolved: &mut Resolved) {
-        let mut work = route(resolved, self.read.objects());
+    fn route(&mut self, resolved: &mut Resolved) {
+        let others = self.read.others(&resolved.set);
+        let mut work = route(resolved, others.iter());
         let targets = self.targets.borrow();
         work.targets = targets.is_complete.then(|| Arc::clone(&targets.objects));
         if let Some(to) = &self.work {
@@ -173,9 +178,7 @@ impl Home {
         if !self.is_changed && (!is_due || !self.are_credentials_new().await) {
             return None;
         }
-        let parsed = [&self.stores[0], &self.stores[1], &self.externals].map(|seen| Arc::clone(&seen.borrow().objects));
-        let plain = self.others.each_ref().map(|seen| Arc::clone(&seen.borrow().objects));
-        let mut resolved = self.read.all(&parsed, &plain).resolve();
+        let mut resolved = self.read.all(&self.kinds()).resolve();
         self.route(&mut resolved);
         self.in_force.clone_from(&resolved.set.stores);
         self.credentials_asked = Some(tokio::time::Instant::now());
@@ -187,6 +190,25 @@ impl Home {
         self.last_credentials = Some(fingerprint);
         self.conditions.refused(&resolved.faults, &self.externals.borrow().objects);
         Some(resolved)
+    }
+
+    /// Everything that is followed, stores first.
+    fn kinds(&self) -> [Kind; 7] {
+        let parsed = |name, seen: &watch::Receiver<Seen<Manifest>>| {
+            let objects = Arc::clone(&seen.borrow().objects);
+            Kind { name, is_parsed: true, objects }
+        };
+        let plain = |name, seen| Kind { is_parsed: false, ..parsed(name, seen) };
+        let ([stores, cluster_stores], [pushes, fanned, fanned_pushes, namespaces]) = (&self.stores, &self.others);
+        [
+            parsed("SecretStore", stores),
+            parsed("ClusterSecretStore", cluster_stores),
+            parsed(reading::EXTERNAL, &self.externals),
+            plain("PushSecret", pushes),
+            plain("ClusterExternalSecret", fanned),
+            plain("ClusterPushSecret", fanned_pushes),
+            plain("Namespace", namespaces),
+        ]
     }
 
     /// Looks at the credentials of the stores in force again, lends them, and says whether one of them is another than before.
@@ -212,28 +234,33 @@ impl Home {
     }
 
     /// The pods, when they changed.
-    pub(crate) fn pods(&mut self) -> Option<Arc<BTreeMap<String, Value>>> {
+    pub(crate) fn pods(&mut self) -> Option<Arc<Objects<Option<Pod>>>> {
         let is_new = self.pods.has_changed().unwrap_or(false);
         is_new.then(|| Arc::clone(&self.pods.borrow_and_update().objects))
     }
 
-    /// Whether the target is there. Before the Secrets were listed once, everything is believed to be.
-    pub(crate) fn is_there(&self, namespace: &str, name: &str) -> bool {
+    /// How the target stands. Before the Secrets were listed once, everything is believed to be as it was written.
+    pub(crate) fn standing(&self, namespace: &str, name: &str) -> Standing {
         let seen = self.targets.borrow();
-        !seen.is_complete || seen.objects.contains_key(&format!("{namespace}/{name}"))
+        if !seen.is_complete {
+            return Standing::AsWritten;
+        }
+        let place = format!("{namespace}/{name}");
+        let target = seen.objects.get(&place).map(AsRef::as_ref);
+        self.written.standing(&place, target, std::time::Instant::now())
     }
 
     /// Targets that are ours, as namespace, name and the manifest that they belong to.
     pub(crate) fn owned(&self) -> Vec<(String, String, String)> {
         let objects = Arc::clone(&self.targets.borrow().objects);
-        objects.values().filter_map(object::owner).collect()
+        objects.iter().filter_map(|(place, target)| target.owned(place)).collect()
     }
 
     /// Applies or removes a target; the outcome comes back as an event.
     pub(crate) fn write(&self, order: WriteOrder, events: mpsc::Sender<Event>) {
         let place = format!("{}/{}", order.external.namespace, order.external.name);
-        let manifest = self.externals.borrow().objects.get(&place).cloned().unwrap_or_default();
-        let (cluster, kind) = (self.cluster.clone(), self.external_kind.clone());
+        let head = self.externals.borrow().objects.get(&place).map(|manifest| manifest.head()).unwrap_or_default();
+        let (cluster, kind, written) = (self.cluster.clone(), self.external_kind.clone(), self.written.clone());
         let held = self.held(&order.external.namespace, &order.external.target.name);
         let (calls, leading) = (Arc::clone(&self.calls), self.leading.clone());
         let span = tracing::info_span!("write", manifest = order.subject);
@@ -241,7 +268,8 @@ impl Home {
             // The semaphore is never closed.
             let _permit = calls.acquire_owned().await;
             let outcome = if *leading.borrow() {
-                let write = object::write(&cluster, (&kind, &manifest), (&order, held));
+                // What waits for its turn takes no room for the call.
+                let write = Box::pin(object::write(&cluster, (&kind, &head), (&order, held)));
                 tokio::time::timeout(LONGEST_WRITE, write).await.unwrap_or_else(|_| {
                     let remedy = "see the API server; the last good content stays, and it is tried again";
                     Err(problem("could not update secret: the API server does not answer", remedy))
@@ -249,6 +277,7 @@ impl Home {
             } else {
                 Err(problem("this broker leads no more", "another one goes on; see the Lease"))
             };
+            let outcome = outcome.map(|version| written.note(&order.external, version));
             // A pipeline that has ended needs no answer.
             let _ = events.send(Event::Written { subject: order.subject, outcome }).await;
         };
@@ -261,7 +290,7 @@ impl Home {
         match (seen.is_complete, seen.objects.get(&format!("{namespace}/{name}"))) {
             (false, _) => Held::Unknown,
             (true, None) => Held::Nothing,
-            (true, Some(object)) => Held::Marked(object.clone()),
+            (true, Some(target)) => Held::Marked(Arc::clone(target)),
         }
     }
 
@@ -297,11 +326,6 @@ async fn version(cluster: &Cluster) -> Option<String> {
 /// A problem with the cluster itself.
 pub(crate) fn problem(what: impl Into<String>, remedy: &str) -> FetchProblem {
     FetchProblem { what: what.into(), remedy: remedy.to_owned(), is_check_refused: false }
-}
-
-/// What faults say about a manifest: those that set it aside.
-pub(crate) fn set_aside<'f>(faults: &'f [Fault], subject: &str) -> Option<&'f Fault> {
-    faults.iter().find(|fault| fault.subject == subject && fault.kind != model::FaultKind::Warning)
 }
 
 const GROUP: &str = "external-secrets.io";

@@ -1,16 +1,20 @@
 //! The Secret that a manifest leads to, with the marks that External Secrets writes.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use kubernetes::{Cluster, ClusterError, Resource};
+use secret_sync::reconcile::Head;
 use secret_sync::{
-    CreationPolicy, FetchProblem, SecretBytes, SecretJson, TargetContent, WriteOrder, data_hash, owner_hash,
+    CreationPolicy, ExternalSecret, FetchProblem, SecretBytes, SecretJson, TargetContent, WriteOrder, data_hash,
+    owner_hash,
 };
 use serde_json::{Map, Value, json};
 
 use super::problem;
+use super::targets::Target;
 
 /// What is known of a target before it is written.
 #[derive(Debug)]
@@ -19,40 +23,34 @@ pub(super) enum Held {
     Unknown,
     /// There is none that bears our mark.
     Nothing,
-    /// One that does, without its data.
-    Marked(Value),
+    /// One that does.
+    Marked(Arc<Target>),
 }
 
-/// Applies the target, or removes it when the order says so.
+/// Applies the target, or removes it when the order says so; gives the version that the server has of it now, where it is known.
 ///
 /// What the watch knows of the target is enough in most cases. Where it knows nothing, or the server refuses, the target is asked for.
 pub(super) async fn write(
     cluster: &Cluster,
-    manifest: (&Resource, &Value),
+    manifest: (&Resource, &Head),
     (order, held): (&WriteOrder, Held),
-) -> Result<(), FetchProblem> {
+) -> Result<Option<String>, FetchProblem> {
     let (namespace, name) = (order.external.namespace.as_str(), order.external.target.name.as_str());
-    let before = match held {
-        Held::Unknown => target(cluster, namespace, name).await?,
-        Held::Nothing => None,
-        Held::Marked(object) => Some(SecretJson::new(object)),
-    };
-    if is_settled(order, before.as_ref())? {
-        return Ok(());
+    match held {
+        Held::Unknown if is_settled(order, target(cluster, namespace, name).await?.as_ref())? => return Ok(None),
+        Held::Marked(target) => not_anothers(&order.external, &target.mark)?,
+        Held::Unknown | Held::Nothing => {}
     }
     let Some(content) = &order.content else {
-        return remove(cluster, namespace, name).await;
+        return remove(cluster, namespace, name).await.map(|()| None);
     };
     let object = object(manifest, order, content);
-    match cluster.apply(&secrets(), object.expose(), &manager(&order.external.name)).await {
-        Ok(applied) => {
-            drop(SecretJson::new(applied));
-            Ok(())
-        }
+    match cluster.apply_quietly(&secrets(), object.expose(), &manager(&order.external.name)).await {
+        Ok(version) => Ok(Some(version)),
         Err(error) => {
             // It may be another's, or immutable, since the watch last told: then that is what is wrong.
             let now = target(cluster, namespace, name).await?;
-            if is_settled(order, now.as_ref())? { Ok(()) } else { Err(failed(&error)) }
+            if is_settled(order, now.as_ref())? { Ok(None) } else { Err(failed(&error)) }
         }
     }
 }
@@ -64,15 +62,7 @@ async fn target(cluster: &Cluster, namespace: &str, name: &str) -> Result<Option
 /// Whether the target is as it has to be and cannot be changed; or why it must not be written.
 fn is_settled(order: &WriteOrder, before: Option<&SecretJson>) -> Result<bool, FetchProblem> {
     let Some(before) = before.map(SecretJson::expose) else { return Ok(false) };
-    let external = &order.external;
-    let (namespace, name) = (external.namespace.as_str(), external.target.name.as_str());
-    let (of, mark) = (label(before, OWNER).unwrap_or_default(), owner_hash(&external.namespace, &external.name));
-    if external.target.creation == CreationPolicy::Owner && !of.is_empty() && of != mark {
-        return Err(problem(
-            format!("target Secret {namespace}/{name} is owned by another ExternalSecret"),
-            "give each a `spec.target.name` of its own",
-        ));
-    }
+    not_anothers(&order.external, label(before, OWNER).unwrap_or_default())?;
     let Some(content) = order.content.as_ref().filter(|_| before.get("immutable") == Some(&Value::Bool(true))) else {
         return Ok(false);
     };
@@ -85,15 +75,29 @@ fn is_settled(order: &WriteOrder, before: Option<&SecretJson>) -> Result<bool, F
     }
 }
 
+/// An error where the target bears the mark of another manifest.
+fn not_anothers(external: &ExternalSecret, mark: &str) -> Result<(), FetchProblem> {
+    let is_owner = external.target.creation == CreationPolicy::Owner;
+    if !is_owner || mark.is_empty() || mark == owner_hash(&external.namespace, &external.name) {
+        return Ok(());
+    }
+    let (namespace, name) = (external.namespace.as_str(), external.target.name.as_str());
+    Err(problem(
+        format!("target Secret {namespace}/{name} is owned by another ExternalSecret"),
+        "give each a `spec.target.name` of its own",
+    ))
+}
+
 /// The Secret as it is applied.
-fn object((kind, manifest): (&Resource, &Value), order: &WriteOrder, content: &TargetContent) -> SecretJson {
+fn object((kind, manifest): (&Resource, &Head), order: &WriteOrder, content: &TargetContent) -> SecretJson {
     let external = &order.external;
     let (namespace, name) = (external.namespace.as_str(), external.target.name.as_str());
     let (hash, mark) = (data_hash(&content.data), owner_hash(&external.namespace, &external.name));
     let data: Map<String, Value> =
         content.data.iter().map(|(key, value)| (key.clone(), BASE64_STANDARD.encode(value.expose()).into())).collect();
     let mut metadata = match &external.target.template {
-        None => inherited(manifest),
+        // Without a template the marks of the manifest itself go on the Secret.
+        None => json!({ "labels": manifest.labels, "annotations": manifest.annotations }),
         Some(_) => json!({ "labels": texts(&content.labels), "annotations": texts(&content.annotations) }),
     };
     metadata["namespace"] = json!(namespace);
@@ -104,7 +108,7 @@ fn object((kind, manifest): (&Resource, &Value), order: &WriteOrder, content: &T
         metadata["labels"][OWNER] = json!(mark);
         metadata["ownerReferences"] = json!([{
             "apiVersion": kind.api_version(), "kind": kind.kind, "name": external.name,
-            "uid": manifest.pointer("/metadata/uid").cloned().unwrap_or_default(),
+            "uid": manifest.uid,
             "controller": true, "blockOwnerDeletion": true,
         }]);
     }
@@ -128,17 +132,6 @@ fn texts(marks: &BTreeMap<String, SecretBytes>) -> Value {
     Value::Object(marks.iter().map(text).collect())
 }
 
-/// Without a template the marks of the manifest itself go on the Secret.
-fn inherited(manifest: &Value) -> Value {
-    let of = |name: &str| {
-        let own = manifest.pointer(&format!("/metadata/{name}")).and_then(Value::as_object);
-        let mut own = own.cloned().unwrap_or_default();
-        own.retain(|key, _| key != "kubectl.kubernetes.io/last-applied-configuration");
-        Value::Object(own)
-    };
-    json!({ "labels": of("labels"), "annotations": of("annotations") })
-}
-
 /// Deletes a Secret that is ours.
 pub(super) async fn remove(cluster: &Cluster, namespace: &str, name: &str) -> Result<(), FetchProblem> {
     let before = cluster.get(&path(namespace, name)).await.map_err(|error| failed(&error))?.map(SecretJson::new);
@@ -146,17 +139,6 @@ pub(super) async fn remove(cluster: &Cluster, namespace: &str, name: &str) -> Re
         cluster.delete(&secrets(), namespace, name).await.map_err(|error| failed(&error))?;
     }
     Ok(())
-}
-
-/// Namespace, name and manifest of a Secret that is ours; the manifest is known only where it owns the Secret.
-pub(super) fn owner(object: &Value) -> Option<(String, String, String)> {
-    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
-    let (namespace, name) = (text("/metadata/namespace")?, text("/metadata/name")?);
-    let references = object.pointer("/metadata/ownerReferences").and_then(Value::as_array).into_iter().flatten();
-    let mut owners = references.filter(|owner| owner.get("kind").and_then(Value::as_str) == Some("ExternalSecret"));
-    let owner = owners.next().and_then(|owner| owner.get("name")?.as_str());
-    let manifest = owner.map(|owner| format!("ExternalSecret {namespace}/{owner}")).unwrap_or_default();
-    Some((namespace.to_owned(), name.to_owned(), manifest))
 }
 
 /// Secrets.
@@ -199,5 +181,5 @@ const REASONS: [(&str, &str); 5] = [
 
 pub(super) const MANAGED: &str = "reconcile.external-secrets.io/managed=true";
 const MANAGED_KEY: &str = "reconcile.external-secrets.io/managed";
-const OWNER: &str = "reconcile.external-secrets.io/created-by";
+pub(super) const OWNER: &str = "reconcile.external-secrets.io/created-by";
 const HASH: &str = "reconcile.external-secrets.io/data-hash";

@@ -1,102 +1,154 @@
 //! What a manifest says about itself in the cluster: its condition, when it was read, and events.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use kubernetes::{Cluster, Objects, Resource};
-use model::Fault;
-use secret_sync::{Report, ReportKind};
+use kubernetes::{Cluster, ClusterError, Objects, Resource};
+use model::{Fault, FaultKind, Timestamp};
+use secret_sync::reconcile::external::version;
+use secret_sync::{Loss, Report, ReportKind};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-use super::set_aside;
+use super::manifest::Manifest;
 
 /// Writes conditions, each only when it changed.
 #[derive(Debug)]
 pub(super) struct Conditions {
-    kind: Resource,
-    said: BTreeMap<String, String>,
+    said: BTreeMap<String, [u8; 16]>,
     writer: Writer,
 }
 
 /// A condition, and the event that goes with it.
-struct Said<'a> {
+#[derive(Debug)]
+struct Said {
     is_ready: bool,
-    reason: &'a str,
+    reason: &'static str,
     message: String,
-    event: (&'a str, &'a str),
+    event: Note,
+}
+
+/// An event: its type, its reason, and its words where they are others than those of the condition.
+#[derive(Clone, Copy, Debug)]
+struct Note {
+    kind: &'static str,
+    reason: &'static str,
+    message: Option<&'static str>,
+}
+
+const fn normal(reason: &'static str) -> Note {
+    Note { kind: "Normal", reason, message: None }
+}
+
+const fn warning(reason: &'static str) -> Note {
+    Note { kind: "Warning", reason, message: None }
 }
 
 impl Conditions {
     pub(super) fn new(cluster: Cluster, kind: Resource, calls: Arc<Semaphore>) -> Self {
-        let writer = Writer { cluster, kind: kind.clone(), calls, waiting: Arc::default() };
-        Self { kind, said: BTreeMap::new(), writer }
+        Self { said: BTreeMap::new(), writer: Writer { cluster, kind, calls, waiting: Arc::default() } }
     }
 
     /// Says what a report says.
-    pub(super) fn report(&mut self, report: &Report, objects: &Objects) {
+    pub(super) fn report(&mut self, report: &Report, objects: &Objects<Manifest>) {
         let place = format!("{}/{}", report.external.namespace, report.external.name);
-        let Some(object) = objects.get(&place) else { return };
-        let good = |event| Said { is_ready: true, reason: "SecretSynced", message: "secret synced".to_owned(), event };
-        let said = match &report.kind {
-            ReportKind::Synced { .. } => good(("Normal", "Created")),
-            ReportKind::Rotated { .. } => good(("Normal", "Updated")),
-            ReportKind::Recovered => good(("Normal", "Updated")),
-            ReportKind::Removed => Said {
-                is_ready: true,
-                reason: "SecretDeleted",
-                message: "secret deleted due to DeletionPolicy".to_owned(),
-                event: ("Normal", "Deleted"),
-            },
-            // The machine's words never hold a value.
-            ReportKind::Failed { problem, .. } => Said {
-                is_ready: false,
-                reason: "SecretSyncedError",
-                message: format!("{}; {}", problem.what, problem.remedy),
-                event: ("Warning", "UpdateFailed"),
-            },
-            ReportKind::Stale { age } => Said {
-                is_ready: false,
-                reason: "Stale",
-                message: format!(
-                    "the store has not confirmed the content for {} s; the last good one stays",
-                    age.as_secs()
-                ),
-                event: ("Warning", "Stale"),
-            },
-        };
-        let is_news = matches!(report.kind, ReportKind::Rotated { .. });
-        self.say(object, &place, &said, is_news);
+        let Some(manifest) = objects.get(&place) else { return };
+        let is_news = matches!(report.kind, ReportKind::Rotated { .. } | ReportKind::Restored { .. });
+        self.say(manifest, &place, (said(&report.kind), is_news));
     }
 
     /// Says on manifests that are set aside why they are.
-    pub(super) fn refused(&mut self, faults: &[Fault], objects: &Objects) {
-        for (place, object) in objects {
-            if let Some(fault) = set_aside(faults, &format!("ExternalSecret {place}")) {
-                let message = format!("{}; {}", fault.what, fault.remedy);
-                let said = Said {
-                    is_ready: false,
-                    reason: "SecretSyncedError",
-                    message,
-                    event: ("Warning", "InvalidManifest"),
-                };
-                self.say(object, place, &said, false);
-            }
+    pub(super) fn refused(&mut self, faults: &[Fault], objects: &Objects<Manifest>) {
+        self.said.retain(|place, _| objects.contains_key(place));
+        let mut told = BTreeSet::new();
+        for fault in faults.iter().filter(|fault| fault.kind != FaultKind::Warning) {
+            let Some(place) = fault.subject.strip_prefix("ExternalSecret ") else { continue };
+            let Some(manifest) = objects.get(place).filter(|_| told.insert(place)) else { continue };
+            let message = format!("{}; {}", fault.what, fault.remedy);
+            let event = warning("InvalidManifest");
+            self.say(manifest, place, (Said { is_ready: false, reason: "SecretSyncedError", message, event }, false));
         }
     }
 
-    fn say(&mut self, object: &Value, place: &str, said: &Said<'_>, is_news: bool) {
-        let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let generation = object.pointer("/metadata/generation").and_then(Value::as_u64).unwrap_or(0);
-        let line = format!("{generation} {} {} {}", said.is_ready, said.reason, said.message);
+    fn say(&mut self, manifest: &Arc<Manifest>, place: &str, (said, is_news): (Said, bool)) {
+        let line =
+            digest(&format!("{} {} {} {}", manifest.head().generation, said.is_ready, said.reason, said.message));
         if !is_news && self.said.get(place) == Some(&line) {
             return;
         }
         self.said.insert(place.to_owned(), line);
-        let now = service::now().to_string();
-        let (namespace, name) = (text("/metadata/namespace"), text("/metadata/name"));
-        let target = object.pointer("/spec/target/name").and_then(Value::as_str).unwrap_or(&name).to_owned();
+        let at = service::now();
+        let event =
+            Happened { at, note: said.event, message: said.event.message.map_or(said.message.clone(), str::to_owned) };
+        let waiting = Waiting { manifest: Arc::clone(manifest), at, said, events: vec![event] };
+        let writer = self.writer.clone();
+        if writer.queue(place, waiting) {
+            tokio::spawn(writer.write(place.to_owned()));
+        }
+    }
+}
+
+fn digest(line: &str) -> [u8; 16] {
+    let whole = ring::digest::digest(&ring::digest::SHA256, line.as_bytes());
+    whole.as_ref().first_chunk().copied().unwrap_or_default()
+}
+
+/// What a report says of a manifest.
+fn said(kind: &ReportKind) -> Said {
+    let good = |event| Said { is_ready: true, reason: "SecretSynced", message: "secret synced".to_owned(), event };
+    match kind {
+        ReportKind::Synced { .. } => good(normal("Created")),
+        ReportKind::Rotated { .. } | ReportKind::Recovered => good(normal("Updated")),
+        ReportKind::Restored { was: Loss::Removed, .. } => good(Note { message: Some(REMOVED), ..normal("Created") }),
+        ReportKind::Restored { was: Loss::Changed, .. } => good(Note { message: Some(CHANGED), ..normal("Updated") }),
+        ReportKind::Removed => Said {
+            is_ready: true,
+            reason: "SecretDeleted",
+            message: "secret deleted due to DeletionPolicy".to_owned(),
+            event: normal("Deleted"),
+        },
+        // The machine's words never hold a value.
+        ReportKind::Failed { problem, .. } => Said {
+            is_ready: false,
+            reason: "SecretSyncedError",
+            message: format!("{}; {}", problem.what, problem.remedy),
+            event: warning("UpdateFailed"),
+        },
+        ReportKind::Stale { age } => {
+            let age = age.as_secs();
+            let message = format!("the store has not confirmed the content for {age} s; the last good one stays");
+            Said { is_ready: false, reason: "Stale", message, event: warning("Stale") }
+        }
+    }
+}
+
+const REMOVED: &str = "somebody else removed the Secret; it was written again";
+const CHANGED: &str = "somebody else changed the Secret; it was written again as the store has it";
+
+/// What is to be written about one manifest.
+#[derive(Debug)]
+struct Waiting {
+    manifest: Arc<Manifest>,
+    at: Timestamp,
+    said: Said,
+    events: Vec<Happened>,
+}
+
+/// An event that is to be written.
+#[derive(Debug)]
+struct Happened {
+    at: Timestamp,
+    note: Note,
+    message: String,
+}
+
+impl Waiting {
+    /// The status, as it is applied.
+    fn status(&self, kind: &Resource) -> Value {
+        let object = self.manifest.object();
+        let head = self.manifest.head();
+        let (said, now) = (&self.said, self.at.to_string());
         let mut status = json!({
             "conditions": [{
                 "type": "Ready", "status": if said.is_ready { "True" } else { "False" },
@@ -104,39 +156,34 @@ impl Conditions {
             }],
         });
         if said.is_ready {
+            let target = object.expose().pointer("/spec/target/name").and_then(Value::as_str).unwrap_or(&head.name);
             status["refreshTime"] = json!(now);
-            status["syncedResourceVersion"] = json!(format!("{generation}-{}", text("/metadata/resourceVersion")));
+            status["syncedResourceVersion"] = json!(version(&head));
             status["binding"] = json!({ "name": target });
         }
-        let manifest = json!({
-            "apiVersion": self.kind.api_version(), "kind": self.kind.kind,
-            "metadata": { "name": name, "namespace": namespace }, "status": status,
-        });
-        let event = json!({
-            "apiVersion": "v1", "kind": "Event",
-            "metadata": { "generateName": format!("{name}."), "namespace": namespace },
-            "involvedObject": {
-                "apiVersion": self.kind.api_version(), "kind": self.kind.kind, "name": name, "namespace": namespace,
-                "uid": text("/metadata/uid"),
-            },
-            "type": said.event.0, "reason": said.event.1, "message": said.message,
-            "source": { "component": MANAGER }, "firstTimestamp": now, "lastTimestamp": now, "count": 1,
-        });
-        let writer = self.writer.clone();
-        let waiting = Waiting { namespace, name, status: manifest, events: vec![event] };
-        if writer.queue(place, waiting) {
-            tokio::spawn(writer.write(place.to_owned()));
-        }
+        json!({
+            "apiVersion": kind.api_version(), "kind": kind.kind,
+            "metadata": { "name": head.name, "namespace": head.namespace }, "status": status,
+        })
     }
-}
 
-/// What is to be written about one manifest.
-#[derive(Debug)]
-struct Waiting {
-    namespace: String,
-    name: String,
-    status: Value,
-    events: Vec<Value>,
+    /// The events, as they are written.
+    fn events<'w>(&'w self, kind: &'w Resource) -> impl Iterator<Item = Value> + 'w {
+        let head = self.manifest.head();
+        self.events.iter().map(move |event| {
+            let now = event.at.to_string();
+            json!({
+                "apiVersion": "v1", "kind": "Event",
+                "metadata": { "generateName": format!("{}.", head.name), "namespace": head.namespace },
+                "involvedObject": {
+                    "apiVersion": kind.api_version(), "kind": kind.kind, "name": head.name,
+                    "namespace": head.namespace, "uid": head.uid,
+                },
+                "type": event.note.kind, "reason": event.note.reason, "message": event.message,
+                "source": { "component": MANAGER }, "firstTimestamp": now, "lastTimestamp": now, "count": 1,
+            })
+        })
+    }
 }
 
 /// Writes statuses, for each manifest one after the other and the newest last; what the server did not take is tried again.
@@ -183,12 +230,12 @@ impl Writer {
         while let Some(next) = self.next(&place) {
             // The semaphore is never closed.
             let permit = self.calls.acquire().await;
-            let written = self.cluster.apply_status(&self.kind, &next.status, MANAGER).await;
-            if let Err(error) = written {
+            // What waits for its turn takes no room for the calls.
+            if let Err(error) = Box::pin(self.write_one(&place, &next)).await {
                 drop(permit);
                 if wait == FIRST_WAIT {
                     let reason = error.chain();
-                    tracing::warn!(manifest = next.name, reason, "a condition cannot be written, trying again");
+                    tracing::warn!(manifest = place, reason, "a condition cannot be written, trying again");
                 }
                 self.put_back(&place, next);
                 tokio::time::sleep(wait).await;
@@ -196,13 +243,19 @@ impl Writer {
                 continue;
             }
             wait = FIRST_WAIT;
-            for event in &next.events {
-                let path = format!("/api/v1/namespaces/{}/events", next.namespace);
-                if let Err(error) = self.cluster.post(&path, event).await {
-                    tracing::debug!(manifest = next.name, reason = error.chain(), "an event cannot be written");
-                }
+        }
+    }
+
+    async fn write_one(&self, place: &str, next: &Waiting) -> Result<(), ClusterError> {
+        self.cluster.apply_status(&self.kind, &next.status(&self.kind), MANAGER).await?;
+        let namespace = place.split('/').next().unwrap_or_default();
+        let path = format!("/api/v1/namespaces/{namespace}/events");
+        for event in next.events(&self.kind) {
+            if let Err(error) = self.cluster.post(&path, &event).await {
+                tracing::debug!(manifest = place, reason = error.chain(), "an event cannot be written");
             }
         }
+        Ok(())
     }
 
     /// What could not be written waits again, unless something newer does.

@@ -26,7 +26,7 @@ pub(crate) struct Trust {
     pub(crate) authorities: Option<Vec<u8>>,
     /// Certificate and key (PEM) of this side.
     pub(crate) identity: Option<SecretBytes>,
-    /// Whether it goes where the server sends it: a node of several may name another.
+    /// Whether it goes one step to where the server sends it: a node of several may name another.
     pub(crate) follows: bool,
     /// What every request bears.
     pub(crate) headers: HeaderMap,
@@ -67,8 +67,22 @@ impl Trust {
 /// known to send them.
 pub(crate) fn client(trust: &Trust, timeout: Duration) -> Result<reqwest::Client, Unusable> {
     let builder = reqwest::Client::builder().timeout(timeout).no_proxy().default_headers(trust.headers.clone());
-    let builder = if trust.follows { builder } else { builder.redirect(reqwest::redirect::Policy::none()) };
+    let follow =
+        if trust.follows { reqwest::redirect::Policy::custom(follow) } else { reqwest::redirect::Policy::none() };
+    let builder = builder.redirect(follow);
     builder.tls_backend_preconfigured(tls(trust)?).build().map_err(|_| Unusable::Connection)
+}
+
+/// A standby may name the node that is active, which is another host and gets the token: one step, as Vault's own client goes, and never
+/// from TLS to a line without. What goes further is an answer like any other.
+fn follow(attempt: reqwest::redirect::Attempt<'_>) -> reqwest::redirect::Action {
+    let is_plain = attempt.url().scheme() != "https";
+    let is_downgrade = is_plain && attempt.previous().iter().any(|url| url.scheme() == "https");
+    let is_step = matches!(attempt.status().as_u16(), 301 | 302 | 307);
+    match attempt.previous() {
+        [_] if is_step && !is_downgrade => attempt.follow(),
+        _ => attempt.stop(),
+    }
 }
 
 fn tls(trust: &Trust) -> Result<ClientConfig, Unusable> {

@@ -26,6 +26,11 @@ pub(crate) trait Provider: fmt::Debug + Send + Sync {
 
     /// Writes a new version of a path, with new values under the keys that the secret itself says may have them.
     fn rotate<'a>(&'a self, key: &'a FetchKey) -> BoxFuture<'a, Result<Made, FetchProblem>>;
+
+    /// Makes a call that is told of by a server that tells, and costs little.
+    fn knock(&self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
 }
 
 /// A version that was made.
@@ -92,6 +97,26 @@ impl Providers {
     pub(crate) fn at(&self, servers: &BTreeSet<String>) -> BTreeSet<StoreRef> {
         let is_at = |store: &Store| matches!(&store.provider, Kind::Vault(vault) if servers.contains(&vault.server));
         self.by_store.iter().filter(|(_, (store, _))| is_at(store)).map(|(id, _)| id.clone()).collect()
+    }
+
+    /// The vaults of the stores in force.
+    pub(crate) fn servers(&self) -> BTreeSet<String> {
+        let server = |(store, _): &(Arc<Store>, Arc<dyn Provider>)| match &store.provider {
+            Kind::Vault(vault) => Some(vault.server.clone()),
+            Kind::Fake(_) => None,
+        };
+        self.by_store.values().filter_map(server).collect()
+    }
+
+    /// The provider of a store in force that is at `server`, and how many of `sources` are there.
+    pub(crate) fn of_server<'k>(
+        &self,
+        server: &str,
+        sources: impl Iterator<Item = &'k FetchKey>,
+    ) -> Option<(Arc<dyn Provider>, usize)> {
+        let stores = self.at(&BTreeSet::from([server.to_owned()]));
+        let provider = self.find(stores.first()?)?;
+        Some((provider, sources.filter(|key| stores.contains(&key.store)).count()))
     }
 
     /// Mount and path of a key, where its store is a vault.

@@ -423,6 +423,13 @@ impl VaultProvider {
                 "unseal it: `bao operator unseal`; secrets stay as they are until then",
                 false,
             ),
+            code @ 300..=399 => self.problem(
+                &format!(
+                    "the server sends its callers elsewhere ({code}), further than one step or to a line without TLS"
+                ),
+                "name the active node, or what stands before all nodes, in `server` of the store",
+                false,
+            ),
             code => {
                 self.problem(&format!("the server failed ({code})"), "look into its log; the broker tries again", false)
             }
@@ -486,6 +493,11 @@ impl Provider for VaultProvider {
 
     fn rotate<'a>(&'a self, key: &'a FetchKey) -> BoxFuture<'a, Result<Made, FetchProblem>> {
         Box::pin(self.rotate_path(key).with_subscriber(NoSubscriber::new()))
+    }
+
+    fn knock(&self) -> BoxFuture<'_, ()> {
+        // What is wrong with the login is said by whoever needs it.
+        Box::pin(async { drop(self.check_login().await) })
     }
 }
 

@@ -31,6 +31,7 @@ use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 pub(crate) use rights::{Inventory, Rights};
+pub(crate) use status::head;
 pub(crate) use target::Place;
 pub(crate) use work::{Work, place as place_of, route};
 
@@ -50,6 +51,8 @@ struct Known {
     status: Option<Value>,
     said: String,
     target: Option<String>,
+    /// The version of that when it was looked at last.
+    target_version: Option<String>,
 }
 
 /// Something worth an event on the bus.
@@ -175,7 +178,7 @@ impl Reconciler {
             let fingerprint = format!("{} {around}", self.digest(head.as_bytes()));
             let is_changed = known.fingerprint != fingerprint;
             let is_due = known.due.is_some_and(|due| due <= Instant::now());
-            if is_changed || is_due || is_target_lost(&work, key, known) {
+            if is_changed || is_due || is_target_other(&work, key, known) {
                 (known.fingerprint, known.due) = (fingerprint, None);
                 due.push((key.clone(), object.clone()));
             }
@@ -253,7 +256,9 @@ impl Reconciler {
                 let mut delivered = self.delivered.write().unwrap_or_else(PoisonError::into_inner);
                 delivered.insert((key.1.clone(), target.clone()), sources.clone())
             };
-            if let Some(known) = self.locked().get_mut(key) {
+            // Of objects that are no Secrets nobody tells.
+            let is_secret = object.pointer("/spec/target/manifest").is_none();
+            if let Some(known) = self.locked().get_mut(key).filter(|_| is_secret) {
                 known.target = Some(target.clone());
             }
             let is_same = previous.as_ref() == Some(&sources);
@@ -373,10 +378,14 @@ impl Reconciler {
     }
 }
 
-/// Whether a target that was written is not there any more.
-fn is_target_lost(work: &Work, key: &Key, known: &Known) -> bool {
+/// Whether a target is another than when it was looked at last, or is not there any more: then it is looked at again. After a write of
+/// our own that look finds it as it has to be.
+fn is_target_other(work: &Work, key: &Key, known: &mut Known) -> bool {
     let Some((targets, target)) = work.targets.as_ref().zip(known.target.as_ref()) else { return false };
-    !targets.contains_key(&format!("{}/{target}", key.1))
+    let now = targets.get(&format!("{}/{target}", key.1)).map(|target| target.version.clone());
+    let is_other = now != known.target_version;
+    known.target_version = now;
+    is_other
 }
 
 const TICK: Duration = Duration::from_millis(500);

@@ -19,7 +19,7 @@ fn texts(value: &Value, pointer: &str) -> Texts {
 }
 
 /// The head of an object.
-pub(super) fn head(object: &Value) -> Head {
+pub(crate) fn head(object: &Value) -> Head {
     let mut annotations = texts(object, "/metadata/annotations");
     annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
     Head {

@@ -6,12 +6,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use kubernetes::Objects;
 use model::FaultKind;
 use secret_sync::reconcile::Texts;
 use secret_sync::{Resolved, SecretJson, StoreKind, StoreRef};
 use serde_json::Value;
 
 use super::world::StoreMap;
+use crate::cluster::Target;
 
 /// What the reconciler looks after, and what it needs to know.
 #[derive(Clone, Debug, Default)]
@@ -23,7 +25,7 @@ pub(crate) struct Work {
     /// Labels of namespaces.
     pub(crate) namespaces: BTreeMap<String, Texts>,
     /// Targets that are there, by namespace and name, with their versions; `None` where nobody tells.
-    pub(crate) targets: Option<Arc<BTreeMap<String, Value>>>,
+    pub(crate) targets: Option<Arc<Objects<Target>>>,
 }
 
 fn text<'v>(object: &'v Value, pointer: &str) -> &'v str {

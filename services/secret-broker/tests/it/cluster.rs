@@ -28,6 +28,18 @@ fn secrets_of_a_real_cluster_follow_the_vault() {
     world.until("secret", "db-login", password, "Y2FuYXJ5LXR3bw==");
     world.server.kubectl(&["delete", "secret", "db-login"]).unwrap();
     world.until("secret", "db-login", password, "Y2FuYXJ5LXR3bw==");
+    world.until_told("db", "Created: somebody else removed the Secret");
+    // Changed by hand, in its content or in a mark of ours: put right, although nothing changed at the vault.
+    for patch in [
+        r#"{"data":{"password":"Zm9yZWlnbg=="}}"#,
+        r#"{"metadata":{"annotations":{"reconcile.external-secrets.io/data-hash":"foreign"}}}"#,
+    ] {
+        world.server.kubectl(&["patch", "secret", "db-login", "--type=merge", "-p", patch]).unwrap();
+        let foreign = |said: &str| !said.contains("Zm9yZWlnbg==") && !said.contains("foreign");
+        world.until_it("secret", "db-login", "{.data} {.metadata.annotations}", foreign);
+    }
+    world.until("secret", "db-login", password, "Y2FuYXJ5LXR3bw==");
+    world.until_told("db", "Updated: somebody else changed the Secret");
 
     // Who owns a target keeps it.
     world.server.apply("apiVersion: external-secrets.io/v1\nkind: ExternalSecret\nmetadata: { name: thief }\nspec:\n  secretStoreRef: { name: bao, kind: SecretStore }\n  target: { name: db-login }\n  data: [{ secretKey: password, remoteRef: { key: other, property: password } }]\n").unwrap();
@@ -90,7 +102,7 @@ spec:
   volumes: [{ name: login, secret: { secretName: db } }]
 ";
 
-async fn join(nats: &Part<Nats>) -> bus::Bus {
+pub(crate) async fn join(nats: &Part<Nats>) -> bus::Bus {
     let bus_config = bus::Config { servers: vec![nats.url()], connect_timeout_s: 10, ..bus::Config::default() };
     let (name, service) = ("local".parse().unwrap(), "tester".to_owned());
     let origin = bus::Origin { cluster: name, service, instance: "1".to_owned(), node: None };
@@ -100,7 +112,7 @@ async fn join(nats: &Part<Nats>) -> bus::Bus {
 }
 
 /// A pod that holds a Secret by a variable, or by files alone; `owner` stands for what would make a new one.
-fn pod(name: &str, owner: &str, by_variable: bool) -> String {
+pub(crate) fn pod(name: &str, owner: &str, by_variable: bool) -> String {
     let way = if by_variable {
         "env: [{ name: P, valueFrom: { secretKeyRef: { name: db, key: password } } }]"
     } else {

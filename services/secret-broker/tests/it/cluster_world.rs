@@ -2,7 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -27,13 +27,22 @@ impl World {
 
     /// A world with an OpenBao that is there already, and more lines in the broker's own section.
     pub(crate) fn start_with(bao: Part<OpenBao>, more: &str) -> Option<Self> {
+        Self::start_as(bao, more, |server| server.kubeconfig.clone())
+    }
+
+    /// As [`Self::start_with`], with the kubeconfig of an account that `account` makes.
+    pub(crate) fn start_as(
+        bao: Part<OpenBao>,
+        more: &str,
+        account: impl FnOnce(&KubeApiserver) -> PathBuf,
+    ) -> Option<Self> {
         let (nats, server) = (parts::nats()?, parts::kube_apiserver()?);
         server.apply(CRDS).unwrap();
         server.apply(GENERATORS).unwrap();
         let wait = ["wait", "--for=condition=Established", "--all", "crd", "--timeout=60s"];
         server.kubectl(&wait).unwrap();
         let folder = tempfile::tempdir().unwrap();
-        configure(folder.path(), &nats, &server.kubeconfig, more);
+        configure(folder.path(), &nats, &account(&server), more);
         let broker = launch(folder.path());
         let world = Self { server, bao, nats, broker, folder };
         world.server.apply(&store(&world.bao)).unwrap();
@@ -87,6 +96,17 @@ impl World {
         };
         let told = wait_until(LIMIT, || events().contains(words).then_some(()));
         assert!(told.is_some(), "no event says {words:?}: {}\n{}", events(), self.broker.last_lines(20));
+    }
+
+    /// Waits until an object of any kind has an event whose reason and message are these words.
+    pub(crate) fn until_told(&self, name: &str, words: &str) {
+        let events = || {
+            let selector = format!("involvedObject.name={name}");
+            let path = r#"jsonpath={range .items[*]}{.reason}: {.message}{"\n"}{end}"#;
+            self.server.kubectl(&["get", "events", "-A", "--field-selector", &selector, "-o", path]).unwrap_or_default()
+        };
+        let told = wait_until(LIMIT, || events().contains(words).then_some(()));
+        assert!(told.is_some(), "no event of {name} says {words:?}: {}\n{}", events(), self.broker.last_lines(20));
     }
 
     pub(crate) fn until_ready(&self, name: &str) {

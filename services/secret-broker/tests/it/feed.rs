@@ -164,3 +164,45 @@ async fn strangers_cannot_make_the_broker_look_away() {
     let seen = wait_until(LIMIT, || (std::fs::read_to_string(&path).ok()? == "canary-2").then_some(()));
     assert!(seen.is_some(), "{}", world.log());
 }
+
+/// Packets that do not arrive any more say nothing: who sent them is asked, and looked at again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_vault_that_falls_silent_is_found_out() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    static IS_SILENT: AtomicBool = AtomicBool::new(false);
+    let (port, between) = (free_port().unwrap(), std::net::UdpSocket::bind("127.0.0.1:0").unwrap());
+    let told = between.local_addr().unwrap().port();
+    let Some(bao) = testkit::parts::openbao_configured(|_| audit("udp", told)) else { return };
+    std::thread::spawn(move || {
+        let mut packet = vec![0; 65_536];
+        while let Ok((length, _)) = between.recv_from(&mut packet) {
+            if !IS_SILENT.load(Ordering::Relaxed) {
+                let _ = between.send_to(&packet[..length], ("127.0.0.1", port));
+            }
+        }
+    });
+    // So many that it is asked every ten seconds, in folders of which no list is too long to be told.
+    let names: Vec<String> = (0..400).map(|number| format!("team-{}/{number}", number % 40)).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    service::install_crypto();
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let (address, body) = (bao.address.clone(), serde_json::json!({ "data": { "k": "canary-1" } }));
+    for name in &names {
+        let request = client.post(format!("{address}/v1/secret/data/{name}")).header("X-Vault-Token", "root");
+        assert!(request.json(&body).send().await.unwrap().status().is_success(), "{name}");
+    }
+    let Some(world) = World::start_at(bao, &format!("  audit_address: '127.0.0.1:{port}'\n")).await else { return };
+    world.manifest("one.yaml", &manifest(&address, "one", &names));
+    let path = |name: &str| world.target(&format!("default/one-{}/k", name.replace('/', "-")));
+    let all = || names.iter().all(|name| path(name).exists()).then_some(());
+    assert!(wait_until(LIMIT, all).is_some(), "{}", world.log());
+    until_telling(&world, 1).await;
+    IS_SILENT.store(true, Ordering::Relaxed);
+    world.bao.command(&["kv", "put", &format!("secret/{}", names[7]), "k=canary-2"]).unwrap();
+    until_telling(&world, 0).await;
+    let seen = || (std::fs::read_to_string(path(names[7])).ok()? == "canary-2").then_some(());
+    assert!(wait_until(LIMIT, seen).is_some(), "{}", world.log());
+    world.said("a vault does not tell of changes any more");
+    IS_SILENT.store(false, Ordering::Relaxed);
+    until_telling(&world, 1).await;
+}

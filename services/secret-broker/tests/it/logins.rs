@@ -117,3 +117,25 @@ fn every_request_bears_the_headers_of_its_store() {
     assert!(last.contains("x-vault-inconsistent: forward-active-node"), "{last}");
     assert!(!world.log().contains("canary-"), "a value stands in the log");
 }
+
+/// A standby names the active node, and is followed that far; who is sent on and on gives up, and the token goes no further.
+#[test]
+fn a_standby_is_followed_one_step() {
+    let Some(world) = World::start() else { return };
+    world.bao.command(&["kv", "put", "secret/db", "password=canary-one"]).unwrap();
+    let (standby, between) = (Proxy::http(&world.bao.address), Proxy::http(&world.bao.address));
+    standby.set(Fault::Redirect(world.bao.address.clone()));
+    world.server.apply(&store_at(&standby.address, "")).unwrap();
+    world.server.apply(&external("db", "{}")).unwrap();
+    world.until("secret", "db", PASSWORD, &encoded("canary-one"));
+    assert!(between.heads().is_empty());
+    between.set(Fault::Redirect(world.bao.address.clone()));
+    standby.set(Fault::Redirect(between.address.clone()));
+    world.until_failed("db", "the server sends its callers elsewhere (307)");
+    assert!(!between.heads().is_empty());
+    // The way is short again.
+    between.set(Fault::None);
+    world.bao.command(&["kv", "put", "secret/db", "password=canary-two"]).unwrap();
+    world.until("secret", "db", PASSWORD, &encoded("canary-two"));
+    world.until_ready("db");
+}

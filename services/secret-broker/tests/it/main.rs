@@ -21,6 +21,7 @@ mod lease;
 mod logins;
 mod outages;
 mod proxy;
+mod rights;
 mod service;
 mod stores;
 mod unmodified;

@@ -18,6 +18,8 @@ pub(crate) enum Fault {
     Cut,
     /// Nobody listens.
     Refuse,
+    /// It is sent to the same path of this server.
+    Redirect(String),
     /// It is answered by the server, with this header in addition; the server does not get it back.
     Header(&'static str),
 }
@@ -111,6 +113,13 @@ fn request(mut stream: TcpStream, server: &str, state: &Mutex<State>) -> std::io
             return write!(
                 stream,
                 "HTTP/1.1 {status} x\r\n{headers}content-length: {length}\r\nconnection: close\r\n\r\n{body}"
+            );
+        }
+        Fault::Redirect(server) => {
+            let path = text.split(' ').nth(1).unwrap_or_default();
+            return write!(
+                stream,
+                "HTTP/1.1 307 x\r\nlocation: {server}{path}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
             );
         }
         Fault::Slow(wait) => std::thread::sleep(wait),

@@ -45,7 +45,7 @@ pub use keys::{
     ConversionStrategy, KeyError, check_keys, convert_keys, data_hash, owner_hash, reverse_key, secret_hash,
 };
 pub use machine::{
-    Event, FetchKey, FetchProblem, Machine, Output, RenderProblem, Renderer, Report, ReportKind, Settings,
+    Event, FetchKey, FetchProblem, Loss, Machine, Output, RenderProblem, Renderer, Report, ReportKind, Settings,
     TargetContent, WriteOrder,
 };
 pub use manifest::{

@@ -77,7 +77,7 @@ impl Documents {
                 continue;
             }
             owners.insert(target, subject.clone());
-            set.external_secrets.insert(subject, Arc::new(external));
+            set.external_secrets.insert(subject, external);
         }
         Resolved { set, credentials: Credentials(self.secrets), faults }
     }

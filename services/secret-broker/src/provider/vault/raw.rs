@@ -195,6 +195,7 @@ fn said(status: u16, path: &str) -> String {
         405 => format!("the server does not offer that for `{path}` (405)"),
         429 => "the server asks for fewer calls (429)".to_owned(),
         503 => "the server is sealed or not active (503): unseal it".to_owned(),
+        300..=399 => format!("the server sends its callers elsewhere ({status}): name the active node in the store"),
         other => format!("the server failed ({other})"),
     }
 }

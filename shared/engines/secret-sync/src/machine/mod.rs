@@ -20,6 +20,9 @@ use crate::set::ManifestSet;
 use crate::value::{Reading, SecretBytes};
 use state::{Source, Sync};
 
+/// Later than everything that happens.
+const NEVER: Timestamp = Timestamp::from_nanos(i64::MAX);
+
 /// How long nobody need call.
 const LONGEST_SILENCE: Duration = Duration::from_secs(20);
 
@@ -126,10 +129,13 @@ pub enum Event {
         /// Why not.
         outcome: Result<(), FetchProblem>,
     },
-    /// A target is not there any more.
+    /// Somebody else removed or changed a target. May be told again and again: a target that is being restored, or was just now,
+    /// waits.
     TargetLost {
         /// Of which manifest.
         subject: String,
+        /// What was done to it.
+        was: Loss,
     },
     /// Look at a path at once: somebody knows that it changed.
     Changed {
@@ -142,6 +148,15 @@ pub enum Event {
     Credentials,
     /// These stores tell of every change by themselves now, and no others do: they are looked at only now and then.
     Followed(BTreeSet<StoreRef>),
+}
+
+/// What somebody else did to a target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// It is not there any more.
+    Removed,
+    /// It is another than the one that was written.
+    Changed,
 }
 
 /// What to do.
@@ -191,7 +206,7 @@ pub struct Report {
 /// What a report says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReportKind {
-    /// Written for the first time, or again after the target was lost.
+    /// Written for the first time.
     Synced {
         /// Keys with the keyed hash of their value.
         keys: Vec<(String, String)>,
@@ -202,6 +217,13 @@ pub enum ReportKind {
         keys: Vec<(String, String)>,
         /// Sources before.
         previous: Vec<SecretRef>,
+    },
+    /// Written again as it was, since somebody else removed or changed it.
+    Restored {
+        /// What was done to it.
+        was: Loss,
+        /// Keys with the keyed hash of their value.
+        keys: Vec<(String, String)>,
     },
     /// Removed, since the store has it no more.
     Removed,
@@ -226,7 +248,7 @@ pub enum ReportKind {
 pub struct Machine {
     settings: Settings,
     stores: BTreeMap<StoreRef, Arc<Store>>,
-    sources: BTreeMap<FetchKey, Source>,
+    sources: BTreeMap<Arc<FetchKey>, Source>,
     syncs: BTreeMap<String, Sync>,
     /// Manifests by the namespace and name of their target.
     by_target: BTreeMap<(String, String), String>,
@@ -234,6 +256,9 @@ pub struct Machine {
     followed: BTreeSet<StoreRef>,
     /// When something happened last.
     last: Option<Timestamp>,
+    /// Until when nothing becomes stale; `None` where that has to be looked at anew. Answers only put it off, and it takes a look at
+    /// everything.
+    fresh_until: Option<Timestamp>,
     outputs: VecDeque<Output>,
 }
 
@@ -249,6 +274,7 @@ impl Machine {
             by_target: BTreeMap::new(),
             followed: BTreeSet::new(),
             last: None,
+            fresh_until: None,
             outputs: VecDeque::new(),
         }
     }
@@ -261,12 +287,7 @@ impl Machine {
             Event::Checked { key, outcome } => self.checked(&key, outcome, now),
             Event::Read { key, outcome } => self.read(&key, outcome, now),
             Event::Written { subject, outcome } => self.written(&subject, outcome, now),
-            Event::TargetLost { subject } => {
-                if let Some(sync) = self.syncs.get_mut(&subject).filter(|sync| sync.is_settled()) {
-                    sync.written = None;
-                    self.gather(&subject);
-                }
-            }
+            Event::TargetLost { subject, was } => self.restore(&subject, was, now),
             Event::Changed { store, path } => self.hint(&store, &path, now),
             Event::Credentials => self.try_again(now),
             Event::Followed(stores) => self.follow(stores, now),
@@ -280,7 +301,7 @@ impl Machine {
             if !source.in_flight && source.next_check.is_some_and(|due| due <= now) {
                 source.in_flight = true;
                 source.next_check = None;
-                self.outputs.push_back(Output::Check(key.clone()));
+                self.outputs.push_back(Output::Check(FetchKey::clone(key)));
             }
         }
         let is_due = |(_, sync): &(&String, &Sync)| sync.gather.is_none() && sync.due.is_some_and(|due| due <= now);
@@ -293,7 +314,7 @@ impl Machine {
 
     /// What is read, and where.
     pub fn sources(&self) -> impl Iterator<Item = &FetchKey> {
-        self.sources.keys()
+        self.sources.keys().map(Arc::as_ref)
     }
 
     /// When to call [`Machine::handle_timeout`] next: when it has something to do, but before long in any case, since a longer silence
@@ -302,8 +323,8 @@ impl Machine {
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         let checks = self.sources.values().filter(|source| !source.in_flight).filter_map(|source| source.next_check);
         let dues = self.syncs.values().filter(|sync| sync.gather.is_none()).filter_map(|sync| sync.due);
-        let stale = self.syncs.values().filter_map(|sync| self.stale_at(sync));
-        let next = checks.chain(dues).chain(stale).min()?;
+        let stale = self.fresh_until.unwrap_or_else(|| self.next_stale());
+        let next = checks.chain(dues).chain((stale != NEVER).then_some(stale)).min()?;
         Some(self.last.map_or(next, |last| next.min(last.plus(LONGEST_SILENCE))))
     }
 
@@ -327,12 +348,13 @@ impl Machine {
     }
 
     /// Targets that are written, as manifest, namespace and name.
-    pub fn targets(&self) -> impl Iterator<Item = (&str, (String, String))> {
+    pub fn targets(&self) -> impl Iterator<Item = (&str, (&str, &str))> {
         let is_written =
             |sync: &Sync| sync.is_settled() && sync.written.as_ref().is_some_and(|written| !written.is_gone);
-        let place = |sync: &Sync| (sync.external.namespace.clone(), sync.external.target.name.clone());
-        let written = self.syncs.iter().filter(move |(_, sync)| is_written(sync));
-        written.map(move |(subject, sync)| (subject.as_str(), place(sync)))
+        self.syncs.iter().filter(move |(_, sync)| is_written(sync)).map(|(subject, sync)| {
+            let place = (sync.external.namespace.as_str(), sync.external.target.name.as_str());
+            (subject.as_str(), place)
+        })
     }
 
     fn replace(&mut self, set: ManifestSet, now: Timestamp) {
@@ -360,6 +382,7 @@ impl Machine {
             self.syncs.insert(subject, sync);
         }
         let target = |sync: &Sync| (sync.external.namespace.clone(), sync.external.target.name.clone());
+        self.fresh_until = None;
         self.by_target = self.syncs.iter().map(|(subject, sync)| (target(sync), subject.clone())).collect();
         for sync in before.into_values() {
             self.remove_target(&sync.external);

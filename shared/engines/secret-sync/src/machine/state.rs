@@ -9,7 +9,7 @@ use hmac::{Hmac, Mac as _};
 use model::{SecretRef, Timestamp};
 use sha2::Sha256;
 
-use super::{FetchKey, FetchProblem, TargetContent};
+use super::{FetchKey, FetchProblem, Loss, TargetContent};
 use crate::manifest::{ExternalSecret, RefreshPolicy};
 use crate::value::{Reading, SecretBytes};
 
@@ -64,12 +64,15 @@ pub(super) fn on_grid(now: Timestamp, interval: Duration) -> Timestamp {
     now.plus(Duration::from_nanos(u64::try_from(left).unwrap_or(0)))
 }
 
+/// What a manifest reads, sorted; each key is there once, however many hold it.
+pub(super) type Keys = Arc<[Arc<FetchKey>]>;
+
 /// One manifest.
 #[derive(Debug)]
 pub(super) struct Sync {
     pub(super) external: Arc<ExternalSecret>,
     /// What it reads: made once for each text of the manifest, since every look asks for it.
-    keys: Arc<BTreeSet<FetchKey>>,
+    keys: Keys,
     /// Parts that are being collected.
     pub(super) gather: Option<Gather>,
     /// What is being written.
@@ -77,7 +80,7 @@ pub(super) struct Sync {
     /// What was written.
     pub(super) written: Option<Written>,
     /// Revisions that the last attempt was made of.
-    pub(super) seen: BTreeMap<FetchKey, String>,
+    pub(super) seen: BTreeMap<Arc<FetchKey>, String>,
     /// When to try again.
     pub(super) due: Option<Timestamp>,
     pub(super) attempts: u32,
@@ -88,12 +91,16 @@ pub(super) struct Sync {
     /// Something changed while it was gathered or written.
     pub(super) is_behind: bool,
     pub(super) since: Timestamp,
+    /// What somebody else did to the target, until it is written again.
+    pub(super) loss: Option<Loss>,
+    /// How often in a row it was restored, and when that was last begun.
+    pub(super) restored: Option<(u32, Timestamp)>,
 }
 
 impl Sync {
     pub(super) fn new(external: Arc<ExternalSecret>, now: Timestamp) -> Self {
         Self {
-            keys: Arc::new(keys(&external)),
+            keys: keys(&external),
             external,
             gather: None,
             writing: None,
@@ -106,6 +113,8 @@ impl Sync {
             is_deferred: false,
             is_behind: false,
             since: now,
+            loss: None,
+            restored: None,
         }
     }
 
@@ -141,26 +150,27 @@ impl Sync {
         }
     }
 
-    pub(super) fn keys(&self) -> Arc<BTreeSet<FetchKey>> {
+    pub(super) fn keys(&self) -> Keys {
         Arc::clone(&self.keys)
     }
 
     /// Takes another text of its manifest.
     pub(super) fn take(&mut self, external: Arc<ExternalSecret>) {
-        (self.keys, self.external) = (Arc::new(keys(&external)), external);
+        (self.keys, self.external) = (keys(&external), external);
     }
 }
 
-fn keys(external: &ExternalSecret) -> BTreeSet<FetchKey> {
+fn keys(external: &ExternalSecret) -> Keys {
     let data = external.data.iter().map(|item| FetchKey::new(&item.store, &item.remote));
     let extracts = external.extracts.iter().map(|extract| FetchKey::new(&extract.store, &extract.remote));
-    data.chain(extracts).collect()
+    let keys: BTreeSet<FetchKey> = data.chain(extracts).collect();
+    keys.into_iter().map(Arc::new).collect()
 }
 
 /// Parts of a target on their way.
 #[derive(Debug, Default)]
 pub(super) struct Gather {
-    pub(super) missing: BTreeSet<FetchKey>,
+    pub(super) missing: BTreeSet<Arc<FetchKey>>,
     pub(super) readings: BTreeMap<FetchKey, Option<Arc<Reading>>>,
 }
 

@@ -7,7 +7,9 @@ use std::time::Duration;
 use model::{SecretRef, Timestamp};
 
 use super::state::{Gather, Source, Sync, Written, digest, marks, on_grid};
-use super::{FetchKey, FetchProblem, Machine, Output, Renderer, Report, ReportKind, TargetContent, WriteOrder};
+use super::{
+    FetchKey, FetchProblem, Loss, Machine, NEVER, Output, Renderer, Report, ReportKind, TargetContent, WriteOrder,
+};
 use crate::assemble::{Assembled, assemble, check};
 use crate::manifest::{ExternalSecret, StoreRef};
 use crate::schedule::back_off;
@@ -16,10 +18,10 @@ use crate::value::Reading;
 impl Machine {
     /// Brings the sources in line with the manifests.
     pub(super) fn connect_sources(&mut self, now: Timestamp) {
-        let mut users: BTreeMap<FetchKey, (BTreeSet<String>, Option<Duration>)> = BTreeMap::new();
+        let mut users: BTreeMap<Arc<FetchKey>, (BTreeSet<String>, Option<Duration>)> = BTreeMap::new();
         for (subject, sync) in &self.syncs {
             for key in sync.keys().iter() {
-                let (users, interval) = users.entry(key.clone()).or_default();
+                let (users, interval) = users.entry(Arc::clone(key)).or_default();
                 users.insert(subject.clone());
                 *interval = [*interval, sync.interval()].into_iter().flatten().min();
             }
@@ -45,6 +47,7 @@ impl Machine {
     pub(super) fn notice_jump(&mut self, now: Timestamp) {
         let Some(last) = self.last.replace(now) else { return };
         if now < last {
+            self.fresh_until = None;
             let back = last.since(now);
             let earlier = |at: Timestamp| {
                 Timestamp::from_nanos(at.as_nanos().saturating_sub(i64::try_from(back.as_nanos()).unwrap_or(i64::MAX)))
@@ -72,7 +75,7 @@ impl Machine {
         let first = FetchKey { store: store.clone(), path: path.to_owned(), version: None };
         let is_it = |key: &FetchKey| key.store == *store && key.path == path;
         let mut unchecked = BTreeSet::new();
-        for (key, source) in self.sources.range_mut(first..).take_while(|(key, _)| is_it(key)) {
+        for (key, source) in self.sources.range_mut::<FetchKey, _>(first..).take_while(|(key, _)| is_it(key)) {
             match (source.in_flight, source.is_checkable) {
                 // The answer that is on its way may be older than the change.
                 (true, _) => source.is_outdated = true,
@@ -92,6 +95,7 @@ impl Machine {
     /// Other stores than before tell of changes by themselves. What went silent is looked at at once.
     pub(super) fn follow(&mut self, stores: BTreeSet<StoreRef>, now: Timestamp) {
         let before = std::mem::replace(&mut self.followed, stores);
+        self.fresh_until = None;
         let gone: BTreeSet<&StoreRef> = before.difference(&self.followed).collect();
         for (_, source) in self.sources.iter_mut().filter(|(key, _)| gone.contains(&key.store)) {
             source.next_check = source.next_check.map(|_| now);
@@ -110,12 +114,29 @@ impl Machine {
         self.handle_timeout(now);
     }
 
+    /// Writes a target again that somebody else removed or changed. Who changes it back each time is answered more and more rarely:
+    /// two that fight over a Secret must not wear out the store and the server.
+    pub(super) fn restore(&mut self, subject: &str, was: Loss, now: Timestamp) {
+        let back_off_steps = self.settings.back_off;
+        let is_idle = |sync: &&mut Sync| sync.is_settled() && sync.loss.is_none();
+        let Some(sync) = self.syncs.get_mut(subject).filter(is_idle) else { return };
+        let (times, last) = sync.restored.filter(|(_, last)| *last <= now).unwrap_or((0, now));
+        let quiet = now.since(last);
+        if times > 0 && quiet < back_off(times, back_off_steps, subject) {
+            return;
+        }
+        let times = if quiet > back_off_steps.1.saturating_mul(2) { 0 } else { times };
+        sync.restored = Some((times.saturating_add(1), now));
+        sync.loss = Some(was);
+        self.gather(subject);
+    }
+
     /// Starts to collect all parts of a target.
     pub(super) fn gather(&mut self, subject: &str) {
         let Some(sync) = self.syncs.get_mut(subject).filter(|sync| sync.is_settled()) else { return };
         let keys = sync.keys();
         (sync.due, sync.is_behind) = (None, false);
-        sync.gather = Some(Gather { missing: (*keys).clone(), readings: BTreeMap::new() });
+        sync.gather = Some(Gather { missing: keys.iter().cloned().collect(), readings: BTreeMap::new() });
         for key in keys.iter() {
             self.want(key);
         }
@@ -140,7 +161,7 @@ impl Machine {
         if std::mem::take(&mut sync.is_deferred) {
             return self.gather(subject);
         }
-        let is_watched = |key: &FetchKey| {
+        let is_watched = |key: &Arc<FetchKey>| {
             self.sources.get(key).is_some_and(|source| source.interval.is_some() && source.is_checkable)
         };
         // Checks of versions already tell that nothing changed.
@@ -273,7 +294,8 @@ impl Machine {
     fn assemble(&mut self, subject: &str, now: Timestamp) {
         let Some(sync) = self.syncs.get_mut(subject) else { return };
         let Some(gather) = sync.gather.take() else { return };
-        sync.seen = gather.readings.iter().map(|(key, reading)| (key.clone(), revision(reading))).collect();
+        let seen = |key: &Arc<FetchKey>| Some((Arc::clone(key), revision(gather.readings.get(key.as_ref())?)));
+        sync.seen = sync.keys().iter().filter_map(seen).collect();
         let assembled = assemble(&sync.external, &gather.readings, self.settings.transform)
             .map_err(|error| (error.to_string(), error.remedy().to_owned()))
             .and_then(|assembled| rendered(self.settings.render, &sync.external, assembled));
@@ -292,10 +314,11 @@ impl Machine {
         let sources = sources(sync, &gather.readings);
         let fingerprint = sync.external.fingerprint.clone();
         let written = Written { digests, marks, sources, is_gone: content.is_none(), fingerprint };
-        if sync.written.as_ref() == Some(&written) {
+        if sync.loss.is_none() && sync.written.as_ref() == Some(&written) {
             return self.settled(subject, now);
         }
-        let is_change = sync.written.as_ref().is_some_and(|before| before.digests != written.digests);
+        let is_change = sync.loss != Some(Loss::Removed)
+            && sync.written.as_ref().is_some_and(|before| before.digests != written.digests);
         if sync.external.target.immutable && is_change {
             let problem = FetchProblem {
                 what: "could not update secret, target is immutable".to_owned(),
@@ -320,19 +343,24 @@ impl Machine {
         let is_same = sync.written.as_ref().is_some_and(|before| {
             (&before.digests, &before.sources, before.is_gone) == (&writing.digests, &writing.sources, writing.is_gone)
         });
-        if is_same {
+        let loss = sync.loss.take();
+        if is_same && loss.is_none() {
             sync.written = Some(writing);
             return self.settled(subject, now);
         }
-        let kind = match &sync.written {
+        let keys = writing.digests.clone().into_iter().collect();
+        let kind = match (&sync.written, loss) {
             _ if writing.is_gone => ReportKind::Removed,
-            Some(before) if !before.is_gone => {
+            (_, Some(was)) if is_same => ReportKind::Restored { was, keys },
+            (Some(before), _) if !before.is_gone => {
                 ReportKind::Rotated { keys: writing.changed_since(before), previous: before.sources.clone() }
             }
-            _ => ReportKind::Synced { keys: writing.digests.clone().into_iter().collect() },
+            _ => ReportKind::Synced { keys },
         };
         sync.written = Some(writing);
+        let was_stale = sync.is_stale;
         (sync.problem, sync.is_stale) = (None, false);
+        self.fresh_until = self.fresh_until.filter(|_| !was_stale);
         self.report(subject, kind);
         self.settled(subject, now);
         // What changed while it was written was not gathered.
@@ -352,9 +380,12 @@ impl Machine {
 
     fn recovered(&mut self, subject: &str) {
         let Some(sync) = self.syncs.get_mut(subject) else { return };
-        let was_broken = sync.problem.take().is_some() || sync.is_stale;
-        sync.is_stale = false;
-        if was_broken && sync.written.is_some() {
+        let was_stale = std::mem::take(&mut sync.is_stale);
+        let was_broken = sync.problem.take().is_some() || was_stale;
+        if was_stale {
+            self.fresh_until = None;
+        }
+        if was_broken && self.syncs.get(subject).is_some_and(|sync| sync.written.is_some()) {
             self.report(subject, ReportKind::Recovered);
         }
     }
@@ -379,13 +410,13 @@ impl Machine {
     /// When `sync` becomes stale if no store answers; `None` when it cannot or already is.
     pub(super) fn stale_at(&self, sync: &Sync) -> Option<Timestamp> {
         let interval = sync.interval().filter(|_| !sync.is_stale)?;
-        let confirmed = |key: &FetchKey| self.sources.get(key).and_then(|source| source.confirmed);
+        let confirmed = |key: &Arc<FetchKey>| self.sources.get(key).and_then(|source| source.confirmed);
         let oldest = sync.keys().iter().map(confirmed).min().flatten().unwrap_or(sync.since);
         // Where versions cannot be checked, a read at every interval is all that is promised.
-        let is_watched = |key: &FetchKey| {
+        let is_watched = |key: &Arc<FetchKey>| {
             self.sources.get(key).is_some_and(|source| source.is_checkable && source.interval.is_some())
         };
-        let rare = |key: &FetchKey| self.sources.get(key).and_then(|source| source.interval);
+        let rare = |key: &Arc<FetchKey>| self.sources.get(key).and_then(|source| source.interval);
         let promise = match sync.keys().iter().all(is_watched) {
             true => sync.keys().iter().filter_map(rare).max().unwrap_or_default(),
             false => interval,
@@ -394,17 +425,26 @@ impl Machine {
         Some(oldest.plus(promise).plus(self.settings.stale_after))
     }
 
+    /// When the next becomes stale.
+    pub(super) fn next_stale(&self) -> Timestamp {
+        self.syncs.values().filter_map(|sync| self.stale_at(sync)).min().unwrap_or(NEVER)
+    }
+
     pub(super) fn report_stale(&mut self, now: Timestamp) {
+        if self.fresh_until.is_some_and(|until| now < until) {
+            return;
+        }
         let is_late = |sync: &Sync| self.stale_at(sync).is_some_and(|at| at <= now);
         let late: Vec<String> =
             self.syncs.iter().filter(|(_, sync)| is_late(sync)).map(|(subject, _)| subject.clone()).collect();
         for subject in late {
-            let confirmed = |key: &FetchKey| self.sources.get(key).and_then(|source| source.confirmed);
+            let confirmed = |key: &Arc<FetchKey>| self.sources.get(key).and_then(|source| source.confirmed);
             let Some(sync) = self.syncs.get_mut(&subject) else { continue };
             let oldest = sync.keys().iter().map(confirmed).min().flatten().unwrap_or(sync.since);
             sync.is_stale = true;
             self.report(&subject, ReportKind::Stale { age: now.since(oldest) });
         }
+        self.fresh_until = Some(self.next_stale());
     }
 }
 

@@ -1,5 +1,7 @@
 //! From text to documents, each judged on its own.
 
+use std::sync::Arc;
+
 use model::{Fault, FaultKind};
 use serde_json::Value;
 use zeroize::Zeroizing;
@@ -82,7 +84,7 @@ fn object(file: &str, (first_line, text): (u32, &str), value: Value, documents: 
         }
         (EXTERNAL_V1 | EXTERNAL_BETA, "ExternalSecret") => {
             let read = external_secret::read(&source, (namespace, name), value, &mut documents.faults);
-            read.map(|read| documents.external_secrets.push(read))
+            read.map(|read| documents.external_secrets.push(Arc::new(read)))
         }
         ("v1", "Secret") => secret::read(&source, value).map(|keys| {
             documents.secrets.insert((namespace, name), keys);

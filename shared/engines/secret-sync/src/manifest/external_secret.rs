@@ -5,6 +5,7 @@ use std::time::Duration;
 use jmespath::go_regex;
 use model::{Fault, FaultKind};
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 use super::fields::{Fields, Source};
 use super::{
@@ -33,7 +34,7 @@ pub(super) fn read(
         fields.shift_remove("kubectl.kubernetes.io/last-applied-configuration");
     }
     let labels = value.pointer("/metadata/labels").cloned().unwrap_or_default();
-    let fingerprint = format!("{spec}{labels}{annotations}");
+    let fingerprint = hex::encode(Sha256::digest(format!("{spec}{labels}{annotations}")));
     let refused = refused(&spec);
     let mut spec = Fields::of(source, "spec", spec)?;
     let windows = windows(&mut spec, warnings)?;

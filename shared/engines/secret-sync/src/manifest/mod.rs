@@ -9,6 +9,7 @@ mod template;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use model::Fault;
@@ -27,7 +28,7 @@ pub struct Documents {
     /// Stores.
     pub stores: Vec<Store>,
     /// External secrets.
-    pub external_secrets: Vec<ExternalSecret>,
+    pub external_secrets: Vec<Arc<ExternalSecret>>,
     /// Secrets, which hold the credentials for stores; by namespace and name.
     pub secrets: BTreeMap<(String, String), BTreeMap<String, SecretBytes>>,
     /// Stores whose manifest was set aside: whoever refers to them is told so.
@@ -360,7 +361,7 @@ pub struct ExternalSecret {
     pub extracts: Vec<Extract>,
     /// What is written.
     pub target: TargetRef,
-    /// Text of the specification, by which a change is seen.
+    /// Hash of the specification and of what is marked on the manifest, by which a change is seen.
     pub fingerprint: String,
     /// Where it stands.
     pub place: Place,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use model::Timestamp;
 use secret_sync::{
-    Event, FetchKey, FetchProblem, Machine, Output, Reading, ReportKind, SecretJson, Settings, TargetContent,
+    Event, FetchKey, FetchProblem, Loss, Machine, Output, Reading, ReportKind, SecretJson, Settings, TargetContent,
 };
 use serde_json::json;
 
@@ -78,6 +78,7 @@ impl World {
                 let versions: Vec<&str> = report.sources.iter().map(|source| source.version.as_str()).collect();
                 let kind = match report.kind {
                     ReportKind::Synced { .. } => "synced",
+                    ReportKind::Restored { .. } => "restored",
                     ReportKind::Rotated { .. } => "rotated",
                     ReportKind::Removed => "removed",
                     ReportKind::Failed { .. } => "failed",
@@ -172,13 +173,42 @@ fn a_manifest_that_goes_takes_its_target_along() {
     assert_eq!(world.machine.poll_timeout(), None);
 }
 
+fn lose(world: &mut World, was: Loss) -> Vec<String> {
+    let subject = "ExternalSecret shop/db".to_owned();
+    world.machine.handle_event(Event::TargetLost { subject, was }, world.now);
+    world.settle();
+    world.said()
+}
+
 #[test]
-fn a_lost_target_is_written_again() {
+fn what_somebody_else_did_to_a_target_is_undone_and_said() {
+    for was in [Loss::Removed, Loss::Changed] {
+        let mut world = world();
+        world.said();
+        assert_eq!(lose(&mut world, was), ["restored db 1"]);
+        // Nothing is left of it: the next change is a plain rotation.
+        world.version = 2;
+        world.pass(2);
+        assert_eq!(world.said(), ["rotated db 2"]);
+    }
+}
+
+#[test]
+fn who_changes_a_target_back_again_and_again_is_answered_more_and_more_rarely() {
     let mut world = world();
     world.said();
-    world.machine.handle_event(Event::TargetLost { subject: "ExternalSecret shop/db".to_owned() }, world.now);
-    world.settle();
-    assert_eq!(world.said(), ["synced db 1"]);
+    let reads = world.reads;
+    let mut restored = 0;
+    for _ in 0..300 {
+        restored += lose(&mut world, Loss::Changed).len();
+        world.pass(1);
+    }
+    // The longest wait of these tests is eight seconds.
+    assert!((30..60).contains(&restored), "{restored}");
+    assert_eq!(world.reads - reads, u32::try_from(restored).unwrap());
+    // After a while of peace, at once again.
+    world.pass(200);
+    assert_eq!(lose(&mut world, Loss::Changed), ["restored db 1"]);
 }
 
 #[test]
