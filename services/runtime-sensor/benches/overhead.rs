@@ -92,8 +92,10 @@ fn batches(file: &Path, are_alike: bool) -> Vec<f64> {
 const O_CREAT: i32 = 0o100;
 
 fn start(rules: &[PathBuf]) -> Child {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_runtime-sensor"));
-    command.arg("run").stdout(Stdio::null()).stderr(Stdio::null());
+    // A sensor that outlives a measurement that was killed would disturb the next one.
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", env!("CARGO_BIN_EXE_runtime-sensor"), "run"]);
+    command.stdout(Stdio::null()).stderr(Stdio::null());
     rules.iter().for_each(|file| {
         command.arg("--rules").arg(file);
     });

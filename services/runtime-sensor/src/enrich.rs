@@ -110,9 +110,22 @@ impl<'a> Enriched<'a> {
     }
 }
 
-/// Whether there is nothing to resolve in a path.
+/// Whether there is nothing to resolve in a path: it begins at the root, and no name in it is empty or made of one or two dots.
 fn is_plain(path: &str) -> bool {
-    path.strip_prefix('/').is_some_and(|rest| rest.split('/').all(|name| !matches!(name, "" | "." | "..")))
+    let mut rest = path.as_bytes();
+    if rest.first() != Some(&b'/') {
+        return false;
+    }
+    while let Some((byte, after)) = rest.split_first() {
+        rest = after;
+        let is_end = |at: usize| after.get(at).is_none_or(|byte| *byte == b'/');
+        if *byte == b'/'
+            && (is_end(0) || after.starts_with(b".") && (is_end(1) || after.starts_with(b"..") && is_end(2)))
+        {
+            return false;
+        }
+    }
+    true
 }
 
 /// A socket address.
@@ -153,6 +166,27 @@ const AT_FDCWD: i32 = -100;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn paths_without_anything_to_resolve() {
+        for (path, expected) in [
+            ("/etc/passwd", true),
+            ("/etc/.hidden/..data/a..", true),
+            ("/...", true),
+            ("/", false),
+            ("", false),
+            ("etc/passwd", false),
+            ("/etc/", false),
+            ("/etc//passwd", false),
+            ("/etc/./passwd", false),
+            ("/etc/../passwd", false),
+            ("/.", false),
+            ("/etc/..", false),
+        ] {
+            assert_eq!(is_plain(path), expected, "{path}");
+            assert!(!expected || resolve("/", path) == path, "{path}");
+        }
+    }
 
     #[test]
     fn reads_addresses_of_every_family() {

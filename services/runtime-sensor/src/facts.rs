@@ -196,10 +196,21 @@ pub(crate) fn path(names: &[u8]) -> Option<String> {
 /// Whether the names are those of a path, without building it.
 pub(crate) fn is_same_path(names: &[u8], path: &str) -> bool {
     let Some((status, names)) = names.split_first() else { return false };
-    let mut parts = path.rsplit('/').filter(|part| !part.is_empty());
-    *status == COMPLETE
-        && split(names).all(|name| parts.next().is_some_and(|part| part.as_bytes() == name))
-        && parts.next().is_none()
+    let mut rest = without_slashes(path.as_bytes());
+    for name in split(names) {
+        match rest.strip_suffix(name) {
+            Some(above) if above.last().is_none_or(|byte| *byte == b'/') => rest = without_slashes(above),
+            _ => return false,
+        }
+    }
+    *status == COMPLETE && rest.is_empty()
+}
+
+fn without_slashes(mut path: &[u8]) -> &[u8] {
+    while let Some(shorter) = path.strip_suffix(b"/") {
+        path = shorter;
+    }
+    path
 }
 
 fn split(names: &[u8]) -> impl Iterator<Item = &[u8]> {
@@ -232,6 +243,11 @@ mod tests {
             assert_eq!(path(names).as_deref(), expected);
         }
         assert!(is_same_path(b"\0shadow\0etc\0", "/etc/shadow"));
+        assert!(is_same_path(b"\0shadow\0etc\0", "//etc//shadow/"));
+        assert!(is_same_path(b"\0", "/"));
+        assert!(!is_same_path(b"\0", "/etc"));
+        assert!(!is_same_path(b"\0shadow\0etc\0", "/etc/eshadow"));
+        assert!(!is_same_path(b"\0shadow\0etc\0", "/etcshadow"));
         assert!(!is_same_path(b"\0shadow\0etc\0", "/x/etc/shadow"));
         assert!(!is_same_path(b"\0shadow\0etc\0", "/shadow"));
         assert!(!is_same_path(b"\x01shadow\0etc\0", "/etc/shadow"));

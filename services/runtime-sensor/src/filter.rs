@@ -10,24 +10,44 @@ use crate::enrich::Enriched;
 /// Finds verdicts.
 #[derive(Debug)]
 pub(crate) struct Filter {
-    /// Keys that came once, each in the place that follows from it: what comes but once is not worth a verdict.
-    seen: Vec<u64>,
+    /// Keys that came, each in the place that follows from it, and what is known of them.
+    known: Vec<(u64, Standing)>,
     /// Keys of what nobody wants, which the kernel was not told yet.
     unwanted: Vec<u64>,
     scratch: Scratch,
 }
 
+/// What is known of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    /// It came once: what comes but once is not worth a verdict.
+    Once,
+    /// Somebody may want the like of it, so that each has to be judged.
+    Wanted,
+    /// Nobody wants the like of it.
+    Unwanted,
+}
+
 impl Default for Filter {
     fn default() -> Self {
-        Self { seen: vec![0; PLACES], unwanted: Vec::new(), scratch: Scratch::default() }
+        Self { known: vec![(0, Standing::Once); PLACES], unwanted: Vec::new(), scratch: Scratch::default() }
     }
 }
 
 impl Filter {
-    /// Whether the like of an event came before, so that it is worth asking whether anybody wants it.
-    pub(crate) fn is_again(&mut self, key: u64) -> bool {
-        let place = usize::try_from(key).unwrap_or_default() % PLACES;
-        self.seen.get_mut(place).is_some_and(|seen| std::mem::replace(seen, key) == key)
+    /// Whether it is worth asking whether anybody wants the like of an event: it came before, and nobody asked yet.
+    pub(crate) fn is_to_ask(&mut self, key: u64) -> bool {
+        let Some(place) = self.known.get_mut(place(key)) else { return false };
+        if place.0 == key {
+            return place.1 == Standing::Once;
+        }
+        *place = (key, Standing::Once);
+        false
+    }
+
+    /// Whether the like of an event is to be left out: for those that the kernel had sent before it was told.
+    pub(crate) fn leaves_out(&self, key: u64) -> bool {
+        key != 0 && self.known.get(place(key)) == Some(&(key, Standing::Unwanted))
     }
 
     /// Whether no rule can match the path that an event is judged by at present, whoever opens it.
@@ -39,9 +59,19 @@ impl Filter {
         })
     }
 
-    /// The like of an event is to be left out from now on.
-    pub(crate) fn leave_out(&mut self, key: u64) {
-        self.unwanted.push(key);
+    /// Nobody asks for the like of an event again; if nobody wants it, it is to be left out from now on.
+    pub(crate) fn settle(&mut self, key: u64, is_unwanted: bool) {
+        let standing = if is_unwanted { Standing::Unwanted } else { Standing::Wanted };
+        self.known.get_mut(place(key)).into_iter().for_each(|place| *place = (key, standing));
+        if is_unwanted {
+            self.unwanted.push(key);
+        }
+    }
+
+    /// Somebody may want now what nobody wanted before.
+    pub(crate) fn forget(&mut self) {
+        self.known.fill((0, Standing::Once));
+        self.unwanted.clear();
     }
 
     /// What the kernel has to be told.
@@ -78,6 +108,10 @@ fn is_settled(field: &Field) -> bool {
         }
         _ => false,
     }
+}
+
+fn place(key: u64) -> usize {
+    usize::try_from(key).unwrap_or_default() % PLACES
 }
 
 /// As many as the kernel has places for verdicts.

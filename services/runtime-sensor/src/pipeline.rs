@@ -143,7 +143,7 @@ impl Pipeline {
         }
         self.metrics.falco.started(&self.hostname);
         self.take_rules()?;
-        source.forget_verdicts()?;
+        self.forget_verdicts(&mut source)?;
         ready.ready();
         let mut looked = Instant::now();
         while !(shutdown.is_cancelled() || self.ends_with_recording && source.is_over()) {
@@ -287,6 +287,9 @@ impl Pipeline {
     }
 
     fn syscall(&mut self, event: &RawEvent<'_>, out: &Out) {
+        if self.filter.leaves_out(event.key) {
+            return;
+        }
         let Some(syscall) = syscalls::by_number(event.nr) else { return };
         // A program that runs was told by its own event.
         if matches!(syscall.name, "execve" | "execveat") && event.ret >= 0 {
@@ -362,11 +365,8 @@ impl Pipeline {
         }
         // Facts of a container that come later may make more of what it opens.
         let is_settled = container.is_none_or(|container| container.facts.is_some() || !self.packages.is_followed());
-        let mut is_unwanted = raw.key != 0
-            && is_placed
-            && is_settled
-            && self.filter.is_again(raw.key)
-            && self.filter.nobody_wants(&self.set, &event);
+        let is_asked = raw.key != 0 && is_placed && is_settled && self.filter.is_to_ask(raw.key);
+        let mut is_unwanted = is_asked && self.filter.nobody_wants(&self.set, &event);
         let matching = self.config.rule_matching.into();
         let mut rules = self.set.evaluate(&event, matching, &mut self.scratch);
         // A link may lead to a file that a rule is about, though the path is another.
@@ -374,8 +374,8 @@ impl Pipeline {
             is_unwanted = is_unwanted && self.filter.nobody_wants(&self.set, &event);
             rules = self.set.evaluate(&event, matching, &mut self.scratch);
         }
-        if is_unwanted {
-            self.filter.leave_out(raw.key);
+        if is_asked {
+            self.filter.settle(raw.key, is_unwanted);
         }
         for rule in rules {
             self.metrics.matched.inc();
@@ -444,7 +444,7 @@ impl Pipeline {
         let rules = self.rules.now();
         if !Arc::ptr_eq(&rules, &self.set) {
             // The kernel sends what the new rules want before they judge, so that they miss nothing.
-            source.forget_verdicts()?;
+            self.forget_verdicts(source)?;
             source.want(&rules)?;
             self.set = rules;
             self.limits.keep(|name| self.set.rule(name).is_some());
@@ -452,7 +452,7 @@ impl Pipeline {
         }
         let age = self.packages.age();
         if std::mem::replace(&mut self.packages_age, age) != age {
-            source.forget_verdicts()?;
+            self.forget_verdicts(source)?;
         }
         self.metrics.processes.set(i64::try_from(self.processes.len()).unwrap_or(i64::MAX));
         self.metrics.evicted.set(i64::try_from(self.processes.evicted).unwrap_or(i64::MAX));
@@ -465,6 +465,12 @@ impl Pipeline {
             say(&self.metrics, out, (time, key, model::Identity::default(), Said::Lost(lost)));
         }
         Ok(())
+    }
+
+    /// What nobody wanted may be wanted from now on.
+    fn forget_verdicts(&mut self, source: &mut Source) -> anyhow::Result<()> {
+        self.filter.forget();
+        source.forget_verdicts()
     }
 
     /// Carries the kernel's counters over into the metrics. Says what was lost since the last time.

@@ -4,7 +4,7 @@ pub(crate) mod proc;
 
 use std::collections::{HashMap, VecDeque};
 use std::fs;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::decode::RawEvent;
 use crate::facts::{self, ExecFacts, FileFacts};
@@ -22,6 +22,8 @@ pub(crate) struct Program {
     pub(crate) file: FileFacts,
     pub(crate) is_writable: bool,
     pub(crate) is_from_memory: bool,
+    /// The arguments as one text, once that was asked for.
+    arguments: OnceLock<Box<str>>,
 }
 
 /// One process.
@@ -53,6 +55,8 @@ pub(crate) struct Process {
     pub(crate) streams: Streams,
     /// When the first process of its pid namespace started.
     pub(crate) namespace_start_ns: u64,
+    /// Name and arguments as one text, once that was asked for: rules ask at nearly every event.
+    cmdline: OnceLock<Arc<str>>,
     /// The cgroup in which it, or the process that made it, last started a program; 0 when that was not seen.
     exec_cgroup: u64,
     /// When it was moved to the cgroup where it is now.
@@ -60,11 +64,20 @@ pub(crate) struct Process {
     exited: bool,
 }
 
+impl Program {
+    /// What it was given, without its own name.
+    pub(crate) fn arguments(&self) -> &str {
+        self.arguments.get_or_init(|| self.argv.get(1..).unwrap_or_default().join(" ").into())
+    }
+}
+
 impl Process {
     /// Name and arguments, as `proc.cmdline` has it.
-    pub(crate) fn cmdline(&self) -> String {
-        let arguments = self.program.argv.iter().skip(1).map(String::as_str);
-        std::iter::once(&*self.comm).chain(arguments).collect::<Vec<_>>().join(" ")
+    pub(crate) fn cmdline(&self) -> &str {
+        self.cmdline.get_or_init(|| match self.program.argv.len() {
+            0 | 1 => self.comm.clone(),
+            _ => format!("{} {}", self.comm, self.program.arguments()).into(),
+        })
     }
 
     /// Whether nothing holds the process back that could: every capability of the machine is within its reach, and no system call is
@@ -179,6 +192,7 @@ impl Processes {
             program.exe_path = of_proc.unwrap_or_else(|| resolve(&process.cwd, &text(event.path0.unwrap_or_default())));
         }
         process.program = Arc::new(program);
+        process.cmdline = OnceLock::new();
         self.insert(process);
     }
 
@@ -284,6 +298,7 @@ fn apply(process: &mut Process, event: &RawEvent<'_>) {
     // A thread may have another name; the process has that of its leader.
     if event.tid == event.tgid && process.comm.as_bytes() != event.comm {
         process.comm = text(event.comm).into();
+        process.cmdline = OnceLock::new();
     }
 }
 

@@ -183,7 +183,21 @@ fn try_record(record: &Record) -> anyhow::Result<()> {
     if let Some(error) = failed {
         return Err(error.into());
     }
-    Ok(writer.finish()?)
+    writer.finish()?;
+    tell_of_losses(&kernel.counted());
+    Ok(())
+}
+
+/// What is missing from a recording.
+#[expect(clippy::print_stderr, reason = "a command for people: a recording that is not whole has to say so")]
+fn tell_of_losses(counts: &kernel::Counts) {
+    let dropped: u64 = counts.classes.iter().map(|class| class.dropped).sum();
+    let lost = dropped.saturating_add(counts.missed);
+    if lost > 0 {
+        eprintln!(
+            "runtime-sensor: {lost} events are missing: they came faster than they could be written; ask for less by --rules"
+        );
+    }
 }
 
 #[expect(clippy::print_stderr, reason = "a command for people: faults go to where they look")]

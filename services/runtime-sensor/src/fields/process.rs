@@ -23,12 +23,12 @@ impl Enriched<'_> {
             FieldId::ProcPexe => Value::text(exe(self.parent()?)),
             FieldId::ProcExepath => Value::text(&program.exe_path),
             FieldId::ProcPexepath => Value::text(&self.parent()?.program.exe_path),
-            FieldId::ProcCmdline => Value::owned(process.cmdline()),
-            FieldId::ProcPcmdline => Value::owned(self.parent()?.cmdline()),
+            FieldId::ProcCmdline => Value::text(process.cmdline()),
+            FieldId::ProcPcmdline => Value::text(self.parent()?.cmdline()),
             FieldId::ProcExeline => Value::owned(program.argv.join(" ")),
             FieldId::ProcArgs => match field.index() {
                 Some(index) => Value::text(program.argv.get(usize::try_from(index).ok()?.checked_add(1)?)?),
-                None => Value::owned(arguments(process)),
+                None => Value::text(process.program.arguments()),
             },
             FieldId::ProcCmdnargs => Value::Number(i64::try_from(program.argv.len().saturating_sub(1)).ok()?),
             FieldId::ProcCmdlenargs => {
@@ -53,8 +53,10 @@ impl Enriched<'_> {
             FieldId::ProcAexepath => {
                 return self.ancestry(field, |process| Some(Value::text(&process.program.exe_path)));
             }
-            FieldId::ProcAcmdline => return self.ancestry(field, |process| Some(Value::owned(process.cmdline()))),
-            FieldId::ProcAargs => return self.ancestry(field, |process| Some(Value::owned(arguments(process)))),
+            FieldId::ProcAcmdline => return self.ancestry(field, |process| Some(Value::text(process.cmdline()))),
+            FieldId::ProcAargs => {
+                return self.ancestry(field, |process| Some(Value::text(process.program.arguments())));
+            }
             FieldId::ProcApid => return self.ancestry(field, |process| Some(Value::Number(process.pid.into()))),
             FieldId::ProcAenv => {
                 return self.ancestry(field, |process| variables(process, None).map(Value::owned));
@@ -157,10 +159,6 @@ impl Enriched<'_> {
 /// First argument, which most programs call themselves by.
 fn exe(process: &Process) -> &str {
     process.program.argv.first().map_or(&*process.comm, String::as_str)
-}
-
-fn arguments(process: &Process) -> String {
-    process.program.argv.get(1..).unwrap_or_default().join(" ")
 }
 
 fn variables(process: &Process, name: Option<&str>) -> Option<String> {

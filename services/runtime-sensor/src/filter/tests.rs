@@ -7,6 +7,7 @@ use std::process::Command;
 
 use testkit::require;
 
+use super::{Filter, PLACES};
 use crate::decode::decode;
 use crate::kernel::Kernel;
 use crate::kernel::tests::kernel;
@@ -151,4 +152,25 @@ fn a_mount_over_a_file_makes_it_another() {
     };
     assert!(status.success());
     assert_eq!(sent(&mut kernel, folder.path(), &at("one"), &format!("unshare -m /bin/sh -c '{script}'")).0, 1);
+}
+
+/// Without any kernel: what is asked, and what is left out of what the kernel had sent already.
+#[test]
+fn a_key_is_asked_about_once() {
+    let mut filter = Filter::default();
+    let unwanted: &[u64] = &[7];
+    assert!(!filter.is_to_ask(7), "what comes but once is not worth it");
+    assert!(filter.is_to_ask(7) && !filter.leaves_out(7));
+    filter.settle(7, true);
+    assert!(filter.leaves_out(7) && !filter.is_to_ask(7));
+    assert_eq!(filter.take().as_slice(), unwanted);
+    let other = 7 + PLACES as u64;
+    assert!(!filter.is_to_ask(other) && filter.is_to_ask(other), "it takes the place of the other");
+    filter.settle(other, false);
+    assert!(!filter.is_to_ask(other) && !filter.leaves_out(other) && !filter.leaves_out(7));
+    assert_eq!(filter.take().len(), 0);
+    filter.settle(7, true);
+    filter.forget();
+    assert!(!filter.leaves_out(7) && !filter.leaves_out(0) && filter.take().len() == 0);
+    assert!(!filter.is_to_ask(7) && filter.is_to_ask(7));
 }

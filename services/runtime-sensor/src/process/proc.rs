@@ -22,6 +22,7 @@ pub(super) fn read(pid: u32) -> Option<Process> {
         argv: split(&of("cmdline").unwrap_or_default()),
         environment: of("environ").unwrap_or_default().into(),
         file,
+        ..Program::default()
     };
     Some(Process {
         pid,

@@ -120,9 +120,14 @@ fn a_program_is_known_from_the_event_alone() {
         false,
     );
     let process = table.get(42).unwrap();
-    assert_eq!((process.cmdline().as_str(), &*process.cwd), ("cat -a", "/tmp"));
+    assert_eq!((process.cmdline(), &*process.cwd), ("cat -a", "/tmp"));
     assert_eq!((process.tty, process.sid, process.login_uid), (0x8801, 4, None));
     let program = &process.program;
     assert_eq!((program.exe_path.as_str(), &*program.environment), ("/usr/bin/x", b"A=1\0".as_slice()));
     assert!(program.file.is_upper() && program.is_writable);
+    // The text that was made of name and arguments goes with them.
+    table.touch(&RawEvent { tid: 42, comm: b"dog", ..sample() }, false);
+    assert_eq!(table.get(42).unwrap().cmdline(), "dog -a");
+    table.exec(&RawEvent { argv: Some(b"x\0y\0z\0"), ..sample() }, false);
+    assert_eq!(table.get(42).unwrap().cmdline(), "cat y z");
 }
