@@ -402,7 +402,7 @@ pub(crate) enum Rules {
         #[arg(required = true)]
         files: Vec<PathBuf>,
     },
-    /// Lists the rules of files.
+    /// Lists the rules of files, also those that are switched off.
     List {
         /// Files, in order.
         #[arg(required = true)]

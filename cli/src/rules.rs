@@ -5,9 +5,8 @@ mod explain;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, ensure};
 use model::FaultKind;
-use runtime_rules::{Bracket, EventType, LoadOptions, Loaded, RuleSet, SourceFile};
+use runtime_rules::{Bracket, EventType, Loaded};
 use serde_json::json;
 
 use crate::args::{Output, Rules};
@@ -16,40 +15,19 @@ use crate::print;
 /// Checks, lists or explains.
 pub(crate) fn rules(command: &Rules, output: Output) -> anyhow::Result<ExitCode> {
     match command {
-        Rules::Check { files } => check(&load(files)?, output),
-        Rules::List { files } => list(&load(files)?, output),
-        Rules::Explain(command) => explain::explain(&load(&command.files)?, command, output),
+        Rules::Check { files } => check(&runtime_sensor::load_rules(files), output),
+        Rules::List { files } => list(&load(files), output),
+        Rules::Explain(command) => explain::explain(&load(&command.files), command, output),
         Rules::Fields { part, events: false } => fields(part.as_deref().unwrap_or_default(), output),
         Rules::Fields { part, events: true } => events(part.as_deref().unwrap_or_default(), output),
     }
 }
 
-fn load(files: &[PathBuf]) -> anyhow::Result<Loaded> {
-    let mut texts = Vec::new();
-    for file in found(files)? {
-        let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
-        texts.push((file.display().to_string(), text));
-    }
-    let sources: Vec<SourceFile<'_>> = texts.iter().map(|(name, text)| SourceFile { name, text }).collect();
-    Ok(RuleSet::load(&sources, &LoadOptions::default()))
-}
-
-/// The files, and those of folders in the order of their names, as the sensor takes them.
-fn found(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    for path in paths {
-        if !path.is_dir() {
-            found.push(path.clone());
-            continue;
-        }
-        let entries = path.read_dir().with_context(|| format!("cannot read {}", path.display()))?;
-        let is_rules = |path: &PathBuf| path.extension().is_some_and(|kind| kind == "yaml" || kind == "yml");
-        let mut below: Vec<_> = entries.flatten().map(|entry| entry.path()).filter(is_rules).collect();
-        below.sort();
-        ensure!(!below.is_empty(), "{} has no rules file: put files that end in .yaml or .yml there", path.display());
-        found.extend(below);
-    }
-    Ok(found)
+/// What is wrong with the files goes to standard error where the command is not about that.
+fn load(files: &[PathBuf]) -> Loaded {
+    let loaded = runtime_sensor::load_rules(files);
+    loaded.faults.iter().filter(|fault| fault.kind != FaultKind::Warning).for_each(print::note);
+    loaded
 }
 
 fn check(loaded: &Loaded, output: Output) -> anyhow::Result<ExitCode> {
@@ -71,28 +49,28 @@ fn check(loaded: &Loaded, output: Output) -> anyhow::Result<ExitCode> {
 }
 
 fn list(loaded: &Loaded, output: Output) -> anyhow::Result<ExitCode> {
+    let on = loaded.rules.rules().iter().map(|rule| (rule, true));
+    let all = on.chain(loaded.switched_off.iter().map(|rule| (rule, false)));
     if output == Output::Json {
-        let rules: Vec<_> = loaded
-            .rules
-            .rules()
-            .iter()
-            .map(|rule| {
+        let rules: Vec<_> = all
+            .map(|(rule, is_on)| {
                 let (file, line) = &rule.place;
                 let priority = rule.priority.to_string();
                 json!({
                     "rule": rule.name, "source": rule.source, "priority": priority, "tags": rule.tags, "file": file,
-                    "line": line,
+                    "line": line, "enabled": is_on,
                 })
             })
             .collect();
         print::json(&rules)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let mut table = print::table(&["Priority", "Source", "Rule", "Tags", "Place"]);
-    for rule in loaded.rules.rules() {
+    let mut table = print::table(&["Priority", "Source", "Rule", "Enabled", "Tags", "Place"]);
+    for (rule, is_on) in all {
         let place = format!("{}:{}", rule.place.0, rule.place.1);
         let tags = rule.tags.join(" ");
-        table.add_row([rule.priority.to_string(), rule.source.clone(), rule.name.clone(), tags, place]);
+        let (priority, is_on) = (rule.priority.to_string(), yes(is_on).to_owned());
+        table.add_row([priority, rule.source.clone(), rule.name.clone(), is_on, tags, place]);
     }
     print::line(table);
     Ok(ExitCode::SUCCESS)

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use runtime_rules::{Event as _, Field, Loaded, RecordedEvent, Rule, Step};
 use serde_json::{Value, json};
 
@@ -26,18 +26,16 @@ pub(super) fn explain(loaded: &Loaded, command: &RulesExplain, output: Output) -
 
 fn read(path: &Path) -> anyhow::Result<RecordedEvent> {
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    RecordedEvent::read(&text).map_err(|what| anyhow::anyhow!("{}: {what}", path.display()))
+    RecordedEvent::read(&text).map_err(|what| anyhow!("{}: {what}", path.display()))
 }
 
 fn chosen<'a>(loaded: &'a Loaded, name: Option<&str>, event: Option<&RecordedEvent>) -> anyhow::Result<Vec<&'a Rule>> {
     match (name, event) {
-        (Some(name), _) => match loaded.rules.rule(name) {
-            Some(rule) => Ok(vec![rule]),
-            None if loaded.disabled.iter().any(|rule| rule == name) => {
-                bail!("rule `{name}` is switched off (`enabled: false`)")
-            }
-            None => bail!("no rule `{name}` in these files; `biotope rules list` names them"),
-        },
+        (Some(name), _) => {
+            let rule = loaded.rules.rule(name).or_else(|| loaded.switched_off.iter().find(|rule| rule.name == name));
+            let missing = || anyhow!("no good rule `{name}` in these files; `biotope rules list` names them");
+            Ok(vec![rule.ok_or_else(missing)?])
+        }
         (None, Some(event)) => {
             Ok(loaded.rules.rules().iter().filter(|rule| rule.types.contains(event.event_type())).collect())
         }

@@ -13,6 +13,7 @@
 )]
 
 use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -95,13 +96,16 @@ fn start(rules: &[PathBuf]) -> Child {
     // A sensor that outlives a measurement that was killed would disturb the next one.
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL", env!("CARGO_BIN_EXE_runtime-sensor"), "run"]);
-    command.stdout(Stdio::null()).stderr(Stdio::null());
+    command.stdout(Stdio::null()).stderr(Stdio::piped());
     rules.iter().for_each(|file| {
         command.arg("--rules").arg(file);
     });
     let mut child = command.spawn().unwrap();
-    std::thread::sleep(Duration::from_millis(1_500));
-    assert!(child.try_wait().unwrap().is_none(), "the sensor ended: run this as root on a kernel with BTF");
+    // The last thing that it says before it looks at events; the pipe stays open for as long as the child is kept.
+    let mut said = BufReader::new(child.stderr.as_mut().unwrap()).lines().map_while(Result::ok);
+    let is_attached = said.any(|line| line.contains("io_uring_submit_req"));
+    assert!(is_attached, "the sensor ended: run this as root on a kernel with BTF");
+    std::thread::sleep(Duration::from_millis(1_000));
     child
 }
 

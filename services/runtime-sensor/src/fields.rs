@@ -208,10 +208,14 @@ impl Enriched<'_> {
             FieldId::FdNum => Value::Number(self.descriptor()?),
             FieldId::FdName => Value::text(path()?),
             FieldId::FdNameraw => Value::Text(self.raw.path0.filter(|_| self.is_open())?.into()),
-            FieldId::FdDirectory => {
-                Value::text(path()?.rsplit_once('/').map(|(folder, _)| if folder.is_empty() { "/" } else { folder })?)
+            FieldId::FdDirectory => match path()?.get(..last_slash(path()?)?)? {
+                "" => Value::text("/"),
+                folder => Value::text(folder),
+            },
+            FieldId::FdFilename => {
+                let path = path()?;
+                Value::text(last_slash(path).map_or(path, |at| path.get(at + 1..).unwrap_or_default()))
             }
-            FieldId::FdFilename => Value::text(path()?.rsplit('/').next()?),
             FieldId::FdTypechar => Value::text(self.kind_of_descriptor()?.0),
             FieldId::FdType => Value::text(self.kind_of_descriptor()?.1),
             FieldId::FdTypes => Value::List(vec![Value::text(self.kind_of_descriptor()?.1)]),
@@ -300,6 +304,11 @@ impl Enriched<'_> {
     pub(crate) fn descriptor(&self) -> Option<i64> {
         self.call?.descriptor(self.raw.args.first().copied().unwrap_or(0), self.raw.ret)
     }
+}
+
+/// Paths are short: to look byte by byte finds it soonest.
+fn last_slash(path: &str) -> Option<usize> {
+    path.bytes().rposition(|byte| byte == b'/')
 }
 
 /// What is known of a user or group, or what stands for it where nothing is.

@@ -61,6 +61,12 @@ pub fn watches(event_type: &str) -> bool {
     syscalls::is_watched(event_type)
 }
 
+/// Loads rules files, and those of folders, as the sensor does; the faults also tell what the sensor has no values or no events for.
+#[must_use]
+pub fn load_rules(files: &[std::path::PathBuf]) -> runtime_rules::Loaded {
+    rules::load(files, &runtime_rules::LoadOptions::default())
+}
+
 /// Starts the sensor: ready once the bus is reached, rules are loaded and events flow.
 ///
 /// # Errors

@@ -94,7 +94,12 @@ impl Reader {
             ));
         }
         let mut event = vec![0; length];
-        self.input.read_exact(&mut event)?;
+        self.input.read_exact(&mut event).map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => {
+                io::Error::new(error.kind(), "it ends within an event; what came before was played")
+            }
+            _ => error,
+        })?;
         Ok(Some(event))
     }
 }

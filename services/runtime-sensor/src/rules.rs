@@ -1,16 +1,18 @@
 //! The rules in force: files that are followed, or the set that is built in.
 
-use std::os::unix::fs::MetadataExt as _;
+mod files;
+
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use model::{Fault, FaultKind};
 use runtime_rules::{LoadOptions, Loaded, RuleSet, SourceFile};
 use service::{Context, Faults};
-use sha2::Digest as _;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::files::hashes;
+use self::files::{Stamp, stamps};
 use crate::config::Config;
 use crate::{fields, syscalls};
 
@@ -18,12 +20,15 @@ use crate::{fields, syscalls};
 #[derive(Clone, Debug)]
 pub(crate) struct Rules {
     set: Arc<Mutex<Arc<RuleSet>>>,
+    /// What the files were like just before they were read.
+    before: Vec<Stamp>,
 }
 
 impl Rules {
     /// Loads the files and follows them. A change that leaves no rule at all is not taken: the old set stays.
     pub(crate) fn watch(context: &Context, config: &Config) -> anyhow::Result<Self> {
         let ready = context.readiness.part("rules");
+        let before = stamps(&config.rules);
         let loaded = load(&config.rules, &config.load_options());
         let count = loaded.rules.rules().len();
         context.faults.replace("rules", loaded.faults.clone());
@@ -34,7 +39,7 @@ impl Rules {
         );
         tracing::info!(rules = count, set_aside = loaded.faults.len(), "rules loaded");
         ready.ready();
-        let rules = Self { set: Arc::new(Mutex::new(Arc::new(loaded.rules))) };
+        let rules = Self::of(loaded.rules, before);
         if !config.rules.is_empty() {
             let (follower, faults) = (rules.follower(config), context.faults.clone());
             let shutdown = context.shutdown.clone();
@@ -58,13 +63,19 @@ impl Rules {
     }
 
     fn follower(&self, config: &Config) -> Follower {
-        let before = stamps(&config.rules);
-        Follower { rules: self.clone(), files: config.rules.clone(), options: config.load_options(), before }
+        let (files, before) = (config.rules.clone(), self.before.clone());
+        Follower { rules: self.clone(), files, options: config.load_options(), before }
     }
 
-    /// A set that does not change.
-    pub(crate) fn fixed(set: RuleSet) -> Self {
-        Self { set: Arc::new(Mutex::new(Arc::new(set))) }
+    /// Loads the files without a service around: what is wrong with them is handed out beside the rules.
+    pub(crate) fn load(config: &Config) -> (Self, Vec<Fault>) {
+        let before = stamps(&config.rules);
+        let loaded = load(&config.rules, &config.load_options());
+        (Self::of(loaded.rules, before), loaded.faults)
+    }
+
+    fn of(set: RuleSet, before: Vec<Stamp>) -> Self {
+        Self { set: Arc::new(Mutex::new(Arc::new(set))), before }
     }
 
     /// The set in force now.
@@ -75,11 +86,13 @@ impl Rules {
     /// Takes changed files when they are good; what is in force is never given up for something broken.
     fn reload(&self, loaded: &Loaded, faults: &Faults) {
         let count = loaded.rules.rules().len();
-        let broken = loaded.faults.iter().find(|fault| fault.kind == FaultKind::Invalid).map(ToString::to_string);
+        let broken: Vec<_> = loaded.faults.iter().filter(|fault| fault.kind == FaultKind::Invalid).collect();
         faults.replace("rules", loaded.faults.clone());
-        let why = broken.or_else(|| (count == 0).then(|| "the files hold no rule".to_owned()));
+        let why = broken.first().map(ToString::to_string);
+        let why = why.or_else(|| (count == 0).then(|| "the files hold no rule".to_owned()));
         if let Some(why) = why {
-            tracing::error!(why, "the changed rules files are broken: the old rules stay in force");
+            let more = broken.len().saturating_sub(1);
+            tracing::error!(why, more, "the changed rules files are broken: the old rules stay in force");
             return;
         }
         tracing::info!(rules = count, "rules loaded again");
@@ -93,6 +106,7 @@ struct Follower {
     rules: Rules,
     files: Vec<PathBuf>,
     options: LoadOptions,
+    /// What the files were like when they were last read.
     before: Vec<Stamp>,
 }
 
@@ -114,7 +128,10 @@ impl Follower {
 
 /// Loads files, or the rules that are built in when there are none.
 pub(crate) fn load(files: &[PathBuf], options: &LoadOptions) -> Loaded {
-    let mut loaded = read(files, options);
+    let mut loaded = match files {
+        [] => RuleSet::load(&[SourceFile { name: "(built in)", text: BUILT_IN }], options),
+        files => files::load(files, options),
+    };
     loaded.faults.extend(blind_spots(&loaded.rules));
     loaded
 }
@@ -147,79 +164,6 @@ fn blind_spots(rules: &RuleSet) -> Vec<Fault> {
     faults
 }
 
-fn read(files: &[PathBuf], options: &LoadOptions) -> Loaded {
-    if files.is_empty() {
-        return RuleSet::load(&[SourceFile { name: "(built in)", text: BUILT_IN }], options);
-    }
-    let mut set_aside = Vec::new();
-    let mut texts = Vec::new();
-    for path in found(files, &mut set_aside) {
-        let name = path.display().to_string();
-        let size = path.metadata().map_or(0, |meta| meta.len());
-        if size > options.max_file_bytes as u64 {
-            let what = format!("{size} bytes are over the limit of {} for a rules file", options.max_file_bytes);
-            set_aside.push(Fault::new(FaultKind::Invalid, &name, what).cure("split it"));
-            continue;
-        }
-        match std::fs::read_to_string(&path) {
-            Ok(text) => texts.push((name, text)),
-            Err(error) => set_aside.push(
-                Fault::new(FaultKind::Invalid, &name, format!("unreadable: {error}")).cure("check service.rules"),
-            ),
-        }
-    }
-    let sources: Vec<_> = texts.iter().map(|(name, text)| SourceFile { name, text }).collect();
-    let mut loaded = RuleSet::load(&sources, options);
-    loaded.faults.extend(set_aside);
-    loaded
-}
-
-/// The files, those of folders in the order of their names. A folder without rules files is a fault: nobody means that.
-fn found(paths: &[PathBuf], set_aside: &mut Vec<Fault>) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for path in paths {
-        let Ok(entries) = path.read_dir() else {
-            found.push(path.clone());
-            continue;
-        };
-        // A volume of Kubernetes has its files twice: below a hidden folder, and as links to them.
-        let is_rules = |path: &PathBuf| {
-            let is_hidden = path.file_name().is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
-            let extension = path.extension().and_then(|extension| extension.to_str());
-            !is_hidden && matches!(extension, Some("yaml" | "yml")) && path.is_file()
-        };
-        let mut below: Vec<_> = entries.flatten().map(|entry| entry.path()).filter(is_rules).collect();
-        below.sort();
-        if below.is_empty() {
-            let fault = Fault::new(FaultKind::Invalid, &path.display().to_string(), "the folder has no rules file");
-            set_aside.push(fault.cure("put files that end in .yaml or .yml there, or check what is mounted"));
-        }
-        found.extend(below);
-    }
-    found
-}
-
-/// Name and SHA-256 of each file.
-pub(crate) fn hashes(files: &[PathBuf]) -> Vec<(String, String)> {
-    let hash = |path: PathBuf| {
-        let text = std::fs::read(&path).ok()?;
-        Some((path.file_name()?.to_string_lossy().into_owned(), format!("{:x}", sha2::Sha256::digest(text))))
-    };
-    found(files, &mut Vec::new()).into_iter().filter_map(hash).collect()
-}
-
-/// What shows that a file is another one or has other content.
-type Stamp = (PathBuf, Option<(u64, u64, SystemTime)>);
-
-fn stamps(files: &[PathBuf]) -> Vec<Stamp> {
-    let stamp = |path: PathBuf| {
-        let meta = path.metadata().ok();
-        let stamp = meta.and_then(|meta| Some((meta.ino(), meta.len(), meta.modified().ok()?)));
-        (path, stamp)
-    };
-    found(files, &mut Vec::new()).into_iter().map(stamp).collect()
-}
-
 const BUILT_IN: &str = include_str!("../rules/biotope_rules.yaml");
 
 #[cfg(test)]
@@ -242,7 +186,8 @@ mod tests {
         let files = [folder.path().join("a.yaml"), folder.path().join("b.yaml")];
         fs::write(&files[0], rule("one", "evt.type = execve")).unwrap();
         fs::write(&files[1], rule("two", "evt.type = open")).unwrap();
-        let (rules, faults) = (Rules::fixed(load(&files, &LoadOptions::default()).rules), Faults::default());
+        let set = load(&files, &LoadOptions::default()).rules;
+        let (rules, faults) = (Rules::of(set, stamps(&files)), Faults::default());
         assert_eq!(names(&rules), ["one", "two"]);
         for broken in ["- rule: [", &rule("two", "evt.type = open and"), &rule("two", "proc.nonsense = 1")] {
             fs::write(&files[1], broken).unwrap();

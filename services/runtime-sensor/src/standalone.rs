@@ -20,7 +20,7 @@ use crate::probe::Feature;
 use crate::record::Writer;
 use crate::rules::Rules;
 use crate::source::Source;
-use crate::{host, kernel, rules};
+use crate::{host, kernel};
 
 /// Arguments of `run` and `replay`.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -202,13 +202,13 @@ fn tell_of_losses(counts: &kernel::Counts) {
 
 #[expect(clippy::print_stderr, reason = "a command for people: faults go to where they look")]
 fn load(config: &Config) -> anyhow::Result<Rules> {
-    let loaded = rules::load(&config.rules, &config.load_options());
-    for fault in &loaded.faults {
+    let (rules, faults) = Rules::load(config);
+    for fault in &faults {
         eprintln!("{fault}");
     }
-    let errors = loaded.faults.iter().filter(|fault| fault.kind != FaultKind::Warning).count();
-    anyhow::ensure!(!loaded.rules.rules().is_empty(), "no rule could be loaded ({errors} set aside)");
-    Ok(Rules::fixed(loaded.rules))
+    let errors = faults.iter().filter(|fault| fault.kind != FaultKind::Warning).count();
+    anyhow::ensure!(!rules.now().rules().is_empty(), "no rule could be loaded ({errors} set aside)");
+    Ok(rules)
 }
 
 #[expect(clippy::print_stderr, reason = "a command for people: faults go to where they look")]

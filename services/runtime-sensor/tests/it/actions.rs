@@ -62,19 +62,15 @@ fn longer_outputs(rules: &[String]) -> String {
 fn tasks(actions: &[&Action]) -> Vec<Task> {
     let mut tasks = Vec::new();
     for (number, action) in actions.iter().enumerate() {
-        let task = |id: String, place, run| Task { id, place, user: action.user, variables: action.variables, run };
-        tasks.push(task(format!("a{number}"), action.place, action.run));
+        let task = |id: String, place, variables, run| Task { id, place, user: action.user, variables, run };
+        tasks.push(task(format!("a{number}"), action.place, action.variables, action.run));
         if !action.neighbour.is_empty() {
             let place = match action.place {
                 Place::First { terminal, .. } => Place::First { terminal, capabilities: "" },
                 place => place,
             };
-            tasks.push(task(format!("n{number}"), place, action.neighbour));
+            tasks.push(task(format!("n{number}"), place, action.neighbour_variables, action.neighbour));
         }
-    }
-    // Not only the neighbour has none of the variables that an action is about.
-    for task in tasks.iter_mut().filter(|task| task.id.starts_with('n') && task.run.is_empty()) {
-        task.variables = "";
     }
     tasks
 }
@@ -459,17 +455,23 @@ fn every_rule_sees_its_action_and_no_neighbour() {
     let mut actions: Vec<&Action> = table::FURTHER.iter().collect();
     let mut rules = vec![(further, names("further.yaml", FURTHER))];
     if let Some(corpus) = Corpus::open("falco-actions", "falco/rules") {
-        let mut untold = BTreeSet::new();
+        let (mut untold, mut alone) = (BTreeSet::new(), BTreeSet::new());
         for file in ["falco_rules.yaml", "falco-incubating_rules.yaml"] {
             let file = corpus.folder().join(file);
             let names = names("upstream", &fs::read_to_string(&file).unwrap());
             untold.extend(names.iter().cloned());
+            alone.extend(names.iter().cloned());
             rules.push((file, names));
         }
         for name in table::UPSTREAM.iter().map(|action| action.rule).chain(table::NEVER.iter().map(|(rule, _)| *rule)) {
             untold.remove(name);
         }
+        let with_neighbour = table::UPSTREAM.iter().filter(|action| !action.neighbour.is_empty());
+        for name in with_neighbour.map(|action| action.rule).chain(table::NEVER.iter().map(|(rule, _)| *rule)) {
+            alone.remove(name);
+        }
         assert!(untold.is_empty(), "rules that are neither tested nor listed: {untold:?}");
+        assert!(alone.is_empty(), "rules without a neighbour that they must not match: {alone:?}");
         actions.extend(table::UPSTREAM);
     }
     let Some(wrong) = judge(&actions, &rules, folder.path()) else { return };

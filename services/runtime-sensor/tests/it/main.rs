@@ -215,9 +215,12 @@ fn broken_input_is_refused_in_one_line() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("bad.yaml"), rule("r", "proc.nonsense = 1", "x")).unwrap();
     fs::write(folder.path().join("bad.recording"), "nonsense").unwrap();
+    let whole = fs::read(testkit::corpus::workspace_root().join("cli/assets/demo.recording")).unwrap();
+    fs::write(folder.path().join("cut.recording"), &whole[..whole.len() - 5]).unwrap();
     for (arguments, wanted) in [
         (["--rules", "bad.yaml"], "nonexistent field proc.nonsense"),
         (["--replay", "bad.recording"], "is no recording"),
+        (["--replay", "cut.recording"], "it ends within an event"),
     ] {
         let output = sensor().current_dir(folder.path()).arg("run").args(arguments).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr).into_owned();

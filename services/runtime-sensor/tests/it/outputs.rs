@@ -212,7 +212,7 @@ fn the_platforms_sensor_has_upstreams_subject_and_metrics_too() {
     command.arg("--config").arg(&config);
     let _sensor = Process::start("runtime-sensor", &mut command, &folder.path().join("out")).unwrap();
     let mut got = String::new();
-    while !got.contains("\"hostname\"") {
+    while !got.split_once("MSG ").is_some_and(|(_, message)| message.contains("}\r\n")) {
         let mut bytes = [0; 4096];
         let said = || fs::read_to_string(folder.path().join("out")).unwrap_or_default();
         let count = listener.read(&mut bytes).unwrap_or_else(|error| panic!("{error}: {got} {}", said()));
@@ -221,9 +221,26 @@ fn the_platforms_sensor_has_upstreams_subject_and_metrics_too() {
     }
     let (subject, payload) = got.split_once("MSG ").unwrap().1.split_once("\r\n").unwrap();
     assert!(subject.starts_with("falco.warning.read_it 1 "), "{subject}");
-    let payload: Value = serde_json::from_str(payload.lines().next().unwrap()).unwrap();
-    assert_eq!((&payload["rule"], &payload["priority"]), (&json!("Read It"), &json!("Warning")));
+    let text = payload.lines().next().unwrap();
+    let payload: Value = serde_json::from_str(text).unwrap();
     assert_eq!(payload["uuid"].as_str().unwrap().len(), 36);
+    let clock = payload["output"].as_str().unwrap().split_once(' ').unwrap().0;
+    let escaped = |json: &Value| json.to_string().replace('<', r"\u003c").replace('>', r"\u003e");
+    // Whole to the byte: falcosidekick's keys in its order, written as Go writes them.
+    let expected = format!(
+        concat!(
+            r#"{{"uuid":{},"output":{},"priority":"Warning","rule":"Read It","time":{},"output_fields":{},"#,
+            r#""source":"syscall","hostname":{}}}"#
+        ),
+        payload["uuid"],
+        escaped(&payload["output"]),
+        payload["time"],
+        escaped(&payload["output_fields"]),
+        payload["hostname"]
+    );
+    assert_eq!(text, expected);
+    let begins = format!("{clock} Warning file=/etc/shadow by cat tty=");
+    assert!(clock.len() == "13:53:31.726060287:".len() && text.contains(&begins), "{text}");
     let wanted = [
         r#"falcosecurity_falco_rules_matches_total{priority="4",rule_name="Read It",source="syscall"} 1"#,
         "falcosecurity_falco_version_info{version=",

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 use testkit::parts::wait_until;
 
-use crate::{alerts, rule, watch};
+use crate::{alerts, rule, watch, watch_files};
 
 /// A marker file is opened without pause, each time under a number of its own; the rule for that never goes away. Meanwhile rules
 /// come, one for calls that nobody watched before, a broken file comes, and rules go.
@@ -100,6 +100,7 @@ fn rules_that_cannot_be_meant_are_told_of_and_nothing_runs_without_rules() {
     fs::write(at("binary.yaml"), [0xff, 0xfe, 0, 1]).unwrap();
     fs::write(at("noyaml.yaml"), "- rule: [unclosed\n  }").unwrap();
     fs::write(at("scalar.yaml"), "just words").unwrap();
+    fs::write(at("nothing.yaml"), "# later\n").unwrap();
     fs::write(
         at("huge.yaml"),
         rule("huge", &format!("evt.type = open and fd.name in ({})", "/a, ".repeat(5_000_000)), "x"),
@@ -120,14 +121,15 @@ fn rules_that_cannot_be_meant_are_told_of_and_nothing_runs_without_rules() {
     for (name, wanted) in [
         ("empty", "the folder has no rules file"),
         ("volume", "the folder has no rules file"),
-        ("binary.yaml", "unreadable"),
+        ("binary.yaml", "the file is no UTF-8 text: byte 0xff at binary.yaml:1:1: save it as UTF-8"),
         ("noyaml.yaml", "noyaml.yaml"),
         ("scalar.yaml", "scalar.yaml"),
-        ("huge.yaml", "over the limit"),
+        ("huge.yaml", "bytes that a rules file may have"),
         ("long.yaml", "long.yaml"),
         ("regex.yaml", "regex.yaml"),
-        ("cycle.yaml", "cycle.yaml"),
-        ("not-there.yaml", "unreadable"),
+        ("cycle.yaml", "these macros name each other in a circle: a -> b -> a"),
+        ("nothing.yaml", "the file defines nothing at nothing.yaml"),
+        ("not-there.yaml", "cannot be read"),
     ] {
         let started = std::time::Instant::now();
         // Hard work, which is not to slow down those who watch the kernel at the same time.
@@ -139,6 +141,47 @@ fn rules_that_cannot_be_meant_are_told_of_and_nothing_runs_without_rules() {
         assert!(said.contains(wanted) && said.contains("no rule could be loaded"), "{name}: {said}");
         assert!(said.len() < 4_000, "{name}: {} bytes are said in {:?}", said.len(), started.elapsed());
     }
+}
+
+/// A volume of Kubernetes is changed by exchanging a link to the folder that has the files; files are also emptied and taken away.
+#[test]
+fn a_volume_that_is_exchanged_is_taken_and_one_that_is_emptied_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let (volume, out) = (folder.path().join("volume"), folder.path().join("out"));
+    let put = |data: &str, text: &str| {
+        fs::create_dir_all(volume.join(data)).unwrap();
+        fs::write(volume.join(data).join("rules.yaml"), text).unwrap();
+        std::os::unix::fs::symlink(data, volume.join("..new")).unwrap();
+        fs::rename(volume.join("..new"), volume.join("..data")).unwrap();
+    };
+    let of = |name: &str| rule(name, &format!("evt.type in (open, openat) and fd.name contains {name}"), "%fd.name");
+    let ready = of("marker-ready");
+    put("..1", &(ready.clone() + &of("bt-first")));
+    std::os::unix::fs::symlink("..data/rules.yaml", volume.join("rules.yaml")).unwrap();
+    let Some(mut sensor) = watch_files(folder.path(), std::slice::from_ref(&volume), &[]) else { return };
+    let said = || fs::read_to_string(&out).unwrap_or_default();
+    let told = |name: &str| {
+        wait_until(Duration::from_secs(20), || {
+            let _ = fs::File::open(folder.path().join(name));
+            alerts(&said()).iter().any(|alert| alert["rule"] == name).then_some(())
+        })
+    };
+    let kept = |times: usize| {
+        wait_until(Duration::from_secs(20), || {
+            (said().matches("the old rules stay in force").count() >= times).then_some(())
+        })
+    };
+    assert!(told("bt-first").is_some(), "{}", said());
+    put("..2", &(ready.clone() + &of("bt-second")));
+    assert!(told("bt-second").is_some(), "the exchanged volume is taken: {}", said());
+    put("..3", "");
+    assert!(kept(1).is_some(), "an empty file is no wish to have no rules: {}", said());
+    fs::remove_file(volume.join("rules.yaml")).unwrap();
+    assert!(kept(2).is_some(), "nor is a folder without files: {}", said());
+    put("..4", &(ready + &of("bt-fourth")));
+    std::os::unix::fs::symlink("..data/rules.yaml", volume.join("rules.yaml")).unwrap();
+    assert!(told("bt-fourth").is_some(), "{}", said());
+    sensor.kill();
 }
 
 /// What no rule wants is left out by the kernel, once it came twice. That ends when a rule wants it, and when the path leads elsewhere.

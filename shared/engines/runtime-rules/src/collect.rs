@@ -87,6 +87,7 @@ impl Collected {
                 return self.error(fault.cure("mend the syntax"));
             }
         };
+        let before = self.now;
         for document in documents.iter().filter(|document| !document.is_null()) {
             let Some(items) = document.items() else {
                 let is_map = document.entries().is_some();
@@ -103,6 +104,10 @@ impl Collected {
                     return;
                 }
             }
+        }
+        if options.warn_empty && self.now == before && !self.faults.iter().any(|fault| fault.file == file) {
+            let fault = Fault::new(FaultKind::Warning, file, "the file defines nothing");
+            self.faults.push(fault.cure("put rules, macros or lists there, or take it out"));
         }
     }
 

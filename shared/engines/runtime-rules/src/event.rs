@@ -70,7 +70,15 @@ impl<'a> Value<'a> {
     }
 
     /// As text, as outputs print it.
+    #[inline]
     pub(crate) fn as_bytes(&self) -> Cow<'_, [u8]> {
+        match self {
+            Self::Text(text) => Cow::Borrowed(text.as_ref()),
+            other => other.rendered(),
+        }
+    }
+
+    fn rendered(&self) -> Cow<'_, [u8]> {
         match self {
             Self::Text(text) => Cow::Borrowed(text.as_ref()),
             Self::Number(number) => Cow::Owned(number.to_string().into_bytes()),

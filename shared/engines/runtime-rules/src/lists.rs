@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use crate::collect::{Collected, Versioned};
 use crate::escape::escaped;
+use crate::event_type::EventType;
 use crate::items::{ListItem, is_bare};
 
 /// The text that stands for each list; `None` for one that is too large.
@@ -82,24 +83,32 @@ impl Lists {
     }
 
     /// What a condition names that is no list, though it probably should be: the right side of an operator for lists without
-    /// parentheses, or nearly the name of a list. Upstream takes it as a text, and so do we. `is_known` tells other names.
+    /// parentheses, what is called as lists are among them, or nearly the name of a list. Upstream takes it as a text, and so do we.
+    /// `is_known` tells other names.
     pub(crate) fn misspelt(&self, condition: &str, is_known: &dyn Fn(&str) -> bool) -> Vec<String> {
-        let (mut said, mut before, mut rest) = (Vec::new(), "", condition);
+        let (mut said, mut before, mut rest, mut is_among) = (Vec::new(), "", condition, false);
         while let Some((word, behind)) = self.word(rest) {
             rest = behind;
             if word.trim().is_empty() {
                 continue;
             }
             let is_name = is_bare(word) && !self.contents.contains_key(word) && !is_known(word);
-            let is_bare_side =
-                matches!(before, "in" | "intersects" | "pmatch") && !behind.trim_start().starts_with('(');
+            let is_side = matches!(before, "in" | "intersects" | "pmatch");
+            let is_bare_side = is_side && !behind.trim_start().starts_with('(');
+            match word {
+                "(" => is_among = is_side,
+                ")" => is_among = false,
+                _ => {}
+            }
             before = word;
             if !is_name || condition.len() > MAX_LOOKED_AT {
                 continue;
             }
             match self.contents.keys().filter(|name| is_nearly(name, word)).min() {
                 Some(name) => said.push(format!("'{word}' is no list and is taken as a text: is '{name}' meant?")),
-                None if is_bare_side => said.push(format!("'{word}' is no list and is taken as a text")),
+                None if is_bare_side || (is_among && is_called_as_lists_are(word)) => {
+                    said.push(format!("'{word}' is no list and is taken as a text"))
+                }
                 None => {}
             }
         }
@@ -151,6 +160,13 @@ fn is_nearly(name: &str, word: &str) -> bool {
     let same = name.iter().rev().zip(word.iter().rev()).take_while(|(a, b)| a == b).count();
     // What is left between the same beginning and the same end.
     name.len().max(word.len()).saturating_sub(same) <= 2
+}
+
+/// Whether a word is made as names of lists are, and as hardly any program, file or user is called: `known_shells`, `shell_list`.
+fn is_called_as_lists_are(word: &str) -> bool {
+    let is_part = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
+    let is_plural = word.ends_with("list") || (word.contains('_') && word.ends_with('s'));
+    is_plural && word.split('_').all(is_part) && EventType::named(word).is_none()
 }
 
 fn is_delimiter(c: char) -> bool {

@@ -1,6 +1,6 @@
 //! Macros: named conditions, put into other conditions as trees.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use crate::ast::Condition;
 use crate::collect::Named;
@@ -13,22 +13,31 @@ pub(crate) struct Macros {
     max_comparisons: usize,
 }
 
+/// A macro that cannot be expanded.
+#[derive(Debug)]
+pub(crate) struct Failed {
+    pub(crate) name: String,
+    pub(crate) what: String,
+    /// The macros that lead back to this one, which begins and ends them; empty when none do.
+    pub(crate) circle: Vec<String>,
+}
+
 /// Conditions within conditions through macros, at most.
 const MAX_DEPTH: usize = 600;
 
 impl Macros {
-    /// Expands every macro. One sees those that were defined before its own last change. Returns those that cannot be expanded too,
-    /// with the reason.
+    /// Expands every macro. One sees those that were defined before its own last change. Returns those that cannot be expanded too.
     pub(crate) fn resolve(
         items: &Named<MacroItem>,
         parsed: HashMap<String, Result<Condition, String>>,
         max_comparisons: usize,
-    ) -> (Self, Vec<(String, String)>) {
+    ) -> (Self, Vec<Failed>) {
         let mut expansion = Expansion { items, parsed, done: HashMap::new(), path: Vec::new(), max: max_comparisons };
         let mut failed = Vec::new();
         for item in items.all() {
             if let Err(what) = expansion.macro_tree(&item.item.name, 0) {
-                failed.push((item.item.name.clone(), what));
+                let (name, circle) = (item.item.name.clone(), expansion.circle(&item.item.name));
+                failed.push(Failed { name, what, circle });
             }
         }
         let trees = expansion.done.into_iter().filter_map(|(name, result)| Some((name, result.ok()?))).collect();
@@ -92,6 +101,41 @@ impl Expansion<'_> {
         let size = sized(&tree, self.max)?;
         Ok((tree, size))
     }
+
+    /// The shortest way from a macro back to itself, whether the macros on it see each other or not.
+    fn circle(&self, start: &str) -> Vec<String> {
+        let mut came_from: HashMap<&str, &str> = HashMap::new();
+        let mut waiting = VecDeque::from([start]);
+        while let Some(at) = waiting.pop_front().filter(|_| came_from.len() < LONGEST_CIRCLE) {
+            let mut inner = Vec::new();
+            self.parsed.get(at).into_iter().flatten().for_each(|tree| macros_in(tree, &mut inner));
+            if inner.contains(&start) {
+                let back = std::iter::successors(Some(at), |at| came_from.get(at).copied());
+                let mut circle: Vec<String> = std::iter::once(start).chain(back).map(str::to_owned).collect();
+                circle.reverse();
+                return circle;
+            }
+            for name in inner {
+                if let std::collections::hash_map::Entry::Vacant(place) = came_from.entry(name) {
+                    place.insert(at);
+                    waiting.push_back(name);
+                }
+            }
+        }
+        Vec::new()
+    }
+}
+
+/// The macros that a condition names.
+fn macros_in<'a>(tree: &'a Condition, found: &mut Vec<&'a str>) {
+    match tree {
+        Condition::And(children) | Condition::Or(children) => {
+            children.iter().for_each(|child| macros_in(child, found));
+        }
+        Condition::Not(child) => macros_in(child, found),
+        Condition::Macro(name) => found.push(name),
+        Condition::Exists(_) | Condition::Compare { .. } => {}
+    }
 }
 
 /// Replaces macros by what `find` gives for their names.
@@ -151,3 +195,6 @@ fn undefined(name: &str) -> String {
 
 /// Macros within macros, at most.
 const MAX_MACRO_DEPTH: usize = 64;
+
+/// What leads back over more macros than this is not told as a circle.
+const LONGEST_CIRCLE: usize = 1_000;

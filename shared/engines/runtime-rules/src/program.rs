@@ -186,16 +186,28 @@ impl<E: Event + ?Sized> Run<'_, E> {
         holds != link.is_negated()
     }
 
-    /// Apart from `holds`, so that asking for what is known already makes no call.
+    /// Apart from `holds`, so that asking for what is known already makes no call; and apart from `compute`, so that asking for a
+    /// literal makes a small one. What a pass did not find is not noted: to find the note would be no less work.
     #[inline(never)]
     fn decide(&mut self, at: usize) -> bool {
-        let Some(node) = self.program.nodes.get(at) else { return false };
-        let holds = self.compute(*node, at);
+        match self.program.nodes.get(at) {
+            Some(Node::Literal(field, pass)) => {
+                self.pass(*field, *pass);
+                self.scratch.known(at).unwrap_or(false)
+            }
+            Some(node) => self.compute(*node, at),
+            None => false,
+        }
+    }
+
+    #[inline(never)]
+    fn compute(&mut self, node: Node, at: usize) -> bool {
+        let holds = self.computed(node);
         self.scratch.note(at, holds);
         holds
     }
 
-    fn compute(&mut self, node: Node, at: usize) -> bool {
+    fn computed(&mut self, node: Node) -> bool {
         let program = self.program;
         let children = |from: u32, to: u32| program.children.get(from as usize..to as usize).unwrap_or_default();
         match node {
@@ -207,10 +219,8 @@ impl<E: Event + ?Sized> Run<'_, E> {
             Node::Compare(comparison) => {
                 program.comparisons.get(comparison as usize).is_some_and(|comparison| comparison.holds(self.event))
             }
-            Node::Literal(field, pass) => {
-                self.pass(field, pass);
-                self.scratch.known(at).unwrap_or(false)
-            }
+            // Decided before this is asked.
+            Node::Literal(..) => false,
         }
     }
 

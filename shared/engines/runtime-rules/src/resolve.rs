@@ -10,7 +10,7 @@ use crate::collect::{Collected, SYSCALL};
 use crate::exceptions;
 use crate::items::{MacroItem, Place, RuleItem};
 use crate::lists::Lists;
-use crate::macros::Macros;
+use crate::macros::{Failed, Macros};
 use crate::output::Output;
 use crate::parser::{parse, parse_operand};
 use crate::set::{LoadOptions, Loaded, Rule, RuleSet};
@@ -38,15 +38,16 @@ impl<'a> Resolver<'a> {
         }
         self.warn_of_names();
         let macros = self.macros();
-        let (mut rules, mut disabled) = (Vec::new(), Vec::new());
+        let (mut rules, mut disabled, mut switched_off) = (Vec::new(), Vec::new(), Vec::new());
         for item in self.collected.rules.all().iter().map(|rule| &rule.item).filter(|rule| rule.source == SYSCALL) {
             if !item.enabled {
                 disabled.push(item.name.clone());
             }
             match self.rule(item, &macros) {
-                Ok(rule) if item.enabled && item.priority <= self.options.least_priority => rules.push(rule),
-                Ok(_) => {}
-                Err(what) => self.faults.push(rule_fault(item, &what)),
+                Ok(_) if item.priority > self.options.least_priority => {}
+                Ok(rule) if item.enabled => rules.push(rule),
+                Ok(rule) => switched_off.push(rule),
+                Err(what) => self.faults.push(self.rule_fault(item, &what)),
             }
             if self.options.all_or_nothing && self.faults.iter().any(|fault| fault.kind == FaultKind::Invalid) {
                 return Loaded { faults: self.faults, ..Loaded::default() };
@@ -55,7 +56,7 @@ impl<'a> Resolver<'a> {
         if self.options.warn_unused {
             self.warn_unused();
         }
-        Loaded { rules: RuleSet::new(rules), faults: self.faults, disabled }
+        Loaded { rules: RuleSet::new(rules), faults: self.faults, disabled, switched_off }
     }
 
     fn macros(&mut self) -> Macros {
@@ -67,12 +68,28 @@ impl<'a> Resolver<'a> {
             .map(|item| (item.item.name.clone(), self.parse(&item.item.condition)))
             .collect();
         let (macros, failed) = Macros::resolve(&self.collected.macros, parsed, self.options.max_comparisons);
-        for (name, what) in failed {
+        for Failed { name, what, circle } in failed {
             if let Some(MacroItem { place, .. }) = self.collected.macros.get(&name).map(|item| &item.item) {
-                self.faults.push(fault(FaultKind::Invalid, place, &what).about(format!("macro {name}")));
+                let remedy = match circle.as_slice() {
+                    [] => self.remedy_of_macro(&what, "is defined only later: move it up"),
+                    circle => format!("these macros name each other in a circle: {}", circle.join(" -> ")),
+                };
+                let fault = fault(FaultKind::Invalid, place, &what).about(format!("macro {name}"));
+                self.faults.push(fault.cure(&remedy));
             }
         }
         macros
+    }
+
+    /// What helps where a macro is missing: it is defined nowhere, or `otherwise`.
+    fn remedy_of_macro(&self, what: &str, otherwise: &str) -> String {
+        let Some(name) = what.strip_prefix("Undefined macro '").and_then(|rest| rest.split('\'').next()) else {
+            return String::new();
+        };
+        match self.collected.macros.get(name) {
+            Some(_) => format!("macro {name} {otherwise}"),
+            None => "define it, or load the file that does before this one".to_owned(),
+        }
     }
 
     fn parse(&self, condition: &str) -> Result<Condition, String> {
@@ -109,6 +126,21 @@ impl<'a> Resolver<'a> {
             place: (item.place.file.clone(), item.place.line),
             node,
         })
+    }
+
+    fn rule_fault(&self, item: &RuleItem, what: &str) -> Fault {
+        let is_unknown = ["nonexistent field", "invalid formatting token", "unknown event type"]
+            .iter()
+            .any(|part| what.contains(part));
+        let kind = if is_unknown && item.skips_unknown { FaultKind::Warning } else { FaultKind::Invalid };
+        let remedy = match what {
+            what if what.contains("unknown event type") => {
+                "see `biotope rules fields --events` for the types there are"
+            }
+            _ if is_unknown => "see `biotope rules fields` for the fields there are",
+            what => &self.remedy_of_macro(what, "is broken itself: see what is said of it"),
+        };
+        fault(kind, &item.place, what).about(format!("rule {}", item.name)).cure(remedy)
     }
 
     fn warn_of_rule(&mut self, item: &RuleItem, condition: &Condition, output: &Output, types: &EventTypes) {
@@ -176,19 +208,6 @@ impl<'a> Resolver<'a> {
 
 fn fault(kind: FaultKind, place: &Place, what: &str) -> Fault {
     Fault::new(kind, &place.file, what).at(place.line, place.column)
-}
-
-fn rule_fault(item: &RuleItem, what: &str) -> Fault {
-    let is_unknown =
-        ["nonexistent field", "invalid formatting token", "unknown event type"].iter().any(|part| what.contains(part));
-    let kind = if is_unknown && item.skips_unknown { FaultKind::Warning } else { FaultKind::Invalid };
-    let remedy = match what {
-        what if what.contains("unknown event type") => "see `biotope rules fields --events` for the types there are",
-        what if is_unknown && !what.is_empty() => "see `biotope rules fields` for the fields there are",
-        what if what.starts_with("Undefined macro") => "define it, or load the file that does before this one",
-        _ => "",
-    };
-    fault(kind, &item.place, what).about(format!("rule {}", item.name)).cure(remedy)
 }
 
 #[derive(Default)]

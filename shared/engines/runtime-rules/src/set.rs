@@ -77,6 +77,8 @@ pub struct LoadOptions {
     pub all_or_nothing: bool,
     /// Warn of lists and macros that nothing refers to.
     pub warn_unused: bool,
+    /// Warn of files that define nothing, of which upstream says nothing.
+    pub warn_empty: bool,
     /// What is added to outputs. Default: the container's and the pod's fields to every one.
     pub append_output: Vec<AppendOutput>,
     /// Rules less urgent than this are not loaded.
@@ -92,6 +94,7 @@ impl Default for LoadOptions {
         Self {
             all_or_nothing: false,
             warn_unused: false,
+            warn_empty: true,
             append_output: vec![AppendOutput { suggested_output: true, ..AppendOutput::default() }],
             least_priority: Priority::Debug,
             max_file_bytes: 16 << 20,
@@ -126,6 +129,8 @@ pub struct Loaded {
     pub faults: Vec<Fault>,
     /// Names of rules that are switched off.
     pub disabled: Vec<String>,
+    /// Those of them that would be good if they were switched on.
+    pub switched_off: Vec<Rule>,
 }
 
 impl RuleSet {

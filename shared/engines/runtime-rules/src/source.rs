@@ -35,7 +35,15 @@ pub(crate) enum Transform {
 
 impl Source {
     /// The value, when there is one.
+    #[inline]
     pub(crate) fn value<'a, E: Event + ?Sized>(&'a self, event: &'a E) -> Option<Value<'a>> {
+        match self {
+            Self::Field(field) => field_value(field, event),
+            other => other.made(event),
+        }
+    }
+
+    fn made<'a, E: Event + ?Sized>(&'a self, event: &'a E) -> Option<Value<'a>> {
         match self {
             Self::Field(field) => field_value(field, event),
             Self::Text(text) => Some(Value::text(text)),
@@ -64,6 +72,7 @@ impl Source {
 }
 
 /// A field's value: from the engine what it knows, the rest from the event.
+#[inline]
 pub(crate) fn field_value<'a, E: Event + ?Sized>(field: &'a Field, event: &'a E) -> Option<Value<'a>> {
     let ns = || event.timestamp_ns();
     let whole = |number: u64| Some(Value::Unsigned(number));

@@ -32,6 +32,8 @@ pub(super) struct Action {
     /// Other rules that this must match too.
     pub(super) also: &'static [&'static str],
     pub(super) neighbour: &'static str,
+    /// What the neighbour has of variables.
+    pub(super) neighbour_variables: &'static str,
 }
 
 pub(super) const fn on(
@@ -41,7 +43,7 @@ pub(super) const fn on(
     says: &'static str,
     neighbour: &'static str,
 ) -> Action {
-    Action { rule, place, user: 0, variables: "", run, says, also: &[], neighbour }
+    Action { rule, place, user: 0, variables: "", run, says, also: &[], neighbour, neighbour_variables: "" }
 }
 
 impl Action {
@@ -52,6 +54,13 @@ impl Action {
 
     pub(super) const fn with(mut self, variables: &'static str) -> Self {
         self.variables = variables;
+        self.neighbour_variables = variables;
+        self
+    }
+
+    /// The neighbour differs in its variables.
+    pub(super) const fn beside(mut self, variables: &'static str) -> Self {
+        self.neighbour_variables = variables;
         self
     }
 

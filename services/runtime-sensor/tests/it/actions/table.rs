@@ -367,8 +367,15 @@ pub(super) const UPSTREAM: &[Action] = &[
         "fd.name=/root/.ssh/authorized_keys",
         "B/planter planter @append /root/.ssh/bt-known",
     ),
-    on("Potential Local Privilege Escalation via Environment Variables Misuse", Plain, "B/riser riser now", "", "")
-        .with("GLIBC_TUNABLES=glibc.malloc.check=1"),
+    on(
+        "Potential Local Privilege Escalation via Environment Variables Misuse",
+        Plain,
+        "B/riser riser now",
+        "",
+        "B/riser riser now",
+    )
+    .with("GLIBC_TUNABLES=glibc.malloc.check=1")
+    .beside("GLIBC_TUNES=glibc.malloc.check=1"),
     on(
         "Backdoored library loaded into SSHD (CVE-2024-3094)",
         Host,

@@ -146,6 +146,16 @@ fn names_of_lists_that_there_are_not_are_told_of() {
         ["'shell_binarys' is no list and is taken as a text: is 'shell_binaries' meant?"]
     );
     assert_eq!(with("evt.type=open and proc.name in nowhere"), ["'nowhere' is no list and is taken as a text"]);
+    for name in ["user_known_shells", "my_shells", "some_list", "nolist"] {
+        assert_eq!(
+            with(&format!("evt.type=open and not proc.name in (sh, {name}) and fd.name exists")),
+            [format!("'{name}' is no list and is taken as a text")]
+        );
+    }
+    assert_eq!(
+        with("evt.type in (open, process_vm_readv) and proc.name in (erl_child_setup, my_shell, _as, K_8_s, ls)"),
+        nothing
+    );
 }
 
 #[test]

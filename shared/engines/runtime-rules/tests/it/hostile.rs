@@ -50,6 +50,35 @@ fn broken_items_are_named() {
 }
 
 #[test]
+fn macros_that_cannot_be_expanded_say_why() {
+    let macros = |names: &[(&str, &str)]| -> String {
+        names.iter().map(|(name, condition)| format!("- macro: {name}\n  condition: {condition}\n")).collect()
+    };
+    let circle = "these macros name each other in a circle: ";
+    for (names, words) in [
+        (
+            &[("a", "b"), ("b", "a")][..],
+            vec![format!("(macro a): {circle}a -> b -> a"), format!("(macro b): {circle}b -> a -> b")],
+        ),
+        (&[("a", "a or evt.type=open")], vec![format!("(macro a): {circle}a -> a")]),
+        (
+            &[("a", "b or c"), ("b", "evt.type=open"), ("c", "not (b or d)"), ("d", "a and b")],
+            vec![format!("(macro a): {circle}a -> c -> d -> a")],
+        ),
+        // It only names those of a circle.
+        (
+            &[("a", "b"), ("b", "c"), ("c", "b")],
+            vec!["(macro a): macro b is defined only later: move it up".to_owned()],
+        ),
+        (&[("a", "nowhere")], vec!["(macro a): define it, or load the file that does before this one".to_owned()]),
+    ] {
+        words.iter().for_each(|words| check(&macros(names), words));
+    }
+    let broken = format!("{}{}", macros(&[("a", "b"), ("b", "a")]), rule("evt.type=open and a"));
+    check(&broken, "(rule bad): macro a is broken itself: see what is said of it");
+}
+
+#[test]
 fn broken_conditions_are_named() {
     for (condition, words) in [
         ("evt.type=opennat", "unknown event type opennat"),
@@ -139,7 +168,14 @@ fn files_that_are_no_rules_are_refused_with_their_place() {
         bomb += &format!("- &a{n} [*a{}, *a{}]\n", n - 1, n - 1);
     }
     assert!(said(&load(&bomb)).contains("too large once its aliases are expanded"));
-    assert!(said(&load("")).is_empty() && said(&load("# nothing\n---\n")).is_empty());
+    for empty in ["", "# nothing\n---\n"] {
+        let told: Vec<_> = load(empty).faults.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            told,
+            ["warning: the file defines nothing at r.yaml: put rules, macros or lists there, or take it out"]
+        );
+    }
+    assert!(load("- list: l\n  items: []\n").faults.is_empty());
 }
 
 #[test]
