@@ -223,8 +223,14 @@ pub(super) const UPSTREAM: &[Action] = &[
         "evt.arg.flags=CLONE_NEWUTS; evt.res=EPERM",
         "B/mover mover @become-user",
     ),
-    on("Launch Privileged Container", First { terminal: false, capabilities: "all" }, "B/reader reader", "", "")
-        .also(&["Launch Excessively Capable Container"]),
+    on(
+        "Launch Privileged Container",
+        First { terminal: false, capabilities: "all" },
+        "B/reader reader",
+        "",
+        "B/reader reader",
+    )
+    .also(&["Launch Excessively Capable Container"]),
     on(
         "Launch Excessively Capable Container",
         First { terminal: false, capabilities: "CAP_SYS_PTRACE" },
