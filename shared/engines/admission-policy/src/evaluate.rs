@@ -350,7 +350,7 @@ impl<'a> Evaluation<'a> {
         }
         let mut context = self.take_context();
         let mark = context.mark();
-        context.number_elements(work.rule.numbered);
+        context.begin_rule(work.rule.numbered);
         if let Some(values) = self.snapshot.rule_values(&work.policy.reference.name, &work.rule.name) {
             context.add_variables(&values.values);
         }

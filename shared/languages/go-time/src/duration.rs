@@ -50,6 +50,12 @@ impl GoDuration {
         read(text).ok_or_else(|| DurationError { text: text.chars().take(80).collect() })
     }
 
+    /// As [`parse`](Self::parse), for who only asks whether the text is a duration.
+    #[must_use]
+    pub fn of(text: &str) -> Option<Self> {
+        read(text)
+    }
+
     /// The sum; saturates.
     #[must_use]
     pub const fn saturating_add(self, other: Self) -> Self {

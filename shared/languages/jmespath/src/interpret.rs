@@ -12,7 +12,7 @@ use crate::ast::{Call, Comparison, Node};
 use crate::context::Context;
 use crate::error::EvalError;
 use crate::functions;
-use crate::item::{Item, equal, weight};
+use crate::item::{Item, equal, item_weight, weight};
 
 /// One evaluation in progress.
 #[derive(Debug)]
@@ -45,9 +45,26 @@ impl<'c> Evaluation<'c> {
 
     fn copy<'a>(&self, item: &Item<'a>) -> Outcome<'a> {
         if !matches!(item, Item::Borrowed(_)) {
-            self.charge(weight(item))?;
+            self.charge(item_weight(item))?;
         }
         Ok(item.clone())
+    }
+
+    /// The item as a value of its own: whatever of it is still borrowed is copied, and counted. An expression reference is
+    /// null, as it has no JSON form.
+    pub(crate) fn own(&self, item: Item<'_>) -> Result<Value, EvalError> {
+        match item {
+            Item::Borrowed(value) => {
+                self.charge(weight(value))?;
+                Ok(value.clone())
+            }
+            Item::Owned(value) => Ok(value),
+            Item::List(items) => {
+                let values = items.into_iter().map(|item| self.own(item));
+                values.collect::<Result<_, _>>().map(Value::Array)
+            }
+            Item::Reference(_) => Ok(Value::Null),
+        }
     }
 
     /// Evaluates `node` on `item`; a missing key is null.
@@ -204,8 +221,7 @@ impl<'c> Evaluation<'c> {
         if let (Some(left), Some(right)) = (left.value(), right.value()) {
             return Ok(equal(left, right));
         }
-        self.charge(weight(&left).saturating_add(weight(&right)))?;
-        Ok(equal(&left.into_value(), &right.into_value()))
+        Ok(equal(&self.own(left)?, &self.own(right)?))
     }
 
     fn list<'a>(&self, nodes: &'a [Node], item: &Item<'a>) -> Outcome<'a> {
@@ -221,8 +237,7 @@ impl<'c> Evaluation<'c> {
         }
         let mut map = Map::with_capacity(pairs.len());
         for (key, node) in pairs {
-            let value = self.lenient(node, item)?.into_value();
-            self.charge(weight(&Item::Borrowed(&value)))?;
+            let value = self.own(self.lenient(node, item)?)?;
             map.insert(key.clone(), value);
         }
         Ok(Item::Owned(Value::Object(map)))

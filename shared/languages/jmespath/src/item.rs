@@ -20,16 +20,6 @@ pub(crate) enum Item<'a> {
 impl<'a> Item<'a> {
     pub(crate) const NULL: Self = Self::Owned(Value::Null);
 
-    /// This item as a value; an expression reference is null, as it has no JSON form.
-    pub(crate) fn into_value(self) -> Value {
-        match self {
-            Self::Borrowed(value) => value.clone(),
-            Self::Owned(value) => value,
-            Self::List(items) => Value::Array(items.into_iter().map(Self::into_value).collect()),
-            Self::Reference(_) => Value::Null,
-        }
-    }
-
     /// The value, where the item has one as a whole.
     pub(crate) fn value(&self) -> Option<&Value> {
         match self {
@@ -83,19 +73,21 @@ impl<'a> Item<'a> {
     }
 }
 
-/// How many nodes a copy of `value` makes.
-pub(crate) fn weight(item: &Item<'_>) -> u64 {
+/// How many nodes a copy of `item` makes.
+pub(crate) fn item_weight(item: &Item<'_>) -> u64 {
     match item {
         Item::Borrowed(_) | Item::Reference(_) => 1,
-        Item::Owned(value) => value_weight(value),
-        Item::List(items) => items.iter().map(weight).sum::<u64>() + 1,
+        Item::Owned(value) => weight(value),
+        Item::List(items) => items.iter().map(item_weight).sum::<u64>() + 1,
     }
 }
 
-fn value_weight(value: &Value) -> u64 {
+/// The size of `value` as limits count it: its nodes, and one more for every 64 bytes of a text.
+#[must_use]
+pub fn weight(value: &Value) -> u64 {
     match value {
-        Value::Array(values) => values.iter().map(value_weight).sum::<u64>() + 1,
-        Value::Object(map) => map.values().map(value_weight).sum::<u64>() + 1,
+        Value::Array(values) => values.iter().map(weight).sum::<u64>() + 1,
+        Value::Object(map) => map.values().map(weight).sum::<u64>() + 1,
         Value::String(text) => 1 + text.len() as u64 / 64,
         Value::Null | Value::Bool(_) | Value::Number(_) => 1,
     }

@@ -61,7 +61,7 @@ use serde_json::Value;
 
 pub use context::{Context, Environment, Limits, NoEnvironment};
 pub use error::{CompileError, EvalError};
-pub use item::{equal, field, is_false, number};
+pub use item::{equal, field, is_false, number, weight};
 pub use regex::Regex;
 
 /// A compiled expression; compile once, search often, from any thread.
@@ -105,7 +105,7 @@ impl Expression {
         let evaluation = interpret::Evaluation::new(context);
         match evaluation.evaluate(&self.root, &item::Item::Borrowed(input))? {
             item::Item::Borrowed(value) => Ok(Cow::Borrowed(value)),
-            other => Ok(Cow::Owned(other.into_value())),
+            other => evaluation.own(other).map(Cow::Owned),
         }
     }
 

@@ -86,7 +86,8 @@ impl CelCompiler<'_> {
                 return None;
             }
         }
-        let targets = match targets(&spec) {
+        let targets = targets(&spec).and_then(|found| Ok((found, conditions(&spec, "targetMatchConditions")?)));
+        let (targets, target_conditions) = match targets {
             Ok(targets) => targets,
             Err((pointer, what)) => {
                 self.fault(FaultKind::Invalid, &what, &format!("/spec{pointer}"), &subject, "correct the targets");
@@ -124,6 +125,7 @@ impl CelCompiler<'_> {
             mode,
             unscored: metadata.is_unscored(),
             targets,
+            target_conditions,
             place: (self.file.to_owned(), self.document.line),
             is_native,
             schedule: text("/schedule").to_owned(),

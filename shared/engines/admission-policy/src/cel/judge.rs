@@ -283,7 +283,7 @@ fn work<'a>(policy: &'a CelPolicy, rule: &'a CelRule, scope: &Scope<'a>, input: 
         },
         CelBody::Mutations(mutations) => match &policy.targets {
             None => mutate(scope, mutations, (input.object, policy.mode)),
-            Some(targets) => mutate_existing(scope, (targets, mutations), rule, input),
+            Some(targets) => mutate_existing(scope, (targets, &policy.target_conditions, mutations), rule, input),
         },
         CelBody::Generations(generations) => {
             for generation in generations {

@@ -1,6 +1,6 @@
 //! MutatingPolicy at work: apply configurations and JSON patches, on the object of the request or on existing ones.
 
-use cel::EvalError;
+use cel::{EvalError, Program};
 use serde_json::Value;
 
 use super::judge::{Answer, Input, failed};
@@ -39,7 +39,7 @@ pub(super) fn mutate<'a>(
 /// Changes existing objects; each is `object` to the expressions.
 pub(super) fn mutate_existing<'a>(
     scope: &Scope<'a>,
-    (targets, mutations): (&'a Targets, &'a [Mutation]),
+    (targets, conditions, mutations): (&'a Targets, &'a [(String, Program)], &'a [Mutation]),
     rule: &CelRule,
     input: &Input<'_>,
 ) -> Answer {
@@ -62,6 +62,11 @@ pub(super) fn mutate_existing<'a>(
     let mut changed = Vec::new();
     for target in found.iter().filter(|target| target.is_object()) {
         let own = Scope::new(Given { object: target, ..input.given(&Value::Null) }, rule);
+        match own.all(conditions) {
+            Ok(true) => {}
+            Ok(false) => continue,
+            Err(error) => return failed("failed to evaluate the target match conditions", &error),
+        }
         match mutate(&own, mutations, (target, EvaluationMode::Kubernetes)) {
             Answer { patched: Some(object), .. } => changed.push(object),
             refused => return refused,
@@ -84,8 +89,9 @@ fn change<'a>(scope: &Scope<'a>, mutation: &'a Mutation, object: &Value) -> Resu
             let Value::Array(operations) = scope.evaluate(program)?.to_json()? else {
                 return Err(EvalError::refused("the JSON patch is no list of JSONPatch{}"));
             };
-            match json_patch::apply(object, &operations) {
-                Ok(changed) => Ok(Some(changed)),
+            let mut changed = object.clone();
+            match json_patch::apply(&mut changed, &operations) {
+                Ok(_) => Ok(Some(changed)),
                 Err(PatchError::TestFailed(_)) => Ok(None),
                 Err(error @ PatchError::Invalid(_)) => Err(EvalError::refused(error.to_string())),
             }

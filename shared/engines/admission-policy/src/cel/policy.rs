@@ -53,6 +53,8 @@ pub(crate) struct CelPolicy {
     pub(crate) unscored: bool,
     /// Existing objects that a mutation changes, instead of the one of the request.
     pub(crate) targets: Option<Targets>,
+    /// What such an object has to meet, where it is the `object`.
+    pub(crate) target_conditions: Vec<(String, Program)>,
     /// File and line, for explanations.
     pub(crate) place: (String, u32),
     /// A policy of Kubernetes itself: bindings say where it applies.

@@ -197,6 +197,9 @@ fn membership(value: &Value, single: bool) -> Option<Members<'_>> {
             if operator_of(text) == PatternOperator::InRange {
                 return Some(Members::Range(value));
             }
+            if !may_be_json(text) {
+                return Some(Members::List(vec![Cow::Borrowed(text)]));
+            }
             match serde_json::from_str::<Value>(text) {
                 Ok(Value::Array(items)) if items.iter().all(Value::is_string) => {
                     let owned = |item: Value| item.as_str().map(|text| Cow::Owned(text.to_owned()));
@@ -210,9 +213,15 @@ fn membership(value: &Value, single: bool) -> Option<Members<'_>> {
     }
 }
 
+/// Whether `text` begins as JSON does.
+fn may_be_json(text: &str) -> bool {
+    let first = text.trim_start_matches([' ', '\t', '\n', '\r']).as_bytes().first();
+    first.is_some_and(|first| matches!(first, b'[' | b'{' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n'))
+}
+
 /// Both sides in nanoseconds, when at least one is a duration text and the other can be read as seconds.
 fn duration_pair(key: &Value, value: &Value) -> Option<(Duration, Duration)> {
-    let text = |side: &Value| side.as_str().filter(|text| *text != "0").and_then(|text| Duration::parse(text).ok());
+    let text = |side: &Value| side.as_str().filter(|text| *text != "0").and_then(Duration::of);
     #[expect(clippy::cast_possible_truncation, reason = "Go converts the same way")]
     let seconds = |side: &Value| {
         let number = side.as_i64().or_else(|| side.as_f64().map(|number| number as i64))?;
@@ -251,7 +260,7 @@ fn numeric(comparison: Comparison, key: &Value, value: &Value) -> Option<bool> {
 fn durations(comparison: Comparison, key: &Value, value: &Value) -> Option<bool> {
     let read = |side: &Value| match side {
         Value::Number(_) => Some(Duration::from_seconds(side.as_f64()?.trunc())),
-        Value::String(text) => Duration::parse(text).ok(),
+        Value::String(text) => Duration::of(text),
         Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
     };
     Some(comparison.holds(read(key)?.cmp(&read(value)?)))

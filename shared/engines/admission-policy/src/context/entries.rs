@@ -120,6 +120,7 @@ impl Context<'_> {
                 self.narrow(name, data, query)?
             }
         };
+        self.hold(&value).map_err(|error| error.within(&format!("failed to add context entry {name}")))?;
         self.set(name, value);
         Ok(())
     }
@@ -185,7 +186,7 @@ impl Context<'_> {
 
     fn call(&mut self, method: &str, path: &str, data: &Value, entry: &str) -> Result<Value, EvaluationError> {
         let body = if method == "POST" { self.post_body(data)? } else { String::new() };
-        let call = format!("{method} {path}");
+        let call = [method, " ", path].concat();
         if let Some(answer) = self.snapshot.http_answers.get(&call) {
             if (200..300).contains(&answer.status) {
                 return Ok(answer.body.clone());
@@ -193,8 +194,9 @@ impl Context<'_> {
             let status = answer.status;
             return Err(EvaluationError::new(format!("failed to fetch data for APICall {entry}: HTTP {status}")));
         }
-        let with_body = format!("{call} {body}");
-        let known = self.snapshot.api_calls.get(&with_body).or_else(|| self.snapshot.api_calls.get(&call)).cloned();
+        let calls = &self.snapshot.api_calls;
+        let with_body = (!body.is_empty()).then(|| calls.get(&[call.as_str(), " ", &body].concat())).flatten();
+        let known = with_body.or_else(|| calls.get(&call)).cloned();
         let known = known.or_else(|| (method == "GET").then(|| answer(path, &self.snapshot.objects)).flatten());
         known.ok_or_else(|| {
             let fact = MissingFact::ApiCall { call, body };

@@ -57,12 +57,12 @@ impl ImageInfo {
         if self.digest.is_empty() {
             return self.reference_with_tag();
         }
-        format!("{}/{}@{}", self.registry, self.path, self.digest)
+        [&self.registry, "/", &self.path, "@", &self.digest].concat()
     }
 
     /// `registry/path:tag`.
     pub(crate) fn reference_with_tag(&self) -> String {
-        format!("{}/{}:{}", self.registry, self.path, self.tag)
+        [&self.registry, "/", &self.path, ":", &self.tag].concat()
     }
 
     fn to_json(&self) -> Value {

@@ -27,7 +27,7 @@ pub(crate) use images::{ImageInfo, extract as extract_images, pod_spec_pointer};
 pub(crate) use query::ExpressionCache;
 use query::Query;
 pub(crate) use substitute::{is_dynamic, only_variable, text_is_dynamic, variables_in};
-pub(crate) use template::{ListQuery, TextTemplate, ValueTemplate, Variable, unresolved_at_top};
+pub(crate) use template::{ListQuery, Part, TextTemplate, ValueTemplate, Variable, unresolved_at_top};
 
 /// Why a variable or condition could not be evaluated.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -64,12 +64,18 @@ pub(crate) struct Context<'a> {
     kind: String,
     /// `images` belongs to the object as it is now.
     images_known: bool,
+    /// The images of the object as it is now, once something asked for them.
+    images: Option<Arc<Vec<ImageInfo>>>,
     /// `biotope` holds the facts.
     platform_known: bool,
     /// Elements are also known by the number of their nesting (`element0`).
     numbered: bool,
     language: jmespath::Context<'a>,
     limits: Limits,
+    /// Size of what loaded context entries hold.
+    held: u64,
+    /// Elements that the rule's `foreach` visited.
+    visited: usize,
     missing: Vec<MissingFact>,
 }
 
@@ -85,6 +91,7 @@ struct Deferred<'a> {
 pub(crate) struct Mark {
     journal: usize,
     deferred: usize,
+    held: u64,
 }
 
 impl<'a> Context<'a> {
@@ -119,10 +126,13 @@ impl<'a> Context<'a> {
             deleting: request.operation == Operation::Delete,
             kind: request.kind.kind.clone(),
             images_known: false,
+            images: None,
             language: query::language(snapshot, (request.received_at, &request.uid), limits),
             platform_known: false,
             numbered: true,
             limits,
+            held: 0,
+            visited: 0,
             missing: Vec::new(),
         };
         if let Some(values) = &snapshot.values {
@@ -134,11 +144,12 @@ impl<'a> Context<'a> {
 
     /// Remembers the state.
     pub(crate) fn mark(&self) -> Mark {
-        Mark { journal: self.journal.len(), deferred: self.deferred.len() }
+        Mark { journal: self.journal.len(), deferred: self.deferred.len(), held: self.held }
     }
 
     /// Goes back to a remembered state.
     pub(crate) fn restore(&mut self, mark: Mark) {
+        self.held = mark.held;
         self.deferred.truncate(mark.deferred);
         for entry in &mut self.deferred {
             if entry.loaded_at.is_some_and(|at| at >= mark.journal) {
@@ -208,7 +219,7 @@ impl<'a> Context<'a> {
         if let Some(request) = self.root.get_mut("request").and_then(Value::as_object_mut) {
             request.insert("object".to_owned(), object.clone());
         }
-        self.images_known = false;
+        self.forget_images();
     }
 
     /// Edits `request.object` in place, for good.
@@ -217,7 +228,7 @@ impl<'a> Context<'a> {
         if let Some(object) = request.and_then(|request| request.get_mut("object")) {
             edit(object);
         }
-        self.images_known = false;
+        self.forget_images();
     }
 
     /// Copies the platform's facts into `biotope`, which few policies need.
@@ -227,9 +238,50 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// Says whether what follows knows elements by the number of their nesting too.
-    pub(crate) fn number_elements(&mut self, numbered: bool) {
+    /// Begins with a rule, and says whether it knows elements by the number of their nesting too.
+    pub(crate) fn begin_rule(&mut self, numbered: bool) {
         self.numbered = numbered;
+        self.visited = 0;
+    }
+
+    /// Counts the elements of a list that a `foreach` is about to visit.
+    pub(crate) fn visit(&mut self, elements: usize) -> Result<(), EvaluationError> {
+        let (most, in_all) = (self.limits.max_foreach_elements, self.limits.max_visited_elements);
+        if elements > most {
+            let what = format!("the list has {elements} elements, and at most {most} are visited");
+            return Err(EvaluationError::new(what));
+        }
+        self.visited = self.visited.saturating_add(elements);
+        if self.visited > in_all {
+            return Err(EvaluationError::new(format!("the lists of the rule have more than {in_all} elements in all")));
+        }
+        Ok(())
+    }
+
+    /// Whether the rule has visited as many elements as it may.
+    pub(crate) fn has_visited_all(&self) -> bool {
+        self.visited > self.limits.max_visited_elements
+    }
+
+    /// Counts what a context entry is about to hold.
+    fn hold(&mut self, value: &Value) -> Result<(), EvaluationError> {
+        self.held = self.held.saturating_add(jmespath::weight(value));
+        let most = self.limits.max_variable_size;
+        if self.held > most {
+            return Err(EvaluationError::new(format!("the context entries hold more than {most} values")));
+        }
+        Ok(())
+    }
+
+    fn forget_images(&mut self) {
+        self.images_known = false;
+        self.images = None;
+    }
+
+    /// The images of `object`, which is the one of the request as it is now.
+    pub(crate) fn images_of(&mut self, object: &Value) -> Arc<Vec<ImageInfo>> {
+        let kind = &self.kind;
+        Arc::clone(self.images.get_or_insert_with(|| Arc::new(extract_images(object, kind))))
     }
 
     /// Computes `images`, which few policies ask for.

@@ -71,6 +71,15 @@ impl Variable {
     }
 }
 
+impl Part {
+    pub(crate) fn variable(&self) -> Option<&Variable> {
+        match self {
+            Self::Text(_) => None,
+            Self::Variable(variable) => Some(variable),
+        }
+    }
+}
+
 impl TextTemplate {
     pub(crate) fn new(text: &str, expressions: &mut ExpressionCache) -> Self {
         let mut parts = Vec::new();
@@ -153,7 +162,7 @@ impl ListQuery {
 
 /// A place in a value, kept on the stack until an error needs its text.
 #[derive(Clone, Copy)]
-struct Place<'a> {
+pub(crate) struct Place<'a> {
     parent: Option<&'a Place<'a>>,
     segment: Segment<'a>,
 }
@@ -258,7 +267,7 @@ impl Context<'_> {
     }
 
     /// Writes the value of a variable behind `out`.
-    fn append(
+    pub(crate) fn append(
         &mut self,
         variable: &Variable,
         place: Option<&Place<'_>>,

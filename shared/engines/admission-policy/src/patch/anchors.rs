@@ -166,9 +166,10 @@ fn prepared_list(items: &[Value], object: Option<&Value>) -> Result<Vec<Value>, 
         Some(Value::Array(elements)) => elements.as_slice(),
         Some(_) => return Err(Unmet::Broken("the patch has a list where the object has none".to_owned())),
     };
-    let mut repeated = Vec::new();
+    let (mut kept, mut repeated) = (Vec::with_capacity(items.len()), Vec::new());
     for item in items {
-        if !has_anchor(item, |anchor| is_condition(anchor) || anchor == Anchor::AddIfAbsent) {
+        if !is_anchored(item) {
+            kept.push(item.clone());
             continue;
         }
         let global = has_anchor(item, |anchor| anchor == Anchor::Global);
@@ -193,9 +194,17 @@ fn prepared_list(items: &[Value], object: Option<&Value>) -> Result<Vec<Value>, 
             return Err(unmet);
         }
     }
-    let mut items = items.to_vec();
-    items.extend(repeated);
-    Ok(items)
+    if kept.is_empty() && repeated.is_empty() {
+        // A list that loses all its items goes, other than one that never had any: one item is left to be taken out.
+        kept.extend(items.first().cloned());
+    }
+    kept.append(&mut repeated);
+    Ok(kept)
+}
+
+/// Whether the item stands for the elements that it is about, and is none itself.
+fn is_anchored(item: &Value) -> bool {
+    has_anchor(item, |anchor| is_condition(anchor) || anchor == Anchor::AddIfAbsent)
 }
 
 /// The item for one element that meets its conditions, tied to it by name.
@@ -224,10 +233,7 @@ fn strip(value: &mut Value, scalar_goes: bool) -> bool {
         Value::Object(fields) => strip_map(fields),
         Value::Array(items) => {
             let before = items.len();
-            items.retain_mut(|item| {
-                let anchored = has_anchor(item, |anchor| is_condition(anchor) || anchor == Anchor::AddIfAbsent);
-                !anchored && !strip(item, false)
-            });
+            items.retain_mut(|item| !is_anchored(item) && !strip(item, false));
             items.is_empty() && before > 0
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => scalar_goes,

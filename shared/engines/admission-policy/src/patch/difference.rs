@@ -1,5 +1,7 @@
 //! The JSON patch that turns one object into another.
 
+use std::borrow::Cow;
+
 use serde_json::{Value, json};
 
 /// Operations from `before` to `after`.
@@ -45,6 +47,6 @@ fn compare(before: &Value, after: &Value, path: &mut String, out: &mut Vec<Value
     }
 }
 
-fn escape(key: &str) -> String {
-    key.replace('~', "~0").replace('/', "~1")
+fn escape(key: &str) -> Cow<'_, str> {
+    if key.contains(['~', '/']) { Cow::Owned(key.replace('~', "~0").replace('/', "~1")) } else { Cow::Borrowed(key) }
 }

@@ -1,8 +1,11 @@
 //! JSON patches (RFC 6902) as Kyverno applies them: a missing path is made on `add` and overlooked on `remove`, and negative
 //! indices count from the end.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
 
+use super::journal::Journal;
 use crate::yaml;
 
 /// Operations that one patch may have.
@@ -39,50 +42,64 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Value>, String> {
     }
 }
 
-/// Applies the operations in order.
-pub(crate) fn apply(object: &Value, operations: &[Value]) -> Result<Value, PatchError> {
-    let mut object = object.clone();
+/// Applies the operations in order; whether they changed anything. Where one fails, the object is as it was.
+pub(crate) fn apply(object: &mut Value, operations: &[Value]) -> Result<bool, PatchError> {
+    let mut journal = Journal::default();
     for operation in operations {
-        step(&mut object, operation)?;
+        if let Err(error) = step(object, operation, Some(&mut journal)) {
+            journal.undo(object);
+            return Err(error);
+        }
     }
-    Ok(object)
+    Ok(journal.has_changed(object))
 }
 
-/// Applies operations, each of which is known to go well, in place.
+/// Applies operations, each of which is known to go well.
 pub(crate) fn repeat(object: &mut Value, operations: &[Value]) {
     for operation in operations {
-        if step(object, operation).is_err() {
+        if step(object, operation, None).is_err() {
             return;
         }
     }
 }
 
-fn step(object: &mut Value, operation: &Value) -> Result<(), PatchError> {
+/// One operation; before it changes something, the journal learns what that was.
+fn step(object: &mut Value, operation: &Value, mut journal: Option<&mut Journal>) -> Result<(), PatchError> {
+    let mut about_to = |object: &Value, path: &[Part<'_>], adding: bool| {
+        if let Some(journal) = &mut journal {
+            journal.note(object, path, adding);
+        }
+    };
     let text = |key: &str| operation.get(key).and_then(Value::as_str);
     let name = text("op").unwrap_or_default();
     let path = pointer(text("path").ok_or_else(|| "a patch operation has no path".to_owned())?);
     let from = || text("from").map(pointer).ok_or_else(|| format!("{name} operation has no `from`"));
     let value = || operation.get("value").cloned().unwrap_or_default();
     match name {
-        "add" => Ok(add(object, &path, value())?),
+        "add" => {
+            about_to(object, &path, true);
+            Ok(add(object, &path, value())?)
+        }
         "remove" => {
+            about_to(object, &path, false);
             remove(object, &path);
             Ok(())
         }
-        "replace" => match find(object, &path) {
-            Some(place) => {
-                *place = value();
-                Ok(())
-            }
-            None => Err(format!("replace operation does not apply: doc is missing key: {}", shown(&path)).into()),
-        },
+        "replace" => {
+            about_to(object, &path, false);
+            let missing = || format!("replace operation does not apply: doc is missing key: {}", shown(&path));
+            *find(object, &path).ok_or_else(missing)? = value();
+            Ok(())
+        }
         "move" | "copy" => {
             let from = from()?;
             let missing = || format!("{name} operation does not apply: doc is missing from path: {}", shown(&from));
             let moved = find(object, &from).cloned().ok_or_else(missing)?;
             if name == "move" {
+                about_to(object, &from, false);
                 remove(object, &from);
             }
+            about_to(object, &path, true);
             Ok(add(object, &path, moved)?)
         }
         "test" => match find(object, &path) {
@@ -94,17 +111,25 @@ fn step(object: &mut Value, operation: &Value) -> Result<(), PatchError> {
     }
 }
 
-fn pointer(text: &str) -> Vec<String> {
-    text.split('/').skip(1).map(|part| part.replace("~1", "/").replace("~0", "~")).collect()
+/// One part of a path.
+pub(super) type Part<'p> = Cow<'p, str>;
+
+fn pointer(text: &str) -> Vec<Part<'_>> {
+    let part = |part| match part {
+        part if str::contains(part, '~') => Cow::Owned(part.replace("~1", "/").replace("~0", "~")),
+        part => Cow::Borrowed(part),
+    };
+    text.split('/').skip(1).map(part).collect()
 }
 
-fn shown(path: &[String]) -> String {
+fn shown(path: &[Part<'_>]) -> String {
     path.iter().map(|part| format!("/{part}")).collect()
 }
 
-fn find<'v>(object: &'v mut Value, path: &[String]) -> Option<&'v mut Value> {
+/// What stands at the path.
+pub(super) fn find<'v>(object: &'v mut Value, path: &[Part<'_>]) -> Option<&'v mut Value> {
     path.iter().try_fold(object, |place, part| match place {
-        Value::Object(fields) => fields.get_mut(part),
+        Value::Object(fields) => fields.get_mut(part.as_ref()),
         Value::Array(items) => {
             let index = index(part, items.len(), false)?;
             items.get_mut(index)
@@ -114,7 +139,7 @@ fn find<'v>(object: &'v mut Value, path: &[String]) -> Option<&'v mut Value> {
 }
 
 /// Position that `part` means in a list; when adding, the position behind the last counts too.
-fn index(part: &str, length: usize, adding: bool) -> Option<usize> {
+pub(super) fn index(part: &str, length: usize, adding: bool) -> Option<usize> {
     if adding && part == "-" {
         return Some(length);
     }
@@ -125,20 +150,20 @@ fn index(part: &str, length: usize, adding: bool) -> Option<usize> {
     ((0..limit).contains(&at)).then(|| usize::try_from(at).ok()).flatten()
 }
 
-fn add(object: &mut Value, path: &[String], value: Value) -> Result<(), String> {
+fn add(object: &mut Value, path: &[Part<'_>], value: Value) -> Result<(), String> {
     let Some((last, parents)) = path.split_last() else {
         *object = value;
         return Ok(());
     };
     let mut place = object;
     for (depth, part) in parents.iter().enumerate() {
-        let next = path.get(depth + 1).map(String::as_str).unwrap_or_default();
+        let next = path.get(depth + 1).map(AsRef::as_ref).unwrap_or_default();
         place = enter(place, part, next)
             .ok_or_else(|| format!("add operation does not apply: doc is missing path: {}", shown(path)))?;
     }
     match place {
         Value::Object(fields) => {
-            fields.insert(last.clone(), value);
+            fields.insert(last.clone().into_owned(), value);
             Ok(())
         }
         Value::Array(items) => {
@@ -176,11 +201,11 @@ fn enter<'v>(place: &'v mut Value, part: &str, next: &str) -> Option<&'v mut Val
     }
 }
 
-fn remove(object: &mut Value, path: &[String]) {
+fn remove(object: &mut Value, path: &[Part<'_>]) {
     let Some((last, parents)) = path.split_last() else { return };
     match find(object, parents) {
         Some(Value::Object(fields)) => {
-            fields.shift_remove(last);
+            fields.shift_remove(last.as_ref());
         }
         Some(Value::Array(items)) => {
             if let Some(at) = index(last, items.len(), false) {

@@ -2,8 +2,10 @@
 
 pub(crate) mod anchors;
 pub(crate) mod difference;
+mod journal;
 pub(crate) mod json_patch;
 pub(crate) mod merge_keys;
 pub(crate) mod strategic;
 #[cfg(test)]
 mod tests;
+pub(crate) mod text;

@@ -141,7 +141,7 @@ fn comparison(text: &str) -> Comparison {
 
 fn operand(operator: Operator, text: &str) -> Operand {
     let text = text.trim().to_owned();
-    Operand { operator, duration: Duration::parse(&text).ok(), quantity: Quantity::parse(&text).ok(), text }
+    Operand { operator, duration: Duration::of(&text), quantity: Quantity::parse(&text).ok(), text }
 }
 
 impl Comparison {
@@ -204,7 +204,7 @@ impl<'a> Subject<'a> {
     }
 
     fn duration(&self) -> Option<Duration> {
-        self.with_text(|text| Duration::parse(text).ok())
+        self.with_text(Duration::of)
     }
 
     fn quantity(&self) -> Option<Quantity> {

@@ -21,6 +21,7 @@ use crate::context::{
     text_is_dynamic, variables_in,
 };
 use crate::outcome::{Action, PolicyRef};
+use crate::patch::text::PatchText;
 use crate::patch::{anchors, json_patch};
 use crate::pattern;
 use crate::rules::pod_security::PodSecurity;
@@ -417,7 +418,7 @@ fn change(
     }
     if let Some(patches) = patches.filter(|patches| !patches.is_empty()) {
         if text_is_dynamic(&patches) {
-            return Ok(Change::JsonPatchText(TextTemplate::new(&patches, expressions)));
+            return Ok(Change::JsonPatchText(PatchText::new(TextTemplate::new(&patches, expressions))));
         }
         return Ok(Change::JsonPatch(json_patch::parse(&patches).map_err(Wrong::invalid)?));
     }

@@ -8,8 +8,9 @@ use super::matching::Match;
 use super::selector::Selector;
 use crate::cel::CelRule;
 use crate::conditions::Conditions;
-use crate::context::{ContextEntry, ListQuery, TextTemplate, ValueTemplate};
+use crate::context::{ContextEntry, ListQuery, ValueTemplate};
 use crate::outcome::{Action, PolicyRef};
+use crate::patch::text::PatchText;
 use crate::pattern::Pattern;
 use crate::rules::pod_security::PodSecurity;
 use crate::rules::verify_images::VerifyImages;
@@ -137,7 +138,7 @@ pub(crate) enum Change {
     /// The operations of a JSON patch.
     JsonPatch(Vec<Value>),
     /// The operations as written: YAML text that holds variables.
-    JsonPatchText(TextTemplate),
+    JsonPatchText(PatchText),
     ForEach(Vec<ForEachMutation>),
 }
 

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::Judgement;
-use super::validate::{check_length, elements};
+use super::validate::elements;
 use crate::context::{Context, EvaluationError};
 use crate::outcome::Status;
 use crate::policy::compiled::{Generate, GenerateItem};
@@ -40,7 +40,7 @@ pub(crate) fn generate<'r>(rule: &'r Generate, context: &mut Context<'r>) -> (Ju
 fn for_each<'r>(item: &'r GenerateItem, made: &mut Made, context: &mut Context<'r>) -> Result<(), EvaluationError> {
     let Some(list) = &item.list else { return one(item, made, context) };
     let list = elements(list, context)?;
-    check_length(&list, context)?;
+    context.visit(list.len())?;
     let mark = context.mark();
     for (index, element) in list.into_iter().enumerate() {
         context.restore(mark);

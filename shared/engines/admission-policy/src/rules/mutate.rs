@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::Judgement;
 use super::generate::note_unlisted;
-use super::validate::{add_foreach_values, check_length, elements};
+use super::validate::{add_foreach_values, elements};
 use crate::context::{Context, EvaluationError, ValueTemplate};
 use crate::outcome::Status;
 use crate::patch::{anchors, json_patch, strategic};
@@ -113,17 +113,10 @@ impl<'r> Mutation<'r> {
             }
             Change::ForEach(items) => return self.for_each(items, object, nesting, context),
             Change::JsonPatch(operations) => Cow::Borrowed(operations.as_slice()),
-            Change::JsonPatchText(text) => {
-                let text = context.fill_text(text).map_err(substituted)?;
-                Cow::Owned(json_patch::parse(&text).map_err(failed)?)
-            }
+            Change::JsonPatchText(text) => Cow::Owned(text.operations(context).map_err(substituted)?.map_err(failed)?),
         };
-        let patched = json_patch::apply(object, &operations).map_err(|error| failed(error.to_string()))?;
-        if patched == *object {
-            return Ok(Vec::new());
-        }
-        *object = patched;
-        Ok(vec![Edit::Operations(operations)])
+        let changed = json_patch::apply(object, &operations).map_err(|error| failed(error.to_string()))?;
+        Ok(if changed { vec![Edit::Operations(operations)] } else { Vec::new() })
     }
 
     /// `foreach` on the object of the request: each entry sees what the one before made.
@@ -169,7 +162,7 @@ impl<'r> Mutation<'r> {
         for item in items {
             let list = elements(&item.list, context)
                 .map_err(|error| error.within(&format!("failed to evaluate list {}", item.list.text())))?;
-            check_length(&list, context)?;
+            context.visit(list.len())?;
             let mark = context.mark();
             let result = self.elements(item, list, object, (nesting, context));
             context.restore(mark);

@@ -104,19 +104,20 @@ impl<'r> Validation<'r, '_> {
     fn mismatch_message(&self, mismatch: &Mismatch, context: &mut Context<'r>) -> String {
         let rule = self.rule;
         let tail = if mismatch.path.is_empty() {
-            format!("execution error: {}", mismatch.message)
+            [" execution error: ", &mismatch.message]
         } else {
-            format!("failed at path {}", mismatch.path)
-        };
+            [" failed at path ", &mismatch.path]
+        }
+        .concat();
         let own = &self.validate.message;
         if own.is_empty() {
-            return format!("validation error: rule {rule} {tail}");
+            return ["validation error: rule ", rule, &tail].concat();
         }
         match context.substitute(&Value::String(own.clone())) {
             Ok(message) => {
                 let message = crate::value::go_text::sprint(&message).into_owned();
                 let stop = if message.ends_with('.') { "" } else { "." };
-                format!("validation error: {message}{stop} rule {rule} {tail}")
+                ["validation error: ", &message, stop, " rule ", rule, &tail].concat()
             }
             Err(_) => format!(
                 "validation error: variables substitution error in rule {rule} execution error: {}",
@@ -177,7 +178,7 @@ impl<'r> Validation<'r, '_> {
         let mut applied = 0;
         for item in items {
             let Ok(elements) = elements(&item.list, context) else { continue };
-            if let Err(error) = check_length(&elements, context) {
+            if let Err(error) = context.visit(elements.len()) {
                 return Some(Judgement::error("failed to process foreach", &error));
             }
             let mark = context.mark();
@@ -228,7 +229,7 @@ impl<'r> Validation<'r, '_> {
             match judgement.status {
                 Status::Pass => applied += 1,
                 Status::Skip => {}
-                Status::Error if index + 1 < count => {}
+                Status::Error if index + 1 < count && !context.has_visited_all() => {}
                 status => {
                     return Err(Judgement::new(status, format!("validation failure: {}", judgement.message)));
                 }
@@ -262,18 +263,6 @@ pub(crate) fn elements(list: &ListQuery, context: &mut Context<'_>) -> Result<Ve
         Value::Array(items) => Ok(items),
         other => Ok(vec![other]),
     }
-}
-
-/// Refuses lists that are too long to visit.
-pub(crate) fn check_length(elements: &[Value], context: &Context<'_>) -> Result<(), EvaluationError> {
-    let most = context.limits().max_foreach_elements;
-    if elements.len() > most {
-        return Err(EvaluationError::new(format!(
-            "the list has {} elements, and at most {most} are visited",
-            elements.len()
-        )));
-    }
-    Ok(())
 }
 
 /// Values that stand for variables of one element (a values file).

@@ -452,6 +452,11 @@ spec:
             vec!["a", "b"],
         ),
         ("{expression: 'resource.get(\"v1\", \"configmaps\", object.metadata.namespace, \"b\")'}", vec!["b"]),
+        (
+            "{resourceRules: [{apiGroups: [''], apiVersions: [v1], operations: ['*'], resources: [configmaps]}]}\n  \
+             targetMatchConditions: [{name: meant, expression: 'object.metadata.name == \"a\"'}]",
+            vec!["a"],
+        ),
     ] {
         let outcome = load(&by(targets)).evaluate(&Request::create(secret.clone()), &snapshot);
         assert_eq!(outcome.patched, None);

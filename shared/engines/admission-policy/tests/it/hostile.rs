@@ -62,6 +62,43 @@ fn variables_that_produce_each_other_end_in_an_error() {
 }
 
 #[test]
+fn variables_that_multiply_meet_their_limit() {
+    let entries = |first: &str, next: &dyn Fn(usize) -> String| {
+        let next: Vec<String> =
+            (1..14).map(|at| format!("{{name: a{at}, variable: {{jmesPath: \"{}\"}}}}", next(at - 1))).collect();
+        format!("[{{name: a0, variable: {{value: {first}}}}}, {}]", next.join(", "))
+    };
+    let ten = |name: usize| vec![format!("a{name}"); 10].join(", ");
+    for context in [
+        entries("[1, 2, 3]", &|name| format!("[{}]", ten(name))),
+        entries("[1, 2, 3]", &|name| format!("{{x: [{}]}}", ten(name))),
+        entries(&"x".repeat(64), &|name| format!("join('', [{}])", ten(name))),
+        entries("[1, 2, 3]", &|name| format!("[a{name}, a{name}] | [@, @] | [@, @] | [@, @] | [@, @] | [@, @]")),
+    ] {
+        let body = format!(
+            "    context: {context}\n    validate: {{deny: {{conditions: {{all: [{{key: '{{{{ length(a13) }}}}', operator: Equals, value: 1}}]}}}}}}\n"
+        );
+        let (status, message) = verdict(&rule(&body), pod());
+        assert_eq!(status, Status::Error, "{message}");
+        assert!(message.contains("limit") || message.contains("hold more than"), "{message}");
+    }
+}
+
+#[test]
+fn lists_within_lists_are_visited_up_to_a_limit() {
+    let list = "foreach: [{list: request.object.spec.items, ";
+    let innermost = "deny: {conditions: {all: [{key: '{{ element }}', operator: Equals, value: x}]}}";
+    let body = format!("    validate: {{{list}{list}{list}{innermost}}}]}}]}}]}}\n");
+    let mut object = pod();
+    object["spec"]["items"] = (0..1_000).collect();
+    let (status, message) = verdict(&rule(&body), object.clone());
+    assert_eq!(status, Status::Error);
+    assert!(message.contains("more than 100000 elements in all"), "{message}");
+    object["spec"]["items"] = (0..40).collect();
+    assert_eq!(verdict(&rule(&body), object).0, Status::Pass);
+}
+
+#[test]
 fn patterns_of_catastrophic_shape_are_linear() {
     let text = "a".repeat(50_000);
     let bodies = [

@@ -326,3 +326,29 @@ spec:
     let (_, found, holds) = clause("pattern", "validate.pattern at /spec/containers/0/image");
     assert_eq!((found.as_str(), holds), ("\"nginx:1\"", Some(false)));
 }
+
+#[test]
+fn images_that_nobody_signs_are_verified_by_their_digest_alone() {
+    let policy = |required: bool, digest: bool| {
+        let entry =
+            format!("imageReferences: ['*'], mutateDigest: false, required: {required}, verifyDigest: {digest}");
+        format!(
+            "apiVersion: kyverno.io/v1\nkind: ClusterPolicy\nmetadata: {{name: p}}\nspec:\n  rules:\n  - name: r\n    match: {{any: [{{resources: {{kinds: [Pod]}}}}]}}\n    verifyImages: [{{{entry}}}]\n"
+        )
+    };
+    let with = format!("registry.example/app@sha256:{}", "a".repeat(64));
+    for (required, digest, image, expected) in [
+        (false, true, "registry.example/app:1", Some((Status::Fail, "missing digest for registry.example/app:1"))),
+        (false, true, with.as_str(), Some((Status::Pass, "image verified"))),
+        (true, false, "registry.example/app:1", Some((Status::Fail, "unverified image registry.example/app:1"))),
+        (true, true, "registry.example/app:1", Some((Status::Fail, "missing digest for registry.example/app:1"))),
+        (false, false, "registry.example/app:1", None),
+    ] {
+        let (set, faults) = PolicySet::load([("p.yaml", policy(required, digest))]);
+        assert!(faults.is_empty(), "{faults:?}");
+        let object = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": image}]}});
+        let outcome = set.evaluate(&Request::create(object), &Snapshot::default());
+        let found = outcome.verdicts.first().map(|verdict| (verdict.status, verdict.message.as_str()));
+        assert_eq!(found, expected, "{required} {digest} {image}");
+    }
+}

@@ -31,7 +31,7 @@ impl Operand {
             Value::Number(number) => number.as_f64().map(Self::Scalar),
             Value::String(text) => match Quantity::parse(text) {
                 Ok(quantity) => Some(Self::Quantity(quantity)),
-                Err(_) => GoDuration::parse(text).ok().map(Self::Duration),
+                Err(_) => GoDuration::of(text).map(Self::Duration),
             },
             _ => None,
         }

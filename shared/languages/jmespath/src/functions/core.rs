@@ -7,7 +7,7 @@ use super::{
     numeric, variadic,
 };
 use crate::go_json;
-use crate::item::{Item, equal, weight};
+use crate::item::{Item, equal, item_weight};
 
 pub(super) const FUNCTIONS: &[Function] = &[
     function("length", &[TEXT | ARRAY | OBJECT], length),
@@ -51,15 +51,24 @@ fn contains<'a>(mut arguments: Arguments<'_, 'a>) -> Outcome<'a> {
     }
     let elements = arguments.take(0).into_elements().unwrap_or_default();
     arguments.evaluation.charge(elements.len() as u64)?;
-    boolean(elements.into_iter().any(|element| match element.value() {
-        Some(value) => equal(value, &wanted),
-        None => equal(&element.into_value(), &wanted),
-    }))
+    for element in elements {
+        let found = match element.value() {
+            Some(value) => equal(value, &wanted),
+            None => equal(&arguments.evaluation.own(element)?, &wanted),
+        };
+        if found {
+            return boolean(true);
+        }
+    }
+    boolean(false)
 }
 
 fn to_string<'a>(mut arguments: Arguments<'_, 'a>) -> Outcome<'a> {
     if arguments.item(0).value().is_some_and(Value::is_string) {
         return Ok(arguments.take(0));
+    }
+    if let Some(value) = arguments.item(0).value() {
+        return arguments.produce(go_json::render(value));
     }
     let value = arguments.take_value(0)?;
     arguments.produce(go_json::render(&value))
@@ -162,6 +171,6 @@ fn to_number<'a>(mut arguments: Arguments<'_, 'a>) -> Outcome<'a> {
 fn not_null<'a>(mut arguments: Arguments<'_, 'a>) -> Outcome<'a> {
     let found = arguments.items.iter().position(|item| !item.is_null());
     let item = found.map_or(Item::NULL, |index| arguments.take(index));
-    arguments.evaluation.charge(weight(&item))?;
+    arguments.evaluation.charge(item_weight(&item))?;
     Ok(item)
 }

@@ -18,7 +18,7 @@ use serde_json::Value;
 use crate::ast::Call;
 use crate::error::EvalError;
 use crate::interpret::Evaluation;
-use crate::item::{Item, number, weight};
+use crate::item::{Item, number};
 
 type Outcome<'a> = Result<Item<'a>, EvalError>;
 type Run = for<'e, 'a> fn(Arguments<'e, 'a>) -> Outcome<'a>;
@@ -81,7 +81,7 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
 /// Calls what `call` names.
 pub(crate) fn call<'a>(evaluation: &Evaluation<'_>, call: &'a Call, items: Vec<Item<'a>>) -> Outcome<'a> {
     let Some(function) = call.function else {
-        let values: Vec<Value> = items.into_iter().map(Item::into_value).collect();
+        let values: Vec<Value> = items.into_iter().map(|item| evaluation.own(item)).collect::<Result<_, _>>()?;
         let answer = evaluation.context.environment.call(&call.name, &values);
         return answer.unwrap_or_else(|| Err(EvalError::UnknownFunction { name: call.name.clone() })).map(Item::Owned);
     };
@@ -169,9 +169,8 @@ impl<'a> Arguments<'_, 'a> {
 
     /// The argument as one value; counts the copy.
     fn take_value(&mut self, index: usize) -> Result<Value, EvalError> {
-        let value = self.take(index).into_value();
-        self.evaluation.charge(weight(&Item::Borrowed(&value)))?;
-        Ok(value)
+        let item = self.take(index);
+        self.evaluation.own(item)
     }
 
     fn text(&self, index: usize) -> &str {

@@ -62,6 +62,7 @@ fn split<'a>(arguments: Arguments<'_, 'a>) -> Outcome<'a> {
         text.split(separator).map(Value::from).collect()
     };
     arguments.evaluation.charge(parts.len() as u64)?;
+    arguments.evaluation.charge_text(text.len())?;
     Ok(Item::Owned(Value::Array(parts)))
 }
 

@@ -123,6 +123,19 @@ fn stays_within_its_limits() {
         let outcome = compile(text).unwrap().search(&json!({"x": 1}), &context);
         assert!(matches!(outcome, Err(EvalError::Limit { .. }) | Ok(Value::Null)), "{text}: {outcome:?}");
     }
+    // What is copied out of the input counts as well, wherever that happens.
+    let input = json!({"x": vec![1; 400]});
+    let many = |part: &str| vec![part; 30].join(", ");
+    for text in [
+        format!("[{}]", many("x")),
+        format!("{{{}}}", (0..30).map(|at| format!("a{at}: x")).collect::<Vec<_>>().join(", ")),
+        format!("to_string([{}])", many("x")),
+        format!("items([{}], 'k', 'v')", many("x")),
+        format!("contains([{}], x)", many("[x]")),
+    ] {
+        let outcome = compile(&text).unwrap().search(&input, &context);
+        assert!(matches!(outcome, Err(EvalError::Limit { .. })), "{text}: {outcome:?}");
+    }
 }
 
 #[test]

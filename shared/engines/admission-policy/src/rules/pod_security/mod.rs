@@ -278,7 +278,7 @@ impl<'a> Container<'a> {
     fn error(&self, field: &str, value: Option<Value>) -> FieldError {
         let image = self.value.get("image").and_then(Value::as_str).unwrap_or_default();
         FieldError {
-            path: format!("spec.{}[{}].{field}", self.group, self.index),
+            path: ["spec.", self.group, "[", &self.index.to_string(), "].", field].concat(),
             image: Some(image.to_owned()),
             value,
         }
@@ -287,6 +287,15 @@ impl<'a> Container<'a> {
 
 /// The value at a dotted path; null counts as absent.
 fn dotted<'v>(value: &'v Value, field: &str) -> Option<&'v Value> {
-    let found = field.split('.').try_fold(value, |value, part| jmespath::field(value.as_object()?, part))?;
-    (!found.is_null()).then_some(found)
+    let (mut found, mut rest) = (value, field);
+    loop {
+        // Faster on short texts than a search for a character.
+        let end = rest.bytes().position(|byte| byte == b'.').unwrap_or(rest.len());
+        let (part, behind) = rest.split_at_checked(end)?;
+        found = jmespath::field(found.as_object()?, part)?;
+        match behind.strip_prefix('.') {
+            Some(next) => rest = next,
+            None => return (!found.is_null()).then_some(found),
+        }
+    }
 }
