@@ -11,6 +11,7 @@ use crate::limits::Limits;
 use crate::policy::compile::{Compiler, decode};
 use crate::policy::compiled::Policy;
 use crate::policy::exception::Exception;
+use crate::policy::fields::Fields;
 use crate::policy::schema;
 use crate::yaml::{self, Document};
 
@@ -100,6 +101,7 @@ impl PolicySet {
 struct Loader {
     set: PolicySet,
     faults: Vec<Fault>,
+    fields: Fields,
 }
 
 impl Loader {
@@ -127,6 +129,9 @@ impl Loader {
                 }
             }
             return;
+        }
+        if is_of_policies(group) {
+            self.unknown_fields(file, document, kind);
         }
         match (group, kind) {
             ("kyverno.io", "ClusterPolicy" | "Policy") => self.policy(file, document, kind),
@@ -168,6 +173,19 @@ impl Loader {
                 );
             }
             _ => {}
+        }
+    }
+
+    /// Tells of fields that do nothing; what has them works as if they were not there.
+    fn unknown_fields(&mut self, file: &str, document: &Document, kind: &str) {
+        for field in self.fields.unknown(kind, document) {
+            let what = format!("there is no field `{}`", field.path);
+            let remedy = match field.meant {
+                Some(meant) => format!("write `{meant}` if that is meant; as it is, the field does nothing"),
+                None => "remove it: the field does nothing".to_owned(),
+            };
+            let fault = Fault::new(FaultKind::Warning, file, what).at(document.line_of(&field.pointer), 0);
+            self.faults.push(fault.about(format!("{kind} {}", name_of(document))).cure(remedy));
         }
     }
 
@@ -223,6 +241,11 @@ impl Loader {
         self.set.index = Index::build(&self.set.policies);
         (self.set, self.faults)
     }
+}
+
+/// Whether the group's manifests are policies and what belongs to them.
+fn is_of_policies(group: &str) -> bool {
+    matches!(group, "kyverno.io" | "policies.kyverno.io" | "admissionregistration.k8s.io")
 }
 
 fn name_of(document: &Document) -> String {

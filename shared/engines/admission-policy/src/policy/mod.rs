@@ -4,6 +4,7 @@ pub(crate) mod autogen;
 pub(crate) mod compile;
 pub(crate) mod compiled;
 pub(crate) mod exception;
+pub(crate) mod fields;
 pub(crate) mod matching;
 pub(crate) mod schema;
 pub(crate) mod selector;

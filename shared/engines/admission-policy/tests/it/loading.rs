@@ -68,3 +68,42 @@ fn warns_about_a_broken_expression() {
     assert_eq!(set.len(), 1);
     assert_eq!((faults[0].kind, faults[0].line), (FaultKind::Warning, 7));
 }
+
+#[test]
+fn tells_of_fields_that_do_nothing() {
+    let text = "\
+apiVersion: kyverno.io/v1
+kind: ClusterPolicy
+metadata: {name: p, anything: goes}
+spec:
+  backgruond: false
+  rules:
+  - name: r
+    match:
+      any:
+      - resources: {kinds: [Pod], Names: [a]}
+    validate: {pattern: {metadata: {what: ever}}, nonsense: 1}
+---
+apiVersion: policies.kyverno.io/v1
+kind: NamespacedValidatingPolicy
+metadata: {name: v, namespace: shop}
+spec:
+  matchConstraints: {resourceRules: [{apiGroups: [''], apiVersions: [v1], operations: [CREATE], resources: [pods]}]}
+  validations: [{expression: 'true', mesage: m}]
+";
+    let (set, faults) = PolicySet::load([("p.yaml", text)]);
+    assert_eq!(set.len(), 2, "{faults:#?}");
+    assert!(faults.iter().all(|fault| fault.kind == FaultKind::Warning), "{faults:#?}");
+    let told = |fault: &model::Fault| {
+        let meant = fault.remedy.split('`').nth(1).unwrap_or_default().to_owned();
+        (fault.line, fault.what.split('`').nth(1).unwrap_or_default().to_owned(), meant)
+    };
+    let found: Vec<_> = faults.iter().map(told).collect();
+    let expected = [
+        (5, "spec.backgruond", "background"),
+        (10, "spec.rules[0].match.any[0].resources.Names", "names"),
+        (11, "spec.rules[0].validate.nonsense", ""),
+        (18, "spec.validations[0].mesage", "message"),
+    ];
+    assert_eq!(found, expected.map(|(line, path, meant)| (line, path.to_owned(), meant.to_owned())));
+}
