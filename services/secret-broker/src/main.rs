@@ -10,6 +10,6 @@ fn main() -> ExitCode {
     )
 }
 
-// Ten thousand manifests are ten thousand small objects of many threads: mimalloc keeps them in half the memory of glibc's allocator.
+// Thousands of manifests are many small objects that come and go on several threads: glibc's allocator keeps the gaps between them.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -277,7 +277,7 @@ impl Home {
             } else {
                 Err(problem("this broker leads no more", "another one goes on; see the Lease"))
             };
-            let outcome = outcome.map(|version| written.note(&order.external, version));
+            let outcome = outcome.map(|applied| written.note(&order.external, &applied));
             // A pipeline that has ended needs no answer.
             let _ = events.send(Event::Written { subject: order.subject, outcome }).await;
         };
@@ -311,7 +311,8 @@ impl Home {
 
     /// Says on the manifest what came of it.
     pub(crate) fn report(&mut self, report: &Report) {
-        self.conditions.report(report, &self.externals.borrow().objects);
+        let place = format!("{}/{}", report.external.namespace, report.external.target.name);
+        self.conditions.report((report, self.written.change(&place)), &self.externals.borrow().objects);
     }
 }
 

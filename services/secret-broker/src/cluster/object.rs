@@ -14,7 +14,7 @@ use secret_sync::{
 use serde_json::{Map, Value, json};
 
 use super::problem;
-use super::targets::Target;
+use super::targets::{Applied, Target};
 
 /// What is known of a target before it is written.
 #[derive(Debug)]
@@ -27,30 +27,41 @@ pub(super) enum Held {
     Marked(Arc<Target>),
 }
 
-/// Applies the target, or removes it when the order says so; gives the version that the server has of it now, where it is known.
+/// Applies the target, or removes it when the order says so.
 ///
 /// What the watch knows of the target is enough in most cases. Where it knows nothing, or the server refuses, the target is asked for.
 pub(super) async fn write(
     cluster: &Cluster,
     manifest: (&Resource, &Head),
     (order, held): (&WriteOrder, Held),
-) -> Result<Option<String>, FetchProblem> {
+) -> Result<Applied, FetchProblem> {
     let (namespace, name) = (order.external.namespace.as_str(), order.external.target.name.as_str());
-    match held {
-        Held::Unknown if is_settled(order, target(cluster, namespace, name).await?.as_ref())? => return Ok(None),
-        Held::Marked(target) => not_anothers(&order.external, &target.mark)?,
-        Held::Unknown | Held::Nothing => {}
-    }
+    let before = match held {
+        Held::Unknown => {
+            let now = target(cluster, namespace, name).await?;
+            if is_settled(order, now.as_ref())? {
+                return Ok(Applied::default());
+            }
+            let version =
+                |now: &SecretJson| now.expose().pointer("/metadata/resourceVersion")?.as_str().map(str::to_owned);
+            now.as_ref().and_then(version)
+        }
+        Held::Marked(target) => {
+            not_anothers(&order.external, &target.mark)?;
+            Some(target.version.clone())
+        }
+        Held::Nothing => None,
+    };
     let Some(content) = &order.content else {
-        return remove(cluster, namespace, name).await.map(|()| None);
+        return remove(cluster, namespace, name).await.map(|()| Applied::default());
     };
     let object = object(manifest, order, content);
     match cluster.apply_quietly(&secrets(), object.expose(), &manager(&order.external.name)).await {
-        Ok(version) => Ok(Some(version)),
+        Ok(version) => Ok(Applied { before, version: Some(version) }),
         Err(error) => {
             // It may be another's, or immutable, since the watch last told: then that is what is wrong.
             let now = target(cluster, namespace, name).await?;
-            if is_settled(order, now.as_ref())? { Ok(None) } else { Err(failed(&error)) }
+            if is_settled(order, now.as_ref())? { Ok(Applied::default()) } else { Err(failed(&error)) }
         }
     }
 }

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
 use super::manifest::Manifest;
+use super::targets::Change;
 
 /// Writes conditions, each only when it changed.
 #[derive(Debug)]
@@ -26,7 +27,7 @@ struct Said {
     is_ready: bool,
     reason: &'static str,
     message: String,
-    event: Note,
+    event: Option<Note>,
 }
 
 /// An event: its type, its reason, and its words where they are others than those of the condition.
@@ -37,12 +38,17 @@ struct Note {
     message: Option<&'static str>,
 }
 
-const fn normal(reason: &'static str) -> Note {
-    Note { kind: "Normal", reason, message: None }
+const fn normal(reason: &'static str) -> Option<Note> {
+    Some(Note { kind: "Normal", reason, message: None })
 }
 
-const fn warning(reason: &'static str) -> Note {
-    Note { kind: "Warning", reason, message: None }
+const fn warning(reason: &'static str) -> Option<Note> {
+    Some(Note { kind: "Warning", reason, message: None })
+}
+
+/// Something that somebody else did was undone.
+const fn undone(reason: &'static str, message: &'static str) -> Option<Note> {
+    Some(Note { kind: "Normal", reason, message: Some(message) })
 }
 
 impl Conditions {
@@ -51,11 +57,11 @@ impl Conditions {
     }
 
     /// Says what a report says.
-    pub(super) fn report(&mut self, report: &Report, objects: &Objects<Manifest>) {
+    pub(super) fn report(&mut self, (report, change): (&Report, Change), objects: &Objects<Manifest>) {
         let place = format!("{}/{}", report.external.namespace, report.external.name);
         let Some(manifest) = objects.get(&place) else { return };
         let is_news = matches!(report.kind, ReportKind::Rotated { .. } | ReportKind::Restored { .. });
-        self.say(manifest, &place, (said(&report.kind), is_news));
+        self.say(manifest, &place, (said(&report.kind, change), is_news));
     }
 
     /// Says on manifests that are set aside why they are.
@@ -79,9 +85,9 @@ impl Conditions {
         }
         self.said.insert(place.to_owned(), line);
         let at = service::now();
-        let event =
-            Happened { at, note: said.event, message: said.event.message.map_or(said.message.clone(), str::to_owned) };
-        let waiting = Waiting { manifest: Arc::clone(manifest), at, said, events: vec![event] };
+        let happened = |note: Note| Happened { at, note, message: note.message.unwrap_or(&said.message).to_owned() };
+        let events = said.event.map(happened).into_iter().collect();
+        let waiting = Waiting { manifest: Arc::clone(manifest), at, said, events };
         let writer = self.writer.clone();
         if writer.queue(place, waiting) {
             tokio::spawn(writer.write(place.to_owned()));
@@ -94,14 +100,19 @@ fn digest(line: &str) -> [u8; 16] {
     whole.as_ref().first_chunk().copied().unwrap_or_default()
 }
 
-/// What a report says of a manifest.
-fn said(kind: &ReportKind) -> Said {
+/// What a report says of a manifest whose target was changed like that.
+fn said(kind: &ReportKind, change: Change) -> Said {
     let good = |event| Said { is_ready: true, reason: "SecretSynced", message: "secret synced".to_owned(), event };
     match kind {
-        ReportKind::Synced { .. } => good(normal("Created")),
+        // To a broker that starts everything is new, though not to who reads the events.
+        ReportKind::Synced { .. } => good(match change {
+            Change::Made => normal("Created"),
+            Change::Updated => normal("Updated"),
+            Change::Nothing => None,
+        }),
         ReportKind::Rotated { .. } | ReportKind::Recovered => good(normal("Updated")),
-        ReportKind::Restored { was: Loss::Removed, .. } => good(Note { message: Some(REMOVED), ..normal("Created") }),
-        ReportKind::Restored { was: Loss::Changed, .. } => good(Note { message: Some(CHANGED), ..normal("Updated") }),
+        ReportKind::Restored { was: Loss::Removed, .. } => good(undone("Created", REMOVED)),
+        ReportKind::Restored { was: Loss::Changed, .. } => good(undone("Updated", CHANGED)),
         ReportKind::Removed => Said {
             is_ready: true,
             reason: "SecretDeleted",

@@ -20,6 +20,37 @@ pub(crate) struct Target {
     owner: String,
 }
 
+/// What a write did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Applied {
+    /// The version that the server had; `None` where there was none.
+    pub(super) before: Option<String>,
+    /// The version that it has now; `None` where nothing was written.
+    pub(super) version: Option<String>,
+}
+
+/// What a write changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    /// The target is new.
+    Made,
+    /// It is another than before.
+    Updated,
+    /// It was as it had to be.
+    Nothing,
+}
+
+impl Applied {
+    fn change(&self) -> Change {
+        match (&self.before, &self.version) {
+            (_, None) => Change::Nothing,
+            (None, Some(_)) => Change::Made,
+            (Some(before), Some(version)) if before == version => Change::Nothing,
+            (Some(_), Some(_)) => Change::Updated,
+        }
+    }
+}
+
 /// How a target stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Standing {
@@ -65,6 +96,7 @@ struct Mark {
     at: Instant,
     /// Whether the watch told of it since.
     is_seen: bool,
+    change: Change,
 }
 
 impl Written {
@@ -73,16 +105,21 @@ impl Written {
     }
 
     /// Notes what came of a write; nothing is known of a target that was not written by it.
-    pub(super) fn note(&self, external: &ExternalSecret, version: Option<String>) {
-        let place = format!("{}/{}", external.namespace, external.target.name);
-        self.note_at(place, version.and_then(|version| version.parse().ok()), Instant::now());
+    pub(super) fn note(&self, external: &ExternalSecret, applied: &Applied) {
+        self.note_at(format!("{}/{}", external.namespace, external.target.name), applied, Instant::now());
     }
 
-    fn note_at(&self, place: String, version: Option<u64>, at: Instant) {
+    fn note_at(&self, place: String, applied: &Applied, at: Instant) {
+        let (version, change) = (applied.version.as_ref().and_then(|version| version.parse().ok()), applied.change());
         match version {
-            Some(version) => drop(self.marks().insert(place, Mark { version, at, is_seen: false })),
+            Some(version) => drop(self.marks().insert(place, Mark { version, at, is_seen: false, change })),
             None => drop(self.marks().remove(&place)),
         }
+    }
+
+    /// What the last write of a target changed.
+    pub(super) fn change(&self, place: &str) -> Change {
+        self.marks().get(place).map_or(Change::Nothing, |mark| mark.change)
     }
 
     /// How a target stands of which the watch tells `seen`. The watch is always somewhat behind: a target that it does not know, or
@@ -128,7 +165,12 @@ mod tests {
             written.standing("shop/db", seen.map(&secret).as_ref(), at)
         };
         assert_eq!((standing(Some("9"), 0), standing(None, 0)), (Standing::AsWritten, Standing::Lost));
-        written.note_at("shop/db".to_owned(), Some(10), start);
+        let applied =
+            |before: Option<&str>| Applied { before: before.map(str::to_owned), version: Some("10".to_owned()) };
+        for (before, change) in [(Some("10"), Change::Nothing), (Some("9"), Change::Updated), (None, Change::Made)] {
+            written.note_at("shop/db".to_owned(), &applied(before), start);
+            assert_eq!(written.change("shop/db"), change);
+        }
         // The watch is behind, and then not any more.
         assert_eq!((standing(None, 1), standing(Some("9"), 1)), (Standing::AsWritten, Standing::AsWritten));
         assert_eq!(standing(None, 10), Standing::Lost);

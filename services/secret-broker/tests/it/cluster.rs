@@ -76,6 +76,15 @@ fn secrets_of_a_real_cluster_follow_the_vault() {
     world.bao.command(&["kv", "put", "secret/db", "password=canary-four"]).unwrap();
     world.broker = launch(world.folder.path());
     world.until("secret", "db-login", password, "Y2FuYXJ5LWZvdXI=");
+    // What it found as it had to be is no news.
+    let count = || {
+        let selector = "involvedObject.name=late,reason=Created";
+        let events = world.server.kubectl(&["get", "events", "--field-selector", selector, "-o", "name"]).unwrap();
+        events.lines().count()
+    };
+    let again = || (world.metric("secret_broker_external_secrets", "state=\"written\"") >= 2).then_some(());
+    assert!(wait_until(LIMIT, again).is_some(), "{}", world.broker.last_lines(20));
+    assert_eq!(count(), 1);
 
     // A manifest that goes takes its Secret along; an orphan's stays.
     world.server.apply(&external("late", "{ creationPolicy: Orphan }")).unwrap();
