@@ -24,6 +24,8 @@ pub struct Advisories {
     trivy: Option<TrivyDatabase>,
     java: Option<(JarIndex<Mapped>, Metadata)>,
     name: String,
+    /// Databases that are there and cannot be used: what they would find is missing.
+    broken: Vec<Fault>,
     /// What the OSV advisories, and the Java database, are told from others by.
     stamps: [u64; 2],
 }
@@ -39,6 +41,7 @@ impl Advisories {
     pub fn load(folder: &Path, fingerprint: &Fingerprint) -> (Self, Vec<Fault>) {
         let mut faults = Vec::new();
         let (trivy, java) = (open_trivy(fingerprint, &mut faults), open_java(fingerprint, &mut faults));
+        let broken = faults.clone();
         let mut reading = Reading {
             hash: ring::digest::Context::new(&ring::digest::SHA256),
             index: AdvisoryIndex::default(),
@@ -62,7 +65,7 @@ impl Advisories {
         if !index.is_empty() || trivy.is_none() {
             names.push(format!("osv:{} advisories:{short}", index.len()));
         }
-        (Self { index, trivy, java, name: names.join(" "), stamps }, faults)
+        (Self { index, trivy, java, name: names.join(" "), broken, stamps }, faults)
     }
 
     /// Name of the database: how many advisories, and a hash of their bytes.
@@ -100,6 +103,11 @@ impl Advisories {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.index.is_empty() && self.trivy.is_none()
+    }
+
+    /// Whether a database is there that cannot be used.
+    pub(crate) fn is_broken(&self) -> bool {
+        !self.broken.is_empty()
     }
 
     /// Everything but Trivy's database that findings depend on, in short.
@@ -178,7 +186,7 @@ pub(crate) struct Judged<'i> {
 impl Matcher<'_> {
     /// As [`Advisories::findings`], at a time.
     pub(crate) fn judge<'i>(&self, image: &'i ImageInventory, now_s: i64) -> Judged<'i> {
-        let (mut found, faults, questions) = match &self.trivy {
+        let (mut found, mut faults, questions) = match &self.trivy {
             Some((trivy, asked)) => {
                 let listening = Listening::new(asked);
                 let (found, faults) = trivy.found(&listening, image, now_s);
@@ -195,6 +203,7 @@ impl Matcher<'_> {
             let by_place = || (&a.package.name, a.path, &a.id).cmp(&(&b.package.name, b.path, &b.id));
             b.severity.cmp(&a.severity).then_with(by_place)
         });
+        faults.extend(self.advisories.broken.iter().cloned());
         let is_partial = faults.iter().any(|fault| fault.kind == FaultKind::Invalid);
         let basis = questions.filter(|_| !is_partial).and_then(|questions| self.basis(image, questions, now_s));
         Judged { found, faults, is_partial, basis }

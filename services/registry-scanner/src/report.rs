@@ -72,6 +72,7 @@ pub fn document(report: &Report, shown: &Shown<'_>, advisories: &Advisories, mak
         architecture: report.config.get("architecture").and_then(|one| one.as_str()).unwrap_or_default().to_owned(),
         operating_system: system.map(|one| (one.family.clone(), one.release.clone())),
         is_end_of_life: system.is_some_and(|one| !is_supported(&one.family, &one.release, now_s)),
+        is_partial: report.partial,
         created: making.created,
         uuid: making.uuid,
         tool: ("biotope".to_owned(), making.version),

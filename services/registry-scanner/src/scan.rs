@@ -96,7 +96,7 @@ impl Report {
         started: Instant,
     ) -> Self {
         advisories.identify(&mut inventory);
-        let Judged { found, faults, basis, .. } = advisories.matcher().judge(&inventory, now_s());
+        let Judged { found, faults, is_partial, basis } = advisories.matcher().judge(&inventory, now_s());
         let findings = found.into_iter().map(Match::from).collect();
         inventory.faults.extend(faults);
         Self {
@@ -110,7 +110,7 @@ impl Report {
             bill: None,
             findings,
             database: advisories.name().to_owned(),
-            partial: inventory.partial,
+            partial: inventory.partial || is_partial,
             faults: std::mem::take(&mut inventory.faults),
             layers: 0,
             layers_known: 0,

@@ -338,7 +338,10 @@ pub(crate) fn pack(path: &Path) -> Result<(), DatabaseFileError> {
         packing.put(&[ORIGIN], "made-of", identity(path)?.as_bytes())?;
         packing.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
     };
-    write().map_err(unwritable)?;
+    write().map_err(|error| match error.kind() {
+        io::ErrorKind::InvalidData => DatabaseFileError::Read { path: path.to_owned(), source: error },
+        _ => unwritable(error),
+    })?;
     file.persist(path.with_file_name(PACKED)).map_err(|error| unwritable(error.error))?;
     Ok(())
 }

@@ -66,6 +66,11 @@ impl Watch {
         let (advisories, faults) = tokio::task::spawn_blocking(move || Advisories::load(&folder, &fingerprint)).await?;
         tracing::info!(database = advisories.name(), faults = faults.len(), "advisories loaded");
         context.faults.replace("advisories", faults);
+        let before = self.advisories.load();
+        if advisories.is_broken() && !before.is_broken() && !before.is_empty() {
+            tracing::error!(database = before.name(), "a database cannot be used, the one before stays in force");
+            return Ok(());
+        }
         self.advisories.store(Arc::new(advisories));
         self.metrics.advisories_loaded.inc();
         Ok(())

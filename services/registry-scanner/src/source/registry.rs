@@ -256,8 +256,8 @@ impl Registry {
                 }
             }
             OciDistributionError::ServerError { code: 404, .. } => ScanError::NotFound { image },
-            OciDistributionError::ServerError { code: 401 | 403, message, .. } => {
-                ScanError::Denied { image, what: message.clone() }
+            OciDistributionError::ServerError { code: code @ (401 | 403), message, .. } => {
+                ScanError::Denied { image, what: answered(*code, message) }
             }
             OciDistributionError::ServerError { code: 429, .. } => {
                 ScanError::Registry { image, what: "429: it has too many requests of ours".to_owned() }
@@ -371,14 +371,24 @@ impl Read for Chunks {
 
 /// What went wrong, in one line; of a request the cause ("connection refused"), which is at the end of the chain.
 fn cause(error: &OciDistributionError) -> String {
-    let OciDistributionError::RequestError(request) = error else {
-        return error.to_string().chars().take(MOST_SAID).collect();
+    let request = match error {
+        OciDistributionError::RequestError(request) => request,
+        OciDistributionError::ServerError { code, message, .. } => return answered(*code, message),
+        other => return other.to_string().chars().take(MOST_SAID).collect(),
     };
     let mut cause: &dyn std::error::Error = request;
     while let Some(source) = cause.source() {
         cause = source;
     }
     cause.to_string()
+}
+
+/// What a registry answered, with the beginning of its words if it has any.
+fn answered(code: u16, message: &str) -> String {
+    match message.trim() {
+        "" => format!("it answers {code}"),
+        said => format!("it answers {code}: {}", said.chars().take(MOST_SAID).collect::<String>()),
+    }
 }
 
 fn is_transient(error: &OciDistributionError) -> bool {

@@ -206,3 +206,37 @@ async fn whatever_else_findings_rest_on_has_an_image_matched_again() {
 fn change_of(digest: &Digest) -> FindingsChanged {
     serde_json::from_value(json!({ "digest": digest, "database": "", "counts": {} })).unwrap()
 }
+
+#[tokio::test]
+async fn a_database_that_is_written_in_part_makes_results_partial_and_tells_nothing_as_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let (place, image) = (folder.path().join("db"), folder.path().join("image"));
+    let mut content = json!({ "debian 12": { "zlib": { "CVE-2023-45853": r#"{"Severity":1}"# } } });
+    for number in 0..2_000 {
+        content["debian 12"][format!("other{number}")] = json!({ "CVE-1": r#"{"FixedVersion":"1"}"# });
+    }
+    let Some(advisories) = database(&place, &content, 1) else { return };
+    layout(&image, &story());
+    let options = Options { advisories: Arc::new(advisories), ..options(folder.path()) };
+    let report = scan_once(image.to_str().unwrap(), &options).await.unwrap();
+    assert_eq!((report.findings.len(), report.partial), (1, false));
+    options.store.note_told(&report).unwrap();
+    let whole = fs::read(place.join("trivy.db")).unwrap();
+    fs::write(place.join("trivy.db"), &whole[..32_768]).unwrap();
+    let (half, faults) = Advisories::load(&place, &Fingerprint::of(&place));
+    assert!(faults[0].to_string().contains("is not complete: it has 32768 bytes of"), "{faults:?}");
+    let heard = Heard::default();
+    let done = heard.rematch(&options.store, &half);
+    assert_eq!((done.matched, done.changed), (1, 0));
+    let again =
+        scan_once(image.to_str().unwrap(), &Options { advisories: Arc::new(half), ..options.clone() }).await.unwrap();
+    assert!(
+        again.partial && again.faults.iter().any(|fault| fault.to_string().contains("trivy.db")),
+        "{:?}",
+        again.faults
+    );
+    // The whole one is there again.
+    fs::write(place.join("trivy.db"), &whole).unwrap();
+    let done = heard.rematch(&options.store, &Advisories::load(&place, &Fingerprint::of(&place)).0);
+    assert_eq!(done.changed, 0);
+}

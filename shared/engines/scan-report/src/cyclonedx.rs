@@ -32,6 +32,9 @@ pub fn render(report: &Report) -> Value {
     if let (Some(map), false) = (rendered.as_object_mut(), bill.vulnerabilities.is_empty()) {
         map.insert("vulnerabilities".to_owned(), bill.vulnerabilities.into_values().collect());
     }
+    if let (Some(map), true) = (rendered.as_object_mut(), report.is_partial) {
+        map.insert("compositions".to_owned(), json!([{ "aggregate": "incomplete" }]));
+    }
     rendered
 }
 

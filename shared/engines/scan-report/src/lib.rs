@@ -68,6 +68,8 @@ pub struct Report {
     pub operating_system: Option<(String, String)>,
     /// Whether its makers no longer support that release.
     pub is_end_of_life: bool,
+    /// Whether something could not be read, so that packages may be missing.
+    pub is_partial: bool,
     /// When the report was made.
     pub created: Timestamp,
     /// A UUID, to name the document by.

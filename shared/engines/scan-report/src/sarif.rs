@@ -22,7 +22,7 @@ pub fn render(report: &Report) -> Value {
             results.push(result(report, list, finding, place));
         }
     }
-    json!({
+    let mut rendered = json!({
         "version": "2.1.0",
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "runs": [{
@@ -37,7 +37,11 @@ pub fn render(report: &Report) -> Value {
             "originalUriBaseIds": { "ROOTPATH": { "uri": "file:///" } },
             "properties": properties(report),
         }],
-    })
+    });
+    if let (Some(run), true) = (rendered.pointer_mut("/runs/0").and_then(Value::as_object_mut), report.is_partial) {
+        run.insert("invocations".to_owned(), json!([{ "executionSuccessful": false }]));
+    }
+    rendered
 }
 
 /// What the image is, under the names that Trivy gives it.

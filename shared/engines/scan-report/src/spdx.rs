@@ -33,6 +33,10 @@ pub fn render(report: &Report) -> Value {
     });
     let others: Vec<Value> = bill.licenses.values().map(OtherLicense::rendered).collect();
     set(&mut rendered, "hasExtractedLicensingInfos", (!others.is_empty()).then(|| json!(others)));
+    if let (Some(creation), true) = (rendered.get_mut("creationInfo").and_then(Value::as_object_mut), report.is_partial)
+    {
+        creation.insert("comment".to_owned(), json!("Not everything could be read: packages may be missing."));
+    }
     rendered
 }
 

@@ -38,6 +38,7 @@ fn report() -> Report {
         image_config: serde_json::json!({ "architecture": "amd64" }),
         architecture: "amd64".to_owned(),
         is_end_of_life: true,
+        is_partial: false,
         operating_system: Some(("debian".to_owned(), "12".to_owned())),
         created: "2026-11-23T10:00:00.123Z".parse().unwrap(),
         uuid: "00000000-0000-4000-8000-000000000000".to_owned(),
@@ -116,4 +117,18 @@ fn ids_are_of_the_repository() {
     assert_ne!(hashed, artifact_id("sha256:abc", "example.org/a/c:1"));
     assert_eq!((artifact_id("", "a"), artifact_id("sha256:abc", "")), (String::new(), "sha256:abc".to_owned()));
     assert!(image_purl(&["nonsense".to_owned()], "").is_err() && image_purl(&[], "").unwrap().is_none());
+}
+
+#[test]
+fn a_partial_report_says_so() {
+    for is_partial in [false, true] {
+        let report = Report { is_partial, ..report() };
+        let marks = [
+            trivy::render(&report, true)["Metadata"]["Partial"] == true,
+            sarif::render(&report)["runs"][0]["invocations"][0]["executionSuccessful"] == false,
+            cyclonedx::render(&report)["compositions"][0]["aggregate"] == "incomplete",
+            spdx::render(&report)["creationInfo"]["comment"].is_string(),
+        ];
+        assert_eq!(marks, [is_partial; 4]);
+    }
 }

@@ -18,6 +18,8 @@ pub fn render(report: &Report, lists_packages: bool) -> Value {
         "RepoTags": report.repository_tags,
         "RepoDigests": report.repository_digests,
         "ImageConfig": report.image_config,
+        // A field of our own: nobody shall take such a report for a whole one.
+        "Partial": report.is_partial.then_some(true),
     }));
     let results: Vec<Value> = report.lists.iter().map(|list| result(report, list, lists_packages)).collect();
     let mut rendered = json!({
