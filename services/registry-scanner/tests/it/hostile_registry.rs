@@ -125,12 +125,12 @@ fn on_manifest(answer: impl Fn() -> Answer + Send + Sync + 'static) -> impl Fn(&
 #[tokio::test(flavor = "multi_thread")]
 async fn refusals_are_final_and_failures_are_tried_again() {
     for (status, wanted, is_retryable, times) in [
-        (401, "/app:1`: 401", false, 1),
-        (403, "/app:1`: it answers 403", false, 1),
+        (401, "/i:1`: 401", false, 1),
+        (403, "/i:1`: it answers 403", false, 1),
         (404, "is not in its registry", false, 1),
         (429, "too many requests", true, 3),
-        (500, "/app:1`: it answers 500", true, 3),
-        (503, "/app:1`: it answers 503", true, 3),
+        (500, "/i:1`: it answers 500", true, 3),
+        (503, "/i:1`: it answers 503", true, 3),
     ] {
         let (error, asked) = error(on_manifest(move || plain(status))).await;
         assert!(error.to_string().contains(wanted), "{status}: {error}");

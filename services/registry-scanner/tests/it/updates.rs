@@ -87,6 +87,14 @@ async fn a_new_database_is_pulled_swapped_in_and_what_it_changes_is_told() {
         left.map(|name| name.into_string().unwrap()).filter(|name| !name.starts_with(".new-")).collect();
     assert_eq!(left.len(), 4, "{left:?}");
 
+    // Somebody else's file that is not written to its end.
+    let place = folder.path().join("osv/trivy.db");
+    let whole = std::fs::read(&place).unwrap();
+    std::fs::write(&place, &whole[..8_192]).unwrap();
+    logged(folder.path(), &["a database cannot be used, the one before stays in force", &built(1)]).await;
+    let reply = ask(&bus, image.to_str().unwrap()).await.unwrap();
+    assert_eq!((reply.counts.high, reply.partial), (1, false));
+
     publish(&last).await;
     let changed = event(&bus, "findings-changed").await;
     assert_eq!(changed["added"][0]["id"], "CVE-2023-45853");
