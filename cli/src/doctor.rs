@@ -103,7 +103,7 @@ async fn bus(addresses: &Addresses) -> Line {
     let part = "nats".to_owned();
     match crate::events::connect(addresses).await {
         Ok(_) => Line { part, good: true, state: addresses.nats.clone(), cure: String::new() },
-        Err(error) => Line { part, good: false, state: "not reached".to_owned(), cure: format!("{error:#}") },
+        Err(error) => Line { part, good: false, state: "not reached".to_owned(), cure: service::reason(&error) },
     }
 }
 

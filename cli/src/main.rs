@@ -68,6 +68,6 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 }
 
 fn failed(error: &anyhow::Error) -> ExitCode {
-    print::note(format_args!("biotope: {error:#}"));
+    print::note(format_args!("biotope: {}", service::reason(error)));
     ExitCode::FAILURE
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -52,7 +52,7 @@ pub(crate) struct Platform {
     pub(crate) addresses: Addresses,
     pub(crate) folder: PathBuf,
     pub(crate) openbao: OpenBao,
-    _registry: Registry,
+    registry: Registry,
     pub(crate) nats: Nats,
 }
 
@@ -94,7 +94,7 @@ impl Platform {
             openbao: openbao.address.clone(),
             ..Addresses::default()
         };
-        let mut platform = Self { services: Vec::new(), addresses, folder, openbao, _registry: registry, nats };
+        let mut platform = Self { services: Vec::new(), addresses, folder, openbao, registry, nats };
         // A recording is played when its time in the story has come.
         let now = SERVICES.into_iter().filter(|service| recording.is_none() || *service != "runtime-sensor");
         for service in now.clone() {
@@ -193,6 +193,16 @@ impl Platform {
     fn read_address(&self, name: &str) -> anyhow::Result<String> {
         let path = self.folder.join(format!("run/{name}.address"));
         fs::read_to_string(&path).with_context(|| format!("{} is not there", path.display()))
+    }
+
+    /// The first part that ended by itself: its name, how it ended, and the last lines of its log. A server comes before the
+    /// services, which only suffer from its end.
+    pub(crate) fn ended(&mut self) -> Option<(String, ExitStatus, String)> {
+        let servers = [&mut self.nats.process, &mut self.registry.process, &mut self.openbao.process];
+        servers
+            .into_iter()
+            .chain(&mut self.services)
+            .find_map(|part| part.ended().map(|status| (part.name().to_owned(), status, part.last_lines(6))))
     }
 
     /// Ends the services in the reverse order of their start, each with time to drain.

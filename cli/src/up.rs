@@ -38,8 +38,7 @@ pub(crate) async fn up(up: &Up) -> anyhow::Result<ExitCode> {
             _ = tokio::signal::ctrl_c() => break,
             _ = terminate.recv() => break,
             () = tokio::time::sleep(Duration::from_secs(1)) => {
-                let ended = platform.services.iter_mut().find_map(|service| service.ended().map(|status| (service.name().to_owned(), status, service.last_lines(6))));
-                if let Some((name, status, log)) = ended {
+                if let Some((name, status, log)) = platform.ended() {
                     anyhow::bail!("{name} ended with {status}; its log ends with:\n{log}");
                 }
             }

@@ -74,8 +74,9 @@ where
     match runtime.block_on(live(service, settings, start)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!(error = format!("{error:#}"), "service ends with an error");
-            eprintln!("{service}: {error:#}");
+            let reason = crate::reason(&error);
+            tracing::error!(error = reason, "service ends with an error");
+            eprintln!("{service}: {reason}");
             ExitCode::FAILURE
         }
     }

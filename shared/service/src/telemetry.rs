@@ -1,5 +1,7 @@
 //! Logs to stderr; traces by OTLP when configured.
 
+use std::io::IsTerminal as _;
+
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_otlp::WithExportConfig as _;
 use opentelemetry_sdk::Resource;
@@ -32,7 +34,7 @@ pub(crate) fn start(service: &'static str, config: &Telemetry) -> anyhow::Result
     let logs = if config.json {
         tracing_subscriber::fmt::layer().json().with_writer(std::io::stderr).boxed()
     } else {
-        tracing_subscriber::fmt::layer().with_target(false).with_writer(std::io::stderr).boxed()
+        tracing_subscriber::fmt::layer().with_target(false).with_ansi(colours()).with_writer(std::io::stderr).boxed()
     };
     let provider = endpoint(config).map(|endpoint| provider(service, &endpoint, config.sample_ratio)).transpose()?;
     let traces = provider.as_ref().map(|provider| {
@@ -50,9 +52,15 @@ pub(crate) fn start(service: &'static str, config: &Telemetry) -> anyhow::Result
 /// logging that was started before, changes nothing.
 pub fn log_to_stderr(filter: &str) {
     let Ok(filter) = EnvFilter::try_new(filter) else { return };
-    let logs = tracing_subscriber::fmt::layer().with_target(false).with_writer(std::io::stderr);
+    let logs = tracing_subscriber::fmt::layer().with_target(false).with_ansi(colours()).with_writer(std::io::stderr);
     // Started before: then somebody logs already.
     let _ = tracing_subscriber::registry().with(logs.with_filter(filter)).try_init();
+}
+
+/// Colours are for a terminal, not for the log of a container, and for nobody who has set `NO_COLOR` (no-color.org).
+#[expect(clippy::disallowed_methods, reason = "this is the crate where configuration enters")]
+fn colours() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the crate where configuration enters")]

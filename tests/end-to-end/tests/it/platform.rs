@@ -42,3 +42,29 @@ fn a_running_platform_shows_faults_and_events() {
     assert_eq!(up.stop(Duration::from_secs(30)).and_then(|status| status.code()), Some(0), "{}", up.last_lines(10));
     assert!(!is_alive(&state));
 }
+
+#[test]
+fn a_platform_whose_server_ends_says_which() {
+    let Some(biotope) = program("biotope") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    let mut command = Command::new(&biotope);
+    command.arg("up").arg("--folder").arg(&state);
+    let mut up = Process::start("biotope", &mut command, &folder.path().join("up.log")).unwrap();
+    let started = wait_until(Duration::from_secs(60), || state.join("platform.json").exists().then_some(()));
+    assert!(started.is_some(), "{}", up.last_lines(10));
+    let nats = child(up.id(), "nats-server").expect("the platform's nats-server is its child");
+    assert!(Command::new("kill").args(["-KILL", &nats.to_string()]).status().unwrap().success());
+    assert_eq!(up.wait(Duration::from_secs(60)).and_then(|status| status.code()), Some(1), "{}", up.last_lines(10));
+    let log = up.last_lines(20);
+    assert!(log.contains("nats-server ended with signal: 9"), "{log}");
+    assert!(!is_alive(&state));
+}
+
+/// The child of process `parent` whose name is `name`.
+fn child(parent: u32, name: &str) -> Option<u32> {
+    let tasks = fs::read_dir(format!("/proc/{parent}/task")).ok()?.filter_map(Result::ok);
+    let children = tasks.filter_map(|task| fs::read_to_string(task.path().join("children")).ok()).collect::<String>();
+    let mut ids = children.split_whitespace().filter_map(|id| id.parse::<u32>().ok());
+    ids.find(|id| fs::read_to_string(format!("/proc/{id}/comm")).is_ok_and(|comm| comm.trim_end() == name))
+}
