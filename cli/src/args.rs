@@ -165,7 +165,8 @@ pub(crate) enum Secrets {
     },
     /// Asks the broker for a new version.
     Rotate {
-        /// Store, as `SecretStore default/vault`.
+        /// Store: NAMESPACE/NAME of a `SecretStore`, or NAME of a `ClusterSecretStore`; `secrets list -o json` names them too.
+        #[arg(value_parser = store)]
         store: String,
         /// Path in the store.
         path: String,
@@ -446,4 +447,42 @@ pub(crate) struct RulesExplain {
     /// An alert as JSON, or an object of fields with `evt.type`.
     #[arg(long, value_name = "FILE")]
     pub(crate) event: Option<PathBuf>,
+}
+
+/// A store as the broker is asked for it, `SecretStore NAMESPACE/NAME` or `ClusterSecretStore NAME`; the kind may be left out.
+fn store(text: &str) -> Result<String, String> {
+    let (kind, name) = text.split_once(' ').unwrap_or(if text.contains('/') {
+        ("SecretStore", text)
+    } else {
+        ("ClusterSecretStore", text)
+    });
+    let parts: Vec<&str> = name.split('/').collect();
+    let fits = match kind {
+        "SecretStore" => parts.len() == 2,
+        "ClusterSecretStore" => parts.len() == 1,
+        _ => false,
+    };
+    if fits && parts.iter().all(|part| !part.is_empty()) {
+        Ok(format!("{kind} {name}"))
+    } else {
+        Err("write NAMESPACE/NAME of a SecretStore, or NAME of a ClusterSecretStore".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_store_is_named_with_or_without_its_kind() {
+        for (text, store) in [
+            ("shop/vault", "SecretStore shop/vault"),
+            ("SecretStore shop/vault", "SecretStore shop/vault"),
+            ("vault", "ClusterSecretStore vault"),
+            ("ClusterSecretStore vault", "ClusterSecretStore vault"),
+        ] {
+            assert_eq!(super::store(text).as_deref(), Ok(store));
+        }
+        for text in ["", "a/b/c", "/vault", "SecretStore vault", "ClusterSecretStore shop/vault", "Pod shop/vault"] {
+            assert!(super::store(text).is_err(), "{text}");
+        }
+    }
 }

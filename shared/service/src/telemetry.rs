@@ -58,7 +58,6 @@ pub fn log_to_stderr(filter: &str) {
 }
 
 /// Colours are for a terminal, not for the log of a container, and for nobody who has set `NO_COLOR` (no-color.org).
-#[expect(clippy::disallowed_methods, reason = "this is the crate where configuration enters")]
 fn colours() -> bool {
     std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
