@@ -4,6 +4,7 @@
 //! One client makes what the run needs at both servers, beside the broker: OpenBao over HTTP, as a person's script would, and the
 //! cluster's objects by server-side apply.
 
+use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -51,7 +52,10 @@ struct Place {
 
 pub(crate) async fn run(platform: Platform, options: &Options) -> anyhow::Result<bool> {
     let folder = tempfile::tempdir()?;
-    let audit = options.audit.then(parts::free_port).transpose()?;
+    // Held until the broker listens there: a vault that sends to a port where nobody listens binds a new one for each entry, some time
+    // that very port, and then tells itself.
+    let held = options.audit.then(|| UdpSocket::bind("127.0.0.1:0")).transpose()?;
+    let audit = held.as_ref().map(UdpSocket::local_addr).transpose()?.map(|address| address.port());
     let place = prepare(folder.path(), options, audit).await?;
     let beside = || Ok::<_, std::io::Error>(std::env::current_exe()?.with_file_name("secret-broker"));
     let program = options.broker.clone().map_or_else(beside, Ok)?;
@@ -63,6 +67,7 @@ pub(crate) async fn run(platform: Platform, options: &Options) -> anyhow::Result
         place.server.kubeconfig.display()
     );
     let (started, before) = (Instant::now(), place.processor_time());
+    drop(held);
     let broker = platform.start_service("secret-broker", &program, &own)?;
     first_sync(&broker, &place, (started, before)).await?;
     steady(&broker, &place, options).await;
