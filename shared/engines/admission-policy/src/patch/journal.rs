@@ -41,7 +41,8 @@ impl Journal {
             .enumerate()
             .flat_map(|(at, one)| self.places.iter().skip(at + 1).map(move |later| (one, later)));
         // Places that have nothing to do with one another can be looked at one by one.
-        let apart = !pairs.any(|(one, later)| within(one, later) || within(later, one));
+        let apart =
+            self.places.len() <= COMPARED && !pairs.any(|(one, later)| within(one, later) || within(later, one));
         if apart {
             return self.places.iter().any(|place| find(object, &place.path).as_deref() != place.before.as_ref());
         }
@@ -50,6 +51,9 @@ impl Journal {
         before != *object
     }
 }
+
+/// Places of which each is compared with each: of more, comparing the whole object is less work.
+const COMPARED: usize = 64;
 
 impl Place {
     fn put_back(self, object: &mut Value) {
@@ -145,5 +149,12 @@ mod tests {
         ] {
             check(nothing, Some(false));
         }
+    }
+
+    #[test]
+    fn many_operations_are_judged_as_few_are() {
+        let many = |one: &str, last: &str| format!("[{}{last}]", format!("{one}, ").repeat(super::COMPARED + 1));
+        check(&many("{op: replace, path: /a/b, value: 1}", "{op: add, path: /s, value: t}"), Some(false));
+        check(&many("{op: replace, path: /a/b, value: 1}", "{op: add, path: /s, value: u}"), Some(true));
     }
 }
