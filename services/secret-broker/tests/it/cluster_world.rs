@@ -49,6 +49,23 @@ impl World {
         Some(world)
     }
 
+    /// Namespaces, each with a Secret `local` of its own; the first is labelled `kind=team`. And a ClusterSecretStore `all`.
+    pub(crate) fn make_teams(&self, names: &[&str]) {
+        for name in names {
+            self.server.kubectl(&["create", "namespace", name]).unwrap();
+            let secret = format!(
+                "apiVersion: v1\nkind: Secret\nmetadata: {{ name: local, namespace: {name} }}\nstringData: {{ k: canary-{name} }}\n"
+            );
+            self.server.apply(&secret).unwrap();
+        }
+        self.server.kubectl(&["label", "namespace", names[0], "kind=team"]).unwrap();
+        let store = format!(
+            "apiVersion: external-secrets.io/v1\nkind: ClusterSecretStore\nmetadata: {{ name: all }}\nspec:\n  provider: {{ vault: {{ server: '{}', path: secret, auth: {{ tokenSecretRef: {{ name: bao-token, namespace: default, key: token }} }} }} }}\n",
+            self.bao.address
+        );
+        self.server.apply(&store).unwrap();
+    }
+
     pub(crate) fn secret(&self, name: &str, path: &str) -> Option<String> {
         self.server
             .kubectl(&["get", "secret", name, "-o", &format!("jsonpath={path}")])

@@ -80,17 +80,7 @@ fn pushes_fan_out_and_targets_may_be_other_objects() {
     let Some(bao) = parts::openbao() else { return };
     let Some(world) = World::start_with(bao, "  allow_generic_targets: true\n") else { return };
     let apply = |text: &str| world.server.apply(text).unwrap();
-    for name in ["team-a", "team-b", "other"] {
-        world.server.kubectl(&["create", "namespace", name]).unwrap();
-        apply(&format!(
-            "apiVersion: v1\nkind: Secret\nmetadata: {{ name: local, namespace: {name} }}\nstringData: {{ k: canary-{name} }}\n"
-        ));
-    }
-    world.server.kubectl(&["label", "namespace", "team-a", "kind=team"]).unwrap();
-    apply(&format!(
-        "apiVersion: external-secrets.io/v1\nkind: ClusterSecretStore\nmetadata: {{ name: all }}\nspec:\n  provider: {{ vault: {{ server: '{}', path: secret, auth: {{ tokenSecretRef: {{ name: bao-token, namespace: default, key: token }} }} }} }}\n",
-        world.bao.address
-    ));
+    world.make_teams(&["team-a", "team-b", "other"]);
     apply(
         "apiVersion: external-secrets.io/v1alpha1\nkind: ClusterPushSecret\nmetadata: { name: fan }\nspec:\n  pushSecretName: fanned\n  refreshTime: 1m\n  namespaceSelectors: [{ matchLabels: { kind: team } }]\n  pushSecretSpec:\n    refreshInterval: 1h\n    deletionPolicy: Delete\n    secretStoreRefs: [{ name: all, kind: ClusterSecretStore }]\n    selector: { secret: { name: local } }\n    data: [{ match: { secretKey: k, remoteRef: { remoteKey: 'fanned', property: k } } }]\n",
     );

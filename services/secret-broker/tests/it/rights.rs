@@ -102,17 +102,7 @@ fn rights_of_the_chart_are_enough_for_every_other_kind() {
     let Some(world) = start() else { return };
     let apply = |text: &str| world.server.apply(text).unwrap();
     world.bao.command(&["kv", "put", "secret/shared", "k=canary-shared"]).unwrap();
-    for name in ["team-a", "team-b"] {
-        world.server.kubectl(&["create", "namespace", name]).unwrap();
-        apply(&format!(
-            "apiVersion: v1\nkind: Secret\nmetadata: {{ name: local, namespace: {name} }}\nstringData: {{ k: canary-{name} }}\n"
-        ));
-    }
-    world.server.kubectl(&["label", "namespace", "team-a", "kind=team"]).unwrap();
-    apply(&format!(
-        "apiVersion: external-secrets.io/v1\nkind: ClusterSecretStore\nmetadata: {{ name: all }}\nspec:\n  provider: {{ vault: {{ server: '{}', path: secret, auth: {{ tokenSecretRef: {{ name: bao-token, namespace: default, key: token }} }} }} }}\n",
-        world.bao.address
-    ));
+    world.make_teams(&["team-a", "team-b"]);
     // A generator, and a target that is somebody else's and gets keys.
     apply(
         "apiVersion: generators.external-secrets.io/v1alpha1\nkind: Password\nmetadata: { name: pw }\nspec: { length: 20 }\n---\napiVersion: external-secrets.io/v1\nkind: ExternalSecret\nmetadata: { name: made }\nspec:\n  refreshInterval: 1h\n  dataFrom: [{ sourceRef: { generatorRef: { apiVersion: generators.external-secrets.io/v1alpha1, kind: Password, name: pw } } }]\n",
