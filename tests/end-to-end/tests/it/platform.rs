@@ -1,6 +1,7 @@
 //! A platform that runs.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -14,11 +15,7 @@ fn a_running_platform_shows_faults_and_events() {
     let Some(biotope) = program("biotope") else { return };
     let folder = tempfile::tempdir().unwrap();
     let state = folder.path().join("state");
-    let mut command = Command::new(&biotope);
-    command.arg("up").arg("--folder").arg(&state);
-    let mut up = Process::start("biotope", &mut command, &folder.path().join("up.log")).unwrap();
-    let addresses = wait_until(Duration::from_secs(60), || fs::read_to_string(state.join("platform.json")).ok());
-    assert!(addresses.is_some(), "{}", up.last_lines(10));
+    let mut up = start(&biotope, &state);
     let reader = fs::read_to_string(state.join("run/bus/reader.url")).unwrap();
     let heard = subscriber::start(&reader, folder.path(), &[]);
     fs::write(
@@ -48,17 +45,23 @@ fn a_platform_whose_server_ends_says_which() {
     let Some(biotope) = program("biotope") else { return };
     let folder = tempfile::tempdir().unwrap();
     let state = folder.path().join("state");
-    let mut command = Command::new(&biotope);
-    command.arg("up").arg("--folder").arg(&state);
-    let mut up = Process::start("biotope", &mut command, &folder.path().join("up.log")).unwrap();
-    let started = wait_until(Duration::from_secs(60), || state.join("platform.json").exists().then_some(()));
-    assert!(started.is_some(), "{}", up.last_lines(10));
+    let mut up = start(&biotope, &state);
     let nats = child(up.id(), "nats-server").expect("the platform's nats-server is its child");
     assert!(Command::new("kill").args(["-KILL", &nats.to_string()]).status().unwrap().success());
     assert_eq!(up.wait(Duration::from_secs(60)).and_then(|status| status.code()), Some(1), "{}", up.last_lines(10));
     let log = up.last_lines(20);
     assert!(log.contains("nats-server ended with signal: 9"), "{log}");
     assert!(!is_alive(&state));
+}
+
+/// `biotope up` in a folder, once it runs.
+fn start(biotope: &Path, state: &Path) -> Process {
+    let mut command = Command::new(biotope);
+    command.arg("up").arg("--folder").arg(state);
+    let up = Process::start("biotope", &mut command, &state.with_extension("log")).unwrap();
+    let addresses = wait_until(Duration::from_secs(60), || fs::read_to_string(state.join("platform.json")).ok());
+    assert!(addresses.is_some(), "{}", up.last_lines(10));
+    up
 }
 
 /// The child of process `parent` whose name is `name`.
