@@ -237,9 +237,9 @@ pub(crate) enum Database {
         /// Where the Java database is, which knows archives by their SHA-1; several are tried in turn.
         #[arg(long, value_name = "REFERENCE", value_delimiter = ',', env = "BIOTOPE_JAVA_DB_SOURCES")]
         java_source: Vec<String>,
-        /// Folder of advisories to put it into.
-        #[arg(long, value_name = "FOLDER", env = "BIOTOPE_ADVISORIES", default_value = "advisories")]
-        advisories: PathBuf,
+        /// Folder of advisories to put it into. Default: ./advisories where there is one, else .cache/biotope/advisories in the home folder.
+        #[arg(long, value_name = "FOLDER", env = "BIOTOPE_ADVISORIES")]
+        advisories: Option<PathBuf>,
         /// Registries, host:port, that speak plain HTTP.
         #[arg(long, value_name = "HOST", value_delimiter = ',')]
         plain_http: Vec<String>,
@@ -251,15 +251,15 @@ pub(crate) enum Database {
     Import {
         /// The file or folder.
         from: PathBuf,
-        /// Folder of advisories to put it into.
-        #[arg(long, value_name = "FOLDER", env = "BIOTOPE_ADVISORIES", default_value = "advisories")]
-        advisories: PathBuf,
+        /// Folder of advisories to put it into. Default: ./advisories where there is one, else .cache/biotope/advisories in the home folder.
+        #[arg(long, value_name = "FOLDER", env = "BIOTOPE_ADVISORIES")]
+        advisories: Option<PathBuf>,
     },
     /// Says what is there and how old it is.
     Status {
-        /// Folder of advisories.
-        #[arg(long, value_name = "FOLDER", env = "BIOTOPE_ADVISORIES", default_value = "advisories")]
-        advisories: PathBuf,
+        /// Folder of advisories. Default: ./advisories where there is one, else .cache/biotope/advisories in the home folder.
+        #[arg(long, value_name = "FOLDER", env = "BIOTOPE_ADVISORIES")]
+        advisories: Option<PathBuf>,
     },
 }
 

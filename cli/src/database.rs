@@ -1,6 +1,6 @@
 //! `biotope db`: the databases that packages are matched with.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -19,21 +19,32 @@ pub(crate) async fn database(command: &Database, output: Output) -> anyhow::Resu
             let pull = Pull { plain_http_registries: plain_http.clone(), ..Pull::default() };
             for (kind, sources) in [(DatabaseKind::Vulnerabilities, source), (DatabaseKind::Java, java_source)] {
                 if !sources.is_empty() {
-                    update(kind, sources, advisories, (&pull, *force)).await?;
+                    update(kind, sources, &folder(advisories.as_deref()), (&pull, *force)).await?;
                 }
             }
         }
         Database::Import { from, advisories } => {
+            let folder = folder(advisories.as_deref());
             let spinner = print::spinner("reading the database".to_owned());
-            let imported = import_database(from, advisories);
+            let imported = import_database(from, &folder);
             spinner.finish_and_clear();
             for (kind, metadata) in imported.context("the database was not imported")? {
-                told(kind, &metadata, advisories);
+                told(kind, &metadata, &folder);
             }
         }
-        Database::Status { advisories } => return status(advisories, output),
+        Database::Status { advisories } => return status(&folder(advisories.as_deref()), output),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The folder of advisories that is named; else the one in the working folder, if there is one, else that of the user.
+pub(crate) fn folder(named: Option<&Path>) -> PathBuf {
+    let here = PathBuf::from("advisories");
+    match (named, std::env::home_dir()) {
+        (Some(named), _) => named.to_owned(),
+        (None, Some(home)) if !here.is_dir() => home.join(".cache/biotope/advisories"),
+        (None, _) => here,
+    }
 }
 
 async fn update(

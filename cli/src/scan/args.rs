@@ -20,9 +20,10 @@ pub(crate) struct Scan {
     /// Template of `--format template`, in the syntax of Go: the text, or `@FILE`.
     #[arg(long, short, value_name = "TEXT")]
     pub(crate) template: Option<String>,
-    /// Folder of advisories: OSV JSON files, Trivy's database, or both.
-    #[arg(long, value_name = "FOLDER", env = "BIOTOPE_ADVISORIES", default_value = "advisories")]
-    pub(crate) advisories: PathBuf,
+    /// Folder of advisories: OSV JSON files, Trivy's database, or both. Default: ./advisories where there is one, else
+    /// .cache/biotope/advisories in the home folder, where `biotope db update` puts the database.
+    #[arg(long, value_name = "FOLDER", env = "BIOTOPE_ADVISORIES")]
+    pub(crate) advisories: Option<PathBuf>,
     /// Platform, as os/arch[/variant].
     #[arg(long)]
     pub(crate) platform: Option<String>,
@@ -119,6 +120,13 @@ pub(crate) enum Form {
     Junit,
     /// A template of one's own, see `--template`.
     Template,
+}
+
+impl Form {
+    /// Whether it lists packages whatever is known of them, so that it is worth making without advisories.
+    pub(crate) fn is_bill(self) -> bool {
+        matches!(self, Self::Cyclonedx | Self::SpdxJson | Self::Spdx | Self::Github)
+    }
 }
 
 /// Kinds of packages.

@@ -11,7 +11,7 @@ mod table;
 mod template;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +24,7 @@ use registry_scanner::{
 };
 
 use crate::args::{Format, OutputTo};
+use crate::database::{age, folder};
 use crate::print;
 use args::{Form, Scan};
 
@@ -34,13 +35,7 @@ pub(crate) async fn scan(scan: &Scan, output: &OutputTo) -> anyhow::Result<ExitC
         (form == Form::Template) == scan.template.is_some(),
         "`--format template` and `--template` go together"
     );
-    anyhow::ensure!(
-        scan.advisories.is_dir(),
-        "{} is no folder of advisories: name one with --advisories (OSV JSON files, or what `biotope db update` fetched)",
-        scan.advisories.display()
-    );
-    let advisories = advisories(&scan.advisories, scan.quiet);
-    let options = scan.options(Arc::new(advisories))?;
+    let options = scan.options(Arc::new(advisories(scan, form)?))?;
     let target = scan.subject();
     let report = watched(scan_once(&target, &options), &options.progress, (&target, scan.quiet)).await;
     let report = report.map_err(|error| anyhow::anyhow!("{error}: {}", error.remedy()))?;
@@ -68,22 +63,35 @@ pub(crate) async fn scan(scan: &Scan, output: &OutputTo) -> anyhow::Result<ExitC
     Ok(if shown.findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(scan.exit_code) })
 }
 
-/// Loads the advisories. A database that is here for the first time is put into another form first, which takes a while.
-fn advisories(folder: &Path, is_quiet: bool) -> Advisories {
-    let spinner = if is_quiet { ProgressBar::hidden() } else { print::spinner("reading the advisories".to_owned()) };
-    let (advisories, faults) = Advisories::load(folder, &Fingerprint::of(folder));
+/// Loads the advisories. A database that is here for the first time is put into another form first, which takes a while. A bill of material
+/// needs none, unless some are named.
+fn advisories(scan: &Scan, form: Form) -> anyhow::Result<Advisories> {
+    let folder = folder(scan.advisories.as_deref());
+    if !folder.is_dir() && scan.advisories.is_none() && form.is_bill() {
+        print::note(
+            "there are no advisories: packages are listed, vulnerabilities are not (`biotope db update` fetches some)",
+        );
+        return Ok(Advisories::default());
+    }
+    anyhow::ensure!(
+        folder.is_dir(),
+        "{} is no folder of advisories: fetch Trivy's database with `biotope db update`, or name a folder of OSV files with --advisories",
+        folder.display()
+    );
+    let spinner = if scan.quiet { ProgressBar::hidden() } else { print::spinner("reading the advisories".to_owned()) };
+    let (advisories, faults) = Advisories::load(&folder, &Fingerprint::of(&folder));
     spinner.finish_and_clear();
     faults.iter().for_each(print::note);
     if let Some(metadata) = advisories.metadata()
         && !metadata.next_update.is_empty()
         && !metadata.is_fresh(service::now())
     {
-        let age = crate::database::age(&metadata.updated_at);
+        let age = age(&metadata.updated_at);
         print::note(format!(
             "the database was built {age} ago, and there is a newer one: `biotope db update` fetches it"
         ));
     }
-    advisories
+    Ok(advisories)
 }
 
 impl Scan {

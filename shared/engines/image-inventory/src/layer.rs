@@ -265,7 +265,10 @@ impl LayerReader {
     fn refuse(&mut self, path: &str, what: &str, remedy: &str) {
         self.inventory.partial = true;
         if self.inventory.found.faults.len() < self.limits.max_faults {
-            let fault = Fault::new(FaultKind::Invalid, path, what).about(format!("layer {}", self.name)).cure(remedy);
+            let fault = Fault::new(FaultKind::Invalid, path, what).cure(remedy);
+            // A fault of the whole layer is named once.
+            let of_file = path != self.name;
+            let fault = if of_file { fault.about(format!("layer {}", self.name)) } else { fault };
             self.inventory.found.faults.push(fault);
         } else {
             self.faults_omitted = self.faults_omitted.saturating_add(1);

@@ -35,6 +35,27 @@ fn bad_input_gets_a_clear_line() {
     check(&["nonsense"], 2, "unrecognized subcommand");
 }
 
+/// Without a home and without a folder: only what lists packages all the same is made, and says what it lacks.
+#[test]
+fn only_a_bill_of_material_is_made_without_advisories() {
+    let folder = tempfile::tempdir().unwrap();
+    let lock = "[[package]]\nname = \"serde\"\nversion = \"1.0.0\"\n";
+    fs::create_dir(folder.path().join("project")).unwrap();
+    fs::write(folder.path().join("project/Cargo.lock"), lock).unwrap();
+    let scan = |form: &str| {
+        let mut command = Command::new(program("biotope")?);
+        command.args(["scan", "project", "--format", form, "--no-cache"]).env_remove("BIOTOPE_ADVISORIES");
+        Some(command.env("HOME", folder.path()).current_dir(folder.path()).output().unwrap())
+    };
+    let Some(table) = scan("table") else { return };
+    assert_eq!(table.status.code(), Some(1), "{}", said(&table));
+    assert!(said(&table).contains("biotope db update"), "{}", said(&table));
+    let Some(bill) = scan("cyclonedx") else { return };
+    assert!(bill.status.success(), "{}", said(&bill));
+    assert!(String::from_utf8_lossy(&bill.stderr).contains("there are no advisories"), "{}", said(&bill));
+    assert!(String::from_utf8_lossy(&bill.stdout).contains("pkg:cargo/serde@1.0.0"), "{}", said(&bill));
+}
+
 #[test]
 fn services_refuse_what_they_cannot_work_with() {
     let folder = tempfile::tempdir().unwrap();
