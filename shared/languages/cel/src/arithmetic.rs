@@ -1,6 +1,6 @@
 //! The operators `+ - * / %` and unary minus.
 
-use go_time::GoDuration;
+use go_time::{GoDuration, Moment};
 
 use crate::error::EvalError;
 use crate::evaluate::{Outcome, mismatch};
@@ -41,7 +41,7 @@ pub(crate) fn add<'a>(left: &Val<'a>, right: &Val<'a>) -> Outcome<'a> {
         (Val::List(left), Val::List(right)) => Ok(concatenate(left, right)),
         (Val::Duration(left), Val::Duration(right)) => duration(left.as_nanos().checked_add(right.as_nanos())),
         (Val::Timestamp(moment), Val::Duration(span)) | (Val::Duration(span), Val::Timestamp(moment)) => {
-            Ok(Val::Timestamp(moment.plus(*span)))
+            in_range(moment.plus(*span)).map(Val::Timestamp)
         }
         _ => Err(mismatch("_+_", left, right)),
     }
@@ -60,7 +60,7 @@ pub(crate) fn subtract<'a>(left: &Val<'a>, right: &Val<'a>) -> Outcome<'a> {
         (Val::Timestamp(left), Val::Timestamp(right)) => Ok(Val::Duration(left.since(*right))),
         (Val::Timestamp(moment), Val::Duration(span)) => {
             let back = span.as_nanos().checked_neg().ok_or(DURATION)?;
-            Ok(Val::Timestamp(moment.plus(GoDuration::from_nanos(back))))
+            in_range(moment.plus(GoDuration::from_nanos(back))).map(Val::Timestamp)
         }
         _ => Err(mismatch("_-_", left, right)),
     }
@@ -92,4 +92,14 @@ pub(crate) fn modulo<'a>(left: &Val<'a>, right: &Val<'a>) -> Outcome<'a> {
         (Val::Uint(left), Val::Uint(right)) => uint(left.checked_rem(*right)),
         _ => Err(mismatch("_%_", left, right)),
     }
+}
+
+/// A time between the years 1 and 9999, which is all that there are.
+///
+/// # Errors
+/// For any other.
+pub(crate) fn in_range(moment: Moment) -> Result<Moment, EvalError> {
+    const FIRST: i64 = -62_135_596_800;
+    const LAST: i64 = 253_402_300_799;
+    if (FIRST..=LAST).contains(&moment.as_unix()) { Ok(moment) } else { Err(EvalError::refused("timestamp overflow")) }
 }

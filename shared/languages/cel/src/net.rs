@@ -103,15 +103,24 @@ impl Cidr {
 }
 
 impl Url {
+    /// Reads an absolute URL or path, as Go's `net/url` does for requests.
+    ///
+    /// # Errors
+    /// What is wrong, in Go's words.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let fail = |what: &str| Err(format!("URL parse error during conversion from string: parse \"{text}\": {what}"));
-        if text.chars().any(|c| c.is_control() || c == ' ') {
-            return fail("invalid character in URL");
+        let fail = |what: &str| Err(format!("parse {text:?}: {what}"));
+        if text.chars().any(|c| c.is_ascii_control()) {
+            return fail("net/url: invalid control character in URL");
         }
-        let (rest, query) = text.split_once('?').map_or((text, ""), |(rest, query)| (rest, query));
+        if text.is_empty() {
+            return fail("empty url");
+        }
+        let whole = text.split_once('#').map_or(text, |(whole, _)| whole);
+        let (rest, query) = whole.split_once('?').map_or((whole, ""), |(rest, query)| (rest, query));
         let (scheme, behind) = match rest.split_once(':') {
+            Some(("", _)) => return fail("missing protocol scheme"),
             Some((scheme, behind)) if is_scheme(scheme) => (scheme.to_ascii_lowercase(), behind),
-            _ if rest.starts_with('/') => (String::new(), rest),
+            _ if rest.starts_with('/') || rest == "*" => (String::new(), rest),
             _ => return fail("invalid URI for request"),
         };
         let (authority, path) = match behind.strip_prefix("//") {
@@ -121,28 +130,52 @@ impl Url {
         let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
         let (hostname, port) = match host.strip_prefix('[') {
             Some(inner) => match inner.split_once(']') {
-                Some((name, port)) => (name, port.strip_prefix(':').unwrap_or_default()),
+                Some((name, port)) => (name, port),
                 None => return fail("missing ']' in host"),
             },
-            None => host.rsplit_once(':').unwrap_or((host, "")),
+            None => host.rfind(':').map_or((host, ""), |at| host.split_at(at)),
         };
-        if !port.bytes().all(|byte| byte.is_ascii_digit()) || hostname.contains(['[', ']', '<', '>', '"', '\\']) {
-            return fail("invalid host");
+        let digits = port.strip_prefix(':').unwrap_or_default();
+        if (!port.is_empty() && !port.starts_with(':')) || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            return fail(&format!("invalid port {port:?} after host"));
         }
-        let query = query.split('&').filter(|part| !part.is_empty()).map(|part| {
-            let (key, value) = part.split_once('=').unwrap_or((part, ""));
-            (unescape(key), unescape(value))
-        });
+        if let Some(bad) = hostname.chars().find(|c| " <>\"\\^`{|}[]".contains(*c)) {
+            return fail(&format!("invalid character {:?} in host name", bad.to_string()));
+        }
+        // In a host only what is no ASCII may be escaped.
+        for (part, in_host) in [(hostname, true), (path, false)] {
+            if let Some(bad) = bad_escape(part, in_host) {
+                return fail(&format!("invalid URL escape {bad:?}"));
+            }
+        }
         Ok(Self {
             text: text.to_owned(),
             scheme,
             host: host.to_owned(),
             hostname: hostname.to_owned(),
-            port: port.to_owned(),
+            port: digits.to_owned(),
             path: escape_path(path),
-            query: query.collect(),
+            query: query.split('&').filter_map(pair).collect(),
         })
     }
+}
+
+/// A key and a value of a query; none where it is malformed.
+fn pair(part: &str) -> Option<(String, String)> {
+    if part.is_empty() || part.contains(';') || bad_escape(part, false).is_some() {
+        return None;
+    }
+    let (key, value) = part.split_once('=').unwrap_or((part, ""));
+    Some((unescape(key), unescape(value)))
+}
+
+/// The first `%` that no two hexadecimal digits follow.
+fn bad_escape(text: &str, in_host: bool) -> Option<&str> {
+    text.match_indices('%').find_map(|(at, _)| {
+        let code = text.get(at + 1..at + 3).and_then(|code| u8::from_str_radix(code, 16).ok());
+        let fits = code.is_some_and(|code| !in_host || code >= 0x80 || code == b'%');
+        (!fits).then(|| text.get(at..(at + 3).min(text.len())).unwrap_or("%"))
+    })
 }
 
 fn is_scheme(text: &str) -> bool {

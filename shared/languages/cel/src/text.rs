@@ -3,9 +3,19 @@
 use go_time::GoDuration;
 use go_time::Moment;
 
-/// A `double` as `string()` prints it: the shortest digits, with an exponent below 1e-4 and from 1e21.
+/// A `double` as `string()` prints it (`%g` of Go): the shortest digits, with an exponent below 1e-4 and from 1e6.
 pub(crate) fn double(value: f64) -> String {
-    jmespath::go_json::display_float(value)
+    if !value.is_finite() || value == 0.0 {
+        return jmespath::go_json::display_float(value);
+    }
+    let text = format!("{value:e}");
+    let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let power: i32 = exponent.parse().unwrap_or(0);
+    if (-4..6).contains(&power) {
+        return format!("{value}");
+    }
+    let (sign, exponent) = exponent.strip_prefix('-').map_or(("+", exponent), |exponent| ("-", exponent));
+    format!("{digits}e{sign}{exponent:0>2}")
 }
 
 /// A duration in seconds, such as `5400s`.

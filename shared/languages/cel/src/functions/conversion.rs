@@ -6,6 +6,7 @@ use go_time::GoDuration;
 use go_time::Moment;
 
 use super::{Answer, Function, Invocation, both, global, int, refuse};
+use crate::arithmetic::in_range;
 use crate::error::EvalError;
 use crate::text;
 use crate::value::Val;
@@ -24,7 +25,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     global("bool", |_, arguments| match arguments {
         [Val::Bool(flag)] => Some(Ok(Val::Bool(*flag))),
         [Val::Text(text)] => match text.as_str() {
-            "true" | "True" | "TRUE" | "t" | "1" => Some(Ok(Val::Bool(true))),
+            "true" | "True" | "TRUE" | "t" | "T" | "1" => Some(Ok(Val::Bool(true))),
             "false" | "False" | "FALSE" | "f" | "0" => Some(Ok(Val::Bool(false))),
             other => refuse(format!("type conversion error from 'string' to 'bool': {other}")),
         },
@@ -40,9 +41,9 @@ pub(super) const FUNCTIONS: &[Function] = &[
     }),
     global("timestamp", |_, arguments| match arguments {
         [Val::Timestamp(moment)] => Some(Ok(Val::Timestamp(*moment))),
-        [Val::Int(seconds)] => Some(Ok(Val::Timestamp(Moment::from_unix(*seconds)))),
+        [Val::Int(seconds)] => Some(in_range(Moment::from_unix(*seconds)).map(Val::Timestamp)),
         [Val::Text(text)] => match Moment::parse_rfc3339(text.as_str()) {
-            Ok(moment) => Some(Ok(Val::Timestamp(moment.utc()))),
+            Ok(moment) => Some(in_range(moment.utc()).map(Val::Timestamp)),
             Err(error) => refuse(error.to_string()),
         },
         _ => None,
@@ -110,7 +111,11 @@ fn to_double<'a>(_: Invocation<'_, '_, 'a>, arguments: &[Val<'a>]) -> Answer<'a>
         [Val::Double(value)] => Some(Ok(Val::Double(*value))),
         [Val::Int(value)] => Some(Ok(Val::Double(*value as f64))),
         [Val::Uint(value)] => Some(Ok(Val::Double(*value as f64))),
-        [Val::Text(text)] => match text.as_str().parse() {
+        [Val::Text(text)] => match text.as_str().parse::<f64>() {
+            // What is too large for a double is no number; infinity has a name.
+            Ok(value) if value.is_infinite() && text.as_str().contains(|c: char| c.is_ascii_digit()) => {
+                refuse("type conversion error from 'string' to 'double'")
+            }
             Ok(value) => Some(Ok(Val::Double(value))),
             Err(_) => refuse(format!("strconv.ParseFloat: parsing \"{}\": invalid syntax", text.as_str())),
         },

@@ -55,80 +55,132 @@ fn named<'a>(invocation: Invocation<'_, '_, 'a>, arguments: &[Val<'a>]) -> Answe
 
 fn validate<'a>(_: Invocation<'_, '_, 'a>, arguments: &[Val<'a>]) -> Answer<'a> {
     let [Val::Format(format), Val::Text(text)] = arguments else { return None };
-    let complaint = complaint(format, text.as_str());
-    Some(Ok(complaint.map_or(Val::none(), |what| Val::some(Val::list(vec![Val::text(what)])))))
+    let found = complaints(format, text.as_str());
+    let found = found.into_iter().map(Val::text).collect::<Vec<_>>();
+    Some(Ok(if found.is_empty() { Val::none() } else { Val::some(Val::list(found)) }))
 }
 
 /// What is wrong with `text` in this format.
-fn complaint(format: &str, text: &str) -> Option<&'static str> {
+fn complaints(format: &str, text: &str) -> Vec<String> {
     let masked = text.strip_suffix('-').map_or_else(|| text.to_owned(), |stem| format!("{stem}a"));
-    let (fits, what) = match format {
-        "dns1123Label" => (
-            is_label(text, 63, false),
-            "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character",
-        ),
-        "dns1123LabelPrefix" => (
-            is_label(&masked, 63, false),
-            "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character",
-        ),
-        "dns1123Subdomain" => (
-            is_subdomain(text),
-            "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character",
-        ),
-        "dns1123SubdomainPrefix" => (
-            is_subdomain(&masked),
-            "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character",
-        ),
-        "dns1035Label" => (
-            is_label(text, 63, true),
-            "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character",
-        ),
-        "dns1035LabelPrefix" => (
-            is_label(&masked, 63, true),
-            "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character",
-        ),
-        "qualifiedName" => (
-            is_qualified_name(text),
-            "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character",
-        ),
-        "labelValue" => (
-            text.is_empty() || is_name(text),
-            "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character",
-        ),
-        "uri" => (Url::parse(text).is_ok(), "invalid URI"),
-        "uuid" => (is_uuid(text), "does not match the UUID format"),
-        "byte" => (base64::engine::general_purpose::STANDARD.decode(text).is_ok(), "invalid base64"),
-        "date" => (Moment::parse("2006-01-02", text).is_ok(), "invalid date"),
-        _ => (Moment::parse_rfc3339(text).is_ok(), "invalid datetime"),
-    };
-    (!fits).then_some(what)
+    match format {
+        "dns1123Label" => shaped(text, (63, "characters"), &LABEL, |text| is_label(text, false)),
+        "dns1123LabelPrefix" => shaped(&masked, (63, "characters"), &LABEL, |text| is_label(text, false)),
+        "dns1123Subdomain" => shaped(text, (253, "characters"), &SUBDOMAIN, is_subdomain),
+        "dns1123SubdomainPrefix" => shaped(&masked, (253, "characters"), &SUBDOMAIN, is_subdomain),
+        "dns1035Label" => shaped(text, (63, "characters"), &LABEL_1035, |text| is_label(text, true)),
+        "dns1035LabelPrefix" => shaped(&masked, (63, "characters"), &LABEL_1035, |text| is_label(text, true)),
+        "qualifiedName" => qualified_name(text),
+        "labelValue" => shaped(text, (63, "bytes"), &LABEL_VALUE, |text| text.is_empty() || is_name(text)),
+        "uri" => Url::parse(text).err().into_iter().collect(),
+        "uuid" => plain(is_uuid(text), "does not match the UUID format"),
+        "byte" => {
+            plain(!text.is_empty() && base64::engine::general_purpose::STANDARD.decode(text).is_ok(), "invalid base64")
+        }
+        "date" => plain(Moment::parse("2006-01-02", text).is_ok(), "invalid date"),
+        _ => plain(Moment::parse_rfc3339(text).is_ok(), "invalid datetime"),
+    }
 }
 
-fn is_label(text: &str, most: usize, letter_first: bool) -> bool {
+fn plain(fits: bool, what: &str) -> Vec<String> {
+    if fits { Vec::new() } else { vec![what.to_owned()] }
+}
+
+/// A shape of names: what it asks for, examples, and the pattern behind it, as Kubernetes tells them.
+struct Shape {
+    what: &'static str,
+    examples: &'static [&'static str],
+    pattern: &'static str,
+}
+
+const LABEL: Shape = Shape {
+    what: "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character",
+    examples: &["my-name", "123-abc"],
+    pattern: "[a-z0-9]([-a-z0-9]*[a-z0-9])?",
+};
+const SUBDOMAIN: Shape = Shape {
+    what: "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character",
+    examples: &["example.com"],
+    pattern: "[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*",
+};
+const LABEL_1035: Shape = Shape {
+    what: "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character",
+    examples: &["my-name", "abc-123"],
+    pattern: "[a-z]([-a-z0-9]*[a-z0-9])?",
+};
+const LABEL_VALUE: Shape = Shape {
+    what: "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character",
+    examples: &["MyValue", "my_value", "12345"],
+    pattern: "(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?",
+};
+const NAME: Shape = Shape {
+    what: "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character",
+    examples: &["MyName", "my.name", "123-abc"],
+    pattern: "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]",
+};
+
+impl Shape {
+    fn complaint(&self) -> String {
+        let examples: Vec<String> = self.examples.iter().map(|example| format!("'{example}', ")).collect();
+        let (what, pattern) = (self.what, self.pattern);
+        format!("{what} (e.g. {}regex used for validation is '{pattern}')", examples.join(" or "))
+    }
+}
+
+fn shaped(text: &str, (most, unit): (usize, &str), shape: &Shape, fits: impl Fn(&str) -> bool) -> Vec<String> {
+    let mut found = Vec::new();
+    if text.len() > most {
+        found.push(format!("must be no more than {most} {unit}"));
+    }
+    if !fits(text) {
+        found.push(shape.complaint());
+    }
+    found
+}
+
+/// A name, with a subdomain and a slash before it where it belongs to somebody.
+fn qualified_name(text: &str) -> Vec<String> {
+    let (prefix, name) = match text.split_once('/') {
+        Some((_, name)) if name.contains('/') => {
+            let what = NAME.complaint();
+            let tail = "with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')";
+            return vec![format!("a valid label key {what} {tail}")];
+        }
+        Some((prefix, name)) => (Some(prefix), name),
+        None => (None, text),
+    };
+    let mut found = Vec::new();
+    match prefix {
+        Some("") => found.push("prefix part must be non-empty".to_owned()),
+        Some(prefix) => {
+            let about = shaped(prefix, (253, "characters"), &SUBDOMAIN, is_subdomain);
+            found.extend(about.into_iter().map(|what| format!("prefix part {what}")));
+        }
+        None => {}
+    }
+    if name.is_empty() {
+        found.push("name part must be non-empty".to_owned());
+    }
+    found.extend(shaped(name, (63, "bytes"), &NAME, is_name).into_iter().map(|what| format!("name part {what}")));
+    found
+}
+
+fn is_label(text: &str, letter_first: bool) -> bool {
     let alphanumeric = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    text.len() <= most
-        && text.starts_with(|c: char| c.is_ascii_lowercase() || (!letter_first && c.is_ascii_digit()))
+    text.starts_with(|c: char| c.is_ascii_lowercase() || (!letter_first && c.is_ascii_digit()))
         && text.ends_with(alphanumeric)
         && text.chars().all(|c| alphanumeric(c) || c == '-')
 }
 
 fn is_subdomain(text: &str) -> bool {
-    text.len() <= 253 && text.split('.').all(|label| is_label(label, 253, false))
+    text.split('.').all(|label| is_label(label, false))
 }
 
 fn is_name(text: &str) -> bool {
     let alphanumeric = |c: char| c.is_ascii_alphanumeric();
-    (1..=63).contains(&text.len())
-        && text.starts_with(alphanumeric)
+    text.starts_with(alphanumeric)
         && text.ends_with(alphanumeric)
         && text.chars().all(|c| alphanumeric(c) || "-_.".contains(c))
-}
-
-fn is_qualified_name(text: &str) -> bool {
-    match text.split_once('/') {
-        Some((prefix, name)) => is_subdomain(prefix) && is_name(name),
-        None => is_name(text),
-    }
 }
 
 fn is_uuid(text: &str) -> bool {

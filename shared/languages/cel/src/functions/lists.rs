@@ -152,6 +152,8 @@ fn flatten<'a>(invocation: Invocation<'_, '_, 'a>, arguments: &[Val<'a>]) -> Ans
 
 fn range<'a>(invocation: Invocation<'_, '_, 'a>, arguments: &[Val<'a>]) -> Answer<'a> {
     let [Val::Int(end)] = arguments else { return None };
-    let count = usize::try_from(*end).unwrap_or(0);
+    let Ok(count) = usize::try_from(*end) else {
+        return refuse(format!("lists.range: size must be non-negative, got {end}"));
+    };
     Some(invocation.evaluation.charge(count).map(|()| Val::list((0..(*end).max(0)).map(Val::Int).collect())))
 }

@@ -1,6 +1,7 @@
 //! The functions of the language, its extensions and the Kubernetes libraries.
 
 mod conversion;
+mod format;
 mod formats;
 mod kubernetes;
 mod lists;
@@ -60,9 +61,10 @@ const fn both(name: &'static str, run: Run) -> Function {
     Function { name, style: Style::Both, run }
 }
 
-const TABLES: [&[Function]; 10] = [
+const TABLES: [&[Function]; 11] = [
     conversion::FUNCTIONS,
     strings::FUNCTIONS,
+    format::FUNCTIONS,
     lists::FUNCTIONS,
     optional::FUNCTIONS,
     math::FUNCTIONS,

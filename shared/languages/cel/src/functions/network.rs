@@ -74,7 +74,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     global("url", |_, arguments| match arguments {
         [Val::Text(text)] => match Url::parse(text.as_str()) {
             Ok(url) => Some(Ok(Val::Url(Rc::new(url)))),
-            Err(what) => refuse(what),
+            Err(what) => refuse(format!("URL parse error during conversion from string: {what}")),
         },
         _ => None,
     }),

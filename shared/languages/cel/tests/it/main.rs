@@ -11,3 +11,4 @@ mod extensions;
 mod grammar;
 mod host;
 mod laws;
+mod vectors;
