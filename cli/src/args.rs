@@ -283,8 +283,13 @@ pub(crate) enum Incidents {
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum Policy {
     /// Runs kyverno-test.yaml files.
+    ///
+    /// Exit code 0 when no check failed and every test ran, also where checks matched nothing; else 1, and 2 for wrong usage.
     Test(PolicyTest),
     /// Judges resources by policies, and prints verdicts and changed objects.
+    ///
+    /// Exit code 0 when nothing failed; 1 for a failure, an error, a file that cannot be read, or a policy or rule that was set
+    /// aside; 2 for wrong usage; the code of `--warn-exit-code` when there are warnings only.
     Apply(Box<PolicyApply>),
     /// Says why rules are about a resource or not: every clause, with the value it saw.
     Explain(Box<PolicyExplain>),
@@ -310,6 +315,28 @@ pub(crate) struct PolicyTest {
     /// Fails when there are no tests.
     #[arg(long)]
     pub(crate) require_tests: bool,
+    #[command(flatten)]
+    pub(crate) registries: Registries,
+}
+
+/// Which registries may be asked about images, and whom to trust where a policy names nobody.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Registries {
+    /// Asks registries about images: what they are, and who signed them. Without it no address is called.
+    #[arg(long)]
+    pub(crate) registry: bool,
+    /// Registries without TLS, host or host:port.
+    #[arg(long, value_name = "HOST")]
+    pub(crate) insecure_registry: Vec<String>,
+    /// Public keys (PEM) of transparency logs for signatures.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) transparency_log_key: Vec<PathBuf>,
+    /// Public keys (PEM) of transparency logs for certificates.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) certificate_log_key: Vec<PathBuf>,
+    /// Certificates (PEM) of who vouches for keyless identities.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) fulcio_root: Vec<PathBuf>,
 }
 
 /// What stands for the cluster and the request.
@@ -363,6 +390,8 @@ pub(crate) struct PolicyApply {
     pub(crate) resource: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) situation: Situation,
+    #[command(flatten)]
+    pub(crate) registries: Registries,
     /// Counts violations of policies that only audit as warnings.
     #[arg(long)]
     pub(crate) audit_warn: bool,
@@ -393,6 +422,8 @@ pub(crate) struct PolicyExplain {
     pub(crate) rule: Option<String>,
     #[command(flatten)]
     pub(crate) situation: Situation,
+    #[command(flatten)]
+    pub(crate) registries: Registries,
 }
 
 #[derive(Clone, Debug, Subcommand)]

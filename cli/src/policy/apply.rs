@@ -5,9 +5,11 @@ use std::process::ExitCode;
 
 use admission_policy::testing::Answer;
 use admission_policy::{Action, RuleKind, RuleVerdict, Status};
+use model::{Fault, FaultKind};
 use serde_json::{Value, json};
 
-use super::{Disk, called, given};
+use super::world::World;
+use super::{called, given};
 use crate::args::{Output, PolicyApply};
 use crate::print;
 
@@ -40,8 +42,7 @@ pub(super) fn apply(command: &PolicyApply, output: Output) -> anyhow::Result<Exi
         && command.situation.envoy_payload.is_empty();
     anyhow::ensure!(!nothing, "nothing to judge: give --resource, --json, --http-payload or --envoy-payload");
     let given = given(&command.policies, &command.resource, &command.situation)?;
-    let (answers, faults) = given.apply(&Disk).map_err(anyhow::Error::msg)?;
-    faults.iter().for_each(print::note);
+    let (answers, faults) = given.apply(&World::new(&command.registries)?).map_err(anyhow::Error::msg)?;
     let status = |verdict: &RuleVerdict| match verdict.reported() {
         Status::Fail if command.audit_warn && verdict.action != Action::Enforce => Status::Warn,
         status => status,
@@ -49,12 +50,21 @@ pub(super) fn apply(command: &PolicyApply, output: Output) -> anyhow::Result<Exi
     let mut counts = Counts::default();
     answers.iter().flat_map(|answer| &answer.verdicts).for_each(|verdict| counts.add(status(verdict)));
     match output {
-        Output::Json => print_json(&answers, status)?,
+        Output::Json => print_json(&answers, &faults, status)?,
         Output::Table => print_table(&answers, status, command.detailed_results)?,
     }
     if output != Output::Json {
         let Counts { pass, fail, warn, error, skip } = counts;
         print::line(format!("\npass: {pass}, fail: {fail}, warn: {warn}, error: {error}, skip: {skip}"));
+    }
+    // Told last, where it is read: the verdicts above are those of a part of the policies.
+    faults.iter().for_each(print::note);
+    let set_aside = faults.iter().filter(|fault| fault.kind != FaultKind::Warning).count();
+    if set_aside > 0 {
+        print::note(format_args!(
+            "biotope: {set_aside} policies or rules were set aside and judged nothing: correct them, or leave them out"
+        ));
+        return Ok(ExitCode::FAILURE);
     }
     Ok(match counts {
         Counts { fail: 0, error: 0, warn: 0, pass: 0, .. } if command.warn_no_pass => {
@@ -86,7 +96,7 @@ fn patched(answers: &[Answer]) -> Vec<(String, &Value)> {
     last.into_iter().collect()
 }
 
-fn print_json(answers: &[Answer], status: impl Fn(&RuleVerdict) -> Status) -> anyhow::Result<()> {
+fn print_json(answers: &[Answer], faults: &[Fault], status: impl Fn(&RuleVerdict) -> Status) -> anyhow::Result<()> {
     let mut all = Vec::new();
     for answer in answers {
         for verdict in &answer.verdicts {
@@ -97,6 +107,7 @@ fn print_json(answers: &[Answer], status: impl Fn(&RuleVerdict) -> Status) -> an
             }));
         }
     }
+    all.extend(faults.iter().map(|fault| json!({"fault": fault})));
     all.extend(patched(answers).into_iter().map(|(name, object)| json!({"resource": name, "patched": object})));
     print::json(&all)
 }

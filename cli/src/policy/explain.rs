@@ -6,13 +6,14 @@ use admission_policy::testing::Explained;
 use admission_policy::{ClauseExplanation, Explanation};
 use serde_json::json;
 
-use super::{Disk, called, given};
+use super::world::World;
+use super::{called, given};
 use crate::args::{Output, PolicyExplain};
 use crate::print;
 
 pub(super) fn explain(command: &PolicyExplain, output: Output) -> anyhow::Result<ExitCode> {
     let given = given(&command.policies, &command.resource, &command.situation)?;
-    let (mut explained, faults) = given.explain(&Disk).map_err(anyhow::Error::msg)?;
+    let (mut explained, faults) = given.explain(&World::new(&command.registries)?).map_err(anyhow::Error::msg)?;
     faults.iter().for_each(print::note);
     for one in &mut explained {
         one.rules.retain(|rule| is_meant(rule, command));

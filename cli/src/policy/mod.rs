@@ -4,11 +4,12 @@ mod apply;
 mod explain;
 mod junit;
 mod test;
+mod world;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use admission_policy::testing::{Files, Given};
+use admission_policy::testing::Given;
 use anyhow::Context as _;
 
 use crate::args::{Format, Policy, Situation};
@@ -19,26 +20,6 @@ pub(crate) fn policy(command: &Policy, format: Format) -> anyhow::Result<ExitCod
         Policy::Test(command) => test::test(command, format),
         Policy::Apply(command) => apply::apply(command, format.plain()),
         Policy::Explain(command) => explain::explain(command, format.plain()),
-    }
-}
-
-/// The real file system.
-struct Disk;
-
-impl Files for Disk {
-    fn read(&self, path: &str) -> Option<String> {
-        std::fs::read_to_string(path).ok()
-    }
-
-    fn list(&self, folder: &str) -> Vec<String> {
-        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-        let mut files: Vec<String> = entries
-            .map(|entry| entry.path())
-            .filter(|path| path.is_file() && is_yaml(path))
-            .map(|path| path.display().to_string())
-            .collect();
-        files.sort();
-        files
     }
 }
 

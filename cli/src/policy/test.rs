@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use admission_policy::testing::{self, Check, CheckVerdict, Row, TestReport};
 use serde_json::json;
 
-use super::{Disk, find, junit};
+use super::world::World;
+use super::{find, junit};
 use crate::args::{Format, PolicyTest};
 use crate::print;
 
@@ -23,7 +24,8 @@ pub(super) fn test(command: &PolicyTest, output: Format) -> anyhow::Result<ExitC
         print::note(format!("no {} below the given paths", command.file_name));
     }
     let selector = Selector::parse(&command.test_case_selector)?;
-    let mut reports = run(&files);
+    let world = World::new(&command.registries)?;
+    let mut reports = run(&files, &world);
     reports.iter_mut().for_each(|report| selector.apply(report));
     let checks = || reports.iter().flat_map(|report| &report.rows).flat_map(|row| &row.checks);
     let count = |verdict| checks().filter(|check| check.verdict == verdict).count();
@@ -47,7 +49,7 @@ pub(super) fn test(command: &PolicyTest, output: Format) -> anyhow::Result<ExitC
 }
 
 /// Runs the tests on all cores; reports come in the order of the files.
-fn run(files: &[PathBuf]) -> Vec<TestReport> {
+fn run(files: &[PathBuf], world: &World<'_>) -> Vec<TestReport> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(files.len().max(1));
     let next = std::sync::atomic::AtomicUsize::new(0);
     let work = || {
@@ -55,7 +57,7 @@ fn run(files: &[PathBuf]) -> Vec<TestReport> {
         loop {
             let number = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
             let Some(path) = files.get(number) else { return done };
-            done.push((number, testing::run(&path.display().to_string(), &Disk)));
+            done.push((number, testing::run(&path.display().to_string(), world)));
         }
     };
     let mut all: Vec<(usize, Vec<TestReport>)> = std::thread::scope(|scope| {

@@ -8,5 +8,6 @@
 )]
 
 mod output;
+mod policy;
 mod scan;
 mod scan_forms;

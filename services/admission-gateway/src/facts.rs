@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use admission_policy::{Attestation, ImageTrust, Snapshot};
+use admission_policy::{ImageTrust, Snapshot};
 use arc_swap::ArcSwap;
 use bus::{Bus, Cursor, From, Stored};
 use model::{Digest, ImageReference, IncidentId};
@@ -19,20 +19,6 @@ use service::{Context, ReadyHandle};
 pub(crate) struct Facts {
     snapshot: Arc<ArcSwap<Snapshot>>,
     known: Arc<Mutex<Known>>,
-}
-
-/// What is known of attestations now, with what was found out of the same ones before for other attestors.
-fn merged(before: Option<Vec<Attestation>>, now: Option<Vec<Attestation>>) -> Option<Vec<Attestation>> {
-    let Some(mut now) = now else { return before };
-    for one in &mut now {
-        let same = |old: &&Attestation| old.predicate_type == one.predicate_type && old.predicate == one.predicate;
-        if let Some(old) = before.iter().flatten().find(same) {
-            let signatures = old.signatures.clone();
-            let newer = std::mem::replace(&mut one.signatures, signatures);
-            one.signatures.extend(newer);
-        }
-    }
-    Some(now)
 }
 
 /// The response that has a digest refused as long as its incident is open.
@@ -140,11 +126,7 @@ impl Facts {
             known.trust.clear();
         }
         match known.trust.get_mut(image) {
-            Some((_, before)) if before.digest == trust.digest => {
-                before.signatures.extend(trust.signatures);
-                before.unverifiable.extend(trust.unverifiable);
-                before.attestations = merged(before.attestations.take(), trust.attestations);
-            }
+            Some((_, before)) if before.digest == trust.digest => before.learn(trust),
             _ => drop(known.trust.insert(image.to_owned(), (now, trust))),
         }
         self.snapshot.store(Arc::new(known.snapshot()));

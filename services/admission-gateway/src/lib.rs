@@ -25,6 +25,7 @@ use anyhow::Context as _;
 use service::Context;
 
 pub use config::{Config, KubernetesConfig, OnFault, Registration, ServiceReference};
+pub use signatures::Signatures;
 
 use crate::cluster::{Afterwards, Cleanup, Gatherer, Register};
 use crate::facts::Facts;
@@ -32,7 +33,6 @@ use crate::manifests::Manifests;
 use crate::metrics::Metrics;
 use crate::policies::Policies;
 use crate::review::Reviewer;
-use crate::signatures::Signatures;
 
 /// Starts the gateway: ready once the bus is reached, the facts are read up to now, the policies are loaded and the webhook listens.
 ///

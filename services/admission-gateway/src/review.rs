@@ -162,6 +162,7 @@ impl Reviewer {
                 .map(refusal)
                 .into_iter()
                 .chain(outcome.verdicts.iter().filter(|verdict| verdict.status != Status::Pass).map(result))
+                .chain(outcome.audit_annotations.iter().map(annotation))
                 .take(100)
                 .collect(),
             images,
@@ -246,11 +247,18 @@ fn mutation(request: &Request, outcome: &Outcome) -> Value {
         annotate(&mut changed, &request.uid);
     }
     let patch = json_patch::diff(object, &changed);
+    let mut response = json!({ "uid": request.uid, "allowed": true });
+    if !outcome.audit_annotations.is_empty() {
+        response["auditAnnotations"] = json!(outcome.named_annotations());
+    }
     if patch.0.is_empty() {
-        return json!({ "uid": request.uid, "allowed": true, "warnings": outcome.warnings });
+        response["warnings"] = json!(outcome.warnings);
+        return response;
     }
     let bytes = serde_json::to_vec(&patch).unwrap_or_default();
-    json!({ "uid": request.uid, "allowed": true, "patchType": "JSONPatch", "patch": STANDARD.encode(bytes) })
+    response["patchType"] = json!("JSONPatch");
+    response["patch"] = json!(STANDARD.encode(bytes));
+    response
 }
 
 fn annotate(pod: &mut Value, uid: &str) {
@@ -275,6 +283,9 @@ fn verdict(request: &Request, outcome: &Outcome) -> Value {
     let mut response = json!({ "uid": request.uid, "allowed": outcome.allowed });
     if !outcome.warnings.is_empty() {
         response["warnings"] = json!(outcome.warnings);
+    }
+    if !outcome.audit_annotations.is_empty() {
+        response["auditAnnotations"] = json!(outcome.named_annotations());
     }
     if !outcome.allowed {
         response["status"] = json!({ "code": 403, "message": outcome.message });
@@ -304,6 +315,18 @@ fn refusal(message: String) -> PolicyResult {
         verdict: Verdict::Fail,
         enforced: true,
         message,
+        exception: None,
+    }
+}
+
+/// What a policy wants in the audit trail: the API server writes it into its own, and here it is in the event.
+fn annotation(((policy, key), value): (&(String, String), &String)) -> PolicyResult {
+    PolicyResult {
+        policy: policy.clone(),
+        rule: format!("auditAnnotations/{key}"),
+        verdict: Verdict::Pass,
+        enforced: false,
+        message: value.chars().take(500).collect(),
         exception: None,
     }
 }

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use admission_policy::{MissingFact, Snapshot};
+use admission_policy::{HttpAnswer, HttpCall, ManifestClaim, MissingFact, Snapshot};
 use futures::future::join_all;
 use kubernetes::Cluster;
 use serde_json::Value;
 
+use super::services;
 use crate::signatures::Signatures;
 
 /// Gathers for reviews. Cheap to clone.
@@ -26,6 +27,8 @@ pub(crate) struct Gathered {
     images: BTreeMap<String, Value>,
     objects: Vec<Value>,
     listed: BTreeSet<(String, String, String)>,
+    manifests: BTreeMap<ManifestClaim, Result<String, String>>,
+    services: BTreeMap<HttpCall, HttpAnswer>,
 }
 
 impl Gathered {
@@ -37,8 +40,16 @@ impl Gathered {
         facts.image_metadata.extend(self.images.clone());
         facts.objects.extend(self.objects.iter().cloned());
         facts.listed.extend(self.listed.iter().cloned());
+        facts.manifest_signatures.extend(self.manifests.clone());
+        facts.http_calls.extend(self.services.clone());
         facts
     }
+}
+
+/// What was found out.
+enum Answer {
+    Value(Value),
+    Service(HttpAnswer),
 }
 
 impl Gatherer {
@@ -58,10 +69,18 @@ impl Gatherer {
             })
         };
         let answers = join_all(missing.iter().take(MOST).map(one)).await;
-        let mut is_new = false;
+        let mut is_new = self.verify_manifests(missing, found);
         for (fact, answer) in missing.iter().zip(answers) {
             let Some(answer) = answer else { continue };
             is_new = true;
+            let answer = match (fact, answer) {
+                (MissingFact::Http(call), Answer::Service(answer)) => {
+                    found.services.insert(call.clone(), answer);
+                    continue;
+                }
+                (_, Answer::Service(_)) => continue,
+                (_, Answer::Value(answer)) => answer,
+            };
             match fact {
                 MissingFact::ConfigMap(name) => drop(found.config_maps.insert(name.clone(), answer)),
                 MissingFact::ApiCall { call, body } if body.is_empty() => {
@@ -81,7 +100,26 @@ impl Gatherer {
         is_new
     }
 
-    async fn one(&self, fact: &MissingFact) -> Option<Value> {
+    /// Verifies signatures of manifests: nothing is read for that, so no deadline is needed.
+    fn verify_manifests(&self, missing: &[MissingFact], found: &mut Gathered) -> bool {
+        let claims = missing.iter().filter_map(|fact| match fact {
+            MissingFact::ManifestSignature(claim) => Some(claim),
+            _ => None,
+        });
+        let before = found.manifests.len();
+        found.manifests.extend(claims.take(MOST).map(|claim| (claim.clone(), self.registries.manifest(claim))));
+        found.manifests.len() != before
+    }
+
+    async fn one(&self, fact: &MissingFact) -> Option<Answer> {
+        let said = |error: String| tracing::warn!(%fact, error, "a fact cannot be gathered");
+        if let MissingFact::Http(call) = fact {
+            return services::call(call).await.map_err(said).ok().map(Answer::Service);
+        }
+        self.value(fact).await.map(Answer::Value)
+    }
+
+    async fn value(&self, fact: &MissingFact) -> Option<Value> {
         let said = |error: String| tracing::warn!(%fact, error, "a fact cannot be gathered");
         match fact {
             MissingFact::ConfigMap(name) => {
@@ -115,39 +153,16 @@ async fn list(cluster: &Cluster, (api_version, kind): (&str, &str), namespace: &
     Ok(Value::Array(items))
 }
 
-/// Makes a call as policies write it: `GET /path` to the cluster, `POST https://host/path` to a service.
+/// Makes a call of the cluster's API as policies write it: `GET /path`.
 pub(super) async fn call(cluster: Option<&Cluster>, what: &str, body: &str) -> Result<Value, String> {
     let (method, target) = what.split_once(' ').ok_or("no method")?;
-    if target.starts_with('/') {
-        let cluster = cluster.ok_or("no cluster is configured: set `service.kubernetes`")?;
-        let answer = match method {
-            "POST" => cluster.post(target, &serde_json::from_str(body).unwrap_or_default()).await,
-            _ => cluster.get(target).await,
-        };
-        return answer.map_err(|error| error.chain())?.ok_or_else(|| "the server has no such thing".to_owned());
-    }
-    let client = reqwest::Client::builder()
-        .connect_timeout(Duration::from_secs(3))
-        .build()
-        .map_err(|error| error.to_string())?;
-    let request = match method {
-        "POST" => client.post(target).header("content-type", "application/json").body(body.to_owned()),
-        _ => client.get(target),
+    let cluster = cluster.ok_or("no cluster is configured: set `service.kubernetes`")?;
+    let answer = match method {
+        "POST" => cluster.post(target, &serde_json::from_str(body).unwrap_or_default()).await,
+        _ => cluster.get(target).await,
     };
-    let answer =
-        request.send().await.and_then(reqwest::Response::error_for_status).map_err(|error| error.to_string())?;
-    let mut answer = answer;
-    let mut body = Vec::new();
-    while let Some(chunk) = answer.chunk().await.map_err(|error| error.to_string())? {
-        body.extend_from_slice(&chunk);
-        if body.len() > MOST_BYTES {
-            return Err(format!("the answer is larger than {MOST_BYTES} bytes"));
-        }
-    }
-    serde_json::from_slice(&body).map_err(|error| error.to_string())
+    answer.map_err(|error| error.chain())?.ok_or_else(|| "the server has no such thing".to_owned())
 }
 
 /// Most facts that are gathered for one review at a time.
 const MOST: usize = 50;
-/// Largest answer of a service.
-const MOST_BYTES: usize = 8 << 20;

@@ -20,6 +20,7 @@ mod gather;
 mod origin;
 mod pods;
 mod register;
+mod services;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

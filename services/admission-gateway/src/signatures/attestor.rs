@@ -114,6 +114,19 @@ impl Attestor {
         })
     }
 
+    /// Reads an entry for the signature of a manifest: its certificate needs no log, and it is in one itself only if it says so.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub(super) fn of_manifest(entry: &Value, trust: &Trust, is_logged: bool) -> Result<Self, String> {
+        let mut attestor = Self::new(entry, trust)?;
+        attestor.certificate_logs = Logs::Ignored;
+        if !is_logged {
+            attestor.logs = Logs::Ignored;
+        }
+        Ok(attestor)
+    }
+
     /// Whether the attestor signed, and the logs have it where that is asked for; `now` in seconds since 1970.
     pub(super) fn signed(&self, signed: &Signed, now: u64) -> bool {
         let made = |signature: &Vec<u8>| match self.made(signature, signed, now) {
@@ -128,7 +141,10 @@ impl Attestor {
     }
 
     /// Whether they made the signature; or why it does not count, though it is one.
-    fn made(&self, signature: &[u8], signed: &Signed, now: u64) -> Result<bool, String> {
+    ///
+    /// # Errors
+    /// Why it does not count.
+    pub(super) fn made(&self, signature: &[u8], signed: &Signed, now: u64) -> Result<bool, String> {
         let (key, certificate) = match (&self.who, &signed.certificate) {
             (Who::Key(key), _) => (key, None),
             (Who::Holder(certificate), _) => (&certificate.key, None),

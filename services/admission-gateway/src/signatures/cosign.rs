@@ -110,6 +110,19 @@ impl Signed {
 }
 
 impl Signed {
+    /// A manifest that was signed, with what came beside the signature.
+    pub(super) fn manifest(message: &[u8], (certificate, bundle): (Option<Certificate>, Option<Value>)) -> Self {
+        Self {
+            message: message.to_vec(),
+            signatures: Vec::new(),
+            document: Value::Null,
+            bundle,
+            certificate,
+            chain: Vec::new(),
+            is_statement: false,
+        }
+    }
+
     /// Whether the payload says something besides which image it is about.
     pub(super) fn says(&self, name: &str, value: &Value) -> bool {
         self.document.get("optional").and_then(|optional| optional.get(name)) == Some(value)

@@ -10,6 +10,7 @@ mod attestor;
 mod certificate;
 mod cosign;
 mod key;
+mod manifest;
 mod registry;
 mod timestamp;
 
@@ -18,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use admission_policy::{Attestation, ImageTrust, MissingFact};
+use admission_policy::{Attestation, ImageTrust, ManifestClaim, MissingFact};
 use model::ImageReference;
 use serde_json::Value;
 
@@ -30,7 +31,7 @@ use crate::facts::Facts;
 
 /// Verifies on demand. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(crate) struct Signatures {
+pub struct Signatures {
     registry: Registry,
     /// Whom to trust where a policy names nobody.
     trust: Arc<Trust>,
@@ -42,7 +43,7 @@ impl Signatures {
     ///
     /// # Errors
     /// A file that cannot be used.
-    pub(crate) fn new(config: &Config) -> anyhow::Result<Self> {
+    pub fn new(config: &Config) -> anyhow::Result<Self> {
         let mut trust = Trust {
             logs: keys(&config.transparency_log_keys)?,
             certificate_logs: keys(&config.certificate_log_keys)?,
@@ -59,35 +60,38 @@ impl Signatures {
         })
     }
 
-    /// Gathers what an evaluation missed and this verifier can find out; whether there is anything new.
-    pub(crate) async fn gather(&self, missing: &[MissingFact], facts: &Facts) -> bool {
+    /// Finds out about images what an evaluation missed, each within the deadline; or why that cannot be told.
+    pub async fn look_up(&self, missing: &[MissingFact]) -> Vec<(String, Result<ImageTrust, String>)> {
+        let deadline = tokio::time::Instant::now() + self.within;
         let wanted = missing.iter().filter_map(|fact| match fact {
             MissingFact::ImageTrust { image, repository, attestors, attestations } => {
                 Some(Wanted { image, repository, attestors, attestations: !attestations.is_empty() })
             }
             _ => None,
         });
-        let work = futures::future::join_all(wanted.take(MOST_IMAGES).map(|wanted| self.one(wanted, facts)));
-        match tokio::time::timeout(self.within, work).await {
-            Ok(learnt) => learnt.contains(&true),
-            Err(_) => {
-                tracing::warn!(after = ?self.within, "registries did not answer in time: signatures stay unknown");
-                false
-            }
-        }
+        futures::future::join_all(wanted.take(MOST_IMAGES).map(|wanted| self.one(wanted, deadline))).await
     }
 
-    async fn one(&self, wanted: Wanted<'_>, facts: &Facts) -> bool {
-        match self.verify(&wanted).await {
-            Ok(trust) => {
-                facts.learn_trust(wanted.image, trust);
-                true
-            }
-            Err(error) => {
-                tracing::warn!(image = wanted.image, %error, "signatures cannot be read");
-                false
+    async fn one(&self, wanted: Wanted<'_>, deadline: tokio::time::Instant) -> (String, Result<ImageTrust, String>) {
+        let verified = tokio::time::timeout_at(deadline, self.verify(&wanted)).await;
+        let late = || format!("the registry did not answer within {} ms", self.within.as_millis());
+        let found = verified.map_err(|_| late()).and_then(|found| found.map_err(|error| error.to_string()));
+        (wanted.image.to_owned(), found)
+    }
+
+    /// Gathers what an evaluation missed and this verifier can find out; whether there is anything new.
+    pub(crate) async fn gather(&self, missing: &[MissingFact], facts: &Facts) -> bool {
+        let mut is_new = false;
+        for (image, found) in self.look_up(missing).await {
+            match found {
+                Ok(trust) => {
+                    facts.learn_trust(&image, trust);
+                    is_new = true;
+                }
+                Err(error) => tracing::warn!(image, error, "signatures cannot be read, and stay unknown"),
             }
         }
+        is_new
     }
 
     async fn verify(&self, wanted: &Wanted<'_>) -> Result<ImageTrust, ReadError> {
@@ -96,7 +100,7 @@ impl Signatures {
             Some(digest) => digest.to_string(),
             None => self.registry.digest(&image).await?,
         };
-        let now = u64::try_from(service::now().as_millis() / 1_000).unwrap_or(0);
+        let now = now();
         let mut found = ImageTrust { digest: digest.clone(), ..ImageTrust::default() };
         let mut shelves: BTreeMap<String, Vec<(&String, Attestor)>> = BTreeMap::new();
         for name in wanted.attestors {
@@ -159,8 +163,19 @@ impl Signatures {
         Ok(())
     }
 
+    /// Who signed a manifest; see [`ManifestClaim`]. Without a look at any registry.
+    ///
+    /// # Errors
+    /// Why no signature counts.
+    pub fn manifest(&self, claim: &ManifestClaim) -> Result<String, String> {
+        manifest::verify(claim, &self.trust, now())
+    }
+
     /// What a registry says about an image, as policies see it (`imageRegistry`, `image.GetMetadata`).
-    pub(crate) async fn metadata(&self, reference: &str) -> Result<Value, String> {
+    ///
+    /// # Errors
+    /// Why that cannot be told.
+    pub async fn metadata(&self, reference: &str) -> Result<Value, String> {
         let image: ImageReference = reference.parse().map_err(|_| ReadError::Reference.to_string())?;
         self.registry.metadata(reference, &image).await.map_err(|error| error.to_string())
     }
@@ -168,6 +183,11 @@ impl Signatures {
     fn attestor(&self, entry: &Value) -> Result<Attestor, String> {
         Attestor::new(entry, &self.trust)
     }
+}
+
+/// In seconds since 1970.
+fn now() -> u64 {
+    u64::try_from(service::now().as_millis() / 1_000).unwrap_or(0)
 }
 
 fn keys(paths: &[PathBuf]) -> anyhow::Result<Vec<key::PublicKey>> {

@@ -8,7 +8,7 @@ use testkit::parts::{self, KubeApiserver, Part, wait_until};
 use crate::start_with;
 
 /// A kind whose objects may have any fields.
-fn kind(group: &str, version: &str, kind: &str, scope: &str) -> String {
+pub(crate) fn kind(group: &str, version: &str, kind: &str, scope: &str) -> String {
     let plural = if kind.ends_with('y') {
         format!("{}ies", kind.to_lowercase().trim_end_matches('y'))
     } else {
@@ -93,7 +93,7 @@ fn pod(name: &str, labels: &str) -> String {
 }
 
 /// Applies until the gateway has caught up with what was told to the cluster before.
-fn until_refused(server: &Part<KubeApiserver>, manifest: &str, words: &str) {
+pub(crate) fn until_refused(server: &Part<KubeApiserver>, manifest: &str, words: &str) {
     let mut said = String::new();
     let refused = wait_until(Duration::from_secs(30), || {
         match server.kubectl_stdin(&["create", "--dry-run=server", "-f", "-"], manifest) {
@@ -308,7 +308,7 @@ async fn objects_are_made_and_changed_once_a_request_was_let_in() {
 }
 
 /// The first line of an answer of the service's own endpoint.
-fn ureq_like(address: &str, path: &str) -> String {
+pub(crate) fn ureq_like(address: &str, path: &str) -> String {
     use std::io::{Read as _, Write as _};
     let Ok(mut stream) = std::net::TcpStream::connect(address.trim()) else { return String::new() };
     let _ = stream.write_all(format!("GET {path} HTTP/1.0\r\nhost: localhost\r\n\r\n").as_bytes());

@@ -17,17 +17,17 @@ use testkit::parts;
 use crate::signatures::{Shelf, ask, hex, logged};
 use crate::{start_with, write};
 
-const BUILDER: &str = "https://ci.example/acme/app/.github/workflows/release.yaml@refs/heads/main";
-const ISSUER: &str = "https://issuer.example";
+pub(crate) const BUILDER: &str = "https://ci.example/acme/app/.github/workflows/release.yaml@refs/heads/main";
+pub(crate) const ISSUER: &str = "https://issuer.example";
 /// Within the certificates' only day.
-const THEN: u64 = 1_700_000_000;
+pub(crate) const THEN: u64 = 1_700_000_000;
 
 /// A root, what it lets issue certificates, and the logs.
-struct World {
-    root: CertifiedIssuer<'static, KeyPair>,
-    between: CertifiedIssuer<'static, KeyPair>,
+pub(crate) struct World {
+    pub(crate) root: CertifiedIssuer<'static, KeyPair>,
+    pub(crate) between: CertifiedIssuer<'static, KeyPair>,
     certificate_log: KeyPair,
-    log: KeyPair,
+    pub(crate) log: KeyPair,
 }
 
 fn authority(name: &str) -> CertificateParams {
@@ -39,7 +39,7 @@ fn authority(name: &str) -> CertificateParams {
 }
 
 impl World {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let root = CertifiedIssuer::self_signed(authority("root"), KeyPair::generate().unwrap()).unwrap();
         let mut params = authority("intermediate");
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::CodeSigning];
@@ -48,7 +48,7 @@ impl World {
     }
 
     /// A certificate for `subject`, good for one day long ago; with the timestamp of the log for certificates.
-    fn certify(&self, key: &KeyPair, subject: &str, what: Flaw) -> String {
+    pub(crate) fn certify(&self, key: &KeyPair, subject: &str, what: Flaw) -> String {
         let params = |timestamps: Option<Vec<u8>>| {
             let mut params = CertificateParams::new(Vec::new()).unwrap();
             params.distinguished_name = rcgen::DistinguishedName::new();
@@ -101,7 +101,7 @@ fn signed_part(der: &[u8]) -> &[u8] {
 
 /// What is wrong with a signature.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Flaw {
+pub(crate) enum Flaw {
     Nothing,
     /// The certificate is for servers.
     Purpose,

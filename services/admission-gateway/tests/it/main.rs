@@ -13,6 +13,8 @@ mod downstream;
 mod facts;
 mod hostile;
 mod keyless;
+mod lookups;
+mod manifests;
 mod signatures;
 
 use std::fs;

@@ -14,24 +14,24 @@ use testkit::parts;
 use crate::{Gateway, start_with, write};
 
 /// A key of either kind that cosign makes.
-enum Key {
+pub(crate) enum Key {
     Ecdsa(EcdsaKeyPair),
     Edwards(Ed25519KeyPair),
 }
 
 impl Key {
-    fn ecdsa() -> Self {
+    pub(crate) fn ecdsa() -> Self {
         let random = SystemRandom::new();
         let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &random).unwrap();
         Self::Ecdsa(EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, document.as_ref(), &random).unwrap())
     }
 
-    fn edwards() -> Self {
+    pub(crate) fn edwards() -> Self {
         let document = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).unwrap();
         Self::Edwards(Ed25519KeyPair::from_pkcs8(document.as_ref()).unwrap())
     }
 
-    fn pem(&self) -> String {
+    pub(crate) fn pem(&self) -> String {
         const P256: &[u8] = &[
             0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48,
             0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
@@ -44,7 +44,7 @@ impl Key {
         format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", STANDARD.encode([prefix, key].concat()))
     }
 
-    fn sign(&self, message: &[u8]) -> Vec<u8> {
+    pub(crate) fn sign(&self, message: &[u8]) -> Vec<u8> {
         match self {
             Self::Ecdsa(key) => key.sign(&SystemRandom::new(), message).unwrap().as_ref().to_vec(),
             Self::Edwards(key) => key.sign(message).as_ref().to_vec(),

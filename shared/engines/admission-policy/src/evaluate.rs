@@ -15,11 +15,11 @@ use crate::policy::matching::Subject;
 use crate::policy::selector::Labels;
 use crate::request::{Operation, Request};
 use crate::rules::Judgement;
+use crate::rules::assertions;
 use crate::rules::generate::generate;
 use crate::rules::mutate::Mutation;
 use crate::rules::validate::Validation;
 use crate::rules::verify_images::VerifyImages;
-use crate::rules::{assertions, manifests};
 use crate::set::PolicySet;
 use crate::snapshot::Snapshot;
 use crate::value::{path, wildcard};
@@ -290,6 +290,7 @@ impl<'a> Evaluation<'a> {
         let input = cel::Input::new(self.request, self.snapshot, self.object.as_ref(), &self.views);
         for answer in cel::judge(policy, &input, (&self.set.cel_exceptions, &self.set.bindings)) {
             let Some(status) = answer.status else { continue };
+            cel::annotate(&mut self.outcome.audit_annotations, &policy.reference.name, answer.annotations);
             if let Some(object) = answer.patched {
                 if let Some(context) = &mut self.context {
                     context.replace_object(&object);
@@ -484,8 +485,9 @@ impl<'a> Evaluation<'a> {
                 let (judgement, exceptions) = check.judge(rule, (object, &self.request.kind.kind), &excused);
                 Result { exceptions, ..judgement.into() }
             }
-            Body::Validate(Validate { check: Check::Manifests(attestors), .. }) => {
-                let judged = self.pattern_object().map(|_| manifests::judge(attestors, self.request.dry_run, context));
+            Body::Validate(Validate { check: Check::Manifests(manifests), .. }) => {
+                let object = self.pattern_object();
+                let judged = object.map(|object| manifests.judge(object, self.request.dry_run, context));
                 Result { judgement: judged, ..Result::default() }
             }
             Body::Validate(Validate { check: Check::Cel(check), .. }) => {

@@ -88,6 +88,7 @@ mod conditions;
 mod context;
 mod evaluate;
 mod explain;
+mod gzip;
 mod index;
 mod limits;
 mod outcome;
@@ -95,6 +96,7 @@ mod patch;
 mod pattern;
 mod platform;
 mod policy;
+mod projection;
 mod request;
 mod rules;
 mod set;
@@ -110,7 +112,11 @@ pub use explain::{ClauseExplanation, Explanation};
 pub use go_time::Schedule;
 pub use limits::Limits;
 pub use outcome::{Action, Outcome, PolicyRef, RuleKind, RuleVerdict, Status};
+pub use projection::Projection;
 pub use request::{GroupVersionKind, Operation, Request, ReviewError, UserInfo};
 pub use rules::verify_images::attestor_key;
 pub use set::{PolicySet, PolicySummary};
-pub use snapshot::{Attestation, HttpAnswer, ImageTrust, MissingFact, RuleValues, Snapshot, Values};
+pub use snapshot::{
+    Attestation, HttpAnswer, HttpCall, ImageTrust, ManifestClaim, ManifestSignature, MissingFact, RuleValues, Snapshot,
+    Values,
+};

@@ -140,6 +140,8 @@ pub struct Outcome {
     pub message: String,
     /// Warnings for the client.
     pub warnings: Vec<String>,
+    /// What policies want in the audit trail (`auditAnnotations`), by policy and key.
+    pub audit_annotations: BTreeMap<(String, String), String>,
     /// The object after all mutations, when they changed it.
     pub patched: Option<Value>,
     /// The same as a JSON patch (RFC 6902).
@@ -154,6 +156,13 @@ impl Outcome {
         facts.sort();
         facts.dedup();
         facts
+    }
+
+    /// The audit annotations as a review's answer names them: `policy.key`, as long as the API server allows.
+    #[must_use]
+    pub fn named_annotations(&self) -> BTreeMap<String, &str> {
+        let name = |policy: &str, key: &str| format!("{policy}.{key}").chars().take(MAX_NAME).collect::<String>();
+        self.audit_annotations.iter().map(|((policy, key), value)| (name(policy, key), value.as_str())).collect()
     }
 
     /// The `AdmissionReview` to answer with; `encode` turns the patch's bytes into base64.
@@ -174,6 +183,9 @@ impl Outcome {
         if !self.warnings.is_empty() {
             put("warnings", json!(self.warnings));
         }
+        if !self.audit_annotations.is_empty() {
+            put("auditAnnotations", json!(self.named_annotations()));
+        }
         json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response})
     }
 
@@ -191,6 +203,9 @@ impl Outcome {
         self.warnings = self.verdicts.iter().filter(warns).map(line).collect();
     }
 }
+
+/// Longest name of an audit annotation that an API server takes.
+const MAX_NAME: usize = 63;
 
 /// `resource Pod/ns/name was blocked due to the following policies`, then policy, rule and reason as YAML.
 fn blocked(request: &Request, verdicts: &[RuleVerdict]) -> String {

@@ -12,9 +12,11 @@ pub struct Snapshot {
     pub namespace_labels: BTreeMap<String, BTreeMap<String, String>>,
     /// ConfigMaps by `namespace/name`, whole objects.
     pub config_maps: BTreeMap<String, Value>,
-    /// Answers to API calls: `GET /api/v1/namespaces` (method and path), `POST https://host/path` for services.
+    /// Answers to API calls of the cluster: `GET /api/v1/namespaces` (method and path).
     pub api_calls: BTreeMap<String, Value>,
-    /// Whole answers to calls, by method and path or URL: they go before `api_calls`, and CEL's `http` sees their status.
+    /// Answers of services.
+    pub http_calls: BTreeMap<HttpCall, HttpAnswer>,
+    /// Stand-ins for answers of both, by method and path or URL: they go before the others.
     pub http_answers: BTreeMap<String, HttpAnswer>,
     /// Objects of the cluster: answer API calls that `api_calls` does not, and are what `clone` copies.
     pub objects: Vec<Value>,
@@ -24,10 +26,10 @@ pub struct Snapshot {
     pub image_metadata: BTreeMap<String, Value>,
     /// Signature and attestation facts by image reference, see [`ImageTrust`].
     pub image_trust: BTreeMap<String, ImageTrust>,
-    /// Whose signature of the manifest in the request was verified, by [`attestor_key`](crate::attestor_key); `None` when
-    /// nobody looked.
-    pub manifest_signatures: Option<BTreeMap<String, bool>>,
-    /// Entries of the global context, by name.
+    /// Signatures of manifests that were verified: the name of who signed (empty for the holder of a key), or why the signature
+    /// does not count.
+    pub manifest_signatures: BTreeMap<ManifestClaim, Result<String, String>>,
+    /// Entries of the global context, by name; a projection of one as `name.projection`, or as a field of the entry.
     pub global_context: BTreeMap<String, Value>,
     /// Facts of the platform, as policies see them under `biotope`: `{"images": {digest or reference: scan facts},
     /// "incidents": {digest: [open incidents]}, "secrets": {"namespace/name": provenance}}`.
@@ -37,12 +39,33 @@ pub struct Snapshot {
     pub values: Option<Values>,
 }
 
+/// A call of a service. Who logs it shows method and URL only: headers may hold what nobody may see.
+#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct HttpCall {
+    /// `GET` or `POST`.
+    pub method: String,
+    /// The address.
+    pub url: String,
+    /// Headers to send.
+    pub headers: BTreeMap<String, String>,
+    /// JSON body of a POST; empty otherwise.
+    pub body: String,
+    /// Certificates (PEM) that the server is checked by; empty for those of the system.
+    pub authority: String,
+}
+
+impl std::fmt::Debug for HttpCall {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "HttpCall({} {})", self.method, self.url)
+    }
+}
+
 /// What a service answered.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct HttpAnswer {
     /// Status code.
     pub status: u16,
-    /// Body, read as JSON.
+    /// Body, read as JSON; null when it is none.
     pub body: Value,
 }
 
@@ -60,6 +83,24 @@ pub struct ImageTrust {
     pub attestations: Option<Vec<Attestation>>,
 }
 
+impl ImageTrust {
+    /// Adds what was found out later about the same image; what was known of other attestors stays.
+    pub fn learn(&mut self, newer: Self) {
+        self.signatures.extend(newer.signatures);
+        self.unverifiable.extend(newer.unverifiable);
+        let Some(mut attestations) = newer.attestations else { return };
+        for one in &mut attestations {
+            let same = |old: &&Attestation| old.predicate_type == one.predicate_type && old.predicate == one.predicate;
+            if let Some(old) = self.attestations.iter().flatten().find(same) {
+                let signatures = old.signatures.clone();
+                let found = std::mem::replace(&mut one.signatures, signatures);
+                one.signatures.extend(found);
+            }
+        }
+        self.attestations = Some(attestations);
+    }
+}
+
 /// One verified attestation of an image.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Attestation {
@@ -69,6 +110,28 @@ pub struct Attestation {
     pub predicate: Value,
     /// Attestors and whether their signature was verified.
     pub signatures: BTreeMap<String, bool>,
+}
+
+/// That an attestor signed a manifest. It holds all that is verified, so that an answer is never taken for another question.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ManifestClaim {
+    /// The attestor, as named by [`attestor_key`](crate::attestor_key).
+    pub attestor: String,
+    /// What was signed.
+    pub message: Vec<u8>,
+    /// The signatures; one that counts is enough.
+    pub signatures: Vec<ManifestSignature>,
+}
+
+/// One signature of a manifest.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ManifestSignature {
+    /// The signature (base64).
+    pub signature: String,
+    /// The certificate of who signed without a key of their own (PEM); empty for none.
+    pub certificate: String,
+    /// The entry of a transparency log (JSON); empty for none.
+    pub bundle: String,
 }
 
 /// Values that stand for variables and context entries.
@@ -94,13 +157,15 @@ pub struct RuleValues {
 pub enum MissingFact {
     /// A ConfigMap, `namespace/name`.
     ConfigMap(String),
-    /// An API call, method and path or URL, with its body.
+    /// An API call of the cluster, method and path, with its body.
     ApiCall {
         /// `GET /apis/apps/v1/deployments`.
         call: String,
         /// JSON body of a POST; empty otherwise.
         body: String,
     },
+    /// A call of a service.
+    Http(HttpCall),
     /// The objects of a kind, which go into [`Snapshot::objects`] and [`Snapshot::listed`].
     Objects {
         /// `v1`, `apps/v1`.
@@ -123,11 +188,8 @@ pub enum MissingFact {
         /// Predicate types of the attestations to fetch.
         attestations: Vec<String>,
     },
-    /// Signatures of the manifest in the request.
-    ManifestSignatures {
-        /// Attestors to verify, as named by [`attestor_key`](crate::attestor_key).
-        attestors: Vec<String>,
-    },
+    /// Whether an attestor signed the manifest in the request.
+    ManifestSignature(ManifestClaim),
     /// An entry of the global context.
     GlobalContext(String),
     /// Labels of a namespace.
@@ -139,6 +201,7 @@ impl std::fmt::Display for MissingFact {
         match self {
             Self::ConfigMap(name) => write!(f, "configmap {name} is not known"),
             Self::ApiCall { call, .. } => write!(f, "the answer to `{call}` is not known"),
+            Self::Http(call) => write!(f, "the answer to `{} {}` is not known", call.method, call.url),
             Self::Objects { api_version, kind, namespace } if namespace.is_empty() => {
                 write!(f, "the objects {api_version} {kind} are not known")
             }
@@ -147,7 +210,7 @@ impl std::fmt::Display for MissingFact {
             }
             Self::ImageMetadata(image) => write!(f, "the metadata of image {image} is not known"),
             Self::ImageTrust { image, .. } => write!(f, "the signatures of image {image} are not known"),
-            Self::ManifestSignatures { .. } => write!(f, "the signatures of the manifest are not known"),
+            Self::ManifestSignature(_) => write!(f, "the signatures of the manifest are not known"),
             Self::GlobalContext(name) => write!(f, "global context entry {name} is not known"),
             Self::NamespaceLabels(name) => write!(f, "the labels of namespace {name} are not known"),
         }
@@ -165,6 +228,15 @@ impl Snapshot {
     /// Labels of a namespace; empty when it is not known.
     pub(crate) fn labels_of(&self, namespace: &str) -> Option<&BTreeMap<String, String>> {
         self.namespace_labels.get(namespace)
+    }
+
+    /// An entry of the global context, or a projection of it.
+    pub(crate) fn global(&self, name: &str, projection: &str) -> Option<&Value> {
+        if projection.is_empty() {
+            return self.global_context.get(name);
+        }
+        let own = self.global_context.get(&[name, ".", projection].concat());
+        own.or_else(|| self.global_context.get(name)?.get(projection))
     }
 
     /// Whether all objects of a kind in a namespace (or in all, where it is empty) are in `objects`.

@@ -7,6 +7,7 @@ use go_time::Schedule;
 use model::{Fault, FaultKind};
 use serde_json::Value;
 
+use super::audit;
 use super::autogen;
 use super::constraints::Constraints;
 use super::exception::CelException;
@@ -234,6 +235,7 @@ pub(crate) fn compile_rule(raw: &Value, preconditions: Option<&[Value]>, message
             variables: named(raw, "variables")?,
             images: Vec::new(),
             verification: None,
+            annotations: audit::compile(items(raw, "auditAnnotations"), program)?,
             body: CelBody::Validations(validations),
         })
     };
@@ -256,6 +258,7 @@ pub(crate) fn compile_conditions(list: &[Value]) -> Result<Option<CelRule>, (Str
         variables: Vec::new(),
         images: Vec::new(),
         verification: None,
+        annotations: Vec::new(),
         body,
     }))
 }
@@ -276,6 +279,7 @@ fn compile_spec(spec: &Value, kind: CelKind) -> Compiled<CelSpec> {
         variables: named(spec, "variables")?,
         images: named(spec, "images")?,
         verification: (kind == CelKind::VerifyImages).then(|| ImagePolicy::compile(spec, program)).transpose()?,
+        annotations: audit::compile(items(spec, "auditAnnotations"), program)?,
         body,
     };
     Ok(CelSpec { matches, rule })

@@ -1,10 +1,12 @@
 //! One policy in CEL on one request.
 
 use std::cell::OnceCell;
+use std::collections::BTreeMap;
 
 use cel::{EvalError, Val};
 use serde_json::{Map, Value, json};
 
+use super::audit;
 use super::compile::strictest;
 use super::exception::CelException;
 use super::lookup;
@@ -60,6 +62,8 @@ pub(crate) struct Answer {
     pub(crate) missing: Vec<MissingFact>,
     /// What a violation leads to, where a binding says so.
     pub(crate) action: Option<Action>,
+    /// What is written into the audit trail.
+    pub(crate) annotations: BTreeMap<String, String>,
 }
 
 const NULL: &Value = &Value::Null;
@@ -231,6 +235,7 @@ fn apply(
         },
         Err(error) => failed("failed to load context", &error),
     };
+    answer = audit::annotate(answer, &rule.annotations, &scope);
     answer.missing = scope.take_missing();
     answer
 }

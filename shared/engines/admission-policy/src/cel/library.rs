@@ -8,10 +8,12 @@ use jmespath::{Context, compile};
 use model::Timestamp;
 use serde_json::{Value, json};
 
+use crate::gzip;
+
 type Outcome<'a> = Result<Val<'a>, EvalError>;
 
 /// Functions and methods that the libraries add, for the check of names.
-pub(super) const NAMES: [&str; 84] = [
+pub(super) const NAMES: [&str; 86] = [
     "incidents",
     "secret",
     "Allowed",
@@ -84,6 +86,8 @@ pub(super) const NAMES: [&str; 84] = [
     "listObjToMap",
     "transform.listObjToMap",
     "x509.decode",
+    "gzip.compress",
+    "gzip.decompress",
     "jmespath",
     "Get",
     "get",
@@ -121,6 +125,11 @@ pub(super) fn call<'a>(name: &str, arguments: &[Val<'a>], now: Option<Timestamp>
         ("jmespath", [Val::Text(query), value]) => {
             Some(value.to_json().and_then(|value| through(query.as_str(), &value, now)))
         }
+        ("gzip.compress", [Val::Text(text)]) => {
+            let packed = gzip::pack(text.as_str().as_bytes());
+            Some(packed.map(|bytes| Val::Bytes(Rc::from(bytes))).map_err(|error| EvalError::refused(error.to_string())))
+        }
+        ("gzip.decompress", [Val::Bytes(bytes)]) => Some(unpacked(bytes)),
         ("x509.decode", [Val::Text(text)]) => Some(through("x509_decode(@)", &json!(text.as_str()), now)),
         ("Header", [Val::Map(attributes), Val::Text(name)]) => {
             Some(values_of(attributes.get_text("header"), name.as_str()))
@@ -150,6 +159,12 @@ fn through<'a>(expression: &str, input: &Value, now: Option<Timestamp>) -> Outco
     let context = Context::new(now).with_random_seed(now.as_nanos().cast_unsigned());
     let compiled = compile(expression).map_err(|error| EvalError::refused(error.to_string()))?;
     compiled.search(input, &context).map(Val::from_owned_json).map_err(|error| EvalError::refused(error.to_string()))
+}
+
+/// The text in a gzip stream.
+fn unpacked<'a>(bytes: &[u8]) -> Outcome<'a> {
+    let content = gzip::unpack(bytes).map_err(|error| EvalError::refused(error.to_string()))?;
+    Ok(Val::text(String::from_utf8_lossy(&content).as_ref()))
 }
 
 fn map<'a>(entries: impl IntoIterator<Item = (&'static str, Val<'a>)>) -> Val<'a> {

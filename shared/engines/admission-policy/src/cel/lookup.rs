@@ -9,6 +9,7 @@ use cel::{EvalError, Key, Map, Object, Text, Val};
 use serde_json::{Value, json};
 
 use super::authorize;
+use super::http::Client;
 use super::scope::Scope;
 use crate::context::{answer, plural_of};
 use crate::snapshot::MissingFact;
@@ -43,7 +44,10 @@ impl<'a> Object<'a> for Library<'a> {
             ("resource", "list") => Some(self.list(arguments)),
             ("resource", "post") => Some(self.post_resource(arguments)),
             ("resource", "toGVR") => Some(group_version_resource(arguments)),
-            ("http", "get" | "post") => Some(self.http(&lower, arguments)),
+            ("http", "get" | "post" | "client") => {
+                let client = Client { scope: self.scope.clone(), authority: String::new() };
+                client.call(&lower, arguments)
+            }
             ("image", "getMetadata") => Some(self.image_metadata(arguments)),
             ("globalContext", "get") => Some(self.global(arguments)),
             ("generator", "apply") => Some(self.generate(arguments)),
@@ -219,26 +223,6 @@ impl<'a> Library<'a> {
         }
     }
 
-    /// A whole answer that is known: body and status.
-    fn answered(&self, call: &str) -> Option<Val<'a>> {
-        let answer = self.scope.given().snapshot.http_answers.get(call)?;
-        Some(Val::from_owned_json(json!({"body": answer.body, "statusCode": answer.status})))
-    }
-
-    fn http(&self, method: &str, arguments: &[Val<'a>]) -> Outcome<'a> {
-        match (method, arguments) {
-            ("get", [Val::Text(url), ..]) => {
-                let call = format!("GET {}", url.as_str());
-                self.answered(&call).map_or_else(|| self.called("http.get", call, String::new()), Ok)
-            }
-            ("post", [Val::Text(url), body, ..]) => {
-                let (call, body) = (format!("POST {}", url.as_str()), body.to_json()?.to_string());
-                self.answered(&call).map_or_else(|| self.called("http.post", call, body), Ok)
-            }
-            _ => Err(wrong("http")),
-        }
-    }
-
     fn image_metadata(&self, arguments: &[Val<'a>]) -> Outcome<'a> {
         let [Val::Text(reference)] = arguments else { return Err(wrong("image.getMetadata")) };
         match self.scope.given().snapshot.image_metadata.get(reference.as_str()) {
@@ -256,9 +240,7 @@ impl<'a> Library<'a> {
             [Val::Text(name), Val::Text(projection)] => (name.as_str(), projection.as_str()),
             _ => return Err(wrong("globalContext.get")),
         };
-        let known = self.scope.given().snapshot.global_context.get(name);
-        let known = known.and_then(|entry| if projection.is_empty() { Some(entry) } else { entry.get(projection) });
-        match known {
+        match self.scope.given().snapshot.global(name, projection) {
             Some(known) => Ok(Val::from_json(known)),
             None => Err(self.scope.note_missing("globalContext.get", MissingFact::GlobalContext(name.to_owned()))),
         }

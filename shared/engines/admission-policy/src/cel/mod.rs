@@ -9,6 +9,7 @@
 //! Expressions see a [`scope::Scope`]: the request and its objects, lazy variables, and Kyverno's libraries, whose answers
 //! are facts of the snapshot. A missing fact ends the expression in an error and is reported.
 
+mod audit;
 mod authorize;
 mod autogen;
 mod compile;
@@ -16,6 +17,7 @@ mod constraints;
 pub(crate) mod deletion;
 mod exception;
 mod explain;
+mod http;
 mod images;
 mod judge;
 mod library;
@@ -26,6 +28,7 @@ mod policy;
 mod scope;
 mod template;
 
+pub(crate) use audit::add as annotate;
 pub use authorize::AuthorizationKind;
 pub(crate) use compile::{CelCompiler, compile_conditions, compile_rule};
 pub(crate) use exception::CelException;

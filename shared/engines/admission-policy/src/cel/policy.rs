@@ -95,6 +95,8 @@ pub(crate) struct CelRule {
     pub(crate) images: Vec<(String, Program)>,
     /// What an ImageValidatingPolicy knows about images.
     pub(crate) verification: Option<ImagePolicy>,
+    /// `auditAnnotations`: keys, and what gives their values.
+    pub(crate) annotations: Vec<(String, Program)>,
     pub(crate) body: CelBody,
 }
 

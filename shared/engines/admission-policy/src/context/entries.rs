@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{Context, EvaluationError};
-use crate::snapshot::MissingFact;
+use crate::snapshot::{HttpAnswer, HttpCall, MissingFact};
 
 /// A compiled context entry.
 #[derive(Clone, Debug)]
@@ -16,9 +16,21 @@ pub(crate) struct ContextEntry {
 enum Source {
     Variable { value: Option<Value>, path: String, default: Option<Value> },
     ConfigMap { name: String, namespace: String },
-    ApiCall { method: String, path: String, data: Value, query: String, default: Option<Value> },
+    ApiCall { method: String, target: Target, data: Value, query: String, default: Option<Value> },
     ImageRegistry { reference: String, query: String },
     Global { name: String, query: String },
+}
+
+/// Who is called.
+#[derive(Clone, Debug)]
+enum Target {
+    /// A path of the Kubernetes API.
+    Cluster(String),
+    Service {
+        url: String,
+        headers: Vec<(String, String)>,
+        authority: String,
+    },
 }
 
 impl ContextEntry {
@@ -68,10 +80,17 @@ fn compile(raw: &Value) -> Result<ContextEntry, String> {
 }
 
 fn api_call(call: &Value, text: impl Fn(&Value, &str) -> String) -> Result<Source, String> {
-    let service = call.get("service").and_then(|service| service.get("url")).and_then(Value::as_str);
-    let path = match (text(call, "urlPath"), service) {
-        (path, _) if !path.is_empty() => path,
-        (_, Some(url)) => url.to_owned(),
+    let service = call.get("service").filter(|service| service.get("url").is_some_and(Value::is_string));
+    let target = match (text(call, "urlPath"), service) {
+        (path, _) if !path.is_empty() => Target::Cluster(path),
+        (_, Some(service)) => {
+            let headers = service.get("headers").and_then(Value::as_array).into_iter().flatten();
+            Target::Service {
+                url: text(service, "url"),
+                headers: headers.map(|header| (text(header, "key"), text(header, "value"))).collect(),
+                authority: text(service, "caBundle"),
+            }
+        }
         _ => return Err("an apiCall needs a `urlPath` or a `service.url`".to_owned()),
     };
     let method = match text(call, "method") {
@@ -80,7 +99,7 @@ fn api_call(call: &Value, text: impl Fn(&Value, &str) -> String) -> Result<Sourc
     };
     Ok(Source::ApiCall {
         method,
-        path,
+        target,
         data: call.get("data").cloned().unwrap_or_default(),
         query: text(call, "jmesPath"),
         default: call.get("default").filter(|value| !value.is_null()).cloned(),
@@ -94,9 +113,15 @@ impl Context<'_> {
         let value = match &entry.source {
             Source::Variable { value, path, default } => self.variable(name, value.as_ref(), path, default.as_ref())?,
             Source::ConfigMap { name: map, namespace } => self.config_map(name, map, namespace)?,
-            Source::ApiCall { method, path, data, query, default } => {
-                let path = self.substitute_text(path).map_err(|error| within(error, name, path))?;
-                let answer = self.call(method, &path, data, name).and_then(|data| self.narrow(name, data, query));
+            Source::ApiCall { method, target, data, query, default } => {
+                let answer = match target {
+                    Target::Cluster(path) => {
+                        let path = self.substitute_text(path).map_err(|error| within(error, name, path))?;
+                        self.call(method, &path, data, name)
+                    }
+                    Target::Service { .. } => self.call_service(method, target, data, name),
+                };
+                let answer = answer.and_then(|data| self.narrow(name, data, query));
                 match (answer, default) {
                     (Err(_), Some(default)) => self.substitute(default)?,
                     (answer, _) => answer?,
@@ -112,10 +137,7 @@ impl Context<'_> {
                 let global = self.substitute_text(global).map_err(|error| within(error, name, global))?;
                 // A name may go on with a dot and the name of a projection.
                 let (whole, projection) = global.split_once('.').unwrap_or((&global, ""));
-                let known = self.snapshot.global_context.get(whole);
-                let known =
-                    known.and_then(|known| if projection.is_empty() { Some(known) } else { known.get(projection) });
-                let known = known.cloned();
+                let known = self.snapshot.global(whole, projection).cloned();
                 let data = known.ok_or_else(|| self.note_missing(MissingFact::GlobalContext(global)))?;
                 self.narrow(name, data, query)?
             }
@@ -188,11 +210,7 @@ impl Context<'_> {
         let body = if method == "POST" { self.post_body(data)? } else { String::new() };
         let call = [method, " ", path].concat();
         if let Some(answer) = self.snapshot.http_answers.get(&call) {
-            if (200..300).contains(&answer.status) {
-                return Ok(answer.body.clone());
-            }
-            let status = answer.status;
-            return Err(EvaluationError::new(format!("failed to fetch data for APICall {entry}: HTTP {status}")));
+            return succeeded(answer, entry);
         }
         let calls = &self.snapshot.api_calls;
         let with_body = (!body.is_empty()).then(|| calls.get(&[call.as_str(), " ", &body].concat())).flatten();
@@ -202,6 +220,32 @@ impl Context<'_> {
             let fact = MissingFact::ApiCall { call, body };
             self.note_missing(fact).within(&format!("failed to fetch data for APICall {entry}"))
         })
+    }
+
+    fn call_service(
+        &mut self,
+        method: &str,
+        target: &Target,
+        data: &Value,
+        entry: &str,
+    ) -> Result<Value, EvaluationError> {
+        let Target::Service { url, headers, authority } = target else { return Ok(Value::Null) };
+        let body = if method == "POST" { self.post_body(data)? } else { String::new() };
+        let mut text = |text: &str| self.substitute_text(text).map_err(|error| within(error, entry, url));
+        let headers = headers.iter().map(|(key, value)| Ok((text(key)?, text(value)?)));
+        let headers = headers.collect::<Result<_, EvaluationError>>()?;
+        let (url, authority) = (text(url)?, text(authority)?);
+        if let Some(answer) = self.snapshot.http_answers.get(&[method, " ", &url].concat()) {
+            return succeeded(answer, entry);
+        }
+        let call = HttpCall { method: method.to_owned(), url, headers, body, authority };
+        match self.snapshot.http_calls.get(&call) {
+            Some(answer) => succeeded(answer, entry),
+            None => {
+                let error = self.note_missing(MissingFact::Http(call));
+                Err(error.within(&format!("failed to fetch data for APICall {entry}")))
+            }
+        }
     }
 
     /// `data: [{key, value}]` as the JSON object that is posted.
@@ -223,6 +267,14 @@ impl Context<'_> {
         self.search(&query, &data)
             .map_err(|error| error.within(&format!("failed to apply JMESPath {query} for context entry {entry}")))
     }
+}
+
+/// The body of an answer that says that all went well.
+fn succeeded(answer: &HttpAnswer, entry: &str) -> Result<Value, EvaluationError> {
+    if (200..300).contains(&answer.status) {
+        return Ok(answer.body.clone());
+    }
+    Err(EvaluationError::new(format!("failed to fetch data for APICall {entry}: HTTP {}", answer.status)))
 }
 
 fn within(error: EvaluationError, entry: &str, text: &str) -> EvaluationError {

@@ -24,6 +24,7 @@ use crate::outcome::{Action, PolicyRef};
 use crate::patch::text::PatchText;
 use crate::patch::{anchors, json_patch};
 use crate::pattern;
+use crate::rules::manifests::Manifests;
 use crate::rules::pod_security::PodSecurity;
 use crate::rules::verify_images::VerifyImages;
 use crate::yaml::Document;
@@ -288,9 +289,7 @@ fn validate_rule(
     let check = if let Some(cel) = &raw.cel {
         Check::Cel(Box::new(cel::compile_rule(cel, preconditions, raw.message.as_deref().unwrap_or_default())?))
     } else if let Some(manifests) = &raw.manifests {
-        let attestors = manifests.get("attestors").and_then(Value::as_array).filter(|list| !list.is_empty());
-        let none = || Wrong::invalid("`validate.manifests` has no attestors").cure("say who must have signed");
-        Check::Manifests(attestors.ok_or_else(none)?.clone())
+        Check::Manifests(Box::new(Manifests::compile(manifests)?))
     } else if let Some(tree) = raw.assert {
         Check::Assert(tree)
     } else if let Some(security) = &raw.pod_security {

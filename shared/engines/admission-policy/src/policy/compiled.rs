@@ -12,6 +12,7 @@ use crate::context::{ContextEntry, ListQuery, ValueTemplate};
 use crate::outcome::{Action, PolicyRef};
 use crate::patch::text::PatchText;
 use crate::pattern::Pattern;
+use crate::rules::manifests::Manifests;
 use crate::rules::pod_security::PodSecurity;
 use crate::rules::verify_images::VerifyImages;
 
@@ -93,8 +94,8 @@ pub(crate) enum Check {
     Deny(Conditions),
     ForEach(Vec<ForEach>),
     PodSecurity(PodSecurity),
-    /// Attestor sets that must have signed the manifest.
-    Manifests(Vec<Value>),
+    /// Who must have signed the manifest.
+    Manifests(Box<Manifests>),
     Cel(Box<CelRule>),
     /// An assertion tree on the request.
     Assert(Value),

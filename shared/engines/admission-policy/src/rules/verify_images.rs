@@ -333,7 +333,7 @@ fn add_digest(object: &mut Value, image: &ImageInfo, digest: &str) {
 }
 
 /// Whether an attestor set signed.
-pub(crate) enum Verified {
+enum Verified {
     Yes,
     /// Why not.
     No(String),
@@ -342,7 +342,7 @@ pub(crate) enum Verified {
 }
 
 /// Whether enough entries of an attestor set signed.
-pub(crate) fn attested(set: &Value, path: &str, depth: usize, known: &dyn Fn(&str) -> Option<bool>) -> Verified {
+fn attested(set: &Value, path: &str, depth: usize, known: &dyn Fn(&str) -> Option<bool>) -> Verified {
     let entries: Vec<Value> =
         set.get("entries").and_then(Value::as_array).into_iter().flatten().flat_map(expand).collect();
     let required =
@@ -373,7 +373,7 @@ pub(crate) fn attested(set: &Value, path: &str, depth: usize, known: &dyn Fn(&st
 }
 
 /// Several PEM keys in one entry are one entry each.
-fn expand(entry: &Value) -> Vec<Value> {
+pub(super) fn expand(entry: &Value) -> Vec<Value> {
     const END: &str = "-----END PUBLIC KEY-----";
     let keys = entry.pointer("/keys/publicKeys").and_then(Value::as_str).unwrap_or_default();
     if keys.matches(END).count() < 2 {
@@ -403,7 +403,7 @@ fn tell_kind(set: &mut Value, kind: &str, depth: usize) {
     }
 }
 
-fn kind_of(entry: &Value) -> &'static str {
+pub(super) fn kind_of(entry: &Value) -> &'static str {
     if entry.get("keys").is_some() {
         ".keys"
     } else if entry.get("certificates").is_some() {
@@ -416,7 +416,7 @@ fn kind_of(entry: &Value) -> &'static str {
 }
 
 /// The keys of every attestor in a set.
-pub(crate) fn collect_keys(set: &Value, depth: usize, keys: &mut Vec<String>) {
+fn collect_keys(set: &Value, depth: usize, keys: &mut Vec<String>) {
     for entry in set.get("entries").and_then(Value::as_array).into_iter().flatten().flat_map(expand) {
         match entry.get("attestor").filter(|nested| nested.is_object()) {
             Some(nested) if depth < MAX_NESTING => collect_keys(nested, depth + 1, keys),

@@ -75,6 +75,9 @@ impl Given {
         let runner = self.runner(files)?;
         let mut report = report();
         let mut loaded = runner.load(&mut report)?;
+        if loaded.set.is_empty() && report.faults.is_empty() {
+            return Err("none of the given files holds a policy".to_owned());
+        }
         let mut responses = Vec::new();
         for resource in std::mem::take(&mut loaded.resources) {
             runner.resource(&mut loaded, &resource, (&self.operation, &mut responses));
@@ -105,7 +108,7 @@ impl Given {
             let mut rules = Vec::new();
             for key in &keys {
                 let request = runner.request(&mut loaded, (key, &self.operation), &resource);
-                rules.extend(loaded.set.explain_policy(Some(key), &request, &loaded.snapshot));
+                rules.extend(runner.explain(&mut loaded, &request, key));
             }
             out.push(Explained { resource, rules });
         }

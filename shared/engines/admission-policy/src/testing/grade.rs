@@ -10,6 +10,9 @@ use crate::outcome::{RuleKind, RuleVerdict, Status};
 /// The expected objects of a mutation do not have the one that was changed.
 const NOT_IN_FILE: &str = "the patched resource is not in the file";
 
+/// Why a verdict is not what it could be.
+const NEEDS_REGISTRY: &str = ": it asks about images; give --registry, or a context file";
+
 /// What one policy answered about one resource in one stage.
 #[derive(Clone, Debug)]
 pub(super) struct Response {
@@ -22,6 +25,8 @@ pub(super) struct Response {
     pub(super) verdicts: Vec<RuleVerdict>,
     /// The policy has no named rules, so that a row is about all of it.
     pub(super) ruleless: bool,
+    /// It asked about images what nobody told it.
+    pub(super) lacks_registry: bool,
 }
 
 /// The expected objects of a row, by file.
@@ -142,7 +147,8 @@ fn judge(
     if let Some(reason) = objects_differ(response, verdict, expected) {
         fail(reason);
     } else if verdict.reported() != row.expected {
-        fail(format!("want {}, got {}", row.expected.as_str(), verdict.reported().as_str()));
+        let hint = if response.lacks_registry { NEEDS_REGISTRY } else { "" };
+        fail(format!("want {}, got {}{hint}", row.expected.as_str(), verdict.reported().as_str()));
     }
     check
 }

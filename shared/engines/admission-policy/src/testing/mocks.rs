@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use jmespath::{Context, compile};
-use model::Timestamp;
 use serde_json::{Map, Value};
 
 use super::format::{field, texts};
+use crate::projection::Projection;
 use crate::snapshot::HttpAnswer;
 
 /// The answers to calls, by method and path or URL. An answer that names no method is that to a GET and to a POST.
@@ -121,9 +120,7 @@ fn root(entry: &Value, objects: impl Fn(&[String]) -> Result<Vec<Value>, String>
 fn projected(entry: &Value, root: Value) -> Result<Value, String> {
     let text = |value: &Value, key: &str| field(value, key).and_then(Value::as_str).unwrap_or_default().to_owned();
     let search = |path: &str, root: &Value| {
-        let found = compile(path).map_err(|error| error.to_string()).and_then(|query| {
-            query.search(root, &Context::new(Timestamp::from_nanos(0))).map_err(|error| error.to_string())
-        });
+        let found = Projection::compile(path).and_then(|query| query.of(root));
         found.map_err(|error| format!("{path}: {error}"))
     };
     let path = text(entry, "fieldpath");

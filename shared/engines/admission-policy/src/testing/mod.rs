@@ -15,6 +15,7 @@ mod values;
 use model::Fault;
 
 use crate::outcome::Status;
+use crate::snapshot::{MissingFact, Snapshot};
 
 pub use given::{Answer, Explained, Given};
 pub use run::run;
@@ -25,6 +26,12 @@ pub trait Files {
     fn read(&self, path: &str) -> Option<String>;
     /// The YAML files directly in a folder, sorted; empty when it is no folder.
     fn list(&self, folder: &str) -> Vec<String>;
+    /// Finds out what an evaluation missed, and puts it into the facts; whether there is anything new. By default nothing: a
+    /// test then has its files alone.
+    fn gather(&self, missing: &[MissingFact], facts: &mut Snapshot) -> bool {
+        let _ = (missing, facts);
+        false
+    }
 }
 
 /// The result of one test document.

@@ -11,9 +11,11 @@ use super::values::{ValuesFile, apply_user, apply_variables, stand_ins};
 use super::{Files, TestReport, checks, mocks};
 use crate::cel::AuthorizationKind;
 use crate::evaluate::Stage;
+use crate::explain::Explanation;
+use crate::outcome::Outcome;
 use crate::request::{Operation, Request};
 use crate::set::PolicySet;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{MissingFact, Snapshot};
 use crate::yaml;
 
 /// Runs every test document of the file at `path`.
@@ -131,6 +133,7 @@ impl Runner<'_> {
                         patched: Value::Null,
                         verdicts: vec![verdict],
                         ruleless: true,
+                        lacks_registry: false,
                     });
                 }
             }
@@ -243,11 +246,15 @@ impl Runner<'_> {
                         patched,
                         verdicts: Vec::new(),
                         ruleless: true,
+                        lacks_registry: false,
                     });
                     continue;
                 }
                 let request = self.request(loaded, (&policy, operation), &current);
-                let outcome = loaded.set.evaluate_policy(&request, &loaded.snapshot, (&policy, stage));
+                let outcome = self.evaluate(loaded, &request, (&policy, stage));
+                let of_registry =
+                    |fact: &MissingFact| matches!(fact, MissingFact::ImageTrust { .. } | MissingFact::ImageMetadata(_));
+                let lacks_registry = outcome.missing_facts().iter().any(of_registry);
                 if let Some(patched) = outcome.patched {
                     current = patched;
                 }
@@ -258,14 +265,60 @@ impl Runner<'_> {
                         let verdicts = vec![verdict.clone()];
                         let (resource, patched) = (target.clone(), target.clone());
                         let (policy, payload) = (name.clone(), payload.clone());
-                        responses.push(Response { policy, payload, resource, patched, verdicts, ruleless });
+                        responses.push(Response {
+                            policy,
+                            payload,
+                            resource,
+                            patched,
+                            verdicts,
+                            ruleless,
+                            lacks_registry,
+                        });
                     }
                 }
                 let (resource, patched) = (resource.clone(), current.clone());
                 let (payload, verdicts) = (payload.clone(), outcome.verdicts);
-                responses.push(Response { policy: name, payload, resource, patched, verdicts, ruleless });
+                responses.push(Response {
+                    policy: name,
+                    payload,
+                    resource,
+                    patched,
+                    verdicts,
+                    ruleless,
+                    lacks_registry,
+                });
             }
         }
+    }
+
+    /// Evaluates one policy, again as long as something is found out that it missed.
+    fn evaluate(&self, loaded: &mut Loaded, request: &Request, policy: (&str, Stage)) -> Outcome {
+        let mut outcome = loaded.set.evaluate_policy(request, &loaded.snapshot, policy);
+        for _ in 0..ROUNDS {
+            let missing = outcome.missing_facts();
+            if missing.is_empty() || !self.files.gather(&missing, &mut loaded.snapshot) {
+                break;
+            }
+            outcome = loaded.set.evaluate_policy(request, &loaded.snapshot, policy);
+        }
+        outcome
+    }
+
+    /// Explains one policy, again as long as something is found out that it missed.
+    pub(super) fn explain(&self, loaded: &mut Loaded, request: &Request, policy: &str) -> Vec<Explanation> {
+        let explained = loaded.set.explain_policy(Some(policy), request, &loaded.snapshot);
+        let missing = |rules: &[Explanation]| -> Vec<MissingFact> {
+            rules.iter().filter_map(|rule| rule.verdict.as_ref()).flat_map(|verdict| verdict.missing.clone()).collect()
+        };
+        let mut explained = explained;
+        for _ in 0..ROUNDS {
+            let missing = missing(&explained);
+            if missing.is_empty() || !self.files.gather(&missing, &mut loaded.snapshot) {
+                break;
+            }
+            explained = loaded.set.explain_policy(Some(policy), request, &loaded.snapshot);
+        }
+        explained
     }
 
     /// The request for one policy and object; variables of the values file go into the snapshot.
@@ -360,6 +413,9 @@ impl Runner<'_> {
         if objects.is_empty() { Err(format!("{name} is empty")) } else { Ok(objects.swap_remove(0)) }
     }
 }
+
+/// What one fact says may lead to the next question, so many times.
+const ROUNDS: usize = 4;
 
 /// Namespaced objects without a namespace are in `default`.
 fn default_namespace(object: &mut Value) {

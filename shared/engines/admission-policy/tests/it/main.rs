@@ -14,6 +14,7 @@ mod documents;
 mod hostile;
 mod laws;
 mod loading;
+mod manifests;
 mod memory;
 mod mocks;
 mod platform;

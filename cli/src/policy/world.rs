@@ -1,0 +1,139 @@
+//! The world that `biotope policy` works in: files, and registries where it may ask them.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use admission_gateway::{Config, Signatures};
+use admission_policy::testing::Files;
+use admission_policy::{MissingFact, Snapshot};
+use tokio::runtime::Handle;
+
+use super::is_yaml;
+use crate::args::Registries;
+use crate::print;
+
+/// The real file system, and registries where that is asked for.
+pub(super) struct World<'c> {
+    settings: &'c Registries,
+    runtime: Handle,
+    /// Made when the first signature is to be verified: it reads the certificates of the system.
+    verifier: OnceLock<Option<Signatures>>,
+    /// What cannot be found out; it is told once.
+    unknown: Mutex<BTreeSet<String>>,
+}
+
+impl<'c> World<'c> {
+    /// A world for a command. Has to be called inside a runtime.
+    ///
+    /// # Errors
+    /// Settings of registries without leave to ask any.
+    pub(super) fn new(settings: &'c Registries) -> anyhow::Result<Self> {
+        anyhow::ensure!(
+            settings.registry || settings.insecure_registry.is_empty(),
+            "`--insecure-registry` needs `--registry`: without it no registry is asked"
+        );
+        Ok(Self { settings, runtime: Handle::current(), verifier: OnceLock::new(), unknown: Mutex::default() })
+    }
+
+    fn verifier(&self) -> Option<&Signatures> {
+        let make = || {
+            let config = Config {
+                insecure_registries: self.settings.insecure_registry.clone(),
+                transparency_log_keys: self.settings.transparency_log_key.clone(),
+                certificate_log_keys: self.settings.certificate_log_key.clone(),
+                fulcio_roots: self.settings.fulcio_root.clone(),
+                gather_within_ms: u64::try_from(REGISTRY_WITHIN.as_millis()).unwrap_or(u64::MAX),
+                ..Config::default()
+            };
+            match Signatures::new(&config) {
+                Ok(verifier) => Some(verifier),
+                Err(error) => {
+                    print::note(format_args!("signatures cannot be verified: {error:#}"));
+                    None
+                }
+            }
+        };
+        self.verifier.get_or_init(make).as_ref()
+    }
+
+    /// Asks registries; each thing that cannot be found out is asked about and told once.
+    async fn ask(&self, verifier: &Signatures, missing: &[MissingFact], facts: &mut Snapshot) -> bool {
+        let is_open = |fact: &&MissingFact| {
+            !self.unknown.lock().unwrap_or_else(PoisonError::into_inner).contains(&fact.to_string())
+        };
+        let missing: Vec<MissingFact> = missing.iter().filter(is_open).cloned().collect();
+        let mut is_new = false;
+        for (image, found) in verifier.look_up(&missing).await {
+            match found {
+                Ok(trust) => {
+                    match facts.image_trust.get_mut(&image) {
+                        Some(known) if known.digest == trust.digest => known.learn(trust),
+                        _ => drop(facts.image_trust.insert(image, trust)),
+                    }
+                    is_new = true;
+                }
+                Err(error) => self.give_up(&format!("the signatures of image {image} are not known"), &error),
+            }
+        }
+        for fact in &missing {
+            let MissingFact::ImageMetadata(image) = fact else { continue };
+            let answer = tokio::time::timeout(REGISTRY_WITHIN, verifier.metadata(image)).await;
+            match answer.unwrap_or_else(|_| Err("the registry did not answer in time".to_owned())) {
+                Ok(metadata) => {
+                    facts.image_metadata.insert(image.clone(), metadata);
+                    is_new = true;
+                }
+                Err(error) => self.give_up(&fact.to_string(), &error),
+            }
+        }
+        is_new
+    }
+
+    fn give_up(&self, fact: &str, error: &str) {
+        if self.unknown.lock().unwrap_or_else(PoisonError::into_inner).insert(fact.to_owned()) {
+            print::note(format_args!("{fact}: {error}"));
+        }
+    }
+}
+
+impl Files for World<'_> {
+    fn read(&self, path: &str) -> Option<String> {
+        std::fs::read_to_string(path).ok()
+    }
+
+    fn list(&self, folder: &str) -> Vec<String> {
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        let mut files: Vec<String> = entries
+            .map(|entry| entry.path())
+            .filter(|path| path.is_file() && is_yaml(path))
+            .map(|path| path.display().to_string())
+            .collect();
+        files.sort();
+        files
+    }
+
+    fn gather(&self, missing: &[MissingFact], facts: &mut Snapshot) -> bool {
+        let mut is_new = false;
+        for fact in missing {
+            if let (MissingFact::ManifestSignature(claim), Some(verifier)) = (fact, self.verifier()) {
+                facts.manifest_signatures.insert(claim.clone(), verifier.manifest(claim));
+                is_new = true;
+            }
+        }
+        let of_registry =
+            |fact: &MissingFact| matches!(fact, MissingFact::ImageTrust { .. } | MissingFact::ImageMetadata(_));
+        if !self.settings.registry || !missing.iter().any(of_registry) {
+            return is_new;
+        }
+        let Some(verifier) = self.verifier() else { return is_new };
+        // A thread of its own: the one that judges may belong to the runtime, and must not wait inside it.
+        let asked = std::thread::scope(|scope| {
+            scope.spawn(|| self.runtime.block_on(self.ask(verifier, missing, facts))).join().unwrap_or(false)
+        });
+        is_new || asked
+    }
+}
+
+/// How long a registry is waited for.
+const REGISTRY_WITHIN: Duration = Duration::from_secs(30);
