@@ -3,6 +3,8 @@
 use std::sync::LazyLock;
 
 use admission_policy::{Limits, PolicySet, Request, Snapshot};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use model::Timestamp;
 use serde_json::{Value, json};
 
@@ -27,6 +29,18 @@ pub(crate) fn review(bytes: &[u8]) {
     let Ok(request) = Request::from_review(&review) else { return };
     let outcome = SET.evaluate(&request, &Snapshot::default());
     assert!(outcome.allowed || !outcome.message.is_empty(), "a refusal gives its reason");
+}
+
+/// What a signature of an object is said to be over: a text, or a compressed archive of some.
+pub(crate) fn signed_manifest(bytes: &[u8]) {
+    static SET: LazyLock<PolicySet> = LazyLock::new(|| PolicySet::load([("fuzz.yaml", SIGNED)]).0);
+    let object = json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "data": {"a": "b"},
+        "metadata": {"name": "m", "annotations": {
+            "cosign.sigstore.dev/message": STANDARD.encode(bytes), "cosign.sigstore.dev/signature": "c2ln"}},
+    });
+    let outcome = SET.evaluate(&Request::create(object), &Snapshot::default());
+    assert!(!outcome.allowed, "nobody has verified a signature");
 }
 
 /// A JMESPath query and the JSON that it is put to, with a NUL between.
@@ -64,3 +78,16 @@ static REVIEW: LazyLock<Value> = LazyLock::new(|| {
 });
 
 const POLICIES: &str = include_str!("policies.yaml");
+
+const SIGNED: &str = "
+apiVersion: kyverno.io/v1
+kind: ClusterPolicy
+metadata: {name: signed}
+spec:
+  rules:
+  - name: by-us
+    match: {any: [{resources: {kinds: [ConfigMap]}}]}
+    validate:
+      failureAction: Enforce
+      manifests: {attestors: [{entries: [{keys: {publicKeys: key}}]}]}
+";
