@@ -14,8 +14,7 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -40,22 +39,32 @@ fn main() {
         .unwrap();
     }
     println!("opens that are alike, which the kernel leaves out once no rule wanted one:");
-    measure(&rules, &file, true);
+    measure(&rules, &[file]);
+    println!("opens of as many files of one folder, which it leaves out once no rule can want any there:");
+    measure(&rules, &files(&folder, ""));
     println!("opens of which none is like another, each sent, decoded, enriched and judged:");
-    measure(&rules, &file, false);
+    measure(&rules, &files(&folder, "."));
     let _ = fs::remove_dir_all(&folder);
 }
 
-fn measure(rules: &[PathBuf], file: &Path, are_alike: bool) {
+/// A file for each open of a round. Those whose names begin with a dot are judged one by one, whatever their folder.
+fn files(folder: &std::path::Path, before: &str) -> Vec<PathBuf> {
+    let file = |number: usize| folder.join(format!("{before}file-{number:06}"));
+    let files: Vec<PathBuf> = (0..BATCHES * CALLS as usize).map(file).collect();
+    files.iter().for_each(|file| fs::write(file, "").unwrap());
+    files
+}
+
+fn measure(rules: &[PathBuf], files: &[PathBuf]) {
     let (mut without, mut with, mut cpu, mut idle) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        without.extend(batches(file, are_alike));
+        without.extend(batches(files));
         let mut sensor = start(rules);
         let (began, at_rest) = (Instant::now(), processor_ns(&sensor));
         std::thread::sleep(Duration::from_millis(300));
         let rest = (processor_ns(&sensor) - at_rest) / began.elapsed().as_nanos() as f64;
         let (began, before) = (Instant::now(), processor_ns(&sensor));
-        let batch = batches(file, are_alike);
+        let batch = batches(files);
         std::thread::sleep(Duration::from_millis(20));
         let spent = processor_ns(&sensor) - before - rest * began.elapsed().as_nanos() as f64;
         cpu.push(spent / (BATCHES as f64 * f64::from(CALLS)));
@@ -75,22 +84,18 @@ fn measure(rules: &[PathBuf], file: &Path, are_alike: bool) {
     println!("  sensor at rest: {:.2} % of a processor", at(&mut idle, 50));
 }
 
-/// Nanoseconds for each open+close, batch by batch. The mode counts for the kernel only where the file is made, but always makes
-/// one open unlike another.
-fn batches(file: &Path, are_alike: bool) -> Vec<f64> {
-    let mut mode = 0;
+/// Nanoseconds for each open+close, batch by batch, of these files in turn.
+fn batches(files: &[PathBuf]) -> Vec<f64> {
+    let mut next = files.iter().cycle();
     let mut batch = |_| {
         let started = Instant::now();
-        for _ in 0..CALLS {
-            mode += u32::from(!are_alike);
-            drop(File::options().read(true).custom_flags(O_CREAT).mode(mode).open(file).unwrap());
+        for file in next.by_ref().take(CALLS as usize) {
+            drop(File::open(file).unwrap());
         }
         started.elapsed().as_nanos() as f64 / f64::from(CALLS)
     };
     (0..BATCHES).map(&mut batch).collect()
 }
-
-const O_CREAT: i32 = 0o100;
 
 fn start(rules: &[PathBuf]) -> Child {
     // A sensor that outlives a measurement that was killed would disturb the next one.

@@ -38,7 +38,7 @@ enum part {
 	PART_PAYLOAD = 18,
 	PART_STREAM = 19, /* and the next two: standard input, output and error */
 	PART_STREAM_PATH = 22, /* names; and the next two */
-	PART_KEY = 25, /* of a verdict, see filter.h */
+	PART_KEY = 25, /* of verdicts on the file and on its folder, see filter.h */
 };
 
 enum { FLAG_TRUNCATED = 1, FLAG_FAULT = 2 };

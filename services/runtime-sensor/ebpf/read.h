@@ -18,6 +18,7 @@
 #define KNOWN (SCRATCH - 128)
 #define NUMBER (SCRATCH - 96)
 #define USED (SCRATCH - 136)
+#define FOLDER (SCRATCH - 144)
 #define COPY (SCRATCH - 512)
 
 #define S_IFMT 0170000

@@ -225,13 +225,15 @@ __noinline u32 put_arguments(u64 flags)
 	return end;
 }
 
-static __always_inline u32 put_key(struct scratch *out, u32 end, u64 key)
+static __always_inline u32 put_keys(struct scratch *out, u32 end, u64 key, u64 folder)
 {
 	if (!key || end > END)
 		return end;
 	u8 *place = place_of(out, end);
-	*(u64 *)(place + 4) = key;
-	return close_part(place, end, PART_KEY, sizeof(key));
+	u64 *keys = (u64 *)(place + 4);
+	keys[0] = key;
+	keys[1] = folder;
+	return close_part(place, end, PART_KEY, 2 * sizeof(key));
 }
 
 static __always_inline bool is_relative(struct scratch *out, u32 at)
@@ -376,10 +378,10 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long ret)
 	header->args[5] = regs->r9;
 	u32 end = put_arguments(flags);
 	if ((flags & FILTERED) && reads_directly) {
-		u64 key = key_of(flags);
-		if (key && is_unwanted(key, flags))
+		u64 key = key_of(flags), folder = *folder_of(out);
+		if (is_unwanted(key, folder, flags))
 			return 0;
-		end = put_key(out, end, key);
+		end = put_keys(out, end, key, folder);
 	}
 	if (reads_directly)
 		fill_directly(out, task);

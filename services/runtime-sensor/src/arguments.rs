@@ -1,5 +1,7 @@
 //! The arguments of calls by upstream's names: `evt.arg.flags`, `evt.arg[1]`, `evt.args`.
 
+use runtime_rules::Value;
+
 use crate::decode::Kind;
 use crate::enrich::Enriched;
 use crate::names;
@@ -23,6 +25,23 @@ impl Enriched<'_> {
     pub(crate) fn arguments(&self) -> String {
         let known = self.argument_names().iter().filter_map(|name| Some(format!("{name}={}", self.argument(name)?)));
         known.collect::<Vec<_>>().join(" ")
+    }
+
+    /// An argument as the process gave it: paths without what they are relative to, and numbers.
+    pub(crate) fn raw_argument(&self, name: &str) -> Option<Value<'_>> {
+        if self.raw.kind == Kind::Syscall && !self.argument_names().contains(&name) {
+            return None;
+        }
+        Some(match name {
+            "name" | "path" | "pathname" | "filename" | "oldpath" | "target" => Value::bytes(self.raw.path0?),
+            "newpath" | "linkpath" => Value::bytes(self.raw.path1?),
+            "res" => Value::Number(self.raw.ret),
+            "mode" => Value::Number(self.mode().try_into().ok()?),
+            name => {
+                let text = self.argument(name)?;
+                text.parse().map_or_else(|_| Value::owned(text), Value::Number)
+            }
+        })
     }
 
     fn argument_names(&self) -> &'static [&'static str] {

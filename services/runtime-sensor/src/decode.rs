@@ -110,6 +110,8 @@ pub struct RawEvent<'a> {
     pub stream_paths: [Option<&'a [u8]>; 3],
     /// What a verdict on the event would be filed under; 0 where there is none.
     pub key: u64,
+    /// The same for a verdict on everything in its folder.
+    pub folder: u64,
 }
 
 /// Decodes one event.
@@ -161,7 +163,7 @@ pub fn decode(bytes: &[u8]) -> Result<RawEvent<'_>, DecodeError> {
             22 => event.stream_paths[0] = content,
             23 => event.stream_paths[1] = content,
             24 => event.stream_paths[2] = content,
-            25 => event.key = content.and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_le_bytes),
+            25 => (event.key, event.folder) = content.map_or((0, 0), keys),
             // A newer kernel side may add parts.
             _ => {}
         }
@@ -219,7 +221,14 @@ fn header(head: &[u8; HEADER], kind: Kind) -> RawEvent<'_> {
         streams: [None; 3],
         stream_paths: [None; 3],
         key: 0,
+        folder: 0,
     }
+}
+
+/// Recordings of before there were folders have one key.
+fn keys(bytes: &[u8]) -> (u64, u64) {
+    let Some((key, rest)) = bytes.split_first_chunk::<8>() else { return (0, 0) };
+    (u64::from_le_bytes(*key), rest.first_chunk::<8>().map_or(0, |folder| u64::from_le_bytes(*folder)))
 }
 
 fn u16_at(head: &[u8; HEADER], at: usize) -> u16 {

@@ -2,6 +2,7 @@
 
 mod connection;
 mod container;
+mod derived;
 mod process;
 
 use std::sync::Arc;
@@ -76,6 +77,7 @@ impl Family {
 /// Whether this sensor ever has a value for a field. A rule that needs one that it has not is loaded, and told of.
 pub(crate) fn is_captured(field: FieldId) -> bool {
     field.is_answered_by_engine()
+        || derived::is_derived(field)
         || match Family::of(field) {
             Family::Event => matches!(
                 field,
@@ -83,6 +85,7 @@ pub(crate) fn is_captured(field: FieldId) -> bool {
                     | FieldId::EvtHostname
                     | FieldId::EvtArgs
                     | FieldId::EvtArg
+                    | FieldId::EvtRawarg
                     | FieldId::EvtRes
                     | FieldId::EvtRawres
                     | FieldId::EvtFailed
@@ -96,8 +99,7 @@ pub(crate) fn is_captured(field: FieldId) -> bool {
             ),
             Family::Process => !matches!(
                 field,
-                FieldId::ProcLoginshellid
-                    | FieldId::ProcNthreads
+                FieldId::ProcNthreads
                     | FieldId::ProcNchilds
                     | FieldId::ProcFdopencount
                     | FieldId::ProcFdlimit
@@ -119,14 +121,17 @@ pub(crate) fn is_captured(field: FieldId) -> bool {
             ),
             Family::File => !matches!(
                 field,
-                FieldId::FdUid
-                    | FieldId::FdContainername
-                    | FieldId::FdContainerdirectory
-                    | FieldId::FdProto
+                FieldId::FdProto
                     | FieldId::FdCproto
                     | FieldId::FdSproto
                     | FieldId::FdLproto
                     | FieldId::FdRproto
+                    | FieldId::FdlistNums
+                    | FieldId::FdlistNames
+                    | FieldId::FdlistCips
+                    | FieldId::FdlistSips
+                    | FieldId::FdlistCports
+                    | FieldId::FdlistSports
             ),
             Family::User => true,
             Family::Container => container::is_captured(field),
@@ -135,7 +140,7 @@ pub(crate) fn is_captured(field: FieldId) -> bool {
 
 /// Whether a field is about the environment of processes.
 pub(crate) fn needs_environment(field: FieldId) -> bool {
-    matches!(field, FieldId::ProcEnv | FieldId::ProcAenv | FieldId::EvtArgs | FieldId::EvtArg)
+    matches!(field, FieldId::ProcEnv | FieldId::ProcAenv | FieldId::EvtArgs | FieldId::EvtArg | FieldId::EvtRawarg)
 }
 
 impl Enriched<'_> {
@@ -159,12 +164,13 @@ impl Enriched<'_> {
             FieldId::EvtBuffer => Value::bytes(self.raw.payload?),
             FieldId::EvtBuflen => Value::Number(self.raw.payload.map(|_| self.raw.ret)?),
             FieldId::EvtArg => Value::owned(self.argument(field.text()?)?),
+            FieldId::EvtRawarg => self.raw_argument(field.text()?)?,
             FieldId::EvtArgs => Value::owned(self.arguments()),
             FieldId::EvtAbspath => match field.text() {
                 Some("dst" | "1") => Value::text(self.second_path()?),
                 _ => Value::text(self.path()?),
             },
-            _ => return None,
+            _ => return self.derived(field),
         })
     }
 
@@ -233,7 +239,7 @@ impl Enriched<'_> {
                 let is_source = (field.id == FieldId::FsPathSourceraw) != self.is_link();
                 Value::Text(if is_source { self.raw.path0 } else { self.raw.path1 }?.into())
             }
-            _ => return None,
+            _ => return self.derived(field),
         })
     }
 

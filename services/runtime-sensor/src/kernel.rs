@@ -51,6 +51,14 @@ pub(crate) struct Counts {
     pub(crate) missed: u64,
 }
 
+impl Counts {
+    /// Events that were wanted and that nobody will see.
+    pub(crate) fn lost(&self) -> u64 {
+        let dropped: u64 = self.classes.iter().map(|class| class.dropped).sum();
+        dropped.saturating_add(self.missed)
+    }
+}
+
 impl std::fmt::Debug for Kernel {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Kernel").finish_non_exhaustive()

@@ -29,6 +29,8 @@ pub(crate) struct Files {
     files: HashMap<String, PackageUrl>,
     /// With a slash at the end.
     folders: HashMap<String, PackageUrl>,
+    /// The folders that the files are in, with a slash at the end.
+    around: HashSet<String>,
 }
 
 impl Packages {
@@ -106,7 +108,17 @@ impl Files {
                 None => {}
             }
         }
+        found.around = found.files.keys().filter_map(|file| Some(folder_of(file)?.to_owned())).collect();
         found
+    }
+
+    /// Whether any file beside this one, or this one itself, belongs to a package.
+    pub(crate) fn has_beside(&self, path: &str) -> bool {
+        let above = || {
+            path.rmatch_indices('/')
+                .any(|(at, _)| path.get(..=at).is_some_and(|folder| self.folders.contains_key(folder)))
+        };
+        folder_of(path).is_some_and(|folder| self.around.contains(folder)) || above()
     }
 
     /// The package that a file belongs to: of nested ones the innermost.
@@ -114,6 +126,11 @@ impl Files {
         let above = || path.rmatch_indices('/').filter_map(|(at, _)| self.folders.get(path.get(..=at)?));
         self.files.get(path).or_else(|| above().next())
     }
+}
+
+/// The folder of a file, with a slash at the end.
+fn folder_of(path: &str) -> Option<&str> {
+    path.get(..=path.rfind('/')?)
 }
 
 /// Where the files of a package are.
@@ -223,6 +240,17 @@ mod tests {
             ("/lib/libc.so.6".to_owned(), None),
         ] {
             assert_eq!(files.owner(&path).map(|purl| purl.name.as_str()), expected, "{path}");
+            assert!(expected.is_none() || files.has_beside(&path), "{path}");
+        }
+        for (path, expected) in [
+            (format!("/{site}/other.py"), true),
+            ("/app/node_modules/outer/new.js".to_owned(), true),
+            ("/usr/bin/other".to_owned(), true),
+            ("/usr/lib/libc.so.6".to_owned(), false),
+            ("/app/index.js".to_owned(), false),
+            ("relative".to_owned(), false),
+        ] {
+            assert_eq!(files.has_beside(&path), expected, "{path}");
         }
     }
 

@@ -18,7 +18,7 @@ use crate::decode::{Class, Kind, RawEvent, decode};
 use crate::enrich::{Address, Enriched, Paths};
 use crate::facts::{self, SocketFacts};
 use crate::fields;
-use crate::filter::Filter;
+use crate::filter::{Filter, Questions};
 use crate::held::Held;
 use crate::host::Directory;
 use crate::kernel::{Counts, URING_KINDS};
@@ -155,12 +155,23 @@ impl Pipeline {
                 self.look_around(&mut source, out)?;
             }
         }
+        let undecodable = self.metrics.undecodable.get();
+        if !self.live && undecodable > 0 {
+            tracing::warn!(undecodable, "parts of the recording are no events that this version can read");
+        }
         self.look_around(&mut source, out)
     }
 
     fn take(&mut self, bytes: &[u8], out: &Out) {
         if let Some((cgroup, path)) = record::cgroup(bytes) {
             self.cgroups.learn(cgroup, &path);
+            return;
+        }
+        if let Some(missing) = record::missing(bytes) {
+            tracing::warn!(
+                missing,
+                "events are missing from this recording: they came faster than it could be written"
+            );
             return;
         }
         let event = match decode(bytes) {
@@ -287,7 +298,7 @@ impl Pipeline {
     }
 
     fn syscall(&mut self, event: &RawEvent<'_>, out: &Out) {
-        if self.filter.leaves_out(event.key) {
+        if self.filter.leaves_out(event) {
             return;
         }
         let Some(syscall) = syscalls::by_number(event.nr) else { return };
@@ -365,18 +376,18 @@ impl Pipeline {
         }
         // Facts of a container that come later may make more of what it opens.
         let is_settled = container.is_none_or(|container| container.facts.is_some() || !self.packages.is_followed());
-        let is_asked = raw.key != 0 && is_placed && is_settled && self.filter.is_to_ask(raw.key);
-        let mut is_unwanted = is_asked && self.filter.nobody_wants(&self.set, &event);
+        let may_ask = raw.key != 0 && is_placed && is_settled;
+        let mut questions = if may_ask { self.filter.questions(raw) } else { Questions::default() };
+        questions.spare_folder_if(|| has_package_beside(&self.packages, &event));
+        self.filter.ask(&mut questions, &self.set, &event);
         let matching = self.config.rule_matching.into();
         let mut rules = self.set.evaluate(&event, matching, &mut self.scratch);
         // A link may lead to a file that a rule is about, though the path is another.
         if rules.is_empty() && event.switch_to_real_path() {
-            is_unwanted = is_unwanted && self.filter.nobody_wants(&self.set, &event);
+            self.filter.ask(&mut questions, &self.set, &event);
             rules = self.set.evaluate(&event, matching, &mut self.scratch);
         }
-        if is_asked {
-            self.filter.settle(raw.key, is_unwanted);
-        }
+        self.filter.conclude(questions);
         for rule in rules {
             self.metrics.matched.inc();
             self.metrics.falco.matched(rule);
@@ -525,6 +536,13 @@ impl Pipeline {
 /// Whether a process has another number for itself than the host has for it.
 fn is_in_own_namespace(raw: &RawEvent<'_>) -> bool {
     raw.vpid != raw.tgid
+}
+
+/// Whether other files beside that of an event may be told of as files of a package.
+fn has_package_beside(packages: &Packages, event: &Enriched<'_>) -> bool {
+    let facts = event.container.and_then(|container| container.facts.as_ref());
+    let files = facts.and_then(|facts| packages.of(facts.pod.identity.image_digest.as_ref()?));
+    files.is_some_and(|files| event.path().is_none_or(|path| files.has_beside(path)))
 }
 
 /// The package whose file an event is about, the first time that its container uses it. Files are those of programs that start and of

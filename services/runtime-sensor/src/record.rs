@@ -2,7 +2,9 @@
 //!
 //! ```text
 //! recording = one line of JSON (format, boot time, hostname), then frames: u32 length (little-endian), bytes
-//! bytes     = an event as the kernel wrote it, or 0xffff, u64 cgroup id, path: told before the first event of that cgroup
+//! bytes     = an event as the kernel wrote it, or
+//!             0xffff, u64 cgroup id, path: told before the first event of that cgroup, or
+//!             0xfffe, u64 number of events that are missing: told at the end, when there are any
 //! ```
 
 use std::fs::File;
@@ -44,7 +46,11 @@ impl Writer {
         self.write(&[CGROUP.as_slice(), &cgroup.to_le_bytes(), path.as_bytes()].concat())
     }
 
-    pub(crate) fn finish(mut self) -> io::Result<()> {
+    /// Ends the recording, which so many events are missing from.
+    pub(crate) fn finish(mut self, missing: u64) -> io::Result<()> {
+        if missing > 0 {
+            self.write(&[MISSING.as_slice(), &missing.to_le_bytes()].concat())?;
+        }
         self.out.flush()
     }
 }
@@ -53,6 +59,11 @@ impl Writer {
 pub(crate) fn cgroup(frame: &[u8]) -> Option<(u64, String)> {
     let (id, path) = frame.strip_prefix(&CGROUP)?.split_first_chunk::<8>()?;
     Some((u64::from_le_bytes(*id), String::from_utf8_lossy(path).into_owned()))
+}
+
+/// How many events are missing, by a frame that tells it.
+pub(crate) fn missing(frame: &[u8]) -> Option<u64> {
+    Some(u64::from_le_bytes(frame.strip_prefix(&MISSING)?.try_into().ok()?))
 }
 
 /// Reads a recording.
@@ -104,8 +115,9 @@ impl Reader {
     }
 }
 
-/// No layout version of events will be this.
+/// No layout version of events will be one of these.
 const CGROUP: [u8; 2] = [0xff, 0xff];
+const MISSING: [u8; 2] = [0xfe, 0xff];
 
 const FORMAT: &str = "biotope-recording-1";
 

@@ -1,6 +1,6 @@
 //! The sensor without the platform: alerts to standard output, events to a file.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -158,44 +158,65 @@ fn try_record(record: &Record) -> anyhow::Result<()> {
     let config = Config { rules: record.rules.clone(), ..Config::default() };
     let set = load(&config)?;
     let mut kernel = kernel::Kernel::load(config.ring_bytes, &set.now())?;
-    let mut writer = Writer::create(&record.file, host::boot_time(), &host::hostname())
-        .with_context(|| format!("cannot write {}", record.file.display()))?;
+    let mut recorder = Recorder::create(&record.file)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let shutdown = ended_by_signal(&runtime, 0);
     let until = Instant::now() + Duration::from_secs(record.seconds);
-    let mut failed = None;
-    let cgroups = Cgroups::new();
-    let mut told = std::collections::HashSet::new();
-    while Instant::now() < until && failed.is_none() && !shutdown.is_cancelled() {
-        let mut keep = |event: &[u8]| -> std::io::Result<()> {
-            if let Ok(event) = decode(event)
-                && told.insert(event.cgroup)
-                && let Some(path) = cgroups.path(event.cgroup, event.tgid)
-            {
-                writer.write_cgroup(event.cgroup, &path)?;
-            }
-            writer.write(event)
-        };
-        if kernel.poll(4_096, |event| failed = failed.take().or(keep(event).err())) == 0 {
+    while Instant::now() < until && !shutdown.is_cancelled() {
+        if recorder.take(&mut kernel, 4_096)? == 0 {
             std::thread::sleep(Duration::from_millis(2));
         }
     }
-    if let Some(error) = failed {
-        return Err(error.into());
-    }
-    writer.finish()?;
-    tell_of_losses(&kernel.counted());
+    // What came until now is still in the ring; what comes while it is read would never end.
+    let sent: u64 = kernel.counted().classes.iter().map(|class| class.sent).sum();
+    while recorder.taken < sent && recorder.take(&mut kernel, 4_096)? > 0 {}
+    let missing = kernel.counted().lost();
+    recorder.writer.finish(missing)?;
+    tell_of_losses(missing);
     Ok(())
+}
+
+/// Writes what the kernel tells.
+struct Recorder {
+    writer: Writer,
+    cgroups: Cgroups,
+    /// The cgroups whose paths are written already.
+    told: std::collections::HashSet<u64>,
+    taken: u64,
+}
+
+impl Recorder {
+    fn create(file: &Path) -> anyhow::Result<Self> {
+        let writer = Writer::create(file, host::boot_time(), &host::hostname());
+        let writer = writer.with_context(|| format!("cannot write {}", file.display()))?;
+        Ok(Self { writer, cgroups: Cgroups::new(), told: std::collections::HashSet::new(), taken: 0 })
+    }
+
+    /// Writes what is there, at most so many events. Returns how many.
+    fn take(&mut self, kernel: &mut kernel::Kernel, most: usize) -> std::io::Result<usize> {
+        let mut failed = None;
+        let count = kernel.poll(most, |event| failed = failed.take().or_else(|| self.write(event).err()));
+        self.taken = self.taken.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
+        failed.map_or(Ok(count), Err)
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        if let Ok(event) = decode(bytes)
+            && self.told.insert(event.cgroup)
+            && let Some(path) = self.cgroups.path(event.cgroup, event.tgid)
+        {
+            self.writer.write_cgroup(event.cgroup, &path)?;
+        }
+        self.writer.write(bytes)
+    }
 }
 
 /// What is missing from a recording.
 #[expect(clippy::print_stderr, reason = "a command for people: a recording that is not whole has to say so")]
-fn tell_of_losses(counts: &kernel::Counts) {
-    let dropped: u64 = counts.classes.iter().map(|class| class.dropped).sum();
-    let lost = dropped.saturating_add(counts.missed);
-    if lost > 0 {
+fn tell_of_losses(missing: u64) {
+    if missing > 0 {
         eprintln!(
-            "runtime-sensor: {lost} events are missing: they came faster than they could be written; ask for less by --rules"
+            "runtime-sensor: {missing} events are missing: they came faster than they could be written; ask for less by --rules"
         );
     }
 }

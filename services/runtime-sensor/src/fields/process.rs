@@ -61,7 +61,10 @@ impl Enriched<'_> {
             FieldId::ProcAenv => {
                 return self.ancestry(field, |process| variables(process, None).map(Value::owned));
             }
-            _ => return self.of_groups(field).or_else(|| self.of_executable(field)).or_else(|| self.of_stream(field)),
+            _ => {
+                let rest = self.of_groups(field).or_else(|| self.of_executable(field));
+                return rest.or_else(|| self.of_stream(field)).or_else(|| self.derived(field));
+            }
         })
     }
 

@@ -13,7 +13,9 @@ mod hostile;
 mod outputs;
 mod pods;
 mod programs;
+mod recording;
 mod reload;
+mod surroundings;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -145,7 +147,7 @@ fn a_container_is_known_by_its_cgroup_and_its_set_up_is_silent() {
     };
     let Some(_sensor) = watch(folder.path(), &rules) else { return };
     let id = format!("{:032x}{:032x}", std::process::id(), 7);
-    let run = container(folder.path(), &runc, &busybox, &id);
+    let run = container(folder.path(), (&runc, &busybox), &id, "cat /etc/shadow; sleep 1");
     assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
     let text = wait_until(Duration::from_secs(10), || {
         let text = fs::read_to_string(folder.path().join("out")).ok()?;
@@ -164,20 +166,21 @@ fn a_container_is_known_by_its_cgroup_and_its_set_up_is_silent() {
     assert!(!text.contains("mounted"), "the runtime's set-up of the container is no event of the container: {text}");
 }
 
-fn container(folder: &Path, runc: &Path, busybox: &Path, id: &str) -> Output {
+/// Runs a container that does what this script says.
+fn container(folder: &Path, (runc, busybox): (&Path, &Path), id: &str, script: &str) -> Output {
     let root = folder.join("rootfs");
     for name in ["bin", "etc", "proc"] {
         fs::create_dir_all(root.join(name)).unwrap();
     }
     fs::copy(busybox, root.join("bin/busybox")).unwrap();
-    for applet in ["sh", "cat", "sleep"] {
+    for applet in ["sh", "cat", "sleep", "true"] {
         std::os::unix::fs::symlink("busybox", root.join("bin").join(applet)).unwrap();
     }
     fs::write(root.join("etc/shadow"), "").unwrap();
     fs::write(root.join("etc/passwd"), "keeper:x:0:0::/:/bin/sh\n").unwrap();
     let config = json!({
         "ociVersion": "1.0.2",
-        "process": { "user": { "uid": 0, "gid": 0 }, "cwd": "/", "env": ["PATH=/bin"], "args": ["/bin/sh", "-c", "cat /etc/shadow; sleep 1"] },
+        "process": { "user": { "uid": 0, "gid": 0 }, "cwd": "/", "env": ["PATH=/bin"], "args": ["/bin/sh", "-c", script] },
         "root": { "path": "rootfs" },
         "mounts": [{ "destination": "/proc", "type": "proc", "source": "proc" }],
         "linux": { "cgroupsPath": format!("{}/kubepods/burstable/pod{POD}/{id}", own_cgroup()), "namespaces": [{ "type": "pid" }, { "type": "mount" }] },
@@ -194,34 +197,12 @@ fn container(folder: &Path, runc: &Path, busybox: &Path, id: &str) -> Output {
 }
 
 #[test]
-fn a_recording_is_played_through_the_same_path() {
-    let recording = testkit::corpus::workspace_root().join("cli/assets/demo.recording");
-    let output = sensor().args(["run", "--replay"]).arg(&recording).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let alerts = alerts(&String::from_utf8_lossy(&output.stdout));
-    let rules: Vec<&str> = alerts.iter().map(|alert| alert["rule"].as_str().unwrap()).collect();
-    assert_eq!(
-        rules,
-        [
-            "Shell spawned in container",
-            "Sensitive file opened in container",
-            "Outbound connection by shell tool in container"
-        ]
-    );
-}
-
-#[test]
 fn broken_input_is_refused_in_one_line() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("bad.yaml"), rule("r", "proc.nonsense = 1", "x")).unwrap();
-    fs::write(folder.path().join("bad.recording"), "nonsense").unwrap();
-    let whole = fs::read(testkit::corpus::workspace_root().join("cli/assets/demo.recording")).unwrap();
-    fs::write(folder.path().join("cut.recording"), &whole[..whole.len() - 5]).unwrap();
-    for (arguments, wanted) in [
-        (["--rules", "bad.yaml"], "nonexistent field proc.nonsense"),
-        (["--replay", "bad.recording"], "is no recording"),
-        (["--replay", "cut.recording"], "it ends within an event"),
-    ] {
+    for (arguments, wanted) in
+        [(["--rules", "bad.yaml"], "nonexistent field proc.nonsense"), (["--rules", "missing.yaml"], "missing.yaml")]
+    {
         let output = sensor().current_dir(folder.path()).arg("run").args(arguments).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(1), "{said}");

@@ -7,6 +7,8 @@ pub enum FieldType {
     Text,
     /// Whole number.
     Number,
+    /// Number with a fraction: ratios and loads. Only whole values come, for nothing here measures the others.
+    Decimal,
     /// `true` or `false`.
     Boolean,
     /// An address; a network on the right side contains it.
@@ -24,6 +26,7 @@ impl FieldType {
         match self {
             Self::Text => "text",
             Self::Number => "number",
+            Self::Decimal => "decimal",
             Self::Boolean => "boolean",
             Self::Address => "address",
             Self::Path => "path",
@@ -181,7 +184,7 @@ fields! {
     ProcExeInoCtimeDurationPidns = "proc.exe_ino.ctime_duration_pidns_start" Number No,
     ProcPidnsInitStartTs = "proc.pidns_init_start_ts" Number No, ProcNthreads = "proc.nthreads" Number No,
     ProcNchilds = "proc.nchilds" Number No, ProcFdopencount = "proc.fdopencount" Number No,
-    ProcFdlimit = "proc.fdlimit" Number No, ProcFdusage = "proc.fdusage" Number No,
+    ProcFdlimit = "proc.fdlimit" Number No, ProcFdusage = "proc.fdusage" Decimal No,
     ProcVmsize = "proc.vmsize" Number No, ProcVmrss = "proc.vmrss" Number No, ProcVmswap = "proc.vmswap" Number No,
     ProcStdinType = "proc.stdin.type" Text No, ProcStdoutType = "proc.stdout.type" Text No,
     ProcStderrType = "proc.stderr.type" Text No, ProcStdinName = "proc.stdin.name" Text No,
@@ -196,8 +199,8 @@ fields! {
     ThreadExectime = "thread.exectime" Number No, ThreadNametid = "thread.nametid" Text No,
     ThreadPfmajor = "thread.pfmajor" Number No, ThreadPfminor = "thread.pfminor" Number No,
     ThreadVmsize = "thread.vmsize" Number No, ThreadVmrss = "thread.vmrss" Number No,
-    ThreadTotexectime = "thread.totexectime" Number No, ThreadCpu = "thread.cpu" Number No,
-    ThreadCpuUser = "thread.cpu.user" Number No, ThreadCpuSystem = "thread.cpu.system" Number No,
+    ThreadTotexectime = "thread.totexectime" Number No, ThreadCpu = "thread.cpu" Decimal No,
+    ThreadCpuUser = "thread.cpu.user" Decimal No, ThreadCpuSystem = "thread.cpu.system" Decimal No,
     FdNum = "fd.num" Number No, FdType = "fd.type" Text No, FdTypechar = "fd.typechar" Text No,
     FdName = "fd.name" Path No, FdNameraw = "fd.nameraw" Path No, FdDirectory = "fd.directory" Path No,
     FdFilename = "fd.filename" Path No, FdIp = "fd.ip" Address No, FdCip = "fd.cip" Address No,

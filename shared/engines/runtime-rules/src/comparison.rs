@@ -39,7 +39,7 @@ pub(crate) struct Constant {
     network: Option<IpNet>,
     pattern: Option<Regex>,
     /// What every text begins with that the pattern matches: most others are told by that.
-    beginning: Vec<u8>,
+    pub(crate) beginning: Vec<u8>,
 }
 
 impl Comparison {
@@ -48,7 +48,7 @@ impl Comparison {
         use Operator as O;
         let fits = match self.kind {
             FieldType::Text | FieldType::Path | FieldType::TextList => !self.operator.is_numeric(),
-            FieldType::Number => {
+            FieldType::Number | FieldType::Decimal => {
                 self.operator.is_numeric() || matches!(self.operator, O::Equal | O::NotEqual | O::In | O::Intersects)
             }
             FieldType::Boolean | FieldType::Address => {
@@ -152,7 +152,9 @@ impl Comparison {
 
     fn is_equal(&self, value: &Value<'_>, constant: &Constant) -> bool {
         match (self.kind, value) {
-            (FieldType::Number, value) => value.number().is_some_and(|number| constant.number == Some(number)),
+            (FieldType::Number | FieldType::Decimal, value) => {
+                value.number().is_some_and(|number| constant.number == Some(number))
+            }
             (FieldType::Address, Value::Address(address)) => {
                 constant.network.is_some_and(|network| network.contains(address))
             }
@@ -188,10 +190,13 @@ impl Constant {
     }
 
     fn read(operator: Operator, kind: FieldType, text: &str) -> Result<Self, String> {
-        let number = (kind == FieldType::Number).then(|| number(text)).flatten();
+        let number = matches!(kind, FieldType::Number | FieldType::Decimal).then(|| number(text)).flatten();
         let network = (kind == FieldType::Address).then(|| network(text)).flatten();
         match kind {
-            FieldType::Number if number.is_none() => return Err(format!("'{text}' is not a valid number")),
+            FieldType::Decimal if text.parse().is_ok_and(f64::is_finite) => {}
+            FieldType::Number | FieldType::Decimal if number.is_none() => {
+                return Err(format!("'{text}' is not a valid number"));
+            }
             FieldType::Address if network.is_none() => {
                 return Err(format!("unrecognized IP address or network {text}"));
             }

@@ -158,7 +158,7 @@ fn work_of(source: &Source) -> f32 {
             FieldId::FdName | FieldId::ProcName => 3.0,
             FieldId::FdNameraw | FieldId::FdDirectory | FieldId::ProcCwd => 12.0,
             id => match id.field_type() {
-                FieldType::Number | FieldType::Boolean | FieldType::Address => 2.0,
+                FieldType::Number | FieldType::Decimal | FieldType::Boolean | FieldType::Address => 2.0,
                 FieldType::Text | FieldType::Path | FieldType::TextList => 6.0,
             },
         },

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::catalogue::{Bracket, FieldId};
+use crate::catalogue::{Bracket, FieldId, FieldType};
 
 /// Fields whose argument may follow a dot instead of standing in brackets: `evt.arg.flags`, `k8s.pod.label.app`.
 const DOTTED: [FieldId; 11] = [
@@ -17,6 +17,30 @@ const DOTTED: [FieldId; 11] = [
     FieldId::K8sSvcLabel,
     FieldId::K8sRsLabel,
     FieldId::K8sDeploymentLabel,
+];
+
+/// Arguments of calls that are texts; the others are numbers.
+const TEXT_ARGUMENTS: [&str; 20] = [
+    "name",
+    "path",
+    "pathname",
+    "filename",
+    "oldpath",
+    "newpath",
+    "target",
+    "linkpath",
+    "special",
+    "dev",
+    "dir",
+    "type",
+    "exe",
+    "args",
+    "env",
+    "cwd",
+    "comm",
+    "trusted_exepath",
+    "uargs",
+    "data",
 ];
 
 /// What stands in the brackets of a field, or behind `evt.arg.`.
@@ -76,6 +100,16 @@ impl Field {
         }
         let id = FieldId::named(name).ok_or_else(|| format!("filter_check called with nonexistent field {name}"))?;
         Self::checked(id, name, argument)
+    }
+
+    /// How its values compare: those of `evt.rawarg` as the argument of the call does that it names.
+    #[must_use]
+    pub fn value_type(&self) -> FieldType {
+        let named = self.argument.as_ref().map(FieldArgument::text).unwrap_or_default();
+        match self.id {
+            FieldId::EvtRawarg if TEXT_ARGUMENTS.contains(&named) => FieldType::Path,
+            id => id.field_type(),
+        }
     }
 
     fn checked(id: FieldId, name: &str, argument: Option<&str>) -> Result<Self, String> {

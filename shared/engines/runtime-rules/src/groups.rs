@@ -45,7 +45,8 @@ impl Lowering {
             }
         }
         for ((field, pass), parts) in alike {
-            let literals = parts.iter().filter_map(|part| self.sought.get(&part.place())).map(Vec::len).sum::<usize>();
+            let literals =
+                parts.iter().filter_map(|part| self.program.sought.get(&part.place())).map(Vec::len).sum::<usize>();
             if parts.len() == 1 || self.united.saturating_add(literals) > MAX_UNITED {
                 united.extend(parts);
             } else if is_and {
@@ -64,7 +65,7 @@ impl Lowering {
         }
         let estimate = Estimate::of_union(parts.iter().map(|part| self.estimate(*part)));
         let sought: Vec<_> =
-            parts.iter().filter_map(|part| self.sought.get(&part.place())).flatten().cloned().collect();
+            parts.iter().filter_map(|part| self.program.sought.get(&part.place())).flatten().cloned().collect();
         self.united = self.united.saturating_add(sought.len());
         let leaf = self.seek(field as usize, pass, sought, estimate);
         self.unions.insert(parts, leaf);

@@ -23,8 +23,6 @@ pub(crate) struct Lowering {
     pub(crate) estimates: Vec<Estimate>,
     pub(crate) groups: HashMap<(bool, Vec<Link>), Link>,
     pub(crate) unions: HashMap<Vec<Link>, Link>,
-    /// What each leaf that a pass decides looks for.
-    pub(crate) sought: HashMap<usize, Vec<Sought>>,
     leaves: HashMap<String, Link>,
     fields: HashMap<Field, usize>,
     /// How many literals the unions hold.
@@ -171,7 +169,7 @@ impl Lowering {
         if let Some(gathered) = self.gathered.get_mut(field) {
             sought.iter().for_each(|(operator, text)| gathered.add(*operator, text, place(leaf.place())));
         }
-        self.sought.insert(leaf.place(), sought);
+        self.program.sought.insert(leaf.place(), sought);
         leaf
     }
 

@@ -1,11 +1,13 @@
 //! All rules as one program: equal comparisons and equal groups of them are one node, computed at most once per event.
 
+use std::collections::HashMap;
+
 use crate::comparison::Comparison;
 use crate::event::Event;
 use crate::event_type::EventType;
 use crate::guards::Guard;
 use crate::literals::{FieldLiterals, Pass};
-use crate::lower::Lowering;
+use crate::lower::{Lowering, Sought};
 use crate::set::Rule;
 use crate::source::Source;
 
@@ -20,6 +22,8 @@ pub(crate) struct Program {
     pub(crate) by_type: Vec<OfType>,
     pub(crate) entries: Vec<Entry>,
     pub(crate) guards: Vec<Guard>,
+    /// What each leaf that a pass decides looks for.
+    pub(crate) sought: HashMap<usize, Vec<Sought>>,
 }
 
 /// What belongs to an event type.

@@ -79,7 +79,7 @@ impl Event for RecordedEvent {
 
     fn field(&self, field: FieldId, argument: Option<&FieldArgument>) -> Option<Value<'_>> {
         match self.recorded(&Field { id: field, argument: argument.cloned() }) {
-            Some(json) => convert(json, field.field_type()),
+            Some(json) => convert(json, Field { id: field, argument: argument.cloned() }.value_type()),
             None if argument.is_none() => self.ancestors(field),
             None => None,
         }
@@ -98,7 +98,7 @@ fn convert(json: &Json, kind: FieldType) -> Option<Value<'_>> {
             number.as_i64().map(Value::Number).or_else(|| number.as_u64().map(Value::Unsigned))
         }
         (Json::String(text), FieldType::Address) => both_ends(text),
-        (Json::String(text), FieldType::Number) => text.parse().ok().map(Value::Number),
+        (Json::String(text), FieldType::Number | FieldType::Decimal) => text.parse().ok().map(Value::Number),
         (Json::String(text), FieldType::Boolean) => text.parse().ok().map(Value::Boolean),
         (Json::String(text), FieldType::TextList) => {
             let items = text.trim_start_matches('(').trim_end_matches(')');

@@ -11,6 +11,7 @@ use crate::event::Event;
 use crate::event_type::EventType;
 use crate::fields::Field;
 use crate::output::Output;
+use crate::possible::Known;
 use crate::priority::Priority;
 use crate::program::{Program, Scratch};
 use crate::resolve::Resolver;
@@ -197,15 +198,15 @@ impl RuleSet {
         matches
     }
 
-    /// Whether any rule may match an event that agrees with this one in its type and in the fields that `is_known` names, whatever
-    /// its other fields are. False says that such events need not be made.
+    /// Whether any rule may match an event that agrees with this one in its type and in what is `known` of its fields, whatever else
+    /// is true of it. False says that such events need not be made.
     #[must_use]
     pub fn may_match<E: Event + ?Sized>(
         &self,
         event: &E,
         scratch: &mut Scratch,
-        is_known: &dyn Fn(&Field) -> bool,
+        known: &dyn Fn(&Field) -> Known,
     ) -> bool {
-        self.program.may_match(event, scratch, is_known)
+        self.program.may_match(event, scratch, known)
     }
 }

@@ -106,7 +106,7 @@ pub(crate) fn source(operand: &Operand) -> Result<(Source, FieldType), String> {
     match operand {
         Operand::Field(name) => {
             let field = Field::resolve(&name.name, name.argument.as_deref())?;
-            let kind = field.id.field_type();
+            let kind = field.value_type();
             Ok((Source::Field(field), kind))
         }
         Operand::Transform { name, arguments, index } => {

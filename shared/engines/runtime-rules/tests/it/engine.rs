@@ -169,6 +169,36 @@ fn outputs_show_what_is_missing() {
 }
 
 #[test]
+fn numbers_may_have_fractions_and_raw_arguments_the_type_of_their_argument() {
+    let fault = |condition: &str| {
+        let text = format!(
+            "- rule: r\n  desc: d\n  condition: evt.type = open and {condition}\n  output: o\n  priority: INFO\n"
+        );
+        let loaded = RuleSet::load(&[SourceFile { name: "r.yaml", text: &text }], &LoadOptions::default());
+        loaded.faults.first().map(ToString::to_string).unwrap_or_default()
+    };
+    for good in [
+        "proc.fdusage > 0.85",
+        "thread.cpu.user >= 12.5",
+        "thread.cpu = 50",
+        "evt.rawarg.path contains /etc",
+        "evt.rawarg.name in (a, b)",
+        "evt.rawarg.flags > 1",
+        "evt.rawarg.mode != 0x1ff",
+    ] {
+        assert_eq!(fault(good), "", "{good}");
+    }
+    for (bad, why) in [
+        ("proc.fdusage = much", "'much' is not a valid number"),
+        ("proc.pid > 1.5", "'1.5' is not a valid number"),
+        ("thread.cpu contains 5", "'contains' operator not supported for decimal fields"),
+        ("evt.rawarg.fd contains 5", "'contains' operator not supported for number fields"),
+    ] {
+        assert!(fault(bad).contains(why), "{bad}: {}", fault(bad));
+    }
+}
+
+#[test]
 fn arguments_stand_in_brackets_or_behind_a_dot() {
     for (name, argument, shown) in [
         ("evt.arg.flags", None, "evt.arg.flags"),
