@@ -149,7 +149,9 @@ struct Evaluation<'a> {
     snapshot: &'a Snapshot,
     namespace_labels: Option<&'a BTreeMap<String, String>>,
     /// Made when the first rule matches.
-    context: Option<Context<'a>>,
+    context: Option<Box<Context<'a>>>,
+    /// Whether the request is in the scopes of the set's index, as far as that was asked for.
+    scopes: Vec<Option<bool>>,
     /// The request as CEL sees it.
     views: Views,
     /// The object as mutations left it, once one has looked at it.
@@ -193,6 +195,7 @@ impl<'a> Evaluation<'a> {
             snapshot,
             namespace_labels: snapshot.labels_of(&request.namespace),
             context: None,
+            scopes: vec![None; set.index.scopes],
             views: Views::default(),
             object: None,
             changed: false,
@@ -215,13 +218,15 @@ impl<'a> Evaluation<'a> {
     fn policies(&mut self, stage: Stage) {
         let set = self.set;
         let (mut current, mut open) = (None, false);
-        for (number, place) in set.index.of(&self.request.kind.kind, stage) {
-            let Some(policy) = set.policies.get(number) else { continue };
-            if current != Some(number) {
-                (current, open) = (Some(number), self.opens(policy, stage));
+        for at in set.index.of(&self.request.kind.kind, stage) {
+            let Some(policy) = set.policies.get(at.policy) else { continue };
+            if current != Some(at.policy) {
+                (current, open) = (Some(at.policy), self.opens(policy, stage));
             }
-            let Some(rule) = policy.rules.get(place).filter(|_| open) else { continue };
-            open = !(self.rule(&Work { policy, rule }) && policy.apply_one);
+            let Some(rule) = policy.rules.get(at.rule).filter(|_| open) else { continue };
+            let work = Work { policy, rule };
+            let applied = self.is_in_scope(at.scope, &work) && self.rule(&work);
+            open = !(applied && policy.apply_one);
         }
     }
 
@@ -236,7 +241,8 @@ impl<'a> Evaluation<'a> {
             return;
         }
         for rule in policy.rules.iter().filter(|rule| Stage::of(&rule.body) == stage) {
-            let applied = self.rule(&Work { policy, rule });
+            let work = Work { policy, rule };
+            let applied = self.is_meant(&work) && self.rule(&work);
             if applied && policy.apply_one {
                 break;
             }
@@ -296,7 +302,7 @@ impl<'a> Evaluation<'a> {
                     context.replace_object(&object);
                 }
                 self.object = Some(object);
-                self.changed = true;
+                self.note_change();
             }
             self.outcome.verdicts.push(RuleVerdict {
                 policy: Arc::clone(&policy.reference),
@@ -344,11 +350,8 @@ impl<'a> Evaluation<'a> {
         }
     }
 
-    /// Judges one rule; whether it applied.
+    /// Judges one rule that is [meant](Self::is_meant); whether it applied.
     fn rule(&mut self, work: &Work<'a>) -> bool {
-        if !self.is_meant(work) {
-            return false;
-        }
         let mut context = self.take_context();
         let mark = context.mark();
         context.begin_rule(work.rule.numbered);
@@ -360,8 +363,10 @@ impl<'a> Evaluation<'a> {
         if let Some(mutation) = result.mutation.take() {
             let mut object = self.object.take().unwrap_or_else(|| self.request.subject().clone());
             let judgement = mutation.apply(&mut object, &mut context);
-            self.changed |= judgement.status == Status::Pass;
             self.object = Some(object);
+            if judgement.status == Status::Pass {
+                self.note_change();
+            }
             result.judgement = Some(judgement);
         }
         let missing = context.take_missing();
@@ -369,7 +374,7 @@ impl<'a> Evaluation<'a> {
         if let Some(object) = result.patched {
             context.replace_object(&object);
             self.object = Some(object);
-            self.changed = true;
+            self.note_change();
         }
         self.context = Some(context);
         let Some(judgement) = result.judgement else { return false };
@@ -394,6 +399,24 @@ impl<'a> Evaluation<'a> {
         applied
     }
 
+    /// Another object is judged from now on.
+    fn note_change(&mut self) {
+        self.changed = true;
+        self.scopes.fill(None);
+    }
+
+    /// As [`is_meant`](Self::is_meant), for a rule of the scope with this number: asked once for all of them.
+    fn is_in_scope(&mut self, scope: usize, work: &Work<'_>) -> bool {
+        if let Some(Some(known)) = self.scopes.get(scope) {
+            return *known;
+        }
+        let meant = self.is_meant(work);
+        if let Some(place) = self.scopes.get_mut(scope) {
+            *place = Some(meant);
+        }
+        meant
+    }
+
     /// Whether the rule's match and exclude are about the request.
     fn is_meant(&self, work: &Work<'_>) -> bool {
         let object = self.subject();
@@ -412,14 +435,14 @@ impl<'a> Evaluation<'a> {
         self.object.as_ref().unwrap_or_else(|| self.request.subject())
     }
 
-    fn take_context(&mut self) -> Context<'a> {
+    fn take_context(&mut self) -> Box<Context<'a>> {
         let made = self.context.take();
         made.unwrap_or_else(|| {
             let mut context = Context::new(self.request, self.snapshot, (&self.set.expressions, self.set.limits));
             if let Some(object) = &self.object {
                 context.replace_object(object);
             }
-            context
+            Box::new(context)
         })
     }
 
@@ -471,7 +494,10 @@ impl<'a> Evaluation<'a> {
             ..self.request.clone()
         };
         let mut prior = Evaluation { prior: true, ..Evaluation::new(self.set, &request, self.snapshot) };
-        prior.rule(&Work { policy: work.policy, rule: work.rule });
+        let again = Work { policy: work.policy, rule: work.rule };
+        if prior.is_meant(&again) {
+            prior.rule(&again);
+        }
         prior.outcome.verdicts.iter().any(|verdict| verdict.status == Status::Fail)
     }
 

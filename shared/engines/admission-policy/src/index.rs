@@ -5,8 +5,16 @@ use std::collections::HashMap;
 use crate::evaluate::Stage;
 use crate::policy::compiled::Policy;
 
-/// A rule by the number of its policy in the set and its own in the policy.
-pub(crate) type RuleAt = (usize, usize);
+/// A rule of a set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct RuleAt {
+    /// The number of its policy in the set.
+    pub(crate) policy: usize,
+    /// Its own number in the policy.
+    pub(crate) rule: usize,
+    /// The number of what it is about: rules that have it in common are about the same requests.
+    pub(crate) scope: usize,
+}
 
 /// The rules of a set, each list in the order of the policies.
 #[derive(Debug, Default)]
@@ -14,6 +22,8 @@ pub(crate) struct Index {
     by_kind: HashMap<String, ByStage>,
     /// Rules that may be about any kind.
     any_kind: ByStage,
+    /// How many different scopes the rules have.
+    pub(crate) scopes: usize,
 }
 
 #[derive(Debug, Default)]
@@ -51,19 +61,23 @@ impl Index {
     /// Indexes the rules of policies.
     pub(crate) fn build(policies: &[Policy]) -> Self {
         let mut index = Self::default();
-        for (number, policy) in policies.iter().enumerate() {
-            for (place, rule) in policy.rules.iter().enumerate() {
-                let stage = Stage::of(&rule.body);
-                match rule.matches.kinds() {
+        let mut scopes = HashMap::new();
+        for (policy, own) in policies.iter().enumerate() {
+            for (rule, one) in own.rules.iter().enumerate() {
+                let next = scopes.len();
+                let scope = *scopes.entry((&own.reference.namespace, &one.matches, &one.exclude)).or_insert(next);
+                let (stage, at) = (Stage::of(&one.body), RuleAt { policy, rule, scope });
+                match one.matches.kinds() {
                     Some(kinds) => {
                         for kind in kinds {
-                            index.by_kind.entry(kind.to_owned()).or_default().add(stage, (number, place));
+                            index.by_kind.entry(kind.to_owned()).or_default().add(stage, at);
                         }
                     }
-                    None => index.any_kind.add(stage, (number, place)),
+                    None => index.any_kind.add(stage, at),
                 }
             }
         }
+        index.scopes = scopes.len();
         index
     }
 

@@ -11,14 +11,14 @@ use crate::request::{GroupVersionKind, Operation, Request, UserInfo};
 use crate::value::{path, wildcard};
 
 /// A compiled `match` or `exclude`.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Match {
     pub(crate) mode: Mode,
     pub(crate) filters: Vec<Filter>,
 }
 
 /// How filters combine.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) enum Mode {
     Any,
     All,
@@ -28,7 +28,7 @@ pub(crate) enum Mode {
 }
 
 /// One filter: every clause that is there must hold.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Filter {
     /// The clauses that are there, in the order they are judged.
     clauses: Vec<Clause>,
@@ -96,7 +96,7 @@ impl<'a> Subject<'a> {
 }
 
 /// A kind as policies write it: `Pod`, `apps/v1/Deployment`, `Pod/exec`, `*`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct KindSelector {
     pub(crate) text: String,
     group: String,
@@ -142,7 +142,7 @@ fn fits(pattern: &str, text: &str) -> bool {
 }
 
 /// The clauses of a filter, in the order they are judged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Clause {
     Kinds,
     Name,

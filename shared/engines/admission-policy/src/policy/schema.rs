@@ -106,7 +106,7 @@ pub(crate) struct Resources {
     pub(crate) operations: Option<Vec<String>>,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 pub(crate) struct Subject {
     #[serde(default)]
     pub(crate) kind: String,

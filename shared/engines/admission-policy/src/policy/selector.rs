@@ -8,13 +8,13 @@ use super::schema;
 use crate::value::{path, wildcard};
 
 /// A compiled label selector.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Selector {
     labels: Vec<(String, String)>,
     expressions: Vec<(String, Relation)>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Relation {
     In(Vec<String>),
     NotIn(Vec<String>),
