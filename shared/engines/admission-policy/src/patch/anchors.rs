@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::pattern::anchor::{self, Anchor};
 use crate::pattern::{self, compile};
+use crate::value::path::at;
 
 /// Why a patch does not apply.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,7 +95,7 @@ fn counting<'p>(fields: &'p Map<String, Value>, object: Option<&Value>) -> (Vec<
         let mut field = Field { key, anchor: anchor::parse(key), value };
         if let Some((Anchor::AddIfAbsent, bare)) = field.anchor {
             added += 1;
-            if object.and_then(|object| object.get(bare)).is_some() {
+            if below(object, bare).is_some() {
                 continue;
             }
             field = Field { key: bare, anchor: anchor::parse(bare), value };
@@ -116,13 +117,18 @@ fn prepared_map(fields: &Map<String, Value>, object: Option<&Value>) -> Result<M
     let mut out = Map::with_capacity(fields.len());
     for Field { key, anchor, value } in fields {
         let value = match anchor {
-            Some((anchor, bare)) if is_condition(anchor) => settled(value, object.and_then(|object| object.get(bare))),
+            Some((anchor, bare)) if is_condition(anchor) => settled(value, below(object, bare)),
             Some((Anchor::AddIfAbsent, _)) => value.clone(),
-            _ => prepared(value, object.and_then(|object| object.get(key)))?,
+            _ => prepared(value, below(object, key))?,
         };
         out.insert(key.to_owned(), value);
     }
     Ok(out)
+}
+
+/// What the object has below a key.
+fn below<'v>(object: Option<&'v Value>, key: &str) -> Option<&'v Value> {
+    at(object?, &[key])
 }
 
 /// The value of a condition: of what stands below it, only `+()` keys are settled.
@@ -139,7 +145,7 @@ fn settled(value: &Value, own: Option<&Value>) -> Value {
 fn conditions(fields: &[Field<'_>], object: Option<&Value>, wanted: Anchor) -> Result<(), String> {
     for Field { anchor, value, .. } in fields {
         let Some(bare) = anchor.filter(|(anchor, _)| *anchor == wanted).map(|(_, bare)| bare) else { continue };
-        let Some(own) = object.and_then(|object| object.get(bare)) else {
+        let Some(own) = below(object, bare) else {
             return Err(format!("could not found \"{bare}\" key in the resource"));
         };
         let adds = |key: &String| matches!(anchor::parse(key), Some((Anchor::AddIfAbsent, _)));
@@ -209,7 +215,7 @@ fn is_anchored(item: &Value) -> bool {
 
 /// The item for one element that meets its conditions, tied to it by name.
 fn named_like(mut item: Value, element: &Value) -> Option<Value> {
-    let name = element.get("name").filter(|name| name.as_str().is_some_and(|name| !name.is_empty()))?;
+    let name = at(element, &["name"]).filter(|name| name.as_str().is_some_and(|name| !name.is_empty()))?;
     if strip(&mut item, true) {
         return None;
     }

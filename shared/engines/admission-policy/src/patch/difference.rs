@@ -14,14 +14,14 @@ pub(crate) fn difference(before: &Value, after: &Value) -> Vec<Value> {
 fn compare(before: &Value, after: &Value, path: &mut String, out: &mut Vec<Value>) {
     match (before, after) {
         (Value::Object(old), Value::Object(new)) => {
-            for key in old.keys().filter(|key| !new.contains_key(*key)) {
+            for key in old.keys().filter(|key| jmespath::field(new, key).is_none()) {
                 out.push(json!({"op": "remove", "path": format!("{path}/{}", escape(key))}));
             }
             for (key, value) in new {
                 let length = path.len();
                 path.push('/');
                 path.push_str(&escape(key));
-                match old.get(key) {
+                match jmespath::field(old, key) {
                     Some(old) => compare(old, value, path, out),
                     None => out.push(json!({"op": "add", "path": path.as_str(), "value": value})),
                 }

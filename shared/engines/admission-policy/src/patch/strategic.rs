@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::merge_keys::{self, ListMerge};
+use crate::value::path::at;
 
 /// `object` with `patch` merged into it.
 #[cfg(test)]
@@ -14,7 +15,8 @@ pub(crate) fn merge(object: &Value, patch: &Value) -> Value {
 
 /// Merges `patch` into `object`; whether that changed anything.
 pub(crate) fn merge_into(object: &mut Value, patch: &Value) -> bool {
-    let text = |key| object.get(key).or_else(|| patch.get(key)).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let text =
+        |key| at(object, &[key]).or_else(|| at(patch, &[key])).and_then(Value::as_str).unwrap_or_default().to_owned();
     let (kind, api_version) = (text("kind"), text("apiVersion"));
     let place = Place { kind: &kind, built_in: merge_keys::is_built_in(&api_version), parent: "", name: "" };
     match (object, patch) {
@@ -42,16 +44,14 @@ impl<'a> Place<'a> {
 }
 
 fn map(own: &mut Map<String, Value>, change: &Map<String, Value>, place: Place<'_>) -> bool {
-    let directive = change.get("$patch").and_then(Value::as_str);
-    if directive == Some("replace") {
+    if jmespath::field(change, "$patch").is_some_and(|directive| directive == "replace") {
         let kept = change.iter().filter(|(key, _)| *key != "$patch");
         let new: Map<String, Value> = kept.map(|(key, value)| (key.clone(), value.clone())).collect();
         return set(own, new);
     }
     let mut changed = false;
     for (key, value) in change.iter().filter(|(key, _)| *key != "$patch") {
-        let deleted = value.get("$patch").and_then(Value::as_str) == Some("delete");
-        if value.is_null() || (deleted && value.is_object()) {
+        if value.is_null() || directive(value) == Some("delete") {
             changed |= own.shift_remove(key).is_some();
             continue;
         }
@@ -64,6 +64,11 @@ fn map(own: &mut Map<String, Value>, change: &Map<String, Value>, place: Place<'
         }
     }
     changed
+}
+
+/// What the patch says of the value as a whole, below its key `$patch`.
+fn directive(value: &Value) -> Option<&str> {
+    at(value, &["$patch"]).and_then(Value::as_str)
 }
 
 /// Puts `new` in place of `own`; whether they differ.
@@ -92,8 +97,8 @@ fn list(own: &mut Vec<Value>, change: &[Value], place: Place<'_>) -> bool {
             changed
         }
         ListMerge::ByKeys(keys) => {
-            if change.iter().any(|item| item.get("$patch").and_then(Value::as_str) == Some("replace")) {
-                return set(own, change.iter().filter(|item| item.get("$patch").is_none()).cloned().collect());
+            if change.iter().any(|item| directive(item) == Some("replace")) {
+                return set(own, change.iter().filter(|item| at(item, &["$patch"]).is_none()).cloned().collect());
             }
             by_keys(own, change, keys, place)
         }
@@ -109,7 +114,7 @@ fn by_keys(own: &mut Vec<Value>, change: &[Value], keys: &[&str], place: Place<'
         // Taken from anywhere but the front, an item changes its place.
         changed |= at.is_some_and(|at| at > 0);
         let found = at.map(|at| own.remove(at));
-        if item.get("$patch").and_then(Value::as_str) == Some("delete") {
+        if directive(item) == Some("delete") {
             changed |= found.is_some();
             continue;
         }
@@ -136,12 +141,13 @@ fn by_keys(own: &mut Vec<Value>, change: &[Value], keys: &[&str], place: Place<'
 
 fn same(left: &Value, right: &Value, keys: &[&str]) -> bool {
     let Some((first, rest)) = keys.split_first() else { return false };
-    let equal = |key: &&str| left.get(*key).is_some() && left.get(*key) == right.get(*key);
-    let compatible = |key: &&str| match (left.get(*key), right.get(*key)) {
+    let both = |key: &str| (at(left, &[key]), at(right, &[key]));
+    let compatible = |key: &&str| match both(key) {
         (Some(left), Some(right)) => left == right,
         _ => true,
     };
-    equal(first) && rest.iter().all(compatible)
+    let (one, other) = both(first);
+    one.is_some() && one == other && rest.iter().all(compatible)
 }
 
 fn without_directives(value: &Value) -> Value {
