@@ -108,7 +108,8 @@ impl CleanupPolicy {
         })?;
         let namespace =
             if kind == "CleanupPolicy" { metadata.namespace.clone().unwrap_or_default() } else { String::new() };
-        let entries = crate::context::compile_entries(raw.context.as_deref().unwrap_or_default());
+        let mut expressions = ExpressionCache::default();
+        let entries = crate::context::compile_entries(raw.context.as_deref().unwrap_or_default(), &mut expressions);
         Ok(Self {
             reference: PolicyRef { kind: kind.to_owned(), namespace, name: metadata.name.clone() },
             schedule: raw.schedule,
@@ -117,11 +118,7 @@ impl CleanupPolicy {
             matches: Match::compile(&raw.matches)?,
             exclude: raw.exclude.as_ref().map(Match::compile).transpose()?.unwrap_or_default(),
             context: entries.map_err(|(_, what)| Wrong::invalid(what))?,
-            conditions: raw
-                .conditions
-                .as_ref()
-                .map(|raw| Conditions::compile(raw, &mut ExpressionCache::default()))
-                .transpose()?,
+            conditions: raw.conditions.as_ref().map(|raw| Conditions::compile(raw, &mut expressions)).transpose()?,
         })
     }
 }

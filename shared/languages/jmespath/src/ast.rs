@@ -12,6 +12,8 @@ pub(crate) enum Node {
     Current,
     /// A key of the object at hand.
     Field(String),
+    /// `a.b.c`: keys of one object after the other, at least two.
+    Path(Vec<String>),
     /// `left.right` and `left[0]`: right on the result of left.
     Sub(Box<Node>, Box<Node>),
     /// `[n]`, negative from the end.
@@ -42,10 +44,48 @@ pub(crate) enum Node {
     Hash(Vec<(String, Node)>),
     /// A JSON literal or a raw string.
     Literal(Value),
+    /// A text that comes with each search, by its number.
+    Given(usize),
     /// `&a`.
     Reference(Box<Node>),
     /// `name(a, b)`.
     Call(Box<Call>),
+}
+
+impl Node {
+    /// Makes a [given](Self::Given) text of each literal one for which `is_given` holds, and puts the literal behind `taken`.
+    pub(crate) fn give(&mut self, is_given: &dyn Fn(&str) -> bool, taken: &mut Vec<String>) {
+        match self {
+            Self::Current | Self::Field(_) | Self::Path(_) | Self::Index(_) | Self::Slice(..) | Self::Given(_) => {}
+            Self::Literal(Value::String(text)) => {
+                if is_given(text) {
+                    taken.push(std::mem::take(text));
+                    *self = Self::Given(taken.len() - 1);
+                }
+            }
+            Self::Literal(_) => {}
+            Self::Flatten(inner) | Self::Not(inner) | Self::Reference(inner) => inner.give(is_given, taken),
+            Self::Sub(left, right)
+            | Self::Projection(left, right)
+            | Self::ValueProjection(left, right)
+            | Self::Compare(_, left, right)
+            | Self::Or(left, right)
+            | Self::And(left, right)
+            | Self::Pipe(left, right) => [left, right].into_iter().for_each(|side| side.give(is_given, taken)),
+            Self::Filter(filter) => {
+                let Filter { left, condition, right } = filter.as_mut();
+                [left, condition, right].into_iter().for_each(|part| part.give(is_given, taken));
+            }
+            Self::List(nodes) => nodes.iter_mut().for_each(|node| node.give(is_given, taken)),
+            Self::Hash(pairs) => pairs.iter_mut().for_each(|(_, node)| node.give(is_given, taken)),
+            Self::Call(call) => {
+                call.arguments.iter_mut().for_each(|argument| argument.give(is_given, taken));
+                if matches!(call.arguments.first(), Some(Self::Given(_))) {
+                    call.regex = None;
+                }
+            }
+        }
+    }
 }
 
 /// The parts of `left[?condition].right`.

@@ -18,6 +18,8 @@ use crate::item::{Item, equal, item_weight, weight};
 #[derive(Debug)]
 pub(crate) struct Evaluation<'c> {
     pub(crate) context: &'c Context<'c>,
+    /// The texts that the expression leaves open.
+    given: &'c [Value],
     steps: Cell<u64>,
     text: Cell<u64>,
 }
@@ -25,8 +27,8 @@ pub(crate) struct Evaluation<'c> {
 type Outcome<'a> = Result<Item<'a>, EvalError>;
 
 impl<'c> Evaluation<'c> {
-    pub(crate) fn new(context: &'c Context<'c>) -> Self {
-        Self { context, steps: Cell::new(0), text: Cell::new(0) }
+    pub(crate) fn new(context: &'c Context<'c>, given: &'c [Value]) -> Self {
+        Self { context, given, steps: Cell::new(0), text: Cell::new(0) }
     }
 
     /// Counts `steps` against the limit.
@@ -81,7 +83,9 @@ impl<'c> Evaluation<'c> {
         match node {
             Node::Current => self.copy(item),
             Node::Field(key) => self.field(key, item),
+            Node::Path(keys) => self.path(keys, item),
             Node::Literal(value) => Ok(Item::Borrowed(value)),
+            Node::Given(number) => self.given(*number),
             Node::Reference(inner) => Ok(Item::Reference(inner)),
             Node::Sub(left, right) => self.evaluate(right, &self.evaluate(left, item)?),
             Node::Pipe(left, right) => self.lenient(right, &self.lenient(left, item)?),
@@ -142,6 +146,29 @@ impl<'c> Evaluation<'c> {
             _ => return Ok(Item::NULL),
         };
         found.ok_or_else(|| EvalError::NotFound { key: key.to_owned() })
+    }
+
+    fn given<'a>(&self, number: usize) -> Outcome<'a> {
+        let text = self.given.get(number).cloned().unwrap_or_default();
+        self.charge(weight(&text))?;
+        Ok(Item::Owned(text))
+    }
+
+    /// Follows keys from one object to the next.
+    fn path<'a>(&self, keys: &'a [String], item: &Item<'a>) -> Outcome<'a> {
+        // One step for each key and each dot; the first is counted already.
+        self.charge((keys.len() as u64).saturating_mul(2).saturating_sub(2))?;
+        let Item::Borrowed(start) = item else {
+            let mut keys = keys.iter();
+            let first = keys.next().map_or(Ok(Item::NULL), |key| self.field(key, item));
+            return keys.try_fold(first?, |item, key| self.field(key, &item));
+        };
+        let mut value = *start;
+        for key in keys {
+            let Value::Object(map) = value else { return Ok(Item::NULL) };
+            value = crate::item::field(map, key).ok_or_else(|| EvalError::NotFound { key: key.clone() })?;
+        }
+        Ok(Item::Borrowed(value))
     }
 
     fn project<'a>(&self, elements: Vec<Item<'a>>, right: &'a Node) -> Outcome<'a> {

@@ -102,11 +102,38 @@ impl Expression {
     /// # Errors
     /// As [`search`](Self::search).
     pub fn search_borrowed<'a>(&'a self, input: &'a Value, context: &Context<'_>) -> Result<Cow<'a, Value>, EvalError> {
-        let evaluation = interpret::Evaluation::new(context);
+        let evaluation = interpret::Evaluation::new(context, &[]);
         match evaluation.evaluate(&self.root, &item::Item::Borrowed(input))? {
             item::Item::Borrowed(value) => Ok(Cow::Borrowed(value)),
             other => evaluation.own(other).map(Cow::Owned),
         }
+    }
+
+    /// Leaves literal texts open, those for which `is_given` holds: each [search](Self::search_with) is given others in their
+    /// place. The texts come back in the order in which it wants the others.
+    pub fn leave_open(&mut self, is_given: &dyn Fn(&str) -> bool) -> Vec<String> {
+        let mut taken = Vec::new();
+        self.root.give(is_given, &mut taken);
+        taken
+    }
+
+    /// As [`search`](Self::search), with texts for those that were [left open](Self::leave_open).
+    ///
+    /// ```
+    /// # use {jmespath::{Context, compile}, model::Timestamp, serde_json::json};
+    /// let mut expression = compile("[?name == '$name'].image | [0]")?;
+    /// assert_eq!(expression.leave_open(&|text| text == "$name"), ["$name"]);
+    /// let containers = json!([{"name": "a", "image": "x"}, {"name": "b", "image": "y"}]);
+    /// let context = Context::new(Timestamp::from_millis(0));
+    /// assert_eq!(expression.search_with(&containers, &context, &[json!("b")])?, json!("y"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`search`](Self::search).
+    pub fn search_with(&self, input: &Value, context: &Context<'_>, given: &[Value]) -> Result<Value, EvalError> {
+        let evaluation = interpret::Evaluation::new(context, given);
+        evaluation.own(evaluation.evaluate(&self.root, &item::Item::Borrowed(input))?)
     }
 
     /// The text it was compiled from.

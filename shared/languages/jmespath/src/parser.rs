@@ -174,7 +174,8 @@ impl Parser<'_> {
             }
             Kind::Dot => {
                 let right = self.after_dot(DOT)?;
-                self.binary(Node::Sub, left, right)
+                let heights = [left.height, right.height];
+                self.tree(joined(left.node, right.node), &heights)
             }
             Kind::Pipe => {
                 let right = self.expression(power)?;
@@ -333,6 +334,18 @@ impl Parser<'_> {
             }
             _ => Err(self.unexpected("`.`, `[` or an operator")),
         }
+    }
+}
+
+/// `left.right`; keys of keys are one path.
+fn joined(left: Node, right: Node) -> Node {
+    match (left, right) {
+        (Node::Field(first), Node::Field(key)) => Node::Path(vec![first, key]),
+        (Node::Path(mut keys), Node::Field(key)) => {
+            keys.push(key);
+            Node::Path(keys)
+        }
+        (left, right) => Node::Sub(Box::new(left), Box::new(right)),
     }
 }
 

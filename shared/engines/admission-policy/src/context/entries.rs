@@ -1,8 +1,12 @@
 //! Context entries: variables, ConfigMaps, API calls, image metadata and global entries.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use serde_json::{Map, Value, json};
 
-use super::{Context, EvaluationError};
+use super::query::{ExpressionCache, Query};
+use super::{Context, EvaluationError, TextTemplate, ValueTemplate};
 use crate::snapshot::{HttpAnswer, HttpCall, MissingFact};
 
 /// A compiled context entry.
@@ -14,7 +18,7 @@ pub(crate) struct ContextEntry {
 
 #[derive(Clone, Debug)]
 enum Source {
-    Variable { value: Option<Value>, path: String, default: Option<Value> },
+    Variable { value: Option<Given>, path: Path, default: Option<Given> },
     ConfigMap { name: String, namespace: String },
     ApiCall { method: String, target: Target, data: Value, query: String, default: Option<Value> },
     ImageRegistry { reference: String, query: String },
@@ -33,6 +37,39 @@ enum Target {
     },
 }
 
+/// A value as written, and its form with the variables found.
+#[derive(Clone, Debug)]
+struct Given {
+    raw: Value,
+    template: ValueTemplate,
+}
+
+/// The query of a variable.
+#[derive(Clone, Debug)]
+struct Path {
+    raw: String,
+    template: TextTemplate,
+    /// The query, where it holds no variable and is not broken.
+    query: Option<Arc<Query>>,
+}
+
+impl Given {
+    fn new(raw: &Value, expressions: &mut ExpressionCache) -> Self {
+        Self { raw: raw.clone(), template: ValueTemplate::new(raw, expressions) }
+    }
+}
+
+impl Path {
+    fn new(raw: String, expressions: &mut ExpressionCache) -> Self {
+        let template = TextTemplate::new(&raw, expressions);
+        let query = match &template {
+            TextTemplate::Plain(text) if !text.is_empty() => expressions.add(text.trim()).ok(),
+            _ => None,
+        };
+        Self { raw, template, query }
+    }
+}
+
 impl ContextEntry {
     /// The variable it fills.
     pub(crate) fn name(&self) -> &str {
@@ -49,11 +86,14 @@ impl ContextEntry {
 ///
 /// # Errors
 /// The entry's index and what is wrong with it.
-pub(crate) fn compile_entries(raw: &[Value]) -> Result<Vec<ContextEntry>, (usize, String)> {
-    raw.iter().enumerate().map(|(index, entry)| compile(entry).map_err(|what| (index, what))).collect()
+pub(crate) fn compile_entries(
+    raw: &[Value],
+    expressions: &mut ExpressionCache,
+) -> Result<Vec<ContextEntry>, (usize, String)> {
+    raw.iter().enumerate().map(|(index, entry)| compile(entry, expressions).map_err(|what| (index, what))).collect()
 }
 
-fn compile(raw: &Value) -> Result<ContextEntry, String> {
+fn compile(raw: &Value, expressions: &mut ExpressionCache) -> Result<ContextEntry, String> {
     let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     let name = text(raw, "name");
     if name.is_empty() {
@@ -61,8 +101,12 @@ fn compile(raw: &Value) -> Result<ContextEntry, String> {
     }
     let part = |key: &str| raw.get(key).filter(|value| value.is_object());
     let source = if let Some(variable) = part("variable") {
-        let set = |key: &str| variable.get(key).filter(|value| !value.is_null()).cloned();
-        Source::Variable { value: set("value"), path: text(variable, "jmesPath"), default: set("default") }
+        let set = |key: &str| variable.get(key).filter(|value| !value.is_null());
+        Source::Variable {
+            value: set("value").map(|value| Given::new(value, expressions)),
+            path: Path::new(text(variable, "jmesPath"), expressions),
+            default: set("default").map(|default| Given::new(default, expressions)),
+        }
     } else if let Some(map) = part("configMap") {
         Source::ConfigMap { name: text(map, "name"), namespace: text(map, "namespace") }
     } else if let Some(call) = part("apiCall") {
@@ -111,7 +155,9 @@ impl Context<'_> {
     pub(super) fn load(&mut self, entry: &ContextEntry) -> Result<(), EvaluationError> {
         let name = entry.name.as_str();
         let value = match &entry.source {
-            Source::Variable { value, path, default } => self.variable(name, value.as_ref(), path, default.as_ref())?,
+            Source::Variable { value, path, default } => {
+                self.variable(name, value.as_ref(), (path, default.as_ref()))?
+            }
             Source::ConfigMap { name: map, namespace } => self.config_map(name, map, namespace)?,
             Source::ApiCall { method, target, data, query, default } => {
                 let answer = match target {
@@ -150,22 +196,24 @@ impl Context<'_> {
     fn variable(
         &mut self,
         name: &str,
-        value: Option<&Value>,
-        path: &str,
-        default: Option<&Value>,
+        value: Option<&Given>,
+        (path, default): (&Path, Option<&Given>),
     ) -> Result<Value, EvaluationError> {
-        let path = self.substitute_text(path).map_err(|error| within(error, name, path))?;
-        let default = match default {
-            Some(default) => Some(self.substitute(default).map_err(|error| within(error, name, &default.to_string()))?),
-            None => None,
+        let known = path.query.as_deref();
+        let path = match &path.template {
+            TextTemplate::Plain(text) => Cow::Borrowed(text.as_str()),
+            template => Cow::Owned(self.fill_text(template).map_err(|error| within(error, name, &path.raw))?),
         };
-        let found = match value {
-            Some(value) => {
-                let value = self.substitute(value).map_err(|error| within(error, name, &value.to_string()))?;
-                if path.is_empty() { Ok(value) } else { self.search(&path, &value) }
-            }
-            None if path.is_empty() => Ok(Value::Null),
-            None => self.query(&path),
+        let mut fill =
+            |given: &Given| self.fill(&given.template).map_err(|error| within(error, name, &given.raw.to_string()));
+        let default = default.map(&mut fill).transpose()?;
+        let found = match (value.map(fill).transpose()?, known) {
+            (Some(value), _) if path.is_empty() => Ok(value),
+            (Some(value), Some(query)) => self.search_by(query, &value),
+            (Some(value), None) => self.search(&path, &value),
+            (None, _) if path.is_empty() => Ok(Value::Null),
+            (None, Some(query)) => self.query_by(query),
+            (None, None) => self.query(&path),
         };
         let output = match (found, default) {
             (Ok(Value::Null), Some(default)) | (Err(_), Some(default)) => default,

@@ -5,6 +5,8 @@
 
 mod entries;
 mod images;
+pub(crate) mod marks;
+mod nested;
 mod query;
 mod substitute;
 mod template;

@@ -35,6 +35,11 @@ impl Query {
         })
     }
 
+    /// Leaves literal texts open for each search to fill.
+    pub(super) fn leave_open(&mut self, is_given: &dyn Fn(&str) -> bool) -> Vec<String> {
+        self.expression.leave_open(is_given)
+    }
+
     /// Whether the query names the variable.
     fn mentions(&self, name: &str) -> bool {
         if name.bytes().all(is_word) {
@@ -64,10 +69,18 @@ impl ExpressionCache {
         if let Some(query) = self.compiled.get(text) {
             return Ok(Arc::clone(query));
         }
-        let regexes = &mut self.regexes;
-        let query = Arc::new(Query::compile(text, &mut |pattern| remembered(regexes, pattern))?);
+        let query = Arc::new(self.compile(text)?);
         self.compiled.insert(text.to_owned(), Arc::clone(&query));
         Ok(query)
+    }
+
+    /// A query of its own.
+    ///
+    /// # Errors
+    /// What is wrong with the expression.
+    pub(super) fn compile(&mut self, text: &str) -> Result<Query, String> {
+        let regexes = &mut self.regexes;
+        Query::compile(text, &mut |pattern| remembered(regexes, pattern))
     }
 
     /// Compiles the regular expressions of queries that hold variables, which can only be compiled during a review.
@@ -125,8 +138,13 @@ impl Context<'_> {
     /// Evaluates a query over all variables, loading the context entries that it names.
     pub(crate) fn query(&mut self, text: &str) -> Result<Value, EvaluationError> {
         let query = self.compiled(text.trim())?;
-        self.prepare(&query);
-        self.look(&query).map(Cow::into_owned)
+        self.query_by(&query)
+    }
+
+    /// As [`query`](Self::query), with the compiled query.
+    pub(super) fn query_by(&mut self, query: &Query) -> Result<Value, EvaluationError> {
+        self.prepare(query);
+        self.look(query).map(Cow::into_owned)
     }
 
     /// Loads what a query names.
@@ -155,14 +173,24 @@ impl Context<'_> {
         })
     }
 
+    /// As [`look`](Self::look), with texts for those that the query leaves open; `None` for whatever goes wrong.
+    pub(super) fn look_with(&self, query: &Query, given: &[Value]) -> Option<Value> {
+        if self.refusal(query).is_some() {
+            return None;
+        }
+        query.expression.search_with(&self.root, &self.language, given).ok()
+    }
+
     /// Evaluates a query over `value` alone.
     pub(crate) fn search(&mut self, text: &str, value: &Value) -> Result<Value, EvaluationError> {
         let query = self.compiled(text.trim())?;
-        self.apply(&query.expression, value)
+        self.search_by(&query, value)
     }
 
-    fn apply(&self, expression: &Expression, value: &Value) -> Result<Value, EvaluationError> {
-        expression
+    /// As [`search`](Self::search), with the compiled query.
+    pub(super) fn search_by(&self, query: &Query, value: &Value) -> Result<Value, EvaluationError> {
+        query
+            .expression
             .search(value, &self.language)
             .map_err(|error| EvaluationError { not_found: error.is_not_found(), message: error.to_string() })
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use super::nested::NestedQuery;
 use super::query::{ExpressionCache, Query};
 use super::substitute::{has_reference, inner, is_dynamic, next_variable, unescape};
 use super::{Context, EvaluationError};
@@ -28,6 +29,8 @@ pub(crate) enum TextTemplate {
     Variable(Variable),
     /// Some, with text around them.
     Parts(Vec<Part>),
+    /// As many, in the texts of one query that is everything.
+    Nested(Vec<Part>, Arc<NestedQuery>),
 }
 
 #[derive(Clone, Debug)]
@@ -106,6 +109,9 @@ impl TextTemplate {
         }
         if nested {
             expressions.learn_nested(text);
+            if let Some(query) = NestedQuery::of(&parts, expressions) {
+                return Self::Nested(parts, Arc::new(query));
+            }
         }
         Self::Parts(parts)
     }
@@ -181,10 +187,12 @@ impl Place<'_> {
         match place.segment {
             Segment::Key(TextTemplate::Plain(key)) => text.push_str(key),
             Segment::Key(TextTemplate::Variable(variable)) => text.push_str(variable.text()),
-            Segment::Key(TextTemplate::Parts(parts)) => parts.iter().for_each(|part| match part {
-                Part::Text(part) => text.push_str(part),
-                Part::Variable(variable) => text.push_str(variable.text()),
-            }),
+            Segment::Key(TextTemplate::Parts(parts) | TextTemplate::Nested(parts, _)) => {
+                parts.iter().for_each(|part| match part {
+                    Part::Text(part) => text.push_str(part),
+                    Part::Variable(variable) => text.push_str(variable.text()),
+                })
+            }
             Segment::Index(index) => text.push_str(&index.to_string()),
         }
         text
@@ -248,6 +256,10 @@ impl Context<'_> {
             TextTemplate::Plain(text) => return Ok(Value::String(text.clone())),
             TextTemplate::Variable(variable) => return self.value_at(variable, place),
             TextTemplate::Parts(parts) => parts,
+            TextTemplate::Nested(parts, query) => match self.nested(query) {
+                Ok(Some(value)) => return Ok(value),
+                Ok(None) | Err(_) => parts,
+            },
         };
         let mut out = String::with_capacity(64);
         for part in parts {

@@ -7,11 +7,32 @@ use super::*;
 fn with<T>(object: Value, entries: &Value, run: impl FnOnce(&mut Context<'_>) -> T) -> T {
     let request = Request::create(object);
     let snapshot = Snapshot { biotope: json!({"incidents": {}}), ..Snapshot::default() };
-    let cache = ExpressionCache::default();
-    let entries = compile_entries(entries.as_array().unwrap()).unwrap();
+    let mut cache = ExpressionCache::default();
+    let entries = compile_entries(entries.as_array().unwrap(), &mut cache).unwrap();
     let mut context = Context::new(&request, &snapshot, (&cache, Limits::default()));
     context.declare(&entries);
     run(&mut context)
+}
+
+#[test]
+fn nested_queries_give_what_they_give_when_read_anew() {
+    let texts = [
+        "{{ to_upper('x{{ request.object.metadata.name }}') }}",
+        "{{ request.object.list[?n == '{{ request.object.metadata.name }}'].v }}",
+        "{{ regex_replace_all('e', '{{ request.object.metadata.name }}-{{ request.object.list[0].v }}', '$0$0') }}",
+        "{{ regex_match('{{ request.object.metadata.name }}', 'web') }}",
+        "{{ absent('{{ request.object.metadata.name }}') }}",
+    ];
+    for name in ["web", "a b", "[", "it's", "a\\b", "a\"b", "{{x}}", "standsForVariable1x", "\u{e4}", ""] {
+        let object = json!({"metadata": {"name": name}, "list": [{"n": name, "v": 1}, {"n": "web", "v": 2}]});
+        with(object, &json!([]), |context| {
+            for text in texts.map(Value::from) {
+                let template = ValueTemplate::new(&text, &mut ExpressionCache::default());
+                assert!(matches!(template, ValueTemplate::Text(TextTemplate::Nested(..))), "{text}");
+                assert_eq!(context.fill(&template), context.substitute(&text), "{text} for {name:?}");
+            }
+        });
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@
 use serde_json::{Map, Value};
 
 use super::json_patch;
+use crate::context::marks::{MarkedText, is_marked, mark};
 use crate::context::{Context, EvaluationError, Part, TextTemplate, Variable};
 
 /// The operations of a patch as they are written.
@@ -34,16 +35,9 @@ enum Place {
 #[derive(Debug)]
 enum Node {
     Constant(Value),
-    Text(Vec<Piece>),
+    Text(MarkedText),
     List(Vec<Node>),
     Map(Vec<(String, Node)>),
-}
-
-#[derive(Debug)]
-enum Piece {
-    Text(String),
-    /// By its number.
-    Variable(usize),
 }
 
 impl PatchText {
@@ -86,17 +80,10 @@ impl Place {
     }
 }
 
-/// Stands for a variable while the text is read.
-const MARK: &str = "biotopeVariable";
-
-fn mark(number: usize) -> String {
-    format!("{MARK}{number}x")
-}
-
 impl Shape {
     fn of(text: &TextTemplate) -> Option<Self> {
         let TextTemplate::Parts(parts) = text else { return None };
-        let misread = |text: &String| text.contains("{{") || text.contains(MARK);
+        let misread = |text: &String| text.contains("{{") || is_marked(text);
         if parts.iter().any(|part| matches!(part, Part::Text(text) if misread(text))) {
             return None;
         }
@@ -161,11 +148,11 @@ impl Node {
     /// `None` where a key holds a variable.
     fn of(value: &Value) -> Option<Self> {
         match value {
-            Value::String(text) if text.contains(MARK) => pieces(text).map(Self::Text),
+            Value::String(text) if is_marked(text) => MarkedText::new(text).map(Self::Text),
             Value::Array(items) => items.iter().map(Self::of).collect::<Option<_>>().map(Self::List),
             Value::Object(fields) => {
                 let field = |(key, value): (&String, &Value)| {
-                    (!key.contains(MARK)).then(|| Some((key.clone(), Self::of(value)?))).flatten()
+                    (!is_marked(key)).then(|| Some((key.clone(), Self::of(value)?))).flatten()
                 };
                 fields.iter().map(field).collect::<Option<_>>().map(Self::Map)
             }
@@ -176,15 +163,7 @@ impl Node {
     fn fill(&self, texts: &[String]) -> Value {
         match self {
             Self::Constant(value) => value.clone(),
-            Self::Text(pieces) => Value::String(
-                pieces
-                    .iter()
-                    .map(|piece| match piece {
-                        Piece::Text(text) => text.as_str(),
-                        Piece::Variable(number) => texts.get(*number).map(String::as_str).unwrap_or_default(),
-                    })
-                    .collect(),
-            ),
+            Self::Text(text) => Value::String(text.fill(texts)),
             Self::List(items) => items.iter().map(|item| item.fill(texts)).collect(),
             Self::Map(fields) => {
                 let mut out = Map::with_capacity(fields.len());
@@ -195,18 +174,6 @@ impl Node {
             }
         }
     }
-}
-
-/// A text cut at its marks.
-fn pieces(text: &str) -> Option<Vec<Piece>> {
-    let mut parts = text.split(MARK);
-    let mut pieces = vec![Piece::Text(parts.next()?.to_owned())];
-    for part in parts {
-        let (number, rest) = part.split_once('x')?;
-        pieces.push(Piece::Variable(number.parse().ok()?));
-        pieces.push(Piece::Text(rest.to_owned()));
-    }
-    Some(pieces)
 }
 
 #[cfg(test)]

@@ -266,15 +266,15 @@ fn compile_rule(raw: schema::Rule, place: (String, u32), expressions: &mut Expre
         place,
         matches: Match::compile(&matches)?,
         exclude: raw.exclude.as_ref().map(Match::compile).transpose()?.unwrap_or_default(),
-        context: entries(raw.context.as_deref())?,
+        context: entries(raw.context.as_deref(), expressions)?,
         preconditions: conditions(raw.preconditions.as_ref(), expressions)?,
         body,
         numbered: true,
     })
 }
 
-fn entries(raw: Option<&[Value]>) -> Compiled<Vec<ContextEntry>> {
-    compile_entries(raw.unwrap_or_default()).map_err(|(_, what)| Wrong::invalid(what))
+fn entries(raw: Option<&[Value]>, expressions: &mut ExpressionCache) -> Compiled<Vec<ContextEntry>> {
+    compile_entries(raw.unwrap_or_default(), expressions).map_err(|(_, what)| Wrong::invalid(what))
 }
 
 fn conditions(raw: Option<&Value>, expressions: &mut ExpressionCache) -> Compiled<Option<Conditions>> {
@@ -353,7 +353,7 @@ fn check(parts: CheckParts, expressions: &mut ExpressionCache) -> Compiled<Check
         Ok(ForEach {
             list: ListQuery::new(&item.list.unwrap_or_default(), expressions),
             element_scope: item.element_scope,
-            context: entries(item.context.as_deref())?,
+            context: entries(item.context.as_deref(), expressions)?,
             preconditions: conditions(item.preconditions.as_ref(), expressions)?,
             check: check(parts, expressions)?,
         })
@@ -394,7 +394,7 @@ fn mutate_rule(raw: schema::Mutate, expressions: &mut ExpressionCache) -> Compil
     let change = change(raw.patch_strategic_merge, raw.patches_json6902, raw.foreach, (0, expressions))?;
     let target = |raw: Value| {
         Ok(Target {
-            context: entries(raw.get("context").and_then(Value::as_array).map(Vec::as_slice))?,
+            context: entries(raw.get("context").and_then(Value::as_array).map(Vec::as_slice), expressions)?,
             preconditions: conditions(raw.get("preconditions").filter(|value| !value.is_null()), expressions)?,
             selector: raw,
         })
@@ -434,7 +434,7 @@ fn change(
                 // A merge moves what it names to the front, so that going backwards keeps the order.
                 None => item.patch_strategic_merge.is_some(),
             },
-            context: entries(item.context.as_deref())?,
+            context: entries(item.context.as_deref(), expressions)?,
             preconditions: conditions(item.preconditions.as_ref(), expressions)?,
             change: change(item.patch_strategic_merge, item.patches_json6902, item.foreach, (depth + 1, expressions))?,
         })
@@ -452,7 +452,7 @@ fn generate_rule(raw: &Value, expressions: &mut ExpressionCache) -> Compiled<Gen
         }
         Ok(GenerateItem {
             list: raw.get("list").and_then(Value::as_str).map(|list| ListQuery::new(list, expressions)),
-            context: entries(raw.get("context").and_then(Value::as_array).map(Vec::as_slice))?,
+            context: entries(raw.get("context").and_then(Value::as_array).map(Vec::as_slice), expressions)?,
             preconditions: conditions(raw.get("preconditions").filter(|value| !value.is_null()), expressions)?,
             raw: raw.clone(),
         })
