@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use crate::evaluate::Stage;
 use crate::policy::compiled::Policy;
+use crate::stage::Stage;
 
 /// A rule of a set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

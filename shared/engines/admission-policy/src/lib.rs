@@ -101,13 +101,13 @@ mod request;
 mod rules;
 mod set;
 mod snapshot;
+mod stage;
 pub mod testing;
 mod value;
 pub mod yaml;
 
 pub use cel::AuthorizationKind;
 pub use cleanup::{CleanupOutcome, CleanupSchedule, CleanupTarget};
-pub use evaluate::Stage;
 pub use explain::{ClauseExplanation, Explanation};
 pub use go_time::Schedule;
 pub use limits::Limits;
@@ -120,3 +120,4 @@ pub use snapshot::{
     Attestation, HttpAnswer, HttpCall, ImageTrust, ManifestClaim, ManifestSignature, MissingFact, RuleValues, Snapshot,
     Values,
 };
+pub use stage::Stage;

@@ -8,8 +8,8 @@ use serde_json::Value;
 use super::constraints::Constraints;
 use super::images::ImagePolicy;
 use super::template::Template;
-use crate::evaluate::Stage;
 use crate::outcome::{Action, PolicyRef};
+use crate::stage::Stage;
 
 /// What the policy does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,12 +10,12 @@ use super::grade::{Expected, Response, grade};
 use super::values::{ValuesFile, apply_user, apply_variables, stand_ins};
 use super::{Files, TestReport, checks, mocks};
 use crate::cel::AuthorizationKind;
-use crate::evaluate::Stage;
 use crate::explain::Explanation;
 use crate::outcome::Outcome;
 use crate::request::{Operation, Request};
 use crate::set::PolicySet;
 use crate::snapshot::{MissingFact, Snapshot};
+use crate::stage::Stage;
 use crate::yaml;
 
 /// Runs every test document of the file at `path`.
