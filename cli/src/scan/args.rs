@@ -58,6 +58,10 @@ pub(crate) struct Scan {
     /// Exit code when the operating system is no longer supported by its makers.
     #[arg(long, default_value_t = 0)]
     pub(crate) exit_on_eol: u8,
+    /// Exit code when something could not be read, so that packages or findings may be missing, and neither of the two above applies.
+    /// 0: half a scan is as good as a whole one.
+    #[arg(long, value_name = "EXIT_CODE", default_value_t = PARTIAL)]
+    pub(crate) exit_on_partial: u8,
     /// Lists all packages too.
     #[arg(long)]
     pub(crate) list_all_pkgs: bool,
@@ -70,6 +74,10 @@ pub(crate) struct Scan {
     /// Of a folder: also packages that lie there without being installed, in files of rpm.
     #[arg(long)]
     pub(crate) rpm_archives: bool,
+    /// Hashes programs that no package of the system owns (SHA-1 and SHA-256, in SPDX and CycloneDX), and packages that are one file
+    /// (SHA-1). The latter are hashed for SPDX and CycloneDX in any case.
+    #[arg(long)]
+    pub(crate) checksums: bool,
     /// Asks no registry: an image that was scanned before is matched again by what is kept of it.
     #[arg(long, alias = "offline-scan")]
     pub(crate) offline: bool,
@@ -96,6 +104,10 @@ pub(crate) struct Scan {
     #[arg(long, short)]
     pub(crate) quiet: bool,
 }
+
+/// What a scan exits with by itself when it is not complete: not 0, for a build must not pass on half a scan, and no code that means
+/// something else.
+const PARTIAL: u8 = 3;
 
 /// Forms of reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -19,7 +19,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
 use registry_scanner::{
-    Advisories, Fingerprint, Making, Maven, Options, Platform, Progress, Pull, Report, ScanError, Skip, Store,
+    Advisories, Fingerprint, Hashes, Making, Maven, Options, Platform, Progress, Pull, Report, ScanError, Skip, Store,
     document, paths_below, scan_once,
 };
 
@@ -28,14 +28,14 @@ use crate::database::{age, folder};
 use crate::print;
 use args::{Form, Scan};
 
-/// Scans and prints. Exits with `--exit-code` when there are findings.
+/// Scans and prints. Exits with `--exit-code` when there are findings, with `--exit-on-partial` when it is not known whether there are.
 pub(crate) async fn scan(scan: &Scan, output: &OutputTo) -> anyhow::Result<ExitCode> {
     let form = scan.form(output);
     anyhow::ensure!(
         (form == Form::Template) == scan.template.is_some(),
         "`--format template` and `--template` go together"
     );
-    let options = scan.options(Arc::new(advisories(scan, form)?))?;
+    let options = scan.options(form, Arc::new(advisories(scan, form)?))?;
     let target = scan.subject();
     let report = watched(scan_once(&target, &options), &options.progress, (&target, scan.quiet)).await;
     let report = report.map_err(|error| anyhow::anyhow!("{error}: {}", error.remedy()))?;
@@ -60,7 +60,12 @@ pub(crate) async fn scan(scan: &Scan, output: &OutputTo) -> anyhow::Result<ExitC
     if document.is_end_of_life && scan.exit_on_eol != 0 {
         return Ok(ExitCode::from(scan.exit_on_eol));
     }
-    Ok(if shown.findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(scan.exit_code) })
+    let of_findings = if shown.findings.is_empty() { 0 } else { scan.exit_code };
+    if of_findings == 0 && report.partial && scan.exit_on_partial != 0 {
+        print::note(format!("the scan is not complete: exit code {} (--exit-on-partial)", scan.exit_on_partial));
+        return Ok(ExitCode::from(scan.exit_on_partial));
+    }
+    Ok(ExitCode::from(of_findings))
 }
 
 /// Loads the advisories. A database that is here for the first time is put into another form first, which takes a while. A bill of material
@@ -119,7 +124,18 @@ impl Scan {
         }
     }
 
-    fn options(&self, advisories: Arc<Advisories>) -> anyhow::Result<Options> {
+    /// Bills of material tell the digests of packages, as Trivy's do.
+    fn hashes(&self, form: Form) -> Hashes {
+        match form {
+            _ if self.checksums => Hashes::Programs,
+            Form::Spdx | Form::SpdxJson | Form::Cyclonedx => Hashes::Packages,
+            Form::Table | Form::Json | Form::Sarif | Form::Github | Form::CosignVuln | Form::Junit | Form::Template => {
+                Hashes::None
+            }
+        }
+    }
+
+    fn options(&self, form: Form, advisories: Arc<Advisories>) -> anyhow::Result<Options> {
         let platform = self.platform.as_deref().map(str::parse::<Platform>).transpose();
         let home = std::env::home_dir();
         let cache = self.cache_dir.clone().or_else(|| Some(home.as_ref()?.join(".cache/biotope/scans")));
@@ -142,6 +158,7 @@ impl Scan {
             advisories,
             skip: self.skip(),
             uninstalled: self.rpm_archives,
+            hashes: self.hashes(form),
             is_offline: self.offline,
             ..Options::default()
         })

@@ -9,5 +9,6 @@
 
 mod output;
 mod policy;
+mod projects;
 mod scan;
 mod scan_forms;

@@ -160,3 +160,47 @@ fn policies_in_rego_are_refused_with_what_to_do_instead() {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!output.status.success() && said.contains("not evaluated") && said.contains("--ignorefile"), "{said}");
 }
+
+#[test]
+fn digests_of_files_stand_in_bills_of_material() {
+    let place = Place::new();
+    let project = place.path().join("project");
+    fs::create_dir_all(project.join("etc")).unwrap();
+    fs::create_dir_all(project.join("app")).unwrap();
+    fs::write(project.join("etc/os-release"), "ID=alpine\nVERSION_ID=3.20.1\n").unwrap();
+    fs::write(project.join("app/package.json"), r#"{"name":"own","version":"1.0.0"}"#).unwrap();
+    for (name, content) in [("program", &b"\x7fELF\x01\x02"[..]), ("script", b"#!/bin/sh\n")] {
+        let path = project.join("app").join(name);
+        fs::write(&path, content).unwrap();
+        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    }
+    let said = |program: &str, path: &str| {
+        let output = Command::new(program).arg(project.join(path)).output().unwrap();
+        String::from_utf8(output.stdout).unwrap().split(' ').next().unwrap().to_owned()
+    };
+    let spdx = |more: &[&str]| -> Value {
+        let all: Vec<&str> = ["project", "-f", "spdx-json"].iter().chain(more).copied().collect();
+        serde_json::from_str(&place.said(&all)).unwrap()
+    };
+    let checksums = |bill: &Value, path: &str| -> Option<Vec<(String, String)>> {
+        let file = bill["files"].as_array().unwrap().iter().find(|file| file["fileName"] == path)?;
+        let text = |one: &Value, key: &str| one[key].as_str().unwrap().to_owned();
+        let all = file["checksums"].as_array().unwrap().iter();
+        Some(all.map(|one| (text(one, "algorithm"), text(one, "checksumValue"))).collect::<Vec<_>>())
+    };
+    let bill = spdx(&[]);
+    let manifest = vec![("SHA1".to_owned(), said("sha1sum", "app/package.json"))];
+    assert_eq!(checksums(&bill, "app/package.json"), Some(manifest));
+    assert_eq!(checksums(&bill, "app/program"), None, "only when it is asked for");
+    let bill = spdx(&["--checksums"]);
+    let both = ["sha1sum", "sha256sum"].map(|program| said(program, "app/program"));
+    let both = vec![("SHA1".to_owned(), both[0].clone()), ("SHA256".to_owned(), both[1].clone())];
+    assert_eq!(checksums(&bill, "app/program"), Some(both));
+    assert_eq!(checksums(&bill, "app/script"), None, "a script is a text");
+    // A bill that is read has the digest again, and findings are the same.
+    place.said(&["project", "-f", "spdx-json", "--checksums", "--output", "bill.json"]);
+    let again = place.json(&["bill.json", "--list-all-pkgs"]);
+    let package = &again["Results"][0]["Packages"][0];
+    assert_eq!(package["Digest"], format!("sha1:{}", said("sha1sum", "app/package.json")));
+    assert_eq!(place.json(&["project", "--list-all-pkgs"])["Results"][0]["Packages"][0]["Digest"], Value::Null);
+}

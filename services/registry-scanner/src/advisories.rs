@@ -26,8 +26,8 @@ pub struct Advisories {
     name: String,
     /// Databases that are there and cannot be used: what they would find is missing.
     broken: Vec<Fault>,
-    /// What the OSV advisories, and the Java database, are told from others by.
-    stamps: [u64; 2],
+    /// What the Java database is told from others by.
+    java_stamp: u64,
 }
 
 /// What a folder looked like: when it changes, the advisories are read again.
@@ -59,13 +59,13 @@ impl Advisories {
         let hash = hash.finish();
         let short: String = hash.as_ref().iter().take(6).map(|byte| format!("{byte:02x}")).collect();
         let java_index = java_folder(fingerprint).filter(|_| java.is_some()).map(|folder| folder.join(java::INDEX));
-        let stamps = [basis::short(&[hash.as_ref()]), java_index.map_or(0, |path| basis::stamp(&path))];
+        let java_stamp = java_index.map_or(0, |path| basis::stamp(&path));
         let mut names: Vec<String> = trivy.iter().map(TrivyDatabase::name).collect();
         names.extend(java.iter().map(|(_, made)| format!("java-db:{}", made.updated_at)));
         if !index.is_empty() || trivy.is_none() {
             names.push(format!("osv:{} advisories:{short}", index.len()));
         }
-        (Self { index, trivy, java, name: names.join(" "), broken, stamps }, faults)
+        (Self { index, trivy, java, name: names.join(" "), broken, java_stamp }, faults)
     }
 
     /// Name of the database: how many advisories, and a hash of their bytes.
@@ -110,19 +110,20 @@ impl Advisories {
         !self.broken.is_empty()
     }
 
-    /// Everything but Trivy's database that findings depend on, in short.
+    /// Everything but what is asked for each package that findings depend on, in short.
     pub(crate) fn surroundings(&self, asks_java: bool) -> u64 {
-        let [osv, java] = self.stamps;
-        let java = if asks_java { java } else { 0 };
-        let all = [*basis::PROGRAM, osv, java, u64::from(self.trivy.is_some())].map(u64::to_le_bytes);
+        let java = if asks_java { self.java_stamp } else { 0 };
+        let sources = [!self.index.is_empty(), self.trivy.is_some()].map(u64::from);
+        let all = [*basis::PROGRAM, java, sources[0], sources[1]].map(u64::to_le_bytes);
         basis::short(&all.each_ref().map(<[u8; 8]>::as_slice))
     }
 
-    /// What Trivy's database answers to some questions, in short; `None` when it cannot tell.
+    /// What is answered to some questions, in short; `None` when that cannot be told. No question is asked of both sources.
     pub(crate) fn answers(&self, questions: &[u64]) -> Option<u64> {
+        let of_index = |question| self.index.answer(question);
         match &self.trivy {
-            Some(trivy) => trivy.answers(questions),
-            None => Some(vulnerability_matching::answers(questions, |_| 0)),
+            Some(trivy) => trivy.answers(questions, of_index),
+            None => Some(vulnerability_matching::answers(questions, of_index)),
         }
     }
 
@@ -139,7 +140,7 @@ impl Advisories {
         Matcher { advisories: self, trivy: self.trivy.as_ref().map(|trivy| (trivy, trivy.remembered())) }
     }
 
-    fn osv_findings<'i>(&self, image: &'i ImageInventory) -> Vec<Found<'i>> {
+    fn osv_findings<'i>(&self, image: &'i ImageInventory, questions: &mut Vec<u64>) -> Vec<Found<'i>> {
         let installed: Vec<(&Package, &str)> = image
             .packages
             .iter()
@@ -157,7 +158,7 @@ impl Advisories {
             .operating_system
             .as_ref()
             .map(|system| OperatingSystem { family: system.family.clone(), release: system.release.clone() });
-        let matched = self.index.match_packages(&packages, system.as_ref());
+        let matched = self.index.match_listening(&packages, system.as_ref(), questions);
         matched
             .into_iter()
             .filter_map(|finding| installed.get(finding.package).map(|place| named(finding, *place)))
@@ -194,8 +195,9 @@ impl Matcher<'_> {
             }
             None => (Vec::new(), Vec::new(), Some(Vec::new())),
         };
+        let mut of_osv = Vec::new();
         if !self.advisories.index.is_empty() {
-            let more = self.advisories.osv_findings(image);
+            let more = self.advisories.osv_findings(image, &mut of_osv);
             let more: Vec<Found<'_>> = more.into_iter().filter(|new| !is_known(new, &found)).collect();
             found.extend(more);
         }
@@ -205,7 +207,12 @@ impl Matcher<'_> {
         });
         faults.extend(self.advisories.broken.iter().cloned());
         let is_partial = faults.iter().any(|fault| fault.kind == FaultKind::Invalid);
-        let basis = questions.filter(|_| !is_partial).and_then(|questions| self.basis(image, questions, now_s));
+        let basis = questions.filter(|_| !is_partial).and_then(|mut questions| {
+            questions.extend(of_osv);
+            questions.sort_unstable();
+            questions.dedup();
+            self.basis(image, questions, now_s)
+        });
         Judged { found, faults, is_partial, basis }
     }
 

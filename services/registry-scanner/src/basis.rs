@@ -2,9 +2,9 @@
 //! same, so nothing of it is read but this.
 //!
 //! ```text
-//! program, OSV advisories, Java database, kept inventory    equal as a whole, or all is matched again
+//! program, Java database, kept inventory, which sources     equal as a whole, or all is matched again
 //! the time at which extended maintenance begins             not passed
-//! questions to the database, what it answered in short      8 bytes each, 8 bytes for all answers
+//! questions to the sources, what they answered in short     8 bytes each, 8 bytes for all answers
 //! ```
 
 use std::ops::Range;

@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use std::io::{self, BufRead, BufReader, Read};
 use std::rc::Rc;
 
-use image_inventory::{Entry, LayerInventory, LayerReader};
+use image_inventory::{Entry, Hashes, LayerInventory, LayerReader};
 use model::Digest;
 
 use crate::limits::Limits;
@@ -54,13 +54,18 @@ pub(crate) struct LayerRead {
 }
 
 /// Takes the inventory of a layer. A layer that cannot be read to its end gives what was found so far, with a fault.
-pub(crate) fn read(layer: &Layer, blob: Box<dyn Read + Send>, limits: &Limits, skip: &Skip) -> LayerRead {
+pub(crate) fn read(
+    layer: &Layer,
+    blob: Box<dyn Read + Send>,
+    limits: &Limits,
+    (skip, hashes): (&Skip, Hashes),
+) -> LayerRead {
     let bounds = image_inventory::Limits {
         max_entries: limits.max_entries,
         max_file_bytes: limits.max_file_bytes,
         ..image_inventory::Limits::default()
     };
-    let mut reader = LayerReader::new(layer.name(), bounds);
+    let mut reader = LayerReader::new(layer.name(), bounds).with_hashes(hashes);
     let verified = match walk(layer, (blob, skip), limits, &mut reader) {
         Ok(()) => true,
         Err(error) => {

@@ -63,6 +63,7 @@ pub use bill::{BillForm, Wrapping, bill_form, read_bill};
 pub use config::{Config, DatabaseSources, Maven, Pull, Watched};
 pub use database::{DatabaseKind, UpdateError, Updated, freshness, import_database, update_database};
 pub use error::ScanError;
+pub use image_inventory::Hashes;
 pub use limits::Limits;
 pub use manifest::Platform;
 pub use matches::Match;

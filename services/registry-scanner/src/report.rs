@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use image_inventory::{ImageInventory, Package, Relationship};
+use image_inventory::{FileDigests, ImageInventory, Package, Relationship};
 use model::{ImageReference, Timestamp};
 use scan_report::{ArtifactKind, PackageList, Source, Suppressed};
 use vulnerability_matching::assess::primary_url;
@@ -77,7 +77,13 @@ pub fn document(report: &Report, shown: &Shown<'_>, advisories: &Advisories, mak
         uuid: making.uuid,
         tool: ("biotope".to_owned(), making.version),
         lists,
+        files: report.inventory.programs.iter().map(program).collect(),
     }
+}
+
+fn program((path, digests): (&String, &FileDigests)) -> scan_report::File {
+    let digests = [format!("sha1:{}", digests.sha1), format!("sha256:{}", digests.sha256)];
+    scan_report::File { path: path.clone(), digests: digests.into() }
 }
 
 /// Where the image can be pulled.

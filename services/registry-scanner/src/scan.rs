@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
-use image_inventory::{ImageInventory, LayerInventory, merge};
+use image_inventory::{Hashes, ImageInventory, LayerInventory, merge};
 use model::{Digest, Fault};
 use scan_report::ArtifactKind;
 use schemas::build::v1::Finding;
@@ -42,6 +42,8 @@ pub struct Options {
     pub skip: Skip,
     /// Of a folder: whether packages count that lie there without being installed, as files of rpm do.
     pub uninstalled: bool,
+    /// What is hashed. What an image is matched again by holds no hashes of programs.
+    pub hashes: Hashes,
     /// Whether registries may be asked. Without, an image that was scanned before is matched again from the store.
     pub is_offline: bool,
     /// How far the scan is, for whoever watches.
@@ -202,9 +204,9 @@ async fn inventories(source: &Arc<Source>, image: &Image, options: &Options) -> 
 }
 
 async fn inventory(source: &Source, layer: &Layer, options: &Options) -> Result<Taken, ScanError> {
-    let (store, diff_id) = (options.store.clone(), layer.diff_id.clone());
+    let (store, diff_id, hashes) = (options.store.clone(), layer.diff_id.clone(), options.hashes);
     let is_kept = options.skip.is_empty();
-    if is_kept && let Some(known) = blocking(layer.name(), move || store.layer(&diff_id)).await? {
+    if is_kept && let Some(known) = blocking(layer.name(), move || store.layer(&diff_id, hashes)).await? {
         options.progress.passed(layer.size);
         return Ok(Taken { inventory: Arc::new(known), known: true });
     }
@@ -216,11 +218,11 @@ async fn inventory(source: &Source, layer: &Layer, options: &Options) -> Result<
     let (owned, limits, store) = (layer.clone(), options.limits.clone(), options.store.clone());
     let (skip, progress) = (options.skip.clone(), options.progress.clone());
     let read = blocking(layer.name(), move || {
-        let read = layer::read(&owned, Box::new(progress.counting(blob)), &limits, &skip);
+        let read = layer::read(&owned, Box::new(progress.counting(blob)), &limits, (&skip, hashes));
         progress.finished();
         // Only what was seen whole and holds its digests may stand for this diff id in other images.
         if read.verified && is_kept {
-            store.keep_layer(&owned.diff_id, &read.inventory)?;
+            store.keep_layer(&owned.diff_id, hashes, &read.inventory)?;
         }
         Ok(read)
     })
@@ -244,6 +246,7 @@ async fn keep(report: &mut Report, options: &Options) -> Result<(), ScanError> {
     for package in &mut inventory.packages {
         package.installed_files = Vec::new();
     }
+    inventory.programs.clear();
     let known = KnownImage {
         image: report.image.clone(),
         digest: report.digest.clone(),

@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! layers/sha256-<diff id>.json.zst     what is in a layer                  written once
+//!                        .packages.json.zst, .programs.json.zst: the same with hashes of these
 //! images/sha256-<digest>.json.zst      what is in an image                 written when it is scanned
 //! findings/sha256-<digest>.zst         what was told of the image, and     written when the bus has it
 //!                                      before it what that rests on
@@ -12,7 +13,7 @@ use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use image_inventory::{ImageInventory, LayerInventory};
+use image_inventory::{Hashes, ImageInventory, LayerInventory};
 use model::Digest;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -61,8 +62,8 @@ impl Store {
 
     /// The inventory of a layer; `None` when it is not there, was written by another version, or cannot be read.
     #[must_use]
-    pub fn layer(&self, diff_id: &Digest) -> Option<LayerInventory> {
-        let inventory: LayerInventory = read(&self.path("layers", diff_id)?)?;
+    pub fn layer(&self, diff_id: &Digest, hashes: Hashes) -> Option<LayerInventory> {
+        let inventory: LayerInventory = read(&self.layer_path(diff_id, hashes)?)?;
         (inventory.version == LayerInventory::VERSION).then_some(inventory)
     }
 
@@ -70,8 +71,18 @@ impl Store {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn keep_layer(&self, diff_id: &Digest, inventory: &LayerInventory) -> Result<(), ScanError> {
-        self.path("layers", diff_id).map_or(Ok(()), |path| write(&path, inventory))
+    pub fn keep_layer(&self, diff_id: &Digest, hashes: Hashes, inventory: &LayerInventory) -> Result<(), ScanError> {
+        self.layer_path(diff_id, hashes).map_or(Ok(()), |path| write(&path, inventory))
+    }
+
+    fn layer_path(&self, diff_id: &Digest, hashes: Hashes) -> Option<PathBuf> {
+        let path = self.path("layers", diff_id)?;
+        // Of the same layer another inventory: what was asked for before must not change what a report tells.
+        Some(match hashes {
+            Hashes::None => path,
+            Hashes::Packages => with_part(&path, "packages"),
+            Hashes::Programs => with_part(&path, "programs"),
+        })
     }
 
     /// Keeps an image.
@@ -175,6 +186,12 @@ impl Store {
     fn path(&self, part: &str, digest: &Digest) -> Option<PathBuf> {
         Some(self.folder.as_ref()?.join(part).join(format!("{}-{}.json.zst", digest.algorithm(), digest.hex())))
     }
+}
+
+/// `<digest>.json.zst` as `<digest>.<part>.json.zst`.
+fn with_part(path: &Path, part: &str) -> PathBuf {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    path.with_file_name(name.replacen(".json", &format!(".{part}.json"), 1))
 }
 
 /// Removes what killed processes left behind. Others may be writing at this moment: what is young stays.

@@ -155,11 +155,12 @@ impl TrivyDatabase {
         Remembered::new(self.data.buckets())
     }
 
-    /// Its short answers to some questions; `None` when it has no packed form.
-    pub(crate) fn answers(&self, questions: &[u64]) -> Option<u64> {
+    /// Its short answers to some questions, with those of `others` to questions that it was not asked; `None` when it has no packed form.
+    pub(crate) fn answers(&self, questions: &[u64], others: impl Fn(u64) -> u64) -> Option<u64> {
         match &self.data {
             Data::Packed(packed) => {
-                Some(vulnerability_matching::answers(questions, |question| packed.answer(question)))
+                let answer = |question| packed.answer(question) ^ others(question);
+                Some(vulnerability_matching::answers(questions, answer))
             }
             Data::Bolt(_) => None,
         }

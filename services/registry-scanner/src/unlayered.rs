@@ -5,6 +5,8 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use image_inventory::Hashes;
+use model::{Fault, FaultKind};
 use scan_report::ArtifactKind;
 
 use crate::bill::{BillForm, bill_form, read_bill, scanned_bill};
@@ -70,7 +72,11 @@ pub(crate) async fn known(target: &str, options: &Options, started: Instant) -> 
     });
     let image = found.await?.ok_or_else(|| ScanError::Offline { image: target.to_owned() })?;
     let subject = (target, ArtifactKind::ContainerImage, image.digest);
-    let report = Report::matched(subject, image.inventory, &options.advisories, started);
+    let mut report = Report::matched(subject, image.inventory, &options.advisories, started);
+    if options.hashes != Hashes::None {
+        let what = "of an image that is known from before, digests are told as far as they were kept";
+        report.faults.push(Fault::new(FaultKind::Warning, target, what).cure("scan it without --offline"));
+    }
     Ok(Report { index_digest: image.index_digest, ..report })
 }
 

@@ -35,7 +35,7 @@ pub(crate) fn read(root: &Path, options: &Options) -> Result<ImageInventory, Sca
         ..image_inventory::Limits::default()
     };
     let scope = if is_system { Scope::Image } else { Scope::Sources };
-    let mut reader = FolderReader::new(&root.display().to_string(), scope, bounds);
+    let mut reader = FolderReader::new(&root.display().to_string(), scope, bounds).with_hashes(options.hashes);
     if options.uninstalled {
         reader = reader.with_uninstalled();
     }
@@ -75,7 +75,7 @@ pub(crate) fn read(root: &Path, options: &Options) -> Result<ImageInventory, Sca
     let mut inventory = reader.finish(&home);
     let faults = home.faults();
     inventory.partial |= !faults.is_empty();
-    inventory.faults.extend(faults);
+    inventory.faults.extend(faults.into_iter().chain(home.left_unasked()));
     Ok(inventory)
 }
 

@@ -1,24 +1,29 @@
 //! What the package managers of the user who scans keep outside of a project, and where Maven may ask for more.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::Read as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use image_inventory::maven::Settings;
-use image_inventory::{Cache, Fetched, Outside};
+use image_inventory::{Cache, Environment, Fetched, Outside, newest_python_first};
 use model::{Fault, FaultKind};
 
 use crate::config::Maven;
 use crate::source::maven::Repositories;
 
-/// Package caches in the home of the user who scans.
+/// Package caches of the user who scans.
 pub(crate) struct Home {
-    home: Option<PathBuf>,
+    /// The caches that are there.
+    caches: Vec<(Cache, PathBuf)>,
     settings: Settings,
     mirrors: BTreeMap<String, Vec<String>>,
     /// Asks repositories, where that is wanted.
     repositories: Option<Repositories>,
+    /// Projects of Maven that would have been fetched, where it is not.
+    missing: Mutex<BTreeSet<String>>,
     unreadable: Vec<Fault>,
 }
 
@@ -28,7 +33,20 @@ impl Home {
         let home = std::env::home_dir();
         let (settings, unreadable) = settings(home.as_deref(), project);
         let repositories = maven.fetch.then(|| Repositories::new(&settings));
-        Self { home, settings, mirrors: maven.mirrors.clone(), repositories, unreadable }
+        let variable = |name: &str| std::env::var_os(name)?.into_string().ok();
+        let environment = Environment { home: home.as_deref(), variable: &variable };
+        let mut caches: Vec<(Cache, PathBuf)> = CACHES
+            .iter()
+            .filter_map(|cache| {
+                let mut places = environment.places(*cache);
+                if *cache == Cache::MavenLocal && !settings.local_repository.is_empty() {
+                    places = vec![PathBuf::from(&settings.local_repository)];
+                }
+                Some((*cache, places.into_iter().find(|place| place.is_dir())?))
+            })
+            .collect();
+        caches.extend(site_packages(&environment).map(|place| (Cache::Python, place)));
+        Self { caches, settings, mirrors: maven.mirrors.clone(), repositories, missing: Mutex::default(), unreadable }
     }
 
     /// What went wrong so far.
@@ -37,21 +55,43 @@ impl Home {
         of_repositories.chain(self.unreadable.iter().cloned()).collect()
     }
 
-    fn root(&self, cache: Cache) -> Option<PathBuf> {
-        if cache == Cache::MavenLocal && !self.settings.local_repository.is_empty() {
-            return Some(PathBuf::from(&self.settings.local_repository));
-        }
-        let below = match cache {
-            Cache::MavenLocal => ".m2/repository",
-            Cache::Gradle => ".gradle/caches/modules-2/files-2.1",
-            Cache::GoModules => "go/pkg/mod",
-            Cache::NuGet => ".nuget/packages",
-            Cache::Pub => ".pub-cache",
-            Cache::Conan => ".conan2/p",
-            Cache::Python => return None,
+    /// What is not known because nobody wanted it to be fetched: the result is as complete as was asked for.
+    pub(crate) fn left_unasked(&self) -> Option<Fault> {
+        let missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = missing.first()?;
+        let what = match missing.len() {
+            1 => "this project of Maven is not in the local repository: what it needs in turn is not known".to_owned(),
+            number => format!(
+                "this and {} more projects of Maven are not in the local repository: what they need in turn is not known",
+                number.saturating_sub(1)
+            ),
         };
-        Some(self.home.as_ref()?.join(below))
+        let cure = "run `mvn dependency:go-offline` before, or scan with --fetch-poms";
+        Some(Fault::new(FaultKind::Warning, first, what).cure(cure))
     }
+
+    fn root(&self, cache: Cache) -> Option<&Path> {
+        self.caches.iter().find(|(known, _)| *known == cache).map(|(_, place)| place.as_path())
+    }
+}
+
+/// Caches that have a folder of their own; Python's has to be looked for.
+const CACHES: [Cache; 6] = [Cache::MavenLocal, Cache::Gradle, Cache::GoModules, Cache::NuGet, Cache::Pub, Cache::Conan];
+
+/// The packages of the Python that is in use here.
+fn site_packages(environment: &Environment<'_>) -> Option<PathBuf> {
+    let is_program =
+        |path: &Path| fs::metadata(path).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0);
+    let newest = |library: &PathBuf| {
+        let names: Vec<String> = fs::read_dir(library)
+            .into_iter()
+            .flatten()
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .collect();
+        let mut places = newest_python_first(&names).into_iter().map(|name| library.join(name).join("site-packages"));
+        places.find(|place| place.is_dir())
+    };
+    environment.python_libraries(&is_program).iter().find_map(newest)
 }
 
 impl Outside for Home {
@@ -60,7 +100,14 @@ impl Outside for Home {
     }
 
     fn fetch(&self, repository: &str, path: &str) -> Fetched {
-        self.repositories.as_ref().map_or(Fetched::Absent, |repositories| repositories.fetch(repository, path))
+        let Some(repositories) = &self.repositories else {
+            let name = path.rsplit('/').next().unwrap_or(path);
+            if let Some(name) = name.strip_suffix(".pom") {
+                self.missing.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned());
+            }
+            return Fetched::Absent;
+        };
+        repositories.fetch(repository, path)
     }
 
     fn maven(&self) -> image_inventory::Maven {
@@ -78,7 +125,7 @@ impl Outside for Home {
                 if kind.is_dir() && depth < MAX_DEPTH {
                     pending.push((path, depth.saturating_add(1)));
                 } else if kind.is_file() && found.len() < MAX_LISTED {
-                    found.extend(path.strip_prefix(&root).ok().and_then(Path::to_str).map(str::to_owned));
+                    found.extend(path.strip_prefix(root).ok().and_then(Path::to_str).map(str::to_owned));
                 }
             }
         }

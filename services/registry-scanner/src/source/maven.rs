@@ -28,10 +28,13 @@ struct Known {
 impl Repositories {
     /// Must be called, and used, on a thread that may block.
     pub(crate) fn new(settings: &Settings) -> Self {
-        let settings = Arc::new(settings.clone());
-        let proxy = Proxy::custom(move |url| proxy_for(&settings, url));
-        let client = Client::builder()
-            .proxy(proxy)
+        let mut client = Client::builder();
+        if !settings.proxies.is_empty() {
+            // Without any, those of the environment count.
+            let settings = Arc::new(settings.clone());
+            client = client.proxy(Proxy::custom(move |url| proxy_for(&settings, url)));
+        }
+        let client = client
             .connect_timeout(Duration::from_secs(5))
             .timeout(Duration::from_secs(20))
             .redirect(reqwest::redirect::Policy::limited(5))

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use sha1::{Digest as _, Sha1};
+
 use crate::found::Found;
 use crate::outside::{Nothing, Outside};
-use crate::text::ParseError;
+use crate::text::{ParseError, hex};
 use crate::{language, os, system};
 
 /// One wanted file.
@@ -15,6 +17,18 @@ pub(crate) struct File<'a> {
     pub(crate) bytes: &'a [u8],
     /// Whether packages that are one file get its digest.
     pub(crate) checksums: bool,
+}
+
+impl File<'_> {
+    /// The digest of a package that is this file; empty unless that is wanted.
+    pub(crate) fn digest(&self) -> String {
+        if self.checksums { sha1_of(self.bytes) } else { String::new() }
+    }
+}
+
+/// `sha1:` and the hash in hex.
+pub(crate) fn sha1_of(bytes: &[u8]) -> String {
+    format!("sha1:{}", hex(&Sha1::digest(bytes)))
 }
 
 /// Files that one analyzer sees together, by path, and what lies outside of them.
@@ -43,14 +57,48 @@ pub(crate) struct Analyzer {
     pub(crate) run: Run,
 }
 
+/// What is hashed besides what package managers say themselves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Hashes {
+    /// Nothing.
+    #[default]
+    None,
+    /// Packages that are one file: archives of Java, metadata of Python, manifests of Node and Ruby.
+    Packages,
+    /// Those, and programs.
+    Programs,
+}
+
 /// How an analyzer is run.
 pub(crate) enum Run {
     /// Each file by itself, as it comes by.
     Each(fn(File<'_>, &mut Found) -> Result<(), ParseError>),
     /// Each file by itself, if it is an executable program by its first bytes.
     Program(fn(File<'_>, &mut Found) -> Result<(), ParseError>),
+    /// Each file by itself, if its first bytes are no text.
+    Binary(fn(File<'_>, &mut Found) -> Result<(), ParseError>),
     /// All its files at the end of the layer.
     Together(fn(&Files<'_>, &mut Found)),
+}
+
+impl Run {
+    /// How many of the first bytes of a file decide whether the rest is wanted; `None` where all of it is in any case.
+    pub(crate) fn head(&self) -> Option<u64> {
+        match self {
+            Self::Program(_) => Some(4),
+            Self::Binary(_) => Some(BINARY_HEAD as u64),
+            Self::Each(_) | Self::Together(_) => None,
+        }
+    }
+
+    /// Whether a file that begins so is wanted.
+    pub(crate) fn takes(&self, head: &[u8]) -> bool {
+        match self {
+            Self::Program(_) => is_program(head),
+            Self::Binary(_) => is_binary(head),
+            Self::Each(_) | Self::Together(_) => true,
+        }
+    }
 }
 
 /// What is looked for.
@@ -78,8 +126,13 @@ pub(crate) fn uninstalled() -> impl Iterator<Item = &'static Analyzer> {
     system::UNINSTALLED.iter()
 }
 
+/// The analyzers of programs that are hashed.
+pub(crate) fn hashing() -> impl Iterator<Item = &'static Analyzer> {
+    language::HASHED.iter()
+}
+
 fn table() -> impl Iterator<Item = &'static Analyzer> {
-    table_of(Scope::Everything).chain(uninstalled())
+    table_of(Scope::Everything).chain(uninstalled()).chain(hashing())
 }
 
 /// Names of all analyzers.
@@ -111,7 +164,7 @@ pub fn analyze_with<'a>(
     let files: Vec<(&str, &[u8])> = files.into_iter().collect();
     for analyzer in table().filter(|analyzer| analyzer.name == name) {
         match analyzer.run {
-            Run::Each(run) | Run::Program(run) => {
+            Run::Each(run) | Run::Program(run) | Run::Binary(run) => {
                 for (path, bytes) in &files {
                     if let Err(error) = run(File { path, bytes, checksums }, &mut found) {
                         found.set_aside(path, analyzer.name, &error);
@@ -141,6 +194,15 @@ pub(crate) fn is_program(head: &[u8]) -> bool {
     ];
     magics.iter().any(|magic| head.starts_with(magic))
 }
+
+/// Whether bytes begin as no text does: with a control character other than those of texts (as `file` tells it).
+pub(crate) fn is_binary(head: &[u8]) -> bool {
+    let of_texts = |byte: u8| matches!(byte, 7..=10 | 12 | 13 | 27 | 0x20..0x7f | 0x80..);
+    head.iter().take(BINARY_HEAD).any(|byte| !of_texts(*byte))
+}
+
+/// Bytes that tell a text from other files.
+const BINARY_HEAD: usize = 300;
 
 impl std::fmt::Debug for Analyzer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

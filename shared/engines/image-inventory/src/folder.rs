@@ -4,7 +4,7 @@ use std::io::Read;
 
 use model::Digest;
 
-use crate::analyzer::Scope;
+use crate::analyzer::{Hashes, Scope};
 use crate::entry::{Entry, EntryKind};
 use crate::image::{ImageInventory, merge};
 use crate::layer::{LayerReader, ReadError};
@@ -29,6 +29,12 @@ impl FolderReader {
     #[must_use]
     pub fn with_uninstalled(self) -> Self {
         Self { reader: self.reader.with_uninstalled() }
+    }
+
+    /// The same reader, which also hashes.
+    #[must_use]
+    pub fn with_hashes(self, hashes: Hashes) -> Self {
+        Self { reader: self.reader.with_hashes(hashes) }
     }
 
     /// Takes one file by its path in the folder; `content` is read only if an analyzer wants the bytes, so it may open the file at

@@ -1,5 +1,7 @@
 //! What analyzers found.
 
+use std::collections::BTreeMap;
+
 use model::{Fault, FaultKind};
 use serde::{Deserialize, Serialize};
 
@@ -75,6 +77,15 @@ pub struct UnidentifiedArchive {
     pub identity: Option<(String, String)>,
 }
 
+/// Digests of a file, in hex.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileDigests {
+    /// SHA-1, which SPDX asks of each file.
+    pub sha1: String,
+    /// SHA-256.
+    pub sha256: String,
+}
+
 /// Everything that analyzers found in one layer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -112,6 +123,9 @@ pub struct Found {
     /// Supplier that made the image from packages of its own, when a file of the image says so: `rapidfort`.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub supplier: String,
+    /// Programs by path; empty unless they are asked for.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub programs: BTreeMap<String, FileDigests>,
     /// What was set aside.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<Fault>,

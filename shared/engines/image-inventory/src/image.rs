@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use model::{Digest, Fault};
 use serde::{Deserialize, Serialize};
 
-use crate::found::{Application, LicenseFile, PackageList, UnidentifiedArchive};
+use crate::found::{Application, FileDigests, LicenseFile, PackageList, UnidentifiedArchive};
 use crate::layer::LayerInventory;
 use crate::os::{OperatingSystem, Repository};
 use crate::package::{ApplicationKind, Package};
@@ -31,6 +31,9 @@ pub struct ImageInventory {
     pub supplier: String,
     /// Java archives that do not say what they are.
     pub unidentified: Vec<UnidentifiedArchive>,
+    /// Programs that no package of the operating system owns, by path; empty unless they are asked for.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub programs: BTreeMap<String, FileDigests>,
     /// What was set aside in any layer.
     pub faults: Vec<Fault>,
     /// Whether something could not be read.
@@ -64,6 +67,7 @@ struct Merge {
     applications: BTreeMap<(String, ApplicationKind), Vec<Package>>,
     licenses: BTreeMap<String, LicenseFile>,
     unidentified: BTreeMap<String, UnidentifiedArchive>,
+    programs: BTreeMap<String, FileDigests>,
     system_files: HashSet<String>,
 }
 
@@ -81,6 +85,7 @@ impl Merge {
         self.applications.retain(|(path, kind), _| again.contains(&(path.as_str(), *kind)) || !is_hidden(path));
         self.licenses.retain(|path, _| !is_hidden(path));
         self.unidentified.retain(|path, _| !is_hidden(path));
+        self.programs.retain(|path, _| !is_hidden(path));
     }
 
     fn add(&mut self, layer: &Digest, inventory: &LayerInventory) {
@@ -116,6 +121,7 @@ impl Merge {
             let known = UnidentifiedArchive { layer: origin, ..archive.clone() };
             self.unidentified.insert(archive.file_path.clone(), known);
         }
+        self.programs.extend(found.programs.iter().map(|(path, digests)| (path.clone(), digests.clone())));
         // Some databases name files from the root on, others below it.
         let owned = found.system_files.iter().map(|path| path.trim_start_matches('/'));
         self.system_files.extend(owned.filter(|path| !path.is_empty()).map(str::to_owned));
@@ -169,6 +175,7 @@ impl Merge {
         let is_owned = |path: &str| self.system_files.contains(path) || UNLISTED_SYSTEM_FILES.contains(&path);
         let archives = self.unidentified.into_values();
         image.unidentified = archives.filter(|one| !is_owned(&one.outer) && !is_owned(&one.file_path)).collect();
+        image.programs = self.programs.into_iter().filter(|(path, _)| !is_owned(path)).collect();
         for ((file_path, kind), mut packages) in self.applications {
             packages.retain(|package| !is_owned(&file_path) && !is_owned(&package.file_path));
             for package in &mut packages {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use model::{Fault, FaultKind};
 use serde::{Deserialize, Serialize};
 
-use crate::analyzer::{Analyzer, File, Files, Kept, Run, Scope, is_program, table_of, uninstalled};
+use crate::analyzer::{Analyzer, File, Files, Hashes, Kept, Run, Scope, hashing, table_of, uninstalled};
 use crate::entry::{Entry, EntryKind, normal_path};
 use crate::found::Found;
 use crate::limits::Limits;
@@ -47,7 +47,7 @@ pub struct LayerReader {
     name: String,
     inventory: LayerInventory,
     kept: BTreeMap<&'static str, Kept>,
-    checksums: bool,
+    hashes: Hashes,
     uninstalled: bool,
     kept_bytes: u64,
     faults_omitted: u64,
@@ -64,7 +64,7 @@ impl LayerReader {
             name: name.to_owned(),
             inventory,
             kept: BTreeMap::new(),
-            checksums: false,
+            hashes: Hashes::None,
             uninstalled: false,
             kept_bytes: 0,
             faults_omitted: 0,
@@ -77,10 +77,10 @@ impl LayerReader {
         Self { scope, ..self }
     }
 
-    /// The same reader, with digests of packages that are one file.
+    /// The same reader, which also hashes.
     #[must_use]
-    pub fn with_checksums(self) -> Self {
-        Self { checksums: true, ..self }
+    pub fn with_hashes(self, hashes: Hashes) -> Self {
+        Self { hashes, ..self }
     }
 
     /// The same reader, which also takes packages that lie there without being installed: files of rpm.
@@ -90,10 +90,9 @@ impl LayerReader {
     }
 
     fn analyzers(&self) -> impl Iterator<Item = &'static Analyzer> + use<> {
-        table_of(self.scope).chain(uninstalled().filter({
-            let is_wanted = self.uninstalled;
-            move |_| is_wanted
-        }))
+        let (are_uninstalled, are_hashed) = (self.uninstalled, self.hashes == Hashes::Programs);
+        let more = uninstalled().filter(move |_| are_uninstalled).chain(hashing().filter(move |_| are_hashed));
+        table_of(self.scope).chain(more)
     }
 
     /// Takes one entry; reads from `content` only if an analyzer wants the bytes.
@@ -149,7 +148,8 @@ impl LayerReader {
     pub fn finish_with(mut self, outside: &dyn Outside) -> LayerInventory {
         for analyzer in table_of(self.scope) {
             if let (Run::Together(run), Some(files)) = (&analyzer.run, self.kept.get(analyzer.name)) {
-                run(&Files { own: files, outside, checksums: self.checksums }, &mut self.inventory.found);
+                let checksums = self.hashes != Hashes::None;
+                run(&Files { own: files, outside, checksums }, &mut self.inventory.found);
             }
         }
         let found = &mut self.inventory.found;
@@ -191,15 +191,17 @@ impl LayerReader {
         if wanting.is_empty() {
             return Ok(());
         }
-        let only_programs = wanting.iter().all(|analyzer| matches!(analyzer.run, Run::Program(_)));
+        // Where all of them decide by the first bytes, nothing else is read of most files.
+        let head: Option<Vec<u64>> = wanting.iter().map(|analyzer| analyzer.run.head()).collect();
+        let head = head.and_then(|heads| heads.into_iter().max());
         let mut bytes = Vec::new();
-        if only_programs {
-            read_up_to(content, 4, &mut bytes).map_err(|source| self.unreadable(path, source))?;
-            if !is_program(&bytes) {
+        if let Some(head) = head {
+            read_up_to(content, head, &mut bytes).map_err(|source| self.unreadable(path, source))?;
+            if !wanting.iter().any(|analyzer| analyzer.run.takes(&bytes)) {
                 return Ok(());
             }
         }
-        let limit = if only_programs { self.limits.max_executable_bytes } else { self.limits.max_file_bytes };
+        let limit = if head.is_some() { self.limits.max_executable_bytes } else { self.limits.max_file_bytes };
         self.inventory.replaced.insert(path.to_owned());
         if entry.size > limit {
             let what = format!("it has {} bytes, more than the limit of {limit}", entry.size);
@@ -218,17 +220,15 @@ impl LayerReader {
     }
 
     fn hand_out(&mut self, path: &str, bytes: Vec<u8>, wanting: &[&'static Analyzer]) {
-        let program = is_program(&bytes);
         let bytes: Arc<[u8]> = Arc::from(bytes);
         if wanting.iter().any(|one| matches!(one.run, Run::Together(_))) && !self.has_room(path, bytes.len()) {
             return;
         }
         for analyzer in wanting {
-            let file = File { path, bytes: &bytes, checksums: self.checksums };
+            let file = File { path, bytes: &bytes, checksums: self.hashes != Hashes::None };
             let result = match analyzer.run {
-                Run::Each(run) => run(file, &mut self.inventory.found),
-                Run::Program(run) if program => run(file, &mut self.inventory.found),
-                Run::Program(_) => Ok(()),
+                _ if !analyzer.run.takes(&bytes) => Ok(()),
+                Run::Each(run) | Run::Program(run) | Run::Binary(run) => run(file, &mut self.inventory.found),
                 Run::Together(_) => {
                     self.kept.entry(analyzer.name).or_default().insert(path.to_owned(), Arc::clone(&bytes));
                     Ok(())

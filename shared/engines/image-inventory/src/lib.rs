@@ -42,6 +42,7 @@ mod limits;
 mod os;
 mod outside;
 mod package;
+mod places;
 pub mod purl;
 pub mod rules;
 pub mod sbom;
@@ -51,10 +52,10 @@ mod text;
 mod tree;
 mod xml;
 
-pub use analyzer::{Scope, analyze, analyze_with, analyzers, wants};
+pub use analyzer::{Hashes, Scope, analyze, analyze_with, analyzers, wants};
 pub use entry::{Entry, EntryKind, PathFault, normal_path};
 pub use folder::{FolderReader, read_folder};
-pub use found::{Application, Found, LicenseFile, PackageList, UnidentifiedArchive};
+pub use found::{Application, FileDigests, Found, LicenseFile, PackageList, UnidentifiedArchive};
 pub use image::{ImageInventory, merge};
 pub use language::parse;
 pub use layer::{LayerInventory, LayerReader, ReadError};
@@ -62,6 +63,7 @@ pub use limits::Limits;
 pub use os::{OperatingSystem, Repository};
 pub use outside::{Cache, Fetched, Maven, Nothing, Outside};
 pub use package::{ApplicationKind, LineRange, Package, Reference, Relationship};
+pub use places::{Environment, newest_python_first};
 pub use text::ParseError;
 
 /// How Maven finds the projects that others need.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use crate::{ArtifactKind, Finding, Package, PackageList, Report, compact, image_purl, license_choices};
+use crate::{ArtifactKind, File, Finding, Package, PackageList, Report, compact, image_purl, license_choices};
 
 /// Renders a report.
 #[must_use]
@@ -14,6 +14,7 @@ pub fn render(report: &Report) -> Value {
     for list in &report.lists {
         bill.list(report, list, &root);
     }
+    report.files.iter().for_each(|file| bill.file(file, &root));
     let (name, version) = &report.tool;
     let mut rendered = json!({
         "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
@@ -100,6 +101,14 @@ impl Bill {
         self.dependencies.insert(reference.clone(), BTreeSet::new());
         self.relate(root, &reference);
         reference
+    }
+
+    fn file(&mut self, file: &File, root: &str) {
+        let reference = self.free(format!("file:{}", file.path));
+        let hashes: Vec<Value> = file.digests.iter().filter_map(|digest| hash(digest)).collect();
+        self.components.push(json!({ "bom-ref": reference, "type": "file", "name": file.path, "hashes": hashes }));
+        self.dependencies.insert(reference.clone(), BTreeSet::new());
+        self.relate(root, &reference);
     }
 
     fn relate(&mut self, from: &str, to: &str) {

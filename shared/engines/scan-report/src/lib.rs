@@ -78,6 +78,17 @@ pub struct Report {
     pub tool: (String, String),
     /// Lists of packages with what was found in each.
     pub lists: Vec<PackageList>,
+    /// Files that were hashed, which no package of the operating system owns.
+    pub files: Vec<File>,
+}
+
+/// A file with its digests.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct File {
+    /// Path in the image or folder.
+    pub path: String,
+    /// Digests, `algorithm:hex`.
+    pub digests: Vec<String>,
 }
 
 /// What kind of thing was scanned.

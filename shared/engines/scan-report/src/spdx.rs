@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
+use sha1::{Digest as _, Sha1};
 
 use crate::licenses::OtherLicense;
 use crate::{ArtifactKind, Package, PackageList, Report, compact, image_purl, spdx_license};
@@ -16,6 +17,10 @@ pub fn render(report: &Report) -> Value {
     let root = bill.root(report);
     for list in &report.lists {
         bill.list(report, list, &root);
+    }
+    for file in &report.files {
+        let id = bill.file(&file.path, &file.digests);
+        bill.relate(&root, "CONTAINS", &id);
     }
     let mut rendered = json!({
         "spdxVersion": "SPDX-2.3",
@@ -31,6 +36,7 @@ pub fn render(report: &Report) -> Value {
         "packages": bill.packages,
         "relationships": bill.relationships,
     });
+    set(&mut rendered, "files", (!bill.files.is_empty()).then(|| json!(bill.files)));
     let others: Vec<Value> = bill.licenses.values().map(OtherLicense::rendered).collect();
     set(&mut rendered, "hasExtractedLicensingInfos", (!others.is_empty()).then(|| json!(others)));
     if let (Some(creation), true) = (rendered.get_mut("creationInfo").and_then(Value::as_object_mut), report.is_partial)
@@ -55,12 +61,20 @@ pub fn tag_value(report: &Report) -> String {
         lines.put("Creator", creator.as_str().unwrap_or_default());
     }
     lines.put("Created", &text(&creation, "created"));
+    // Behind a package they would be taken for what is in it; the relationships say where each is.
+    for file in items(&bill, "files") {
+        lines.gap();
+        lines.file(&file);
+    }
     for package in items(&bill, "packages") {
         lines.gap();
         for (tag, key) in PACKAGE {
             lines.put(tag, &text(&package, key));
         }
-        lines.put("FilesAnalyzed", "false");
+        let code = package.get("packageVerificationCode").cloned().unwrap_or_default();
+        let code = text(&code, "packageVerificationCodeValue");
+        lines.put("FilesAnalyzed", if code.is_empty() { "false" } else { "true" });
+        lines.put("PackageVerificationCode", &code);
         for one in items(&package, "checksums") {
             lines.put("PackageChecksum", &format!("{}: {}", text(&one, "algorithm"), text(&one, "checksumValue")));
         }
@@ -105,6 +119,18 @@ impl Lines {
         }
     }
 
+    fn file(&mut self, file: &Value) {
+        let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+        self.put("FileName", &text(file, "fileName"));
+        self.put("SPDXID", &text(file, "SPDXID"));
+        for one in file.get("checksums").and_then(Value::as_array).into_iter().flatten() {
+            self.put("FileChecksum", &format!("{}: {}", text(one, "algorithm"), text(one, "checksumValue")));
+        }
+        self.put("LicenseConcluded", &text(file, "licenseConcluded"));
+        self.put("LicenseInfoInFile", NOT_SAID);
+        self.put("FileCopyrightText", &text(file, "copyrightText"));
+    }
+
     /// A value that may have several lines. The mark of its end cannot stand in it.
     fn whole(&mut self, tag: &str, value: &str) {
         if !value.is_empty() {
@@ -117,6 +143,8 @@ impl Lines {
     }
 }
 
+/// How the standard says that something is not said.
+const NOT_SAID: &str = "NOASSERTION";
 /// Tags and the names that their values have in JSON.
 const DOCUMENT: [(&str, &str); 5] = [
     ("SPDXVersion", "spdxVersion"),
@@ -143,6 +171,9 @@ struct Bill {
     /// Licences that are not on the SPDX licence list.
     licenses: BTreeMap<String, OtherLicense>,
     packages: Vec<Value>,
+    files: Vec<Value>,
+    /// By path and digests: several packages may be in one file.
+    file_ids: BTreeMap<(String, String), String>,
     relationships: Vec<Value>,
 }
 
@@ -171,8 +202,12 @@ impl Bill {
                 set(&mut rendered, "licenseDeclared", Some(json!(license)));
                 self.licenses.extend(others.into_iter().map(|other| (other.id.clone(), other)));
             }
+            let file = self.file_of(package, &mut rendered);
             self.packages.push(rendered);
             self.relate(&home, "CONTAINS", &id);
+            if let Some(file) = file {
+                self.relate(&id, "CONTAINS", &file);
+            }
             ids.insert(&package.id, id.clone());
             all.push(id);
         }
@@ -209,6 +244,34 @@ impl Bill {
         id
     }
 
+    /// The file that a package is, with its digest; a digest of a package that is no file stays with the package.
+    fn file_of(&mut self, package: &Package, rendered: &mut Value) -> Option<String> {
+        let Some(sha1) = package.digest.strip_prefix("sha1:").filter(|_| !package.path.is_empty()) else {
+            set(rendered, "checksums", checksum(&package.digest).map(|one| json!([one])));
+            return None;
+        };
+        // The standard's code of a package: the hash of the hashes of its files, here of one.
+        let code = hex::encode(Sha1::digest(sha1));
+        set(rendered, "filesAnalyzed", Some(json!(true)));
+        set(rendered, "packageVerificationCode", Some(json!({ "packageVerificationCodeValue": code })));
+        Some(self.file(&package.path, std::slice::from_ref(&package.digest)))
+    }
+
+    fn file(&mut self, path: &str, digests: &[String]) -> String {
+        let id = format!("SPDXRef-File-{}", self.files.len());
+        let key = (path.to_owned(), digests.join(" "));
+        if let Some(known) = self.file_ids.get(&key) {
+            return known.clone();
+        }
+        self.file_ids.insert(key, id.clone());
+        self.files.push(json!({
+            "SPDXID": id, "fileName": path,
+            "checksums": digests.iter().filter_map(|digest| checksum(digest)).collect::<Vec<_>>(),
+            "licenseConcluded": NOT_SAID, "licenseInfoInFiles": [NOT_SAID], "copyrightText": NOT_SAID,
+        }));
+        id
+    }
+
     fn relate(&mut self, from: &str, kind: &str, to: &str) {
         self.relationships.push(json!({ "spdxElementId": from, "relationshipType": kind, "relatedSpdxElement": to }));
     }
@@ -217,7 +280,7 @@ impl Bill {
 fn bare(id: &str, name: &str, purpose: &str) -> Value {
     json!({
         "SPDXID": id, "name": name, "downloadLocation": "NONE", "filesAnalyzed": false, "primaryPackagePurpose": purpose,
-        "licenseConcluded": "NOASSERTION", "licenseDeclared": "NOASSERTION", "copyrightText": "NOASSERTION",
+        "licenseConcluded": NOT_SAID, "licenseDeclared": NOT_SAID, "copyrightText": NOT_SAID,
     })
 }
 
@@ -244,7 +307,6 @@ fn library(package: &Package, list: &PackageList, id: &str) -> Value {
     set(&mut rendered, "versionInfo", Some(json!(package.version)));
     set(&mut rendered, "attributionTexts", Some(json!(facts)));
     set(&mut rendered, "externalRefs", package.purl.as_ref().map(|purl| json!([external(&purl.to_string())])));
-    set(&mut rendered, "checksums", checksum(&package.digest).map(|one| json!([one])));
     if !source.name.is_empty() {
         let text = format!("built package from: {} {}", source.name, source.full_version());
         set(&mut rendered, "sourceInfo", Some(json!(text)));

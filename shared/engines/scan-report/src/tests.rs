@@ -44,6 +44,7 @@ fn report() -> Report {
         uuid: "00000000-0000-4000-8000-000000000000".to_owned(),
         tool: ("biotope".to_owned(), "0".to_owned()),
         lists: vec![list("app/package-lock.json"), list("b c/package-lock.json")],
+        files: Vec::new(),
     }
 }
 
@@ -131,4 +132,45 @@ fn a_partial_report_says_so() {
         ];
         assert_eq!(marks, [is_partial; 4]);
     }
+}
+
+#[test]
+fn digests_stand_with_the_files_that_they_are_of() {
+    let mut report = report();
+    let sha1 = |sign: &str| format!("sha1:{}", sign.repeat(40));
+    let jar = |package: &mut Package| {
+        package.path = "app/a.jar".to_owned();
+        package.digest = sha1("a");
+    };
+    report.lists[0].packages.iter_mut().for_each(jar);
+    report.lists[1].packages[0].digest = format!("md5:{}", "c".repeat(32));
+    report.files =
+        vec![File { path: "bin/x".to_owned(), digests: vec![sha1("b"), format!("sha256:{}", "b".repeat(64))] }];
+    let value = spdx::render(&report);
+    let names: Vec<&str> =
+        value["files"].as_array().unwrap().iter().map(|file| file["fileName"].as_str().unwrap()).collect();
+    assert_eq!(names, ["app/a.jar", "bin/x"], "two packages of one archive share its file");
+    let holders = |file: &str| {
+        let id =
+            value["files"].as_array().unwrap().iter().find(|one| one["fileName"] == file).unwrap()["SPDXID"].clone();
+        let contains = |one: &&Value| one["relationshipType"] == "CONTAINS" && one["relatedSpdxElement"] == id;
+        value["relationships"].as_array().unwrap().iter().filter(contains).count()
+    };
+    assert_eq!((holders("app/a.jar"), holders("bin/x")), (2, 1));
+    let packages = value["packages"].as_array().unwrap();
+    let of = |key: &str| packages.iter().filter(|one| !one[key].is_null()).count();
+    assert_eq!((of("packageVerificationCode"), of("checksums")), (2, 1));
+    let code = packages.iter().find_map(|one| one["packageVerificationCode"]["packageVerificationCodeValue"].as_str());
+    // `printf %040d 0 | tr 0 a | sha1sum`
+    assert_eq!(code, Some("a56559418dc7908ce5f0b24b05c78e055cb863dc"));
+    let text = spdx::tag_value(&report);
+    assert!(text.contains("FileName: bin/x\nSPDXID: SPDXRef-File-1\nFileChecksum: SHA1: bbbb"), "{text}");
+    assert_eq!(text.matches("FilesAnalyzed: true\nPackageVerificationCode: ").count(), 2);
+    assert!(text.find("FileName").unwrap() < text.find("PackageName").unwrap());
+
+    let value = cyclonedx::render(&report);
+    let components = value["components"].as_array().unwrap();
+    let file = components.iter().find(|one| one["type"] == "file").unwrap();
+    assert_eq!((&file["name"], file["hashes"].as_array().unwrap().len()), (&"bin/x".into(), 2));
+    assert_eq!(components.iter().filter(|one| one["hashes"][0]["alg"] == "SHA-1").count(), 3);
 }

@@ -48,6 +48,10 @@ pub(crate) static INSTALLED: &[Analyzer] = &[
     },
 ];
 
+/// Programs, when they are to be hashed.
+pub(crate) static HASHED: &[Analyzer] =
+    &[Analyzer { name: "executable", wants: program::wants, run: Run::Binary(program::hash) }];
+
 /// Files that are read everywhere: what they list is installed with them, or listed nowhere else.
 pub(crate) static EITHER: &[Analyzer] = &[
     Analyzer { name: "cargo", wants: rust::wants, run: Run::Together(rust::analyze) },
@@ -200,6 +204,7 @@ fn own(file: File<'_>, found: &mut Found, kind: Kind, format: &str) -> Result<()
     let mut packages = parse(format, file.bytes)?;
     for package in &mut packages {
         file.path.clone_into(&mut package.file_path);
+        package.digest = file.digest();
     }
     found.application(kind, file.path, packages);
     Ok(())

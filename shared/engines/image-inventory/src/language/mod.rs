@@ -11,5 +11,5 @@ pub(crate) mod python;
 pub(crate) mod rust;
 pub(crate) mod zip;
 
-pub(crate) use files::{DECLARED, EITHER, INSTALLED};
+pub(crate) use files::{DECLARED, EITHER, HASHED, INSTALLED};
 pub use formats::parse;

