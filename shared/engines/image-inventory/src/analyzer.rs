@@ -197,7 +197,7 @@ pub(crate) fn is_program(head: &[u8]) -> bool {
 
 /// Whether bytes begin as no text does: with a control character other than those of texts (as `file` tells it).
 pub(crate) fn is_binary(head: &[u8]) -> bool {
-    let of_texts = |byte: u8| matches!(byte, 7..=10 | 12 | 13 | 27 | 0x20..0x7f | 0x80..);
+    let of_texts = |byte: u8| matches!(byte, 7..=10 | 12 | 13 | 27 | 0x20..=0x7e | 0x80..);
     head.iter().take(BINARY_HEAD).any(|byte| !of_texts(*byte))
 }
 

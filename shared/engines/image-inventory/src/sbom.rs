@@ -17,7 +17,7 @@ use crate::tree::{Node, json};
 /// Where bills of material stand in images. Those that a Python wheel carries (PEP 770) list what was linked into it, and are left out.
 pub(crate) fn wants(path: &str, _mode: u32) -> bool {
     let suffix = [".spdx", ".spdx.json", ".cdx", ".cdx.json"].iter().any(|suffix| path.ends_with(suffix));
-    suffix && !folder(path).ends_with(".dist-info/sboms")
+    suffix && !path.contains(".dist-info/sboms/")
 }
 
 pub(crate) fn analyze(file: File<'_>, found: &mut Found) -> Result<(), ParseError> {

@@ -86,8 +86,10 @@ pub(crate) static EITHER: &[Analyzer] = &[
 pub(crate) static DECLARED: &[Analyzer] = &[
     Analyzer {
         name: "bun",
-        wants: |path, _| is(path, "bun.lock"),
-        run: Run::Each(|file, found| list(file, found, Kind::Bun, "bun")),
+        wants: |path, _| {
+            is(path, "bun.lock") || javascript::licenses::is_below_modules(path) && is(path, "package.json")
+        },
+        run: Run::Together(javascript::project::bun),
     },
     Analyzer {
         name: "bundler",

@@ -17,8 +17,13 @@ fn said(program: &str, arguments: &[&str], folder: &Path) -> Result<String, Stri
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Reads a folder as it is.
+/// Reads folders as they are.
 pub(crate) fn inventory(roots: &[PathBuf], scope: Scope) -> ImageInventory {
+    inventory_from(Path::new("/"), roots, scope)
+}
+
+/// The same, with paths from `base` on.
+pub(crate) fn inventory_from(base: &Path, roots: &[PathBuf], scope: Scope) -> ImageInventory {
     let mut reader = FolderReader::new("test", scope, Limits::default());
     let mut pending: Vec<PathBuf> = roots.to_vec();
     while let Some(folder) = pending.pop() {
@@ -29,7 +34,7 @@ pub(crate) fn inventory(roots: &[PathBuf], scope: Scope) -> ImageInventory {
             } else if metadata.is_file() {
                 let mode = std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o7777;
                 let mut file = std::fs::File::open(&path).unwrap();
-                let shown = path.to_str().unwrap().trim_start_matches('/');
+                let shown = path.strip_prefix(base).unwrap().to_str().unwrap();
                 reader.offer(shown.as_bytes(), metadata.len(), mode, &mut file).unwrap();
             }
         }

@@ -7,7 +7,7 @@ use std::process::Command;
 use image_inventory::{ImageInventory, Scope};
 use serde_json::Value;
 
-use crate::real::inventory;
+use crate::real::{inventory, inventory_from};
 
 fn tools() -> Option<PathBuf> {
     let cache =
@@ -183,7 +183,7 @@ fn syft_lists_the_same_of_a_real_alpine() {
         licenses.flat_map(|one| words(one["value"].as_str().unwrap())).collect()
     };
     let theirs = details(&told_by_syft(&program, &root), "apk", &licenses);
-    let found: ImageInventory = inventory(std::slice::from_ref(&root), Scope::Image);
+    let found: ImageInventory = inventory_from(&root, std::slice::from_ref(&root), Scope::Image);
     let system = found.operating_system.clone().unwrap();
     assert_eq!(system.family, "alpine");
     let mut ours = BTreeMap::new();

@@ -58,6 +58,11 @@ pub(crate) fn pnpm(files: &Files<'_>, found: &mut Found) {
     with_licenses(files, found, ("pnpm-lock.yaml", "pnpm"), ApplicationKind::Pnpm);
 }
 
+/// `bun.lock`, with the licences of `node_modules`.
+pub(crate) fn bun(files: &Files<'_>, found: &mut Found) {
+    with_licenses(files, found, ("bun.lock", "bun"), ApplicationKind::Bun);
+}
+
 fn with_licenses(files: &Files<'_>, found: &mut Found, (lock, format): (&str, &str), kind: ApplicationKind) {
     for (path, bytes) in files.iter().filter(|(path, _)| file_name(path) == lock) {
         match parse(format, bytes) {

@@ -190,14 +190,14 @@ pub(crate) fn go(files: &Files<'_>, found: &mut Found) {
             }
             let ids: BTreeMap<String, String> = packages.iter().map(|one| (one.name.clone(), one.id.clone())).collect();
             for package in packages.iter_mut().filter(|one| one.relationship != Relationship::Root) {
-                let vendor = join(folder(path), &format!("vendor/{}", package.name));
-                package.licenses = vendored_license(files, &vendor).unwrap_or_default();
                 let home = format!("{}@{}", escaped(&package.name), package.version);
                 if home.split('/').any(|segment| segment == "..") {
                     continue;
                 }
+                package.licenses = cached_license(files, &home);
                 if package.licenses.is_empty() {
-                    package.licenses = cached_license(files, &home);
+                    let vendor = join(folder(path), &format!("vendor/{}", package.name));
+                    package.licenses = vendored_license(files, &vendor).unwrap_or_default();
                 }
                 let module = files.outside.read(Cache::GoModules, &format!("{home}/go.mod"));
                 let Some(Ok(module)) = module.map(|bytes| golang::module(&bytes, false, false)) else { continue };
