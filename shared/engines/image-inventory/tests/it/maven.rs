@@ -148,3 +148,30 @@ fn projects_that_lead_back_to_themselves_end() {
     );
     assert_eq!(names(&resolve(&[("pom.xml", root)], &[("g:a:1", import)])), ["a 1"]);
 }
+
+#[test]
+fn what_a_project_says_twice_counts_once() {
+    let test = |one: String| format!("{one}<scope>test</scope>");
+    let root = format!(
+        "{}<dependencyManagement>{}</dependencyManagement>{}",
+        of("g", "root", "1"),
+        needs(&[of("g", "b", "4"), of("g", "b", "5")]),
+        needs(&[test(of("g", "a", "1")), of("g", "a", "[2]"), of("g", "b", ""), of("${project.groupId}", "b", "")]),
+    );
+    let packages = resolve(&[("pom.xml", root)], &[("g:a:2", String::new()), ("g:b:4", String::new())]);
+    assert_eq!(names(&packages), ["b 4"], "without a parent, too");
+    let root = packages.iter().find(|one| one.relationship == Relationship::Root).unwrap();
+    assert_eq!(root.depends_on.len(), 1, "{root:?}");
+}
+
+#[test]
+fn the_version_of_a_parent_is_no_property_of_its_children() {
+    // Nobody knows the version of the parent, so the child has none: its own property must not be put into what the parent says.
+    let child = format!(
+        "<parent>{}<relativePath>above</relativePath></parent><artifactId>child</artifactId><properties><own>9</own></properties>{}",
+        of("g", "parent", "1"),
+        needs(&[of("g", "a", "${project.version}")]),
+    );
+    let packages = resolve(&[("pom.xml", child), ("above/pom.xml", of("g", "parent", "${own}"))], &[]);
+    assert_eq!(names(&packages), ["a "]);
+}

@@ -114,7 +114,8 @@ impl Pom {
         ];
         let mut own: BTreeMap<String, String> = self.properties.clone();
         for (name, value) in fields {
-            if !value.is_empty() || !own.contains_key(name) {
+            // Group and version are inherited as such, and never by a property of the parent.
+            if !value.is_empty() || matches!(name, "groupId" | "version") || !own.contains_key(name) {
                 own.insert(name.to_owned(), value.clone());
             }
         }

@@ -371,7 +371,12 @@ impl Resolver<'_> {
 
     /// Fills in what the parents say.
     fn inherit(&mut self, pom: &mut Pom, repositories: &[RemoteRepository], depth: usize) {
-        let Some(parent) = self.parent(pom, repositories, depth) else { return };
+        let Some(parent) = self.parent(pom, repositories, depth) else {
+            // Of what a project says twice the first counts, with or without a parent.
+            pom.managed = merge(std::mem::take(&mut pom.managed), Vec::new());
+            pom.dependencies = merge(std::mem::take(&mut pom.dependencies), Vec::new());
+            return;
+        };
         let mut properties = parent.all_properties();
         properties.extend(std::mem::take(&mut pom.properties));
         pom.properties = properties;
@@ -529,6 +534,7 @@ fn listed(settled: &BTreeMap<String, Settled>, root: &str, modules: &BTreeSet<St
             depends_on.extend(modules.iter().cloned());
         }
         depends_on.sort();
+        depends_on.dedup();
         Package {
             id: id(name, &one.version.text, root),
             name: name.clone(),
