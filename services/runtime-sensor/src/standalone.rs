@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use model::FaultKind;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, Level, RuleMatching, SourceKind};
@@ -134,9 +135,12 @@ fn try_run(run: &Run, config: Config) -> anyhow::Result<()> {
 fn ended_by_signal(runtime: &tokio::runtime::Runtime, seconds: u64) -> CancellationToken {
     let shutdown = CancellationToken::new();
     let ending = shutdown.clone();
+    // Listened for from here on, not only when the runtime comes to it.
+    let _within = runtime.enter();
+    let (terminate, interrupt) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
     runtime.spawn(async move {
         let _end = ending.drop_guard();
-        let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) else {
+        let (Ok(mut terminate), Ok(mut interrupt)) = (terminate, interrupt) else {
             return std::future::pending().await;
         };
         let time = async {
@@ -146,7 +150,7 @@ fn ended_by_signal(runtime: &tokio::runtime::Runtime, seconds: u64) -> Cancellat
             }
         };
         tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
+            _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
             () = time => {}
         }
@@ -157,10 +161,10 @@ fn ended_by_signal(runtime: &tokio::runtime::Runtime, seconds: u64) -> Cancellat
 fn try_record(record: &Record) -> anyhow::Result<()> {
     let config = Config { rules: record.rules.clone(), ..Config::default() };
     let set = load(&config)?;
-    let mut kernel = kernel::Kernel::load(config.ring_bytes, &set.now())?;
-    let mut recorder = Recorder::create(&record.file)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let shutdown = ended_by_signal(&runtime, 0);
+    let mut kernel = kernel::Kernel::load(config.ring_bytes, &set.now())?;
+    let mut recorder = Recorder::create(&record.file)?;
     let until = Instant::now() + Duration::from_secs(record.seconds);
     while Instant::now() < until && !shutdown.is_cancelled() {
         if recorder.take(&mut kernel, 4_096)? == 0 {

@@ -4,7 +4,7 @@
  *   calls FOLDER          all of them, in FOLDER; prints the port of its server
  *   calls 32-bit COUNT    getpid by the table of i386, COUNT times
  *   calls io-uring PATH   opens PATH through io_uring; ends with 0 when that was done
- *   calls chroot COUNT    chroot to where nothing is, COUNT times
+ *   calls flood COUNT     asks for its own personality, COUNT times
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -263,9 +263,9 @@ int main(int count, char **arguments)
 	}
 	if (count == 3 && !strcmp(arguments[1], "io-uring"))
 		return through_io_uring(arguments[2]);
-	if (count == 3 && !strcmp(arguments[1], "chroot")) {
+	if (count == 3 && !strcmp(arguments[1], "flood")) {
 		for (int i = 0; i < atoi(arguments[2]); i++)
-			syscall(SYS_chroot, "/nowhere-at-all");
+			syscall(SYS_personality, 0xffffffff);
 		return 0;
 	}
 	if (count != 2 || chdir(arguments[1]))
