@@ -33,6 +33,12 @@ pub struct Config {
     pub fulcio_roots: Vec<PathBuf>,
     /// Registries (`host` or `host:port`) that are read without TLS. Default: none.
     pub insecure_registries: Vec<String>,
+    /// Where policies may have no service called: networks, addresses, and hosts by name. Default: loopback, and the addresses that clouds
+    /// give a machine its credentials by. As Kyverno's `httpBlocklist`, a list of one's own takes the place of the default.
+    pub http_blocklist: Vec<String>,
+    /// Beginnings of URLs (`https://api.example.com/v1/`). When there is any, policies may have only these called, and of these none that is
+    /// blocked. Default: none.
+    pub http_allowlist: Vec<String>,
     /// How long a review waits for facts that are not in memory, in milliseconds; then the policy's `failurePolicy` decides.
     /// Default 3000.
     pub gather_within_ms: u64,
@@ -129,6 +135,18 @@ pub enum OnFault {
     Ignore,
 }
 
+/// What no policy may have called unless the configuration says otherwise: this machine, and what clouds give it credentials by.
+const BLOCKED: [&str; 8] = [
+    "127.0.0.0/8",
+    "::1/128",
+    "0.0.0.0/8",
+    "::/128",
+    "169.254.0.0/16",
+    "fe80::/10",
+    "fd00:ec2::254",
+    "metadata.google.internal",
+];
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -143,6 +161,8 @@ impl Default for Config {
             certificate_log_keys: Vec::new(),
             fulcio_roots: Vec::new(),
             insecure_registries: Vec::new(),
+            http_blocklist: BLOCKED.map(str::to_owned).to_vec(),
+            http_allowlist: Vec::new(),
             gather_within_ms: 3_000,
             scan_unknown: true,
             kubernetes: None,

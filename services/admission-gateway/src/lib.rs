@@ -27,7 +27,7 @@ use service::Context;
 pub use config::{Config, KubernetesConfig, OnFault, Registration, ServiceReference};
 pub use signatures::Signatures;
 
-use crate::cluster::{Afterwards, Cleanup, Gatherer, Register};
+use crate::cluster::{Afterwards, Cleanup, Gatherer, Reach, Register};
 use crate::facts::Facts;
 use crate::manifests::Manifests;
 use crate::metrics::Metrics;
@@ -47,8 +47,9 @@ pub async fn start(context: Context, config: Config) -> anyhow::Result<()> {
     let bus = context.connect_bus().await?;
     let publisher = context.publisher(&bus)?;
     let facts = Facts::follow(&context, &bus);
+    let reach = Reach::new(&config.http_blocklist, &config.http_allowlist)?;
     let home = match &config.kubernetes {
-        Some(settings) => Some(cluster::start(&context, settings, (&facts, &publisher)).await?),
+        Some(settings) => Some(cluster::start(&context, settings, &reach, (&facts, &publisher)).await?),
         None => None,
     };
     let texts = home.as_ref().map(|home| home.policies.clone());
@@ -56,8 +57,8 @@ pub async fn start(context: Context, config: Config) -> anyhow::Result<()> {
     let manifests = Manifests::watch(&context, config.manifests.as_deref(), facts.clone(), publisher.clone());
     let signatures = Signatures::new(&config).context("cannot prepare the verification of signatures")?;
     let within = std::time::Duration::from_millis(config.gather_within_ms);
-    let gatherer = Gatherer::new(home.as_ref().map(|home| home.cluster.clone()), signatures.clone(), within);
     let means = home.as_ref().map(|home| home.cluster.clone());
+    let gatherer = Gatherer::new(means.clone(), (signatures.clone(), reach), within);
     service::respond(&context, (&bus, &publisher), responses::KINDS, move |order| {
         responses::obey(order, means.clone())
     });

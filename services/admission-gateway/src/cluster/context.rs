@@ -14,12 +14,14 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::gather::call;
+use super::reach::Reach;
 use super::{DISCOVER, served, services};
 use crate::facts::Facts;
 
 /// Follows the entries of the cluster.
-pub(super) fn follow(context: &Context, cluster: &Cluster, facts: &Facts) {
+pub(super) fn follow(context: &Context, (cluster, reach): (&Cluster, &Reach), facts: &Facts) {
     let (cluster, facts, shutdown) = (cluster.clone(), facts.clone(), context.shutdown.clone());
+    let reach = reach.clone();
     context.spawn(async move {
         let Some(entries) = entries(&cluster, &shutdown).await else { return };
         let seen = cluster.follow(&entries);
@@ -36,7 +38,7 @@ pub(super) fn follow(context: &Context, cluster: &Cluster, facts: &Facts) {
             }
             let mut now = BTreeMap::new();
             for (name, source) in &mut sources {
-                let Some(value) = source.value(&cluster).await else { continue };
+                let Some(value) = source.value(&cluster, &reach).await else { continue };
                 let name = name.trim_start_matches('/');
                 now.extend(source.projected(name, &value));
                 now.insert(name.to_owned(), value);
@@ -111,7 +113,7 @@ impl Source {
         found
     }
 
-    async fn value(&mut self, cluster: &Cluster) -> Option<Value> {
+    async fn value(&mut self, cluster: &Cluster, reach: &Reach) -> Option<Value> {
         self.projections.as_ref().ok()?;
         if let Some(objects) = &self.objects {
             let seen = objects.borrow().clone();
@@ -126,7 +128,7 @@ impl Source {
         let every = go_duration(&text(wanted, "refreshInterval")).unwrap_or(REFRESH);
         if self.asked.is_none_or(|asked| asked.elapsed() >= every.max(Duration::from_secs(1))) {
             self.asked = Some(Instant::now());
-            match ask(cluster, wanted).await {
+            match ask(cluster, reach, wanted).await {
                 Ok(answer) => self.answer = Some(answer),
                 // What was known stays until the next answer.
                 Err(error) => tracing::warn!(error, "a global context entry cannot be refreshed"),
@@ -137,7 +139,7 @@ impl Source {
 }
 
 /// Makes the call of an entry.
-async fn ask(cluster: &Cluster, wanted: &Value) -> Result<Value, String> {
+async fn ask(cluster: &Cluster, reach: &Reach, wanted: &Value) -> Result<Value, String> {
     let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     let list = |value: &Value, name: &str| value.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
     let method = Some(text(wanted, "method")).filter(|method| !method.is_empty()).unwrap_or_else(|| "GET".to_owned());
@@ -155,7 +157,7 @@ async fn ask(cluster: &Cluster, wanted: &Value) -> Result<Value, String> {
     };
     let headers = list(service, "headers").iter().map(|header| (text(header, "key"), text(header, "value"))).collect();
     let asked = HttpCall { method, url: text(service, "url"), headers, body, authority: text(service, "caBundle") };
-    let answer = services::call(&asked).await.map_err(|error| format!("{}: {error}", asked.url))?;
+    let answer = services::call(&asked, reach).await.map_err(|error| format!("{}: {error}", asked.url))?;
     match answer.status {
         200..300 => Ok(answer.body),
         status => Err(format!("{}: HTTP {status}", asked.url)),

@@ -8,6 +8,7 @@ use futures::future::join_all;
 use kubernetes::Cluster;
 use serde_json::Value;
 
+use super::reach::Reach;
 use super::services;
 use crate::signatures::Signatures;
 
@@ -16,6 +17,8 @@ use crate::signatures::Signatures;
 pub(crate) struct Gatherer {
     cluster: Option<Cluster>,
     registries: Signatures,
+    /// What services may be called.
+    reach: Reach,
     within: Duration,
 }
 
@@ -53,8 +56,8 @@ enum Answer {
 }
 
 impl Gatherer {
-    pub(crate) fn new(cluster: Option<Cluster>, registries: Signatures, within: Duration) -> Self {
-        Self { cluster, registries, within }
+    pub(crate) fn new(cluster: Option<Cluster>, (registries, reach): (Signatures, Reach), within: Duration) -> Self {
+        Self { cluster, registries, reach, within }
     }
 
     /// Looks for what an evaluation missed; whether something was found. What fails stays missing: the policy's `failurePolicy`
@@ -114,7 +117,7 @@ impl Gatherer {
     async fn one(&self, fact: &MissingFact) -> Option<Answer> {
         let said = |error: String| tracing::warn!(%fact, error, "a fact cannot be gathered");
         if let MissingFact::Http(call) = fact {
-            return services::call(call).await.map_err(said).ok().map(Answer::Service);
+            return services::call(call, &self.reach).await.map_err(said).ok().map(Answer::Service);
         }
         self.value(fact).await.map(Answer::Value)
     }

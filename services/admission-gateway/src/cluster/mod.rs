@@ -19,6 +19,7 @@ mod downstream;
 mod gather;
 mod origin;
 mod pods;
+mod reach;
 mod register;
 mod services;
 
@@ -38,6 +39,7 @@ pub(crate) use self::authority::share as share_authority;
 pub(crate) use self::bindings::Bindings;
 pub(crate) use self::cleanup::Cleanup;
 pub(crate) use self::gather::{Gathered, Gatherer};
+pub(crate) use self::reach::Reach;
 pub(crate) use self::register::Register;
 use crate::config::KubernetesConfig;
 use crate::facts::Facts;
@@ -57,6 +59,7 @@ pub(crate) struct Home {
 pub(crate) async fn start(
     context: &Context,
     config: &KubernetesConfig,
+    reach: &Reach,
     (facts, publisher): (&Facts, &Publisher),
 ) -> anyhow::Result<Home> {
     let cluster = Cluster::connect(config.kubeconfig.as_deref()).await.context("cannot use the cluster")?;
@@ -64,7 +67,7 @@ pub(crate) async fn start(
     let policies = policies(context, &cluster);
     namespaces(context, &cluster, facts);
     let bindings = Bindings::follow(context, &cluster);
-    context::follow(context, &cluster, facts);
+    context::follow(context, (&cluster, reach), facts);
     pods::follow(context, &cluster, (facts.clone(), publisher.clone()));
     Ok(Home { cluster, policies, bindings })
 }

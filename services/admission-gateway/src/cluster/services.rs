@@ -5,12 +5,17 @@ use std::time::Duration;
 use admission_policy::{HttpAnswer, HttpCall};
 use serde_json::Value;
 
+use super::reach::Reach;
+
 /// Calls a service.
 ///
 /// # Errors
 /// Why there is no answer. Headers are never part of it: they may hold secrets.
-pub(super) async fn call(call: &HttpCall) -> Result<HttpAnswer, String> {
+pub(super) async fn call(call: &HttpCall, reach: &Reach) -> Result<HttpAnswer, String> {
+    let url: reqwest::Url = call.url.parse().map_err(|error| format!("the URL cannot be used: {error}"))?;
+    reach.check(&url)?;
     let mut builder = reqwest::Client::builder().connect_timeout(Duration::from_secs(3));
+    builder = builder.dns_resolver(reach.clone()).redirect(reach.redirections());
     if !call.authority.is_empty() {
         let authorities = reqwest::Certificate::from_pem_bundle(call.authority.as_bytes());
         let authorities =
@@ -19,8 +24,8 @@ pub(super) async fn call(call: &HttpCall) -> Result<HttpAnswer, String> {
     }
     let client = builder.build().map_err(|error| error.to_string())?;
     let mut request = match call.method.as_str() {
-        "GET" => client.get(&call.url),
-        "POST" => client.post(&call.url).header("content-type", "application/json").body(call.body.clone()),
+        "GET" => client.get(url),
+        "POST" => client.post(url).header("content-type", "application/json").body(call.body.clone()),
         other => return Err(format!("invalid request type {other}: use GET or POST")),
     };
     for (name, value) in &call.headers {

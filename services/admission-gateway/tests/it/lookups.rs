@@ -76,7 +76,7 @@ async fn answered(gateway: &Gateway, key: &str) -> Value {
 async fn services_are_called_with_headers_and_their_status_is_told() {
     let Some(nats) = parts::nats() else { return };
     let url = service(Arc::default()).await;
-    let gateway = start(&nats);
+    let gateway = start_with(&nats, &json!({"http_blocklist": ["10.0.0.0/8"]}));
     write(nats.folder(), "asks.yaml", &policies(&url));
     let mut refused = Value::Null;
     for _ in 0..200 {
@@ -94,6 +94,26 @@ async fn services_are_called_with_headers_and_their_status_is_told() {
     let allowed = answered(&gateway, "k").await;
     assert_eq!(allowed["allowed"], json!(true), "{allowed}");
     assert_eq!(allowed["auditAnnotations"], json!({"asks.status": "200"}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_policy_has_the_gateways_own_machine_called() {
+    let Some(nats) = parts::nats() else { return };
+    let asked = Arc::new(AtomicUsize::new(0));
+    let url = service(asked.clone()).await;
+    let gateway = start(&nats);
+    write(nats.folder(), "asks.yaml", &policies(&url));
+    let mut refused = Value::Null;
+    for _ in 0..200 {
+        refused = answered(&gateway, "k").await;
+        if refused["allowed"] == json!(false) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(refused["allowed"], json!(false), "{refused}");
+    assert_eq!(asked.load(Ordering::Relaxed), 0);
+    assert!(gateway.log().contains("policies may not call 127.0.0.1: it is in `http_blocklist`"), "{}", gateway.log());
 }
 
 const ENTRIES: &str = "apiVersion: kyverno.io/v2
@@ -141,7 +161,7 @@ async fn the_global_context_is_kept_projected_and_asked_again() {
     server.apply(&kinds.concat()).unwrap();
     server.apply("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\n").unwrap();
     let kubeconfig = json!({"kubeconfig": server.kubeconfig, "register": {"failure_policy": "ignore"}});
-    let gateway = start_with(&nats, &json!({"kubernetes": kubeconfig}));
+    let gateway = start_with(&nats, &json!({"kubernetes": kubeconfig, "http_blocklist": []}));
     let applied = wait_until(Duration::from_secs(30), || server.apply(&ENTRIES.replace("URL", &url)).ok());
     assert!(applied.is_some());
     let ready =
