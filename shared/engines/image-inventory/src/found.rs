@@ -131,6 +131,9 @@ pub struct Found {
     pub faults: Vec<Fault>,
 }
 
+/// Analyzers of files that each describe one package.
+const OF_ONE_PACKAGE: [&str; 4] = ["node-pkg", "python-pkg", "gemspec", "conda-pkg"];
+
 impl Found {
     /// Adds an application, unless it has no packages.
     pub(crate) fn application(&mut self, kind: ApplicationKind, file_path: &str, packages: Vec<Package>) {
@@ -146,9 +149,11 @@ impl Found {
         }
     }
 
-    /// Sets a file aside.
+    /// Sets a file aside. One that would describe a single package is told of, and no more: packages come with broken ones for their own
+    /// tests, which no program loads.
     pub(crate) fn set_aside(&mut self, file: &str, analyzer: &str, error: &ParseError) {
-        let fault = Fault::new(FaultKind::Invalid, file, error.to_string()).at(error.line, 0).about(analyzer);
+        let kind = if OF_ONE_PACKAGE.contains(&analyzer) { FaultKind::Warning } else { FaultKind::Invalid };
+        let fault = Fault::new(kind, file, error.to_string()).at(error.line, 0).about(analyzer);
         self.faults.push(fault.cure("the packages that this file lists are missing from the result; fix or remove it"));
     }
 

@@ -164,6 +164,7 @@ impl LayerReader {
             found.faults.push(Fault::new(FaultKind::Invalid, &self.name, what).cure("raise the limit of packages"));
         }
         found.sort();
+        self.inventory.partial |= found.faults.iter().any(|fault| fault.kind != FaultKind::Warning);
         let kept = self.limits.max_faults;
         self.faults_omitted = self.faults_omitted.saturating_add(found.faults.len().saturating_sub(kept) as u64);
         found.faults.truncate(kept);
@@ -171,7 +172,6 @@ impl LayerReader {
             let what = format!("{} more entries were set aside", self.faults_omitted);
             found.faults.push(Fault::new(FaultKind::Warning, &self.name, what));
         }
-        self.inventory.partial |= !found.faults.is_empty();
         self.inventory
     }
 

@@ -24,8 +24,8 @@ pub(crate) fn module(bytes: &[u8], replace: bool, toolchain: bool) -> Result<Mod
             ("module", [name]) if root.is_empty() => root.clone_from(name),
             ("go", [version]) => go.clone_from(version),
             ("toolchain", [name]) => chain.clone_from(name),
-            ("require", [name, version]) if is_version(version) => {
-                required.push((name.clone(), version.clone(), indirect));
+            ("require", [name, version]) if canonical(version).is_some() => {
+                required.push((name.clone(), canonical(version).unwrap_or_default(), indirect));
             }
             ("replace", words) if replacement(words).is_some() => replaced.extend(replacement(words)),
             ("exclude" | "retract" | "tool" | "godebug" | "ignore", _) => {}
@@ -113,14 +113,27 @@ fn replacement(words: &[String]) -> Option<[String; 4]> {
         return None;
     }
     let word = |at: usize| words.get(at).cloned().unwrap_or_default();
-    let old_version = if arrow > 1 { word(1) } else { String::new() };
-    Some([word(0), old_version, word(arrow.saturating_add(1)), word(arrow.saturating_add(2))])
+    let version = |at: usize| canonical(&word(at)).unwrap_or_else(|| word(at));
+    let old_version = if arrow > 1 { version(1) } else { String::new() };
+    Some([word(0), old_version, word(arrow.saturating_add(1)), version(arrow.saturating_add(2))])
 }
 
-/// `v` and three numbers.
-fn is_version(text: &str) -> bool {
-    let core = text.strip_prefix('v').map(|text| text.split(['-', '+']).next().unwrap_or_default());
-    core.is_some_and(|core| core.split('.').count() == 3 && core.split('.').all(|part| part.parse::<u64>().is_ok()))
+/// `v` and three numbers, those at the end being 0 where they are left out (`golang.org/x/mod/semver`). What was built it does not say,
+/// but for `+incompatible`.
+fn canonical(version: &str) -> Option<String> {
+    let (text, build) = version.split_once('+').map_or((version, None), |(text, build)| (text, Some(build)));
+    let (core, release) = text.split_once('-').map_or((text, None), |(core, release)| (core, Some(release)));
+    let numbers = core.strip_prefix('v')?;
+    let missing = match numbers.split('.').count() {
+        3 => "",
+        _ if release.is_some() || build.is_some() => return None,
+        2 => ".0",
+        1 => ".0.0",
+        _ => return None,
+    };
+    let build = if build == Some("incompatible") { "+incompatible" } else { "" };
+    let is_sound = numbers.split('.').all(|part| part.parse::<u64>().is_ok());
+    is_sound.then(|| format!("{text}{missing}{build}"))
 }
 
 /// Whether a version of the form `1.N` is below `1.minor`. Any other form came later.
@@ -178,4 +191,35 @@ pub(crate) fn sum(bytes: &[u8]) -> Result<Vec<Package>, ParseError> {
     }
     let one = |(name, version): (String, String)| named(&name, &version);
     Ok(versions.into_iter().map(one).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_filled_up_and_lose_what_says_nothing() {
+        for (given, expected) in [
+            ("v1", Some("v1.0.0")),
+            ("v1.2", Some("v1.2.0")),
+            ("v1.2.3", Some("v1.2.3")),
+            ("v2.0.0+incompatible", Some("v2.0.0+incompatible")),
+            ("v2.0.0+meta", Some("v2.0.0")),
+            ("v0.0.0-20200101000000-abcdefabcdef", Some("v0.0.0-20200101000000-abcdefabcdef")),
+            ("v1.2.3-rc.1+meta", Some("v1.2.3-rc.1")),
+            ("v1-rc.1", None),
+            ("v1.2+meta", None),
+            ("v1.2.3.4", None),
+            ("v1.x", None),
+            ("1.2.3", None),
+            ("master", None),
+            ("v", None),
+        ] {
+            assert_eq!(canonical(given).as_deref(), expected, "{given}");
+        }
+        let text = "module m\nrequire (\n a.b/c v1\n a.b/d v1.1\n)\nreplace a.b/d v1.1.0 => a.b/e v2\ngo 1.22\n";
+        let found = module(text.as_bytes(), true, false).unwrap().packages;
+        let names: Vec<String> = found.iter().map(|one| format!("{}@{}", one.name, one.version)).collect();
+        assert_eq!(names, ["a.b/c@v1.0.0", "a.b/e@v2.0.0", "m@"]);
+    }
 }
