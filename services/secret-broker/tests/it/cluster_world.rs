@@ -79,16 +79,21 @@ impl World {
 
     /// Waits until what stands at `path` of an object is as wanted, and gives it.
     pub(crate) fn until_it(&self, what: &str, name: &str, path: &str, wanted: impl Fn(&str) -> bool) -> String {
-        let mut last = None;
+        let mut last = Err("nobody asked".to_owned());
         let found = wait_until(LIMIT, || {
-            last = self.server.kubectl(&["get", what, name, "-o", &format!("jsonpath={path}")]).ok();
-            let is_it = last.as_deref().is_some_and(&wanted);
+            let said = self.server.kubectl(&["get", what, name, "-o", &format!("jsonpath={path}")]);
+            last = said.map_err(|error| error.to_string());
+            let is_it = last.as_deref().is_ok_and(&wanted);
             if !is_it {
                 std::thread::sleep(Duration::from_millis(150));
             }
             is_it.then(|| last.clone().unwrap_or_default())
         });
-        found.unwrap_or_else(|| panic!("{what} {name} {path}: {last:?}\n{}", self.broker.last_lines(30)))
+        found.unwrap_or_else(|| {
+            // What the broker makes of it, and what else is there.
+            let all = self.server.kubectl(&["get", "externalsecret,pushsecret,secret,event", "-A", "-o", "wide"]);
+            panic!("{what} {name} {path}: {last:?}\n{}\n{all:?}", self.broker.last_lines(30))
+        })
     }
 
     /// Waits until an ExternalSecret is not ready for a reason that holds `words`, has an event that says the same, and counts as
