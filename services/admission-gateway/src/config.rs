@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use service::{ConfigFault, Configuration};
 
+use crate::cluster::Reach;
+
 /// The `service` section of the gateway's configuration.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -176,6 +178,12 @@ impl Configuration for Config {
         if !is_folder(&self.policies) {
             let what = format!("`{}` is not a folder: make it, and put policies into it", self.policies.display());
             return Err(ConfigFault { field: "service.policies", what });
+        }
+        for (field, blocked, allowed) in [
+            ("service.http_blocklist", self.http_blocklist.as_slice(), &[][..]),
+            ("service.http_allowlist", &[][..], self.http_allowlist.as_slice()),
+        ] {
+            Reach::new(blocked, allowed).map_err(|error| ConfigFault { field, what: error.to_string() })?;
         }
         let register = self.kubernetes.as_ref().and_then(|kubernetes| kubernetes.register.as_ref());
         if register.is_some_and(|register| !(1..=30).contains(&register.timeout_s)) {

@@ -35,17 +35,15 @@ impl Reach {
         for entry in blocked.iter().map(|entry| entry.trim()) {
             match entry.parse::<IpAddr>() {
                 Ok(address) => networks.push(IpNet::from(address)),
-                Err(_) if entry.contains('/') => networks.push(
-                    entry
-                        .parse()
-                        .with_context(|| format!("http_blocklist: `{entry}` is no network like 10.0.0.0/8"))?,
-                ),
+                Err(_) if entry.contains('/') => {
+                    networks.push(entry.parse().with_context(|| format!("`{entry}` is no network like 10.0.0.0/8"))?)
+                }
                 Err(_) => drop(hosts.insert(plain(entry))),
             }
         }
         let url = |entry: &String| {
             let url = entry.trim().parse::<Url>().ok().filter(Url::has_host);
-            url.with_context(|| format!("http_allowlist: `{entry}` does not begin like https://api.example.com"))
+            url.with_context(|| format!("`{entry}` does not begin like https://api.example.com"))
         };
         let allowed = allowed.iter().map(url).collect::<anyhow::Result<_>>()?;
         Ok(Self(Arc::new(Lists { networks, hosts, allowed })))
