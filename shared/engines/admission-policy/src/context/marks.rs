@@ -1,5 +1,7 @@
 //! Words that stand for variables while a text is read without them.
 
+use super::template::Part;
+
 const MARK: &str = "standsForVariable";
 
 /// What stands for a variable, by its number.
@@ -10,6 +12,22 @@ pub(crate) fn mark(number: usize) -> String {
 /// Whether a text holds something that could be taken for a mark.
 pub(crate) fn is_marked(text: &str) -> bool {
     text.contains(MARK)
+}
+
+/// The parts as one text with marks for the variables, the one with a number followed by more.
+pub(crate) fn marked(parts: &[Part], followed: Option<(usize, &str)>) -> String {
+    let (mut text, mut number) = (String::new(), 0);
+    for part in parts {
+        match part {
+            Part::Text(part) => text.push_str(part),
+            Part::Variable(_) => {
+                text.push_str(&mark(number));
+                text.push_str(followed.filter(|(of, _)| *of == number).map_or("", |(_, more)| more));
+                number += 1;
+            }
+        }
+    }
+    text
 }
 
 /// A text cut at its marks.

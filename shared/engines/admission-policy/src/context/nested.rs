@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::marks::{MarkedText, is_marked, mark};
+use super::marks::{MarkedText, is_marked, mark, marked};
 use super::query::{ExpressionCache, Query};
 use super::substitute::only_variable;
 use super::template::{Part, Variable};
@@ -54,17 +54,7 @@ impl NestedQuery {
 
 /// The query with marks for the variables, one of them followed by more, and the literals that hold marks.
 fn read(parts: &[Part], spaced: Option<usize>, expressions: &mut ExpressionCache) -> Option<(Query, Vec<String>)> {
-    let (mut text, mut number) = (String::new(), 0);
-    for part in parts {
-        match part {
-            Part::Text(part) => text.push_str(part),
-            Part::Variable(_) => {
-                text.push_str(&mark(number));
-                text.push_str(if spaced == Some(number) { " x" } else { "" });
-                number += 1;
-            }
-        }
-    }
+    let text = marked(parts, spaced.map(|number| (number, " x")));
     let mut query = expressions.compile(only_variable(&text)?).ok()?;
     let literals = query.leave_open(&is_marked);
     Some((query, literals))

@@ -4,7 +4,7 @@
 use serde_json::{Map, Value};
 
 use super::json_patch;
-use crate::context::marks::{MarkedText, is_marked, mark};
+use crate::context::marks::{MarkedText, is_marked, mark, marked};
 use crate::context::{Context, EvaluationError, Part, TextTemplate, Variable};
 
 /// The operations of a patch as they are written.
@@ -104,19 +104,7 @@ impl Shape {
 
 /// The operations with marks for the variables; one of them may be followed by a colon and more.
 fn read(parts: &[Part], with_colon: Option<usize>) -> Option<Vec<Value>> {
-    let (mut text, mut number) = (String::new(), 0);
-    for part in parts {
-        match part {
-            Part::Text(part) => text.push_str(part),
-            Part::Variable(_) => {
-                text.push_str(&mark(number));
-                if with_colon == Some(number) {
-                    text.push_str(": x");
-                }
-                number += 1;
-            }
-        }
-    }
+    let text = marked(parts, with_colon.map(|number| (number, ": x")));
     json_patch::parse(&text).ok()
 }
 
