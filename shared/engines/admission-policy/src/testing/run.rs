@@ -258,67 +258,55 @@ impl Runner<'_> {
                 if let Some(patched) = outcome.patched {
                     current = patched;
                 }
-                let ruleless = loaded.set.is_ruleless(&policy);
-                let name = policy.rsplit('/').next().unwrap_or(&policy).to_owned();
-                for verdict in &outcome.verdicts {
-                    for target in &verdict.targets {
-                        let verdicts = vec![verdict.clone()];
-                        let (resource, patched) = (target.clone(), target.clone());
-                        let (policy, payload) = (name.clone(), payload.clone());
-                        responses.push(Response {
-                            policy,
-                            payload,
-                            resource,
-                            patched,
-                            verdicts,
-                            ruleless,
-                            lacks_registry,
-                        });
-                    }
-                }
-                let (resource, patched) = (resource.clone(), current.clone());
-                let (payload, verdicts) = (payload.clone(), outcome.verdicts);
-                responses.push(Response {
-                    policy: name,
-                    payload,
+                let response = |resource: Value, patched: Value, verdicts| Response {
+                    policy: policy.rsplit('/').next().unwrap_or(&policy).to_owned(),
+                    payload: payload.clone(),
                     resource,
                     patched,
                     verdicts,
-                    ruleless,
+                    ruleless: loaded.set.is_ruleless(&policy),
                     lacks_registry,
-                });
+                };
+                for verdict in &outcome.verdicts {
+                    let of_target = |target: &Value| response(target.clone(), target.clone(), vec![verdict.clone()]);
+                    responses.extend(verdict.targets.iter().map(of_target));
+                }
+                responses.push(response(resource.clone(), current.clone(), outcome.verdicts));
             }
         }
     }
 
-    /// Evaluates one policy, again as long as something is found out that it missed.
+    /// Evaluates one policy.
     fn evaluate(&self, loaded: &mut Loaded, request: &Request, policy: (&str, Stage)) -> Outcome {
-        let mut outcome = loaded.set.evaluate_policy(request, &loaded.snapshot, policy);
-        for _ in 0..ROUNDS {
-            let missing = outcome.missing_facts();
-            if missing.is_empty() || !self.files.gather(&missing, &mut loaded.snapshot) {
-                break;
-            }
-            outcome = loaded.set.evaluate_policy(request, &loaded.snapshot, policy);
-        }
-        outcome
+        let evaluate = |loaded: &Loaded| loaded.set.evaluate_policy(request, &loaded.snapshot, policy);
+        self.informed(loaded, evaluate, Outcome::missing_facts)
     }
 
-    /// Explains one policy, again as long as something is found out that it missed.
+    /// Explains one policy.
     pub(super) fn explain(&self, loaded: &mut Loaded, request: &Request, policy: &str) -> Vec<Explanation> {
-        let explained = loaded.set.explain_policy(Some(policy), request, &loaded.snapshot);
-        let missing = |rules: &[Explanation]| -> Vec<MissingFact> {
-            rules.iter().filter_map(|rule| rule.verdict.as_ref()).flat_map(|verdict| verdict.missing.clone()).collect()
-        };
-        let mut explained = explained;
+        let explain = |loaded: &Loaded| loaded.set.explain_policy(Some(policy), request, &loaded.snapshot);
+        self.informed(loaded, explain, |rules| {
+            let verdicts = rules.iter().filter_map(|rule| rule.verdict.as_ref());
+            verdicts.flat_map(|verdict| verdict.missing.clone()).collect()
+        })
+    }
+
+    /// Asks again as long as something is found out that was missing.
+    fn informed<T>(
+        &self,
+        loaded: &mut Loaded,
+        ask: impl Fn(&Loaded) -> T,
+        missing: impl Fn(&T) -> Vec<MissingFact>,
+    ) -> T {
+        let mut answer = ask(loaded);
         for _ in 0..ROUNDS {
-            let missing = missing(&explained);
+            let missing = missing(&answer);
             if missing.is_empty() || !self.files.gather(&missing, &mut loaded.snapshot) {
                 break;
             }
-            explained = loaded.set.explain_policy(Some(policy), request, &loaded.snapshot);
+            answer = ask(loaded);
         }
-        explained
+        answer
     }
 
     /// The request for one policy and object; variables of the values file go into the snapshot.
