@@ -30,11 +30,16 @@ enum Source {
 enum Target {
     /// A path of the Kubernetes API.
     Cluster(String),
-    Service {
-        url: String,
-        headers: Vec<(String, String)>,
-        authority: String,
-    },
+    Service(Service),
+}
+
+/// A service as written.
+#[derive(Clone, Debug)]
+struct Service {
+    url: String,
+    headers: Vec<(String, String)>,
+    /// Certificates (PEM) that it is checked by.
+    authority: String,
 }
 
 /// A value as written, and its form with the variables found.
@@ -129,11 +134,11 @@ fn api_call(call: &Value, text: impl Fn(&Value, &str) -> String) -> Result<Sourc
         (path, _) if !path.is_empty() => Target::Cluster(path),
         (_, Some(service)) => {
             let headers = service.get("headers").and_then(Value::as_array).into_iter().flatten();
-            Target::Service {
+            Target::Service(Service {
                 url: text(service, "url"),
                 headers: headers.map(|header| (text(header, "key"), text(header, "value"))).collect(),
                 authority: text(service, "caBundle"),
-            }
+            })
         }
         _ => return Err("an apiCall needs a `urlPath` or a `service.url`".to_owned()),
     };
@@ -165,7 +170,7 @@ impl Context<'_> {
                         let path = self.substitute_text(path).map_err(|error| within(error, name, path))?;
                         self.call(method, &path, data, name)
                     }
-                    Target::Service { .. } => self.call_service(method, target, data, name),
+                    Target::Service(service) => self.call_service(method, service, data, name),
                 };
                 let answer = answer.and_then(|data| self.narrow(name, data, query));
                 match (answer, default) {
@@ -273,11 +278,11 @@ impl Context<'_> {
     fn call_service(
         &mut self,
         method: &str,
-        target: &Target,
+        service: &Service,
         data: &Value,
         entry: &str,
     ) -> Result<Value, EvaluationError> {
-        let Target::Service { url, headers, authority } = target else { return Ok(Value::Null) };
+        let Service { url, headers, authority } = service;
         let body = if method == "POST" { self.post_body(data)? } else { String::new() };
         let mut text = |text: &str| self.substitute_text(text).map_err(|error| within(error, entry, url));
         let headers = headers.iter().map(|(key, value)| Ok((text(key)?, text(value)?)));
