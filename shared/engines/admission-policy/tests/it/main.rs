@@ -8,6 +8,7 @@
 )]
 
 mod cel;
+mod cel_libraries;
 mod conditions;
 mod corpus;
 mod documents;
