@@ -36,7 +36,7 @@ pub struct LayerInventory {
 
 impl LayerInventory {
     /// Version of the form of this build. It changes with the form, or when analyzers find more.
-    pub const VERSION: u32 = 3;
+    pub const VERSION: u32 = 4;
 }
 
 /// Reads the entries of one layer, in any order.
