@@ -18,6 +18,11 @@ pub(crate) enum Anchor {
 }
 
 impl Anchor {
+    /// Whether a pattern's key with it is judged before the others of its map.
+    pub(crate) fn is_judged_first(self) -> bool {
+        matches!(self, Self::Condition | Self::Existence | Self::Equality | Self::Negation)
+    }
+
     /// Whether it restricts where a patch applies (and must not stay in the patch).
     pub(crate) fn is_conditional(self) -> bool {
         matches!(self, Self::Condition | Self::Global | Self::Existence | Self::Equality | Self::Negation)

@@ -33,6 +33,13 @@ pub(crate) struct Entry {
     pub(crate) pattern: Pattern,
 }
 
+impl Entry {
+    /// Whether the key is judged before those without an anchor.
+    pub(crate) fn is_judged_first(&self) -> bool {
+        self.anchor.is_some_and(Anchor::is_judged_first)
+    }
+}
+
 impl Pattern {
     /// The pattern `*`: the key is there and not null.
     pub(crate) fn is_star(&self) -> bool {
@@ -88,10 +95,7 @@ fn compile_in(pattern: &Value, place: Surroundings) -> Pattern {
 fn map(fields: &serde_json::Map<String, Value>, place: Surroundings) -> Map {
     let mut keys: Vec<&String> = fields.keys().collect();
     keys.sort();
-    let judged_first = |key: &str| {
-        let anchor = anchor::parse(key).map(|(anchor, _)| anchor);
-        matches!(anchor, Some(Anchor::Condition | Anchor::Existence | Anchor::Equality | Anchor::Negation))
-    };
+    let judged_first = |key: &str| anchor::parse(key).is_some_and(|(anchor, _)| anchor.is_judged_first());
     let mut order: Vec<&String> = keys.iter().copied().filter(|key| judged_first(key)).collect();
     let mut plain = std::collections::VecDeque::new();
     for key in keys.iter().copied().filter(|key| !judged_first(key)) {

@@ -50,11 +50,13 @@ struct Failure {
     message: String,
     conditional: bool,
     negation: bool,
+    /// Told by parts none of which is meant, rather than by a condition of their whole.
+    of_parts: bool,
 }
 
 impl Failure {
     fn plain(path: Path<'_>, message: String) -> Self {
-        Self { path: path.render(), message, conditional: false, negation: false }
+        Self { path: path.render(), message, conditional: false, negation: false, of_parts: false }
     }
 }
 
@@ -132,15 +134,51 @@ impl<'p> Judge<'p> {
     }
 
     fn map(&mut self, fields: &serde_json::Map<String, Value>, map: &'p Map, path: Path<'_>) -> Result<(), Failure> {
-        for entry in &map.entries {
-            if map.wildcard_keys && wildcard::is_wildcard(&entry.key) {
-                let found = fields.keys().find(|key| wildcard::matches(&entry.key, key));
-                self.entry(fields, entry, found.unwrap_or(&entry.key), path)?;
-            } else {
-                self.entry(fields, entry, &entry.key, path)?;
+        let anchored = map.entries.partition_point(Entry::is_judged_first);
+        self.anchored((fields, map), map.entries.iter().take(anchored), path)?;
+        map.entries.iter().skip(anchored).try_for_each(|entry| self.named(fields, (map, entry), path))
+    }
+
+    /// Judges the anchored keys of a map, each for itself: what lies below one may not be meant while the others are. Where
+    /// none of them is, or a condition does not hold, the map as a whole is not meant.
+    fn anchored(
+        &mut self,
+        (fields, map): (&serde_json::Map<String, Value>, &'p Map),
+        entries: impl Iterator<Item = &'p Entry>,
+        path: Path<'_>,
+    ) -> Result<(), Failure> {
+        let (mut applied, mut condition_fails) = (false, false);
+        let mut skipped: Vec<String> = Vec::new();
+        for entry in entries {
+            match self.named(fields, (map, entry), path) {
+                Ok(()) => applied = true,
+                Err(error) if error.conditional => {
+                    condition_fails |= !error.of_parts;
+                    skipped.push(error.message);
+                }
+                Err(_) if condition_fails => {}
+                Err(error) => return Err(error),
             }
         }
-        Ok(())
+        if skipped.is_empty() || (applied && !condition_fails) {
+            return Ok(());
+        }
+        let (path, message) = (path.render(), skipped.join("; "));
+        Err(Failure { path, message, conditional: true, negation: false, of_parts: true })
+    }
+
+    /// Judges what stands under the key of an entry, or under the key that its wildcards mean.
+    fn named(
+        &mut self,
+        fields: &serde_json::Map<String, Value>,
+        (map, entry): (&'p Map, &'p Entry),
+        path: Path<'_>,
+    ) -> Result<(), Failure> {
+        if map.wildcard_keys && wildcard::is_wildcard(&entry.key) {
+            let found = fields.keys().find(|key| wildcard::matches(&entry.key, key));
+            return self.entry(fields, entry, found.unwrap_or(&entry.key), path);
+        }
+        self.entry(fields, entry, &entry.key, path)
     }
 
     fn entry(
@@ -161,12 +199,14 @@ impl<'p> Judge<'p> {
                 message: format!("negation anchor matched in resource: {} is not allowed", here.render()),
                 conditional: false,
                 negation: true,
+                of_parts: false,
             }),
             (Some(Anchor::Condition), None) => Err(Failure {
                 path: here.render(),
                 message: "conditional anchor mismatch: conditional anchor key doesn't exist in the resource".to_owned(),
                 conditional: true,
                 negation: false,
+                of_parts: false,
             }),
             (Some(Anchor::Condition), Some(value)) => self
                 .element(value, &entry.pattern, here)
@@ -230,6 +270,7 @@ impl<'p> Judge<'p> {
                 ),
                 conditional: false,
                 negation: false,
+                of_parts: false,
             }),
             Some(Pattern::Array(_)) => {
                 let results =
@@ -257,7 +298,7 @@ impl<'p> Judge<'p> {
         }
         if applied == 0 && !skipped.is_empty() {
             let (path, message) = (path.render(), skipped.join("; "));
-            return Err(Failure { path, message, conditional: true, negation: false });
+            return Err(Failure { path, message, conditional: true, negation: false, of_parts: true });
         }
         Ok(())
     }
@@ -269,6 +310,7 @@ fn conditional(error: Failure, prefix: &str) -> Failure {
         message: format!("{prefix}: {}", error.message),
         conditional: true,
         negation: error.negation,
+        of_parts: false,
     }
 }
 

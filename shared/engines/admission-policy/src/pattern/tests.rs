@@ -47,6 +47,37 @@ fn judges_anchors() {
     }
 }
 
+/// What is not meant below one key says nothing about its neighbours; a condition in the map itself does.
+#[test]
+fn judges_each_anchored_key_for_itself() {
+    let pod = |main: bool, init: bool| {
+        json!({"containers": [{"image": "shop/web:1", "stdin": main}, {"image": "mesh/proxy:1"}],
+            "initContainers": [{"image": "shop/init:1", "stdin": init}], "hostPID": true})
+    };
+    let each = json!([{"(image)": "shop/*", "stdin": false}]);
+    let none = json!([{"(image)": "other/*", "stdin": false}]);
+    let cases = [
+        (pod(false, false), json!({"=(containers)": each, "=(initContainers)": each}), "ok"),
+        (pod(false, true), json!({"=(containers)": none, "=(initContainers)": each}), "/initContainers/0/stdin/"),
+        (pod(true, false), json!({"=(containers)": each, "=(initContainers)": none}), "/containers/0/stdin/"),
+        (pod(false, false), json!({"=(containers)": none, "=(initContainers)": each}), "ok"),
+        (pod(true, true), json!({"=(containers)": none, "=(initContainers)": none}), "skip"),
+        (pod(true, true), json!({"=(containers)": none, "=(absent)": none}), "ok"),
+        (pod(true, true), json!({"=(containers)": none, "=(absent)": none, "hostPID": false}), "/hostPID/"),
+        (pod(true, true), json!({"(hostPID)": false, "=(initContainers)": each}), "skip"),
+        (pod(true, true), json!({"(hostPID)": true, "=(initContainers)": each}), "/initContainers/0/stdin/"),
+    ];
+    for (spec, pattern, expected) in cases {
+        let (resource, pattern) = (json!({"spec": spec}), json!({"spec": pattern}));
+        let expected = if expected.starts_with('/') { format!("/spec{expected}") } else { expected.to_owned() };
+        assert_eq!(verdict(&resource, &pattern), expected, "{pattern}");
+    }
+    let pattern = json!({"spec": {"=(containers)": none, "=(initContainers)": none}});
+    let skipped = matches(&json!({"spec": pod(true, true)}), &compile(&pattern)).unwrap_err();
+    assert!(skipped.message.contains("/spec/containers/0/image/") && skipped.message.contains("; "), "{skipped:?}");
+    assert!(skipped.message.ends_with("/spec/initContainers/0/image/"), "{skipped:?}");
+}
+
 #[test]
 fn judges_scalars() {
     let cases = [

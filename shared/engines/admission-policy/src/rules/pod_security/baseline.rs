@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Pod, Violation};
+use super::{FieldError, Found, Pod, Violation};
 use crate::value::path;
 
 const CAPABILITIES: [&str; 13] = [
@@ -21,7 +21,7 @@ const CAPABILITIES: [&str; 13] = [
     "SYS_CHROOT",
 ];
 /// Allowed sysctls, with the minor version since which they are.
-const SYSCTLS: [(&str, u32); 10] = [
+const SYSCTLS: [(&str, u32); 12] = [
     ("kernel.shm_rmid_forced", 0),
     ("net.ipv4.ip_local_port_range", 0),
     ("net.ipv4.tcp_syncookies", 0),
@@ -32,6 +32,8 @@ const SYSCTLS: [(&str, u32); 10] = [
     ("net.ipv4.tcp_fin_timeout", 29),
     ("net.ipv4.tcp_keepalive_intvl", 29),
     ("net.ipv4.tcp_keepalive_probes", 29),
+    ("net.ipv4.tcp_rmem", 32),
+    ("net.ipv4.tcp_wmem", 32),
 ];
 const SELINUX_TYPES: [&str; 5] = ["", "container_t", "container_init_t", "container_kvm_t", "container_engine_t"];
 const SELINUX_FIELDS: [(&str, &[&str]); 3] = [
@@ -41,47 +43,34 @@ const SELINUX_FIELDS: [(&str, &[&str]); 3] = [
 ];
 const APPARMOR: &str = "container.apparmor.security.beta.kubernetes.io/";
 
-/// Every check of the level; those that the restricted level replaces are left out for it.
-pub(super) fn check(pod: &Pod<'_>, restricted: bool) -> Vec<Violation> {
-    let mut found = vec![
-        host_namespaces(pod),
-        flags(pod, "Privileged Containers", "privileged", "securityContext.privileged"),
-        host_ports(pod),
-        values(pod, "/proc Mount Type", "procMount", ("securityContext.procMount", &["Default"], false)),
-        host_process(pod),
-        selinux(pod),
-        sysctls(pod),
+/// Every check of the level.
+pub(super) fn check(pod: &Pod<'_>) -> [Violation; 12] {
+    let seccomp = ("securityContext.seccompProfile.type", &["RuntimeDefault", "Localhost"][..], true);
+    [
         apparmor(pod),
-    ];
-    if !restricted {
-        found.push(host_paths(pod));
-        found.push(capabilities(pod));
-        found.push(values(
-            pod,
-            "Seccomp",
-            "seccompProfile",
-            ("securityContext.seccompProfile.type", &["RuntimeDefault", "Localhost"], true),
-        ));
-    }
-    if pod.minor >= 34 {
-        found.push(host_probes(pod));
-    }
-    found
+        capabilities(pod),
+        host_namespaces(pod),
+        host_paths(pod),
+        host_ports(pod),
+        host_probes(pod),
+        flags(pod, "Privileged Containers", "privileged", "securityContext.privileged"),
+        values(pod, "/proc Mount Type", "procMount", ("securityContext.procMount", &["Default"], false)),
+        selinux(pod),
+        values(pod, "Seccomp", "seccompProfile", seccomp),
+        sysctls(pod),
+        host_process(pod),
+    ]
 }
 
 fn host_namespaces(pod: &Pod<'_>) -> Violation {
     let set = ["hostNetwork", "hostPID", "hostIPC"].into_iter().filter(|field| pod.get(field) == Some(&json!(true)));
-    Violation::new(
-        "Host Namespaces",
-        "host namespaces",
-        set.map(|field| Pod::error(field, Some(json!(true)))).collect(),
-    )
+    Violation::new("Host Namespaces", "host namespaces", set.map(|field| Pod::error(field, json!(true))).collect())
 }
 
 /// A flag of containers that must not be set.
 fn flags(pod: &Pod<'_>, control: &'static str, reason: &'static str, field: &str) -> Violation {
     let set = pod.containers().filter(|container| container.get(field) == Some(&json!(true)));
-    Violation::new(control, reason, set.map(|container| container.error(field, Some(json!(true)))).collect())
+    Violation::new(control, reason, set.map(|container| container.error(field, json!(true))).collect())
 }
 
 /// A text field of containers (and of the pod) that, where it is set, must be one of some values.
@@ -93,10 +82,10 @@ fn values(
 ) -> Violation {
     let bad = |value: &Value| value.as_str().is_none_or(|text| !allowed.contains(&text));
     let own = pod.get(field).filter(|value| in_pod && bad(value));
-    let mut errors: Vec<_> = own.map(|value| Pod::error(field, Some(value.clone()))).into_iter().collect();
+    let mut errors: Vec<_> = own.map(|value| Pod::error(field, value.clone())).into_iter().collect();
     for container in pod.containers() {
         if let Some(value) = container.get(field).filter(|value| bad(value)) {
-            errors.push(container.error(field, Some(value.clone())));
+            errors.push(container.error(field, value.clone()));
         }
     }
     Violation::new(control, reason, errors)
@@ -108,7 +97,7 @@ fn host_ports(pod: &Pod<'_>) -> Violation {
         let ports = container.get("ports").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         for (index, port) in ports.iter().enumerate() {
             if let Some(value) = port.get("hostPort").filter(|port| port.as_i64().is_some_and(|port| port != 0)) {
-                errors.push(container.error(&format!("ports[{index}].hostPort"), Some(value.clone())));
+                errors.push(container.error(&format!("ports[{index}].hostPort"), value.clone()));
             }
         }
     }
@@ -119,26 +108,26 @@ fn host_process(pod: &Pod<'_>) -> Violation {
     let field = "securityContext.windowsOptions.hostProcess";
     let mut found = flags(pod, "HostProcess", "hostProcess", field);
     if pod.get(field) == Some(&json!(true)) {
-        found.errors.insert(0, Pod::error(field, Some(json!(true))));
+        found.errors.insert(0, Pod::error(field, json!(true)));
     }
     found
 }
 
 fn selinux(pod: &Pod<'_>) -> Violation {
-    let mut errors = Vec::new();
-    for (field, allowed) in SELINUX_FIELDS {
-        let newer = allowed.len() > 1 && pod.minor < 31;
-        let bad = |value: &Value| {
-            value.as_str().is_none_or(|text| !allowed.contains(&text) || (newer && text == "container_engine_t"))
-        };
-        if let Some(value) = pod.get(field).filter(|value| bad(value)) {
-            errors.push(Pod::error(field, Some(value.clone())));
-        }
-        for container in pod.containers() {
-            if let Some(value) = container.get(field).filter(|value| bad(value)) {
-                errors.push(container.error(field, Some(value.clone())));
-            }
-        }
+    let bad = |field: &&(&str, &[&str]), value: &Value| {
+        let newer = field.1.len() > 1 && pod.minor < 31;
+        value.as_str().is_none_or(|text| !field.1.contains(&text) || (newer && text == "container_engine_t"))
+    };
+    let own = SELINUX_FIELDS.iter().filter_map(|field| {
+        let value = pod.get(field.0).filter(|value| bad(&field, value))?;
+        Some(Pod::error(field.0, value.clone()))
+    });
+    let mut errors: Vec<_> = own.collect();
+    for container in pod.containers() {
+        errors.extend(SELINUX_FIELDS.iter().filter_map(|field| {
+            let value = container.get(field.0).filter(|value| bad(&field, value))?;
+            Some(container.error(field.0, value.clone()))
+        }));
     }
     Violation::new("SELinux", "seLinuxOptions", errors)
 }
@@ -149,7 +138,7 @@ fn sysctls(pod: &Pod<'_>) -> Violation {
     for (index, sysctl) in pod.list("securityContext.sysctls").iter().enumerate() {
         let name = sysctl.get("name").and_then(Value::as_str).unwrap_or_default();
         if !allowed(name) {
-            errors.push(Pod::error(&format!("securityContext.sysctls[{index}].name"), Some(Value::from(name))));
+            errors.push(Pod::error(&format!("securityContext.sysctls[{index}].name"), Value::from(name)));
         }
     }
     Violation::new("Sysctls", "forbidden sysctls", errors)
@@ -163,8 +152,11 @@ fn apparmor(pod: &Pod<'_>) -> Violation {
         let fine = profile.is_empty() || profile == "runtime/default" || profile.starts_with("localhost/");
         if key.starts_with(APPARMOR) && !fine {
             let path = format!("metadata.annotations[{key}]");
-            found.errors.push(super::FieldError { path, image: None, value: Some(value.clone()) });
+            found.errors.push(FieldError { path, container: None, found: Found::Value(value.clone()) });
         }
+    }
+    if found.errors.iter().any(|error| Some(&error.found) != found.errors.first().map(|first| &first.found)) {
+        found.reason = "forbidden AppArmor profiles";
     }
     found
 }
@@ -174,7 +166,7 @@ fn host_paths(pod: &Pod<'_>) -> Violation {
     for (index, volume) in pod.list("volumes").iter().enumerate() {
         if let Some(path) = volume.get("hostPath").filter(|path| !path.is_null()) {
             let shown = path.get("path").cloned().unwrap_or_default();
-            errors.push(Pod::error(&format!("volumes[{index}].hostPath"), Some(shown)));
+            errors.push(Pod::error(&format!("volumes[{index}].hostPath"), shown));
         }
     }
     Violation::new("HostPath Volumes", "hostPath volumes", errors)
@@ -192,7 +184,7 @@ fn host_probes(pod: &Pod<'_>) -> Violation {
             for action in ["httpGet", "tcpSocket"] {
                 let host = path::at(found, &[action, "host"]).filter(|host| !host.is_null());
                 if let Some(host) = host.filter(|host| host.as_str() != Some("")) {
-                    errors.push(container.error(&format!("{handler}.{action}.host"), Some(host.clone())));
+                    errors.push(container.error(&format!("{handler}.{action}.host"), host.clone()));
                 }
             }
         }

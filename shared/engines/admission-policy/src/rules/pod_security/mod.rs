@@ -1,6 +1,7 @@
 //! `validate.podSecurity`: the Pod Security Standards, with exclusions by control, image, field and value.
 
 mod baseline;
+mod exclusion;
 mod restricted;
 #[cfg(test)]
 mod tests;
@@ -8,11 +9,12 @@ mod tests;
 use serde::Deserialize;
 use serde_json::Value;
 
+pub(crate) use self::exclusion::{Exclusion, exclusions};
 use super::Judgement;
 use crate::context::pod_spec_pointer;
 use crate::outcome::Status;
 use crate::policy::compile::{Wrong, decode};
-use crate::value::{go_text, path, wildcard};
+use crate::value::{go_text, path};
 
 /// A compiled `podSecurity` check.
 #[derive(Clone, Debug)]
@@ -36,16 +38,6 @@ struct RawPodSecurity {
     level: String,
     version: Option<String>,
     exclude: Option<Vec<Exclusion>>,
-}
-
-/// One excused control.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Exclusion {
-    control_name: String,
-    images: Option<Vec<String>>,
-    restricted_field: Option<String>,
-    values: Option<Vec<String>>,
 }
 
 /// A pod as the checks see it.
@@ -74,10 +66,21 @@ struct Violation {
 struct FieldError {
     /// Path in the pod: `spec.containers[0].securityContext.privileged`.
     path: String,
-    /// Image of the container, for container fields.
-    image: Option<String>,
-    /// The offending value; `None` when the field is missing.
-    value: Option<Value>,
+    /// Name of the container, for container fields.
+    container: Option<String>,
+    /// What stands there.
+    found: Found,
+}
+
+/// What a field should not be.
+#[derive(Clone, Debug, PartialEq)]
+enum Found {
+    /// It is not set and has to be.
+    Missing,
+    /// It is set, whatever its value.
+    Set,
+    /// It has a value that is not allowed, or values.
+    Value(Value),
 }
 
 impl PodSecurity {
@@ -124,19 +127,20 @@ impl PodSecurity {
             minor: self.minor,
         };
         let mut violations = self.violations(&pod);
-        excuse(&mut violations, &self.exclude);
-        if violations.is_empty() {
+        self.excuse(&mut violations, &self.exclude, &pod);
+        if is_clean(&violations) {
             return (Judgement::new(Status::Pass, ["Validation rule '", rule, "' passed."].concat()), Vec::new());
         }
         let mut keys = Vec::new();
         for (key, exclusions) in excused {
-            excuse(&mut violations, exclusions);
+            self.excuse(&mut violations, exclusions, &pod);
             keys.push(key.clone());
         }
-        if violations.is_empty() {
+        if is_clean(&violations) {
             let message = format!("rule is skipped due to policy exception: {}", keys.join(", "));
             return (Judgement::new(Status::Skip, message), keys);
         }
+        violations.retain(|violation| !violation.errors.is_empty());
         let level = match self.level {
             Level::Privileged => "privileged",
             Level::Baseline => "baseline",
@@ -149,73 +153,28 @@ impl PodSecurity {
         (Judgement::new(Status::Fail, message), Vec::new())
     }
 
+    /// What every check of the level found, always in the same order; most found nothing. The restricted level adds to the
+    /// checks of the baseline and replaces none of them.
     fn violations(&self, pod: &Pod<'_>) -> Vec<Violation> {
-        let mut found = Vec::new();
-        if self.level >= Level::Baseline {
-            found.extend(baseline::check(pod, self.level == Level::Restricted));
+        if self.level == Level::Privileged {
+            return Vec::new();
         }
-        if self.level == Level::Restricted {
-            found.extend(restricted::check(pod));
+        let known = baseline::check(pod);
+        if self.level == Level::Baseline {
+            return Vec::from(known);
         }
-        found.retain(|violation| !violation.errors.is_empty());
-        found
+        let [apparmor, default_capabilities, namespaces, paths, ports, probes, privileged, proc_mount, rest @ ..] =
+            known;
+        let [selinux, set_seccomp, sysctls, process] = rest;
+        let [escalation, capabilities, volumes, non_root, user, seccomp] = restricted::check(pod);
+        let first = [escalation, apparmor, default_capabilities, capabilities, namespaces, paths, ports, probes];
+        let last = [selinux, set_seccomp, seccomp, sysctls, process];
+        first.into_iter().chain([privileged, proc_mount, volumes, non_root, user]).chain(last).collect()
     }
 }
 
-/// Reads the exclusions of an exception.
-pub(crate) fn exclusions(raw: &[Value]) -> Result<Vec<Exclusion>, String> {
-    raw.iter().map(|one| decode(one).map_err(|(_, what)| what)).collect()
-}
-
-/// Takes out what the exclusions excuse.
-fn excuse(violations: &mut Vec<Violation>, exclusions: &[Exclusion]) {
-    for exclusion in exclusions {
-        for violation in violations.iter_mut().filter(|violation| violation.control == exclusion.control_name) {
-            violation.errors.retain(|error| !exclusion.covers(error));
-        }
-    }
-    violations.retain(|violation| !violation.errors.is_empty());
-}
-
-impl Exclusion {
-    fn covers(&self, error: &FieldError) -> bool {
-        let images = self.images.as_deref().unwrap_or_default();
-        let place = match &error.image {
-            Some(image) => images.iter().any(|pattern| wildcard::matches(pattern, image)),
-            None => images.is_empty(),
-        };
-        let field = self.restricted_field.as_deref().filter(|field| !field.is_empty());
-        let field_fits = field.is_none_or(|field| {
-            let path = generic(&error.path);
-            let rest = path.strip_prefix(field);
-            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
-        });
-        let values = self.values.as_deref().unwrap_or_default();
-        let value_fits = values.is_empty()
-            || error
-                .value
-                .as_ref()
-                .is_some_and(|value| values.iter().any(|pattern| wildcard::matches(pattern, &go_text::sprint(value))));
-        place && field_fits && value_fits
-    }
-}
-
-/// The path with every index as `[*]`.
-fn generic(path: &str) -> String {
-    let mut out = String::with_capacity(path.len());
-    let mut inside = false;
-    for c in path.chars() {
-        match c {
-            '[' => {
-                inside = true;
-                out.push_str("[*]");
-            }
-            ']' => inside = false,
-            c if !inside => out.push(c),
-            _ => {}
-        }
-    }
-    out
+fn is_clean(violations: &[Violation]) -> bool {
+    violations.iter().all(|violation| violation.errors.is_empty())
 }
 
 impl Violation {
@@ -230,9 +189,12 @@ impl Violation {
             } else {
                 format!("{}{}", prefix.trim_end_matches("spec"), error.path)
             };
-            match &error.value {
-                Some(value) => format!("{path} is forbidden, forbidden values found: {}", go_text::sprint(value)),
-                None => format!("{path} is required"),
+            match &error.found {
+                Found::Value(value) if value.as_str() != Some("") => {
+                    [&path, " is forbidden, forbidden values found: ", &*go_text::sprint(value)].concat()
+                }
+                Found::Set | Found::Value(_) => path + ": Forbidden",
+                Found::Missing => path + ": Required value",
             }
         };
         let fields: Vec<String> = self.errors.iter().map(field).collect();
@@ -263,8 +225,8 @@ impl<'a> Pod<'a> {
     }
 
     /// An error about a field of the pod itself.
-    fn error(field: &str, value: Option<Value>) -> FieldError {
-        FieldError { path: format!("spec.{field}"), image: None, value }
+    fn error(field: &str, value: Value) -> FieldError {
+        FieldError { path: ["spec.", field].concat(), container: None, found: Found::Value(value) }
     }
 }
 
@@ -274,14 +236,20 @@ impl<'a> Container<'a> {
         dotted(self.value, field)
     }
 
-    /// An error about a field of the container.
-    fn error(&self, field: &str, value: Option<Value>) -> FieldError {
-        let image = self.value.get("image").and_then(Value::as_str).unwrap_or_default();
-        FieldError {
-            path: ["spec.", self.group, "[", &self.index.to_string(), "].", field].concat(),
-            image: Some(image.to_owned()),
-            value,
-        }
+    /// An error about the value of a field of the container.
+    fn error(&self, field: &str, value: Value) -> FieldError {
+        self.finds(field, Found::Value(value))
+    }
+
+    /// An error about a field of the container that has to be set.
+    fn missing(&self, field: &str) -> FieldError {
+        self.finds(field, Found::Missing)
+    }
+
+    fn finds(&self, field: &str, found: Found) -> FieldError {
+        let name = self.value.get("name").and_then(Value::as_str).unwrap_or_default();
+        let path = ["spec.", self.group, "[", &self.index.to_string(), "].", field].concat();
+        FieldError { path, container: Some(name.to_owned()), found }
     }
 }
 

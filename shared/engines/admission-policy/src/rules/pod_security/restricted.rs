@@ -1,44 +1,66 @@
 //! The restricted level: hardening.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
-use super::{FieldError, Pod, Violation};
+use super::{FieldError, Found, Pod, Violation};
 
-const VOLUMES: [&str; 8] =
-    ["configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret"];
+const VOLUMES: [&str; 9] = [
+    "configMap",
+    "csi",
+    "downwardAPI",
+    "emptyDir",
+    "ephemeral",
+    "image",
+    "persistentVolumeClaim",
+    "projected",
+    "secret",
+];
 
 /// Every check of the level beyond baseline.
-pub(super) fn check(pod: &Pod<'_>) -> Vec<Violation> {
-    let mut found = vec![volumes(pod), non_root(pod), user(pod)];
+pub(super) fn check(pod: &Pod<'_>) -> [Violation; 6] {
     // Since 1.25 a pod for Windows is not asked for what only Linux has.
-    if !(pod.is_windows() && pod.minor >= 25) {
-        found.extend([escalation(pod), capabilities(pod), seccomp(pod)]);
-    }
-    found
+    let is_exempt = pod.is_windows() && pod.minor >= 25;
+    let of_linux = |mut violation: Violation| {
+        if is_exempt {
+            violation.errors.clear();
+        }
+        violation
+    };
+    [
+        of_linux(escalation(pod)),
+        of_linux(capabilities(pod)),
+        volumes(pod),
+        non_root(pod),
+        user(pod),
+        of_linux(seccomp(pod)),
+    ]
 }
 
 /// Capabilities that containers add beyond those allowed.
 pub(super) fn added(pod: &Pod<'_>, allowed: &[&str]) -> Vec<FieldError> {
     let field = "securityContext.capabilities.add";
-    let mut errors = Vec::new();
-    for container in pod.containers() {
-        let list = container.get(field).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-        for (index, capability) in list.iter().enumerate() {
-            if capability.as_str().is_none_or(|name| !allowed.contains(&name)) {
-                errors.push(container.error(&format!("{field}[{index}]"), Some(capability.clone())));
-            }
-        }
-    }
-    errors
+    let bad = |value: &Value| value.as_str().is_none_or(|name| !allowed.contains(&name));
+    let error = |container: super::Container<'_>| {
+        let list = container.get(field)?.as_array()?;
+        let bad: BTreeSet<&str> =
+            list.iter().filter(|one| bad(one)).map(|one| one.as_str().unwrap_or("null")).collect();
+        (!bad.is_empty()).then(|| container.error(field, json!(bad)))
+    };
+    pod.containers().filter_map(error).collect()
 }
 
 fn volumes(pod: &Pod<'_>) -> Violation {
     let mut errors = Vec::new();
     for (index, volume) in pod.list("volumes").iter().enumerate() {
         let kinds = volume.as_object().into_iter().flatten().filter(|(key, value)| *key != "name" && !value.is_null());
-        for (kind, _) in kinds.filter(|(kind, _)| !VOLUMES.contains(&kind.as_str())) {
-            errors.push(Pod::error(&format!("volumes[{index}].{kind}"), Some(Value::from(kind.as_str()))));
+        let mut kinds = kinds.map(|(kind, _)| kind.as_str());
+        if kinds.clone().any(|kind| VOLUMES.contains(&kind)) {
+            continue;
         }
+        let path = ["spec.volumes[", &index.to_string(), "].", kinds.next().unwrap_or("unknown")].concat();
+        errors.push(FieldError { path, container: None, found: Found::Set });
     }
     Violation::new("Volume Types", "restricted volume types", errors)
 }
@@ -46,39 +68,38 @@ fn volumes(pod: &Pod<'_>) -> Violation {
 fn escalation(pod: &Pod<'_>) -> Violation {
     let field = "securityContext.allowPrivilegeEscalation";
     let bad = pod.containers().filter(|container| container.get(field) != Some(&json!(false)));
-    let errors = bad.map(|container| container.error(field, container.get(field).cloned())).collect();
-    Violation::new("Privilege Escalation", "allowPrivilegeEscalation != false", errors)
+    let error = |container: super::Container<'_>| match container.get(field) {
+        None if container.get("securityContext").is_none() => container.missing(field),
+        value => container.error(field, value.cloned().unwrap_or_else(|| json!("nil"))),
+    };
+    Violation::new("Privilege Escalation", "allowPrivilegeEscalation != false", bad.map(error).collect())
 }
 
 fn non_root(pod: &Pod<'_>) -> Violation {
     let field = "securityContext.runAsNonRoot";
     let own = pod.get(field);
-    let mut errors = Vec::new();
+    let (mut set, mut unset) = (Vec::new(), Vec::new());
     if own == Some(&json!(false)) {
-        errors.push(Pod::error(field, Some(json!(false))));
+        set.push(Pod::error(field, json!(false)));
     }
     for container in pod.containers() {
         match container.get(field) {
             Some(Value::Bool(true)) => {}
-            Some(value) => errors.push(container.error(field, Some(value.clone()))),
+            Some(value) => set.push(container.error(field, value.clone())),
             None if own == Some(&json!(true)) => {}
-            None => errors.push(container.error(field, None)),
+            None => unset.push(container.missing(field)),
         }
     }
-    Violation::new("Running as Non-root", "runAsNonRoot != true", errors)
+    set.extend(unset);
+    Violation::new("Running as Non-root", "runAsNonRoot != true", set)
 }
 
 fn user(pod: &Pod<'_>) -> Violation {
     let field = "securityContext.runAsUser";
     let root = |value: Option<&Value>| value.and_then(Value::as_i64) == Some(0);
-    let mut errors = Vec::new();
-    if pod.minor >= 23 {
-        if root(pod.get(field)) {
-            errors.push(Pod::error(field, Some(json!(0))));
-        }
-        let bad = pod.containers().filter(|container| root(container.get(field)));
-        errors.extend(bad.map(|container| container.error(field, Some(json!(0)))));
-    }
+    let own = root(pod.get(field)).then(|| Pod::error(field, json!(0)));
+    let bad = pod.containers().filter(|container| root(container.get(field)));
+    let errors = own.into_iter().chain(bad.map(|container| container.error(field, json!(0)))).collect();
     Violation::new("Running as Non-root user", "runAsUser=0", errors)
 }
 
@@ -86,9 +107,12 @@ fn capabilities(pod: &Pod<'_>) -> Violation {
     let field = "securityContext.capabilities.drop";
     let mut errors = Vec::new();
     for container in pod.containers() {
-        let dropped = container.get(field).and_then(Value::as_array);
-        if !dropped.is_some_and(|list| list.iter().any(|one| one.as_str() == Some("ALL"))) {
-            errors.push(container.error(field, dropped.map(|list| Value::Array(list.clone()))));
+        let dropped = container.get(field).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let names: BTreeSet<&str> = dropped.iter().filter_map(Value::as_str).collect();
+        match names.is_empty() {
+            _ if names.contains("ALL") => {}
+            true => errors.push(container.missing(field)),
+            false => errors.push(container.error(field, json!(names))),
         }
     }
     errors.extend(added(pod, &["NET_BIND_SERVICE"]));
@@ -99,17 +123,18 @@ fn seccomp(pod: &Pod<'_>) -> Violation {
     let field = "securityContext.seccompProfile.type";
     let fine = |value: &Value| matches!(value.as_str(), Some("RuntimeDefault" | "Localhost"));
     let own = pod.get(field);
-    let mut errors = Vec::new();
-    if let Some(value) = own.filter(|value| !fine(value)) {
-        errors.push(Pod::error(field, Some(value.clone())));
-    }
+    let mut errors: Vec<_> =
+        own.filter(|value| !fine(value)).map(|value| Pod::error(field, value.clone())).into_iter().collect();
+    let mut unset = Vec::new();
     for container in pod.containers() {
         match container.get(field) {
             Some(value) if fine(value) => {}
-            Some(value) => errors.push(container.error(field, Some(value.clone()))),
+            Some(value) => errors.push(container.error(field, value.clone())),
             None if own.is_some() => {}
-            None => errors.push(container.error(field, None)),
+            None => unset.push(container.missing(field)),
         }
     }
+    // What is set wrongly is told first, and alone.
+    let errors = if errors.is_empty() { unset } else { errors };
     Violation::new("Seccomp", "seccompProfile", errors)
 }

@@ -91,3 +91,92 @@ fn exclusions_excuse_by_image_field_and_value() {
         assert_eq!(status == Status::Pass, passes, "{exclude}: {message}");
     }
 }
+
+/// An exclusion excuses what its part of the pod is found guilty of, and nothing else.
+#[test]
+fn exclusions_excuse_the_errors_of_their_part_of_the_pod() {
+    let with = |volume: Value| {
+        let mut spec = hardened(&json!({}));
+        spec["volumes"] = json!([volume]);
+        spec
+    };
+    let disk = with(json!({"name": "v", "flexVolume": {"driver": "d"}}));
+    let host = with(json!({"name": "v", "hostPath": {"path": "/var"}}));
+    let unset = hardened(&json!({"runAsNonRoot": null}));
+    let mut two = unset.clone();
+    two["containers"] = json!([two["containers"][0], {"name": "d", "image": "proxy"}]);
+    let open = hardened(&json!({"capabilities": {"drop": ["KILL"], "add": ["SYS_TIME", "CHOWN"]}}));
+    let volumes = |field: &str| json!([{"controlName": "Volume Types", "restrictedField": field, "values": ["x"]}]);
+    let capabilities = |field: &str, values: &[&str]| json!({"controlName": "Capabilities", "images": ["nginx"], "restrictedField": field, "values": values});
+    let (add, drop) =
+        ("spec.containers[*].securityContext.capabilities.add", "spec.containers[*].securityContext.capabilities.drop");
+    let cases = [
+        // A volume has no value that could be compared.
+        (&disk, volumes("spec.volumes[*].flexVolume"), true),
+        (&disk, volumes("spec.volumes[*]"), false),
+        (&disk, volumes("spec.volumes[*].hostPath"), false),
+        // The baseline stays: a path of the host breaks two controls.
+        (&host, json!([{"controlName": "Volume Types"}]), false),
+        (&host, json!([{"controlName": "Volume Types"}, {"controlName": "HostPath Volumes"}]), true),
+        // Without images, the pod stands for a single container; more containers need their images.
+        (&unset, json!([{"controlName": "Running as Non-root"}]), true),
+        (&two, json!([{"controlName": "Running as Non-root"}]), false),
+        (&unset, json!([{"controlName": "Running as Non-root", "images": ["nginx"], "values": ["false"]}]), true),
+        // Every value of a list has to be excused, for both levels.
+        (&open, json!([capabilities(add, &["SYS_TIME"]), capabilities(drop, &["KILL"])]), false),
+        (&open, json!([capabilities(add, &["SYS_TIME", "CHOWN"]), capabilities(drop, &["KILL"])]), true),
+        (&open, json!([capabilities(add, &["SYS_TIME", "CHOWN"])]), false),
+    ];
+    for (spec, exclude, passes) in cases {
+        let (status, message) = judge("restricted", &exclude, spec);
+        assert_eq!(status == Status::Pass, passes, "{exclude}: {message}");
+    }
+}
+
+#[test]
+fn says_what_fields_are_found_like() {
+    let message = |context: Value| {
+        let spec =
+            json!({"containers": [{"name": "c", "securityContext": context}], "volumes": [{"name": "v", "nfs": {}}]});
+        judge("restricted", &json!([]), &spec).1
+    };
+    let none = message(json!(null));
+    for part in [
+        "allowPrivilegeEscalation != false, field error list: [spec.containers[0].securityContext.allowPrivilegeEscalation: Required value]",
+        "[spec.containers[0].securityContext.capabilities.drop: Required value]",
+        "[spec.volumes[0].nfs: Forbidden]",
+    ] {
+        assert!(none.contains(part), "{part} in {none}");
+    }
+    let some = message(json!({"capabilities": {"drop": ["KILL", "CHOWN"], "add": ["SYS_TIME", "BPF"]}}));
+    for part in [
+        "allowPrivilegeEscalation is forbidden, forbidden values found: nil]",
+        "unrestricted capabilities, field error list: [spec.containers[0].securityContext.capabilities.drop is forbidden, forbidden values found: [CHOWN KILL], spec.containers[0].securityContext.capabilities.add is forbidden, forbidden values found: [BPF SYS_TIME]]",
+        "(Forbidden reason: non-default capabilities, field error list: [spec.containers[0].securityContext.capabilities.add is forbidden",
+    ] {
+        assert!(some.contains(part), "{part} in {some}");
+    }
+}
+
+/// Checks that later versions brought apply to the versions before them too; what later versions allow does not.
+#[test]
+fn versions_only_allow_more() {
+    let judge = |version: &str, spec: &Value| {
+        let check = PodSecurity::compile(&json!({"level": "restricted", "version": version})).unwrap();
+        check.judge("r", (&json!({"kind": "Pod", "spec": spec}), "Pod"), &[]).0.status == Status::Pass
+    };
+    let mut tuned = hardened(&json!({}));
+    tuned["securityContext"] = json!({"sysctls": [{"name": "net.ipv4.tcp_rmem", "value": "1"}]});
+    let mut image = hardened(&json!({}));
+    image["volumes"] = json!([{"name": "v", "image": {"reference": "r"}}]);
+    let root = hardened(&json!({"runAsUser": 0}));
+    for (spec, version, passes) in [
+        (&tuned, "v1.31", false),
+        (&tuned, "v1.32", true),
+        (&tuned, "latest", true),
+        (&image, "v1.20", true),
+        (&root, "v1.20", false),
+    ] {
+        assert_eq!(judge(version, spec), passes, "{version} {spec}");
+    }
+}
