@@ -123,8 +123,8 @@ fn status(folder: &Path, output: Output) -> anyhow::Result<ExitCode> {
             ] {
                 table.add_row([what, value]);
             }
-            print::line(table);
-            faults.iter().for_each(print::note);
+            table.print();
+            faults.iter().for_each(print::fault);
         }
     }
     let is_usable = faults.iter().all(|fault| fault.kind == model::FaultKind::Warning) && !advisories.is_empty();

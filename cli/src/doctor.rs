@@ -43,7 +43,7 @@ pub(crate) async fn doctor(connection: &Connection, output: Output) -> anyhow::R
             for line in &lines {
                 table.add_row([line.part.as_str(), if line.good { "ok" } else { "!!" }, &line.state, &line.cure]);
             }
-            print::line(table);
+            table.print();
             for fault in &faults {
                 print::line(fault);
             }

@@ -27,7 +27,7 @@ pub(crate) async fn tail(connection: &Connection, seconds: u64, output: Output) 
         };
         let Some((subject, payload)) = next else { anyhow::bail!("the connection was closed") };
         match (bus::decode_any(&payload), output) {
-            (Ok(event), Output::Json) => print::line(serde_json::to_string(&event)?),
+            (Ok(event), Output::Json) => print::json_line(&event)?,
             (Ok(event), Output::Table) => print::line(format!(
                 "{}  {:<28}  {}",
                 event.time,

@@ -129,7 +129,7 @@ async fn watch(console: &Console, output: Output) -> anyhow::Result<()> {
         for incident in console.incidents("all").await? {
             if seen.insert(incident.id.clone(), incident.revision) != Some(incident.revision) {
                 match output {
-                    Output::Json => print::line(serde_json::to_string(&incident)?),
+                    Output::Json => print::json_line(&incident)?,
                     Output::Table => print::line(format!(
                         "{} {} {} {} {}",
                         incident.last_time,
@@ -168,7 +168,7 @@ fn list(incidents: &[Incident]) {
             cell(incident.title.clone()),
         ]);
     }
-    print::line(table);
+    table.print();
 }
 
 /// One incident: head, identities, timeline.
@@ -211,7 +211,7 @@ pub(crate) fn show(incident: &Incident) {
             evidence.summary.clone(),
         ]);
     }
-    print::line(table);
+    table.print();
 }
 
 fn status(incident: &Incident) -> &'static str {

@@ -1,21 +1,79 @@
 //! Tables, colours, progress: for a terminal only.
 
+use std::borrow::Cow;
 use std::io::{IsTerminal as _, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table};
+use comfy_table::{Attribute, Cell, Color, ContentArrangement};
 use indicatif::{ProgressBar, ProgressStyle};
-use model::Severity;
+use model::{Fault, Severity};
+
+/// A table whose cells hold what somebody wrote, and move no cursor.
+pub(crate) struct Table(comfy_table::Table);
 
 /// A plain table with a head.
 pub(crate) fn table(head: &[&str]) -> Table {
-    let mut table = Table::new();
+    let mut table = comfy_table::Table::new();
     table.load_preset(comfy_table::presets::UTF8_BORDERS_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
     if !std::io::stdout().is_terminal() {
         table.set_width(160).force_no_tty();
     }
     table.set_header(head.iter().map(|title| Cell::new(title).add_attribute(Attribute::Bold)));
-    table
+    Table(table)
+}
+
+impl Table {
+    /// The table with other lines.
+    pub(crate) fn styled(mut self, preset: &str, modifier: &str) -> Self {
+        self.0.load_preset(preset).apply_modifier(modifier);
+        self
+    }
+
+    pub(crate) fn add_row<C: Into<Cell>>(&mut self, cells: impl IntoIterator<Item = C>) {
+        let harmless = |cell: C| {
+            let cell = cell.into();
+            match harmless(&cell.content()) {
+                Cow::Borrowed(_) => cell,
+                Cow::Owned(text) => Cell::new(text),
+            }
+        };
+        self.0.add_row(cells.into_iter().map(harmless));
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.row_iter().next().is_none()
+    }
+
+    pub(crate) fn print(&self) {
+        write(format_args!("{}\n", self.0));
+    }
+}
+
+impl std::fmt::Display for Table {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Text that a terminal shows and does not obey: names come from files and clusters. Control characters, and those that turn
+/// the direction of writing, are shown as their numbers; lines and tabs stay.
+fn harmless(text: &str) -> Cow<'_, str> {
+    let is_harmful = |letter: char| {
+        (letter.is_control() && !matches!(letter, '\n' | '\t'))
+            || matches!(letter, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    if !text.contains(is_harmful) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if is_harmful(letter) {
+            out.extend(letter.escape_unicode());
+        } else {
+            out.push(letter);
+        }
+    }
+    Cow::Owned(out)
 }
 
 /// A severity in its colour.
@@ -32,7 +90,7 @@ pub(crate) fn severity(severity: Severity) -> Cell {
 
 /// A line of text.
 pub(crate) fn line(text: impl std::fmt::Display) {
-    write(format_args!("{text}\n"));
+    write(format_args!("{}\n", harmless(&text.to_string())));
 }
 
 /// Text that ends its own lines.
@@ -66,13 +124,39 @@ fn write(text: std::fmt::Arguments<'_>) {
 /// A line about the work itself, not its result.
 pub(crate) fn note(text: impl std::fmt::Display) {
     // Nobody may be there to read it.
-    let _ = writeln!(std::io::stderr(), "{text}");
+    let _ = writeln!(std::io::stderr(), "{}", harmless(&text.to_string()));
+}
+
+/// A fault, on one line.
+pub(crate) fn fault(fault: &Fault) {
+    let text = fault.to_string();
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    note(lines.join(" "));
 }
 
 /// JSON, one document.
 pub(crate) fn json<T: serde::Serialize>(value: &T) -> anyhow::Result<()> {
-    line(serde_json::to_string_pretty(value)?);
+    write(format_args!("{}\n", json_text(serde_json::to_string_pretty(value)?)));
     Ok(())
+}
+
+/// JSON on one line.
+pub(crate) fn json_line<T: serde::Serialize>(value: &T) -> anyhow::Result<()> {
+    write(format_args!("{}\n", json_text(serde_json::to_string(value)?)));
+    Ok(())
+}
+
+/// JSON has escapes for the lower control characters; the upper ones, which some terminals obey, get theirs here.
+fn json_text(text: String) -> String {
+    let is_upper = |letter: char| matches!(letter, '\u{7f}'..='\u{9f}');
+    if !text.contains(is_upper) {
+        return text;
+    }
+    let escaped = |letter: char| match is_upper(letter) {
+        true => format!("\\u{:04x}", u32::from(letter)),
+        false => letter.to_string(),
+    };
+    text.chars().map(escaped).collect()
 }
 
 /// A spinner on a terminal, nothing elsewhere.
@@ -86,4 +170,20 @@ pub(crate) fn spinner(text: String) -> ProgressBar {
     }
     spinner.enable_steady_tick(std::time::Duration::from_millis(100));
     spinner
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_do_not_reach_the_terminal_as_orders() {
+        assert_eq!(harmless("plain \u{e4}\n\ttext"), "plain \u{e4}\n\ttext");
+        assert_eq!(harmless("a\u{1b}[31mb\r\u{7}\u{9b}2J\u{202e}"), "a\\u{1b}[31mb\\u{d}\\u{7}\\u{9b}2J\\u{202e}");
+        let mut table = table(&["Name"]);
+        table.add_row(["a\u{1b}[2J"]);
+        assert!(table.to_string().contains("a\\u{1b}[2J") && !table.to_string().contains("\u{1b}[2J"), "{table}");
+        let text = json_text(serde_json::to_string("\u{1b}\u{9b}2J\u{7f}").unwrap());
+        assert_eq!(text, "\"\\u001b\\u009b2J\\u007f\"");
+    }
 }

@@ -26,7 +26,7 @@ pub(crate) fn rules(command: &Rules, output: Output) -> anyhow::Result<ExitCode>
 /// What is wrong with the files goes to standard error where the command is not about that.
 fn load(files: &[PathBuf]) -> Loaded {
     let loaded = runtime_sensor::load_rules(files);
-    loaded.faults.iter().filter(|fault| fault.kind != FaultKind::Warning).for_each(print::note);
+    loaded.faults.iter().filter(|fault| fault.kind != FaultKind::Warning).for_each(print::fault);
     loaded
 }
 
@@ -72,7 +72,7 @@ fn list(loaded: &Loaded, output: Output) -> anyhow::Result<ExitCode> {
         let (priority, is_on) = (rule.priority.to_string(), yes(is_on).to_owned());
         table.add_row([priority, rule.source.clone(), rule.name.clone(), is_on, tags, place]);
     }
-    print::line(table);
+    table.print();
     Ok(ExitCode::SUCCESS)
 }
 
@@ -99,7 +99,7 @@ fn fields(part: &str, output: Output) -> anyhow::Result<ExitCode> {
         let (kind, has) = (format!("{:?}", field.field_type), yes(runtime_sensor::has_values_for(field.id)));
         table.add_row([field.name, &kind, argument, has]);
     }
-    print::line(table);
+    table.print();
     Ok(ExitCode::SUCCESS)
 }
 
@@ -115,7 +115,7 @@ fn events(part: &str, output: Output) -> anyhow::Result<ExitCode> {
     for (name, is_watched) in found {
         table.add_row([name, yes(is_watched)]);
     }
-    print::line(table);
+    table.print();
     Ok(ExitCode::SUCCESS)
 }
 

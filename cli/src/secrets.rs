@@ -161,7 +161,7 @@ impl Known {
                 Cell::new(&target.reason),
             ]);
         }
-        print::line(table);
+        table.print();
     }
 
     /// Pods that were handed something of `path`, or the Secret `namespace/name`.
@@ -195,7 +195,7 @@ fn show_holders(path: &str, holders: &[Held]) {
             Cell::new(&held.pod_uid),
         ]);
     }
-    print::line(table);
+    table.print();
 }
 
 async fn rotate(
@@ -243,7 +243,7 @@ fn show_rotation(reply: &RotateReply) {
             Cell::new(&holder.reason),
         ]);
     }
-    print::line(table);
+    table.print();
 }
 
 fn render(manifest: &Path, values: &Path, output: Output) -> anyhow::Result<ExitCode> {

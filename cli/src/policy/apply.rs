@@ -41,8 +41,9 @@ pub(super) fn apply(command: &PolicyApply, output: Output) -> anyhow::Result<Exi
         && command.situation.http_payload.is_empty()
         && command.situation.envoy_payload.is_empty();
     anyhow::ensure!(!nothing, "nothing to judge: give --resource, --json, --http-payload or --envoy-payload");
-    let given = given(&command.policies, &command.resource, &command.situation)?;
-    let (answers, faults) = given.apply(&World::new(&command.registries)?).map_err(anyhow::Error::msg)?;
+    let (given, mut faults) = given(&command.policies, &command.resource, &command.situation)?;
+    let (answers, more) = given.apply(&World::new(&command.registries)?).map_err(anyhow::Error::msg)?;
+    faults.extend(more);
     let status = |verdict: &RuleVerdict| match verdict.reported() {
         Status::Fail if command.audit_warn && verdict.action != Action::Enforce => Status::Warn,
         status => status,
@@ -58,11 +59,11 @@ pub(super) fn apply(command: &PolicyApply, output: Output) -> anyhow::Result<Exi
         print::line(format!("\npass: {pass}, fail: {fail}, warn: {warn}, error: {error}, skip: {skip}"));
     }
     // Told last, where it is read: the verdicts above are those of a part of the policies.
-    faults.iter().for_each(print::note);
+    faults.iter().for_each(print::fault);
     let set_aside = faults.iter().filter(|fault| fault.kind != FaultKind::Warning).count();
     if set_aside > 0 {
         print::note(format_args!(
-            "biotope: {set_aside} policies or rules were set aside and judged nothing: correct them, or leave them out"
+            "biotope: {set_aside} policies, rules, files or resources were set aside: correct them, or leave them out"
         ));
         return Ok(ExitCode::FAILURE);
     }
@@ -122,7 +123,7 @@ fn print_table(answers: &[Answer], status: impl Fn(&RuleVerdict) -> Status, deta
             }
         }
     }
-    print::line(table);
+    table.print();
     let made = answers.iter().flat_map(|answer| &answer.verdicts);
     let made = made.flat_map(|verdict| verdict.generated.iter().chain(&verdict.targets));
     for (name, object) in patched(answers).into_iter().chain(made.map(|object| (called(object), object))) {

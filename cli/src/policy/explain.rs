@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use admission_policy::testing::Explained;
 use admission_policy::{ClauseExplanation, Explanation};
+use model::FaultKind;
 use serde_json::json;
 
 use super::world::World;
@@ -12,9 +13,10 @@ use crate::args::{Output, PolicyExplain};
 use crate::print;
 
 pub(super) fn explain(command: &PolicyExplain, output: Output) -> anyhow::Result<ExitCode> {
-    let given = given(&command.policies, &command.resource, &command.situation)?;
-    let (mut explained, faults) = given.explain(&World::new(&command.registries)?).map_err(anyhow::Error::msg)?;
-    faults.iter().for_each(print::note);
+    let (given, mut faults) = given(&command.policies, &command.resource, &command.situation)?;
+    let (mut explained, more) = given.explain(&World::new(&command.registries)?).map_err(anyhow::Error::msg)?;
+    faults.extend(more);
+    faults.iter().for_each(print::fault);
     for one in &mut explained {
         one.rules.retain(|rule| is_meant(rule, command));
     }
@@ -26,7 +28,8 @@ pub(super) fn explain(command: &PolicyExplain, output: Output) -> anyhow::Result
         }
         Output::Table => explained.iter().for_each(print_one),
     }
-    Ok(ExitCode::SUCCESS)
+    let set_aside = faults.iter().any(|fault| fault.kind != FaultKind::Warning);
+    Ok(if set_aside { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 fn is_meant(rule: &Explanation, command: &PolicyExplain) -> bool {
@@ -66,7 +69,7 @@ fn print_one(explained: &Explained) {
         for clause in &rule.clauses {
             table.add_row([&clause.clause, &clause.wanted, &clause.found, holds(clause)]);
         }
-        print::line(table);
+        table.print();
     }
 }
 

@@ -3,15 +3,19 @@
 mod apply;
 mod explain;
 mod junit;
+mod search;
 mod test;
 mod world;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use admission_policy::Operation;
 use admission_policy::testing::Given;
 use anyhow::Context as _;
+use model::Fault;
 
+use self::search::Search;
 use crate::args::{Format, Policy, Situation};
 
 /// Tests, applies or explains.
@@ -24,22 +28,21 @@ pub(crate) fn policy(command: &Policy, format: Format) -> anyhow::Result<ExitCod
 }
 
 /// The files below the given paths, absolute.
-fn files(paths: &[PathBuf]) -> anyhow::Result<Vec<String>> {
-    let mut found = Vec::new();
+fn files(paths: &[PathBuf], faults: &mut Vec<Fault>) -> anyhow::Result<Vec<String>> {
+    let mut search = Search::new(&is_yaml);
     for path in paths {
         let whole = std::path::absolute(path).with_context(|| format!("cannot read {}", path.display()))?;
         anyhow::ensure!(whole.exists(), "{} does not exist", path.display());
-        find(&whole, &is_yaml, &mut found);
+        search.below(&whole);
     }
-    Ok(found.into_iter().map(|path| path.display().to_string()).collect())
+    faults.append(&mut search.faults);
+    Ok(search.found.into_iter().map(|path| path.display().to_string()).collect())
 }
 
-/// What the command line gives, with every path absolute.
-fn given(policies: &[PathBuf], resources: &[PathBuf], situation: &Situation) -> anyhow::Result<Given> {
-    let one = |path: &Option<PathBuf>| match path {
-        Some(path) => Ok(files(std::slice::from_ref(path))?.into_iter().next().unwrap_or_default()),
-        None => anyhow::Ok(String::new()),
-    };
+/// What the command line gives, with every path absolute, and the folders that cannot be listed.
+fn given(policies: &[PathBuf], resources: &[PathBuf], situation: &Situation) -> anyhow::Result<(Given, Vec<Fault>)> {
+    let mut faults = Vec::new();
+    let mut files = |paths: &[PathBuf]| files(paths, &mut faults);
     let variable = |pair: &String| {
         let (name, value) = pair.split_once('=').with_context(|| format!("`{pair}` is not name=value"))?;
         anyhow::Ok((name.to_owned(), serde_json::Value::from(value)))
@@ -50,7 +53,10 @@ fn given(policies: &[PathBuf], resources: &[PathBuf], situation: &Situation) -> 
         exceptions.extend(resources.iter().cloned());
     }
     let variables = situation.set.iter().flat_map(|pairs| pairs.split(','));
-    Ok(Given {
+    let operation = situation.operation.clone().unwrap_or_default().to_uppercase();
+    let is_known = operation.is_empty() || Operation::parse(&operation).is_some();
+    anyhow::ensure!(is_known, "`{operation}` is no operation: give CREATE, UPDATE, DELETE or CONNECT");
+    let given = Given {
         policies: files(policies)?,
         resources,
         exceptions,
@@ -59,12 +65,20 @@ fn given(policies: &[PathBuf], resources: &[PathBuf], situation: &Situation) -> 
         json: files(&situation.json)?,
         http: files(&situation.http_payload)?,
         envoy: files(&situation.envoy_payload)?,
-        values_file: one(&situation.values_file)?,
+        values_file: one_file(situation.values_file.as_deref())?,
         variables: variables.map(|pair| variable(&pair.to_owned())).collect::<anyhow::Result<_>>()?,
-        user_info: one(&situation.userinfo)?,
-        context: one(&situation.context_file)?,
-        operation: situation.operation.clone().unwrap_or_default().to_uppercase(),
-    })
+        user_info: one_file(situation.userinfo.as_deref())?,
+        context: one_file(situation.context_file.as_deref())?,
+        operation,
+    };
+    Ok((given, faults))
+}
+
+/// The path of a file, absolute; empty for none.
+fn one_file(path: Option<&Path>) -> anyhow::Result<String> {
+    let Some(path) = path else { return Ok(String::new()) };
+    anyhow::ensure!(path.is_file(), "{} is no file", path.display());
+    Ok(std::path::absolute(path)?.display().to_string())
 }
 
 /// `Kind/namespace/name`, or what stands for it.
@@ -73,17 +87,6 @@ fn called(resource: &serde_json::Value) -> String {
     let parts = [text("/kind"), text("/metadata/namespace"), text("/metadata/name")];
     let known: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
     if known.is_empty() { "payload".to_owned() } else { known.join("/") }
-}
-
-fn find(path: &Path, wanted: &dyn Fn(&Path) -> bool, found: &mut Vec<PathBuf>) {
-    if path.is_dir() {
-        let mut entries: Vec<PathBuf> =
-            std::fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
-        entries.sort();
-        entries.iter().for_each(|entry| find(entry, wanted, found));
-    } else if wanted(path) {
-        found.push(path.to_owned());
-    }
 }
 
 fn is_yaml(path: &Path) -> bool {

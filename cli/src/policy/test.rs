@@ -1,24 +1,26 @@
 //! `biotope policy test`: runs `kyverno-test.yaml` files.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use admission_policy::testing::{self, Check, CheckVerdict, Row, TestReport};
 use serde_json::json;
 
+use super::junit;
+use super::search::Search;
 use super::world::World;
-use super::{find, junit};
 use crate::args::{Format, PolicyTest};
 use crate::print;
 
 pub(super) fn test(command: &PolicyTest, output: Format) -> anyhow::Result<ExitCode> {
-    let mut files = Vec::new();
+    let named = |path: &Path| path.file_name().is_some_and(|name| *name == *command.file_name);
+    let mut search = Search::new(&named);
     for path in &command.paths {
         anyhow::ensure!(path.exists(), "{} does not exist", path.display());
-        let given = |path: &std::path::Path| path.is_file() && command.paths.iter().any(|given| given == path);
-        let named = |path: &std::path::Path| path.file_name().is_some_and(|name| *name == *command.file_name);
-        find(path, &|path| named(path) || given(path), &mut files);
+        search.below(path);
     }
+    let Search { found: files, faults, .. } = search;
+    faults.iter().for_each(print::fault);
     if files.is_empty() {
         anyhow::ensure!(!command.require_tests, "no {} below the given paths", command.file_name);
         print::note(format!("no {} below the given paths", command.file_name));
@@ -45,7 +47,7 @@ pub(super) fn test(command: &PolicyTest, output: Format) -> anyhow::Result<ExitC
             ));
         }
     }
-    Ok(if failed == 0 && broken == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if failed == 0 && broken == 0 && faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Runs the tests on all cores; reports come in the order of the files.
@@ -102,7 +104,7 @@ fn print_report(report: &TestReport, fail_only: bool, detailed: bool) {
     if let Some(error) = &report.error {
         print::line(format!("{}: {error}", report.path));
     }
-    report.faults.iter().for_each(print::note);
+    report.faults.iter().for_each(print::fault);
     let mut head = vec!["Policy", "Rule", "Resource", "Result", "Reason"];
     if detailed {
         head.push("Message");
@@ -116,9 +118,9 @@ fn print_report(report: &TestReport, fail_only: bool, detailed: bool) {
         }
         table.add_row(cells);
     }
-    if table.row_iter().next().is_some() {
+    if !table.is_empty() {
         print::line(format!("{} ({})", report.name, report.path));
-        print::line(table);
+        table.print();
     }
 }
 

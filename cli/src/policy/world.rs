@@ -1,11 +1,13 @@
 //! The world that `biotope policy` works in: files, and registries where it may ask them.
 
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
+use std::path::Path;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use admission_gateway::{Config, Signatures};
-use admission_policy::testing::Files;
+use admission_policy::testing::{Files, ReadError};
 use admission_policy::{MissingFact, Snapshot};
 use tokio::runtime::Handle;
 
@@ -98,8 +100,15 @@ impl<'c> World<'c> {
 }
 
 impl Files for World<'_> {
-    fn read(&self, path: &str) -> Option<String> {
-        std::fs::read_to_string(path).ok()
+    fn read(&self, path: &str) -> Result<String, ReadError> {
+        let path = Path::new(path);
+        if path.is_dir() {
+            return Err(ReadError::Folder);
+        }
+        kubernetes::manifests::text(path).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => ReadError::Absent,
+            _ => ReadError::Unreadable(error.to_string()),
+        })
     }
 
     fn list(&self, folder: &str) -> Vec<String> {

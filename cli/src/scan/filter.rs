@@ -79,7 +79,7 @@ fn ignore_file(named: Option<&Path>) -> anyhow::Result<(IgnoreFile, String)> {
     let today: String = service::now().to_string().chars().take(10).collect();
     let name = path.display().to_string();
     let (file, faults) = IgnoreFile::parse(&name, &text, &today);
-    faults.iter().for_each(print::note);
+    faults.iter().for_each(print::fault);
     Ok((file, name))
 }
 

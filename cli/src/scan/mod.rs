@@ -39,7 +39,7 @@ pub(crate) async fn scan(scan: &Scan, output: &OutputTo) -> anyhow::Result<ExitC
     let target = scan.subject();
     let report = watched(scan_once(&target, &options), &options.progress, (&target, scan.quiet)).await;
     let report = report.map_err(|error| anyhow::anyhow!("{error}: {}", error.remedy()))?;
-    report.faults.iter().for_each(print::note);
+    report.faults.iter().for_each(print::fault);
     let shown = filter::shown(scan, &report, &options.pull).await?;
     let making = Making {
         created: service::now(),
@@ -86,7 +86,7 @@ fn advisories(scan: &Scan, form: Form) -> anyhow::Result<Advisories> {
     let spinner = if scan.quiet { ProgressBar::hidden() } else { print::spinner("reading the advisories".to_owned()) };
     let (advisories, faults) = Advisories::load(&folder, &Fingerprint::of(&folder));
     spinner.finish_and_clear();
-    faults.iter().for_each(print::note);
+    faults.iter().for_each(print::fault);
     if let Some(metadata) = advisories.metadata()
         && !metadata.next_update.is_empty()
         && !metadata.is_fresh(service::now())

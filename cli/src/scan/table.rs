@@ -2,15 +2,15 @@
 
 use std::fmt::Write as _;
 
+use comfy_table::Cell;
 use comfy_table::modifiers::UTF8_SOLID_INNER_BORDERS;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
-use comfy_table::{Cell, Table};
 use model::Severity;
 use registry_scanner::Report;
 use scan_report::{Finding, Package, PackageList};
 
 use super::args::Scan;
-use crate::print;
+use crate::print::{self, Table};
 
 /// Renders the report.
 pub(super) fn render(scan: &Scan, report: &Report, document: &scan_report::Report) -> String {
@@ -144,9 +144,7 @@ fn all_packages(document: &scan_report::Report) -> String {
 }
 
 fn new_table(head: &[&str]) -> Table {
-    let mut table = print::table(head);
-    table.load_preset(UTF8_FULL_CONDENSED).apply_modifier(UTF8_SOLID_INNER_BORDERS);
-    table
+    print::table(head).styled(UTF8_FULL_CONDENSED, UTF8_SOLID_INNER_BORDERS)
 }
 
 const TITLE_WORDS: usize = 12;

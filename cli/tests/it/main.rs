@@ -9,6 +9,7 @@
 
 mod output;
 mod policy;
+mod policy_files;
 mod projects;
 mod scan;
 mod scan_forms;

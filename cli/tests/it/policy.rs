@@ -12,15 +12,15 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use testkit::parts;
 
-fn biotope(folder: &Path, arguments: &[&str]) -> Output {
+pub(crate) fn biotope(folder: &Path, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_biotope")).current_dir(folder).arg("policy").args(arguments).output().unwrap()
 }
 
-fn said(output: &Output) -> String {
+pub(crate) fn said(output: &Output) -> String {
     String::from_utf8_lossy(&[output.stdout.clone(), output.stderr.clone()].concat()).into_owned()
 }
 
-const LABELED: &str = "apiVersion: kyverno.io/v1
+pub(crate) const LABELED: &str = "apiVersion: kyverno.io/v1
 kind: ClusterPolicy
 metadata: {name: labeled}
 spec:
@@ -47,7 +47,7 @@ fn half_a_set_of_policies_is_no_success() {
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
     assert!(said(&output).contains("broken.yaml:6"), "{}", said(&output));
     let last = said(&output).lines().last().unwrap_or_default().to_owned();
-    assert!(last.contains("1 policies or rules were set aside and judged nothing"), "{last}");
+    assert!(last.contains("1 policies, rules, files or resources were set aside"), "{last}");
     let output = apply(&["map.yaml", "-o", "json"]);
     let all: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
     assert!(

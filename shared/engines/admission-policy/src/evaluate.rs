@@ -54,11 +54,11 @@ impl PolicySet {
             || self.cel_policies.iter().any(|policy| policy.stage() == Some(Stage::Generate))
     }
 
-    /// Keys of the policies that do something in a stage, in the order of evaluation, and whether they are about Kubernetes
-    /// objects or JSON payloads, whichever is asked for.
-    pub(crate) fn acting_in(&self, stage: Stage, on_payload: bool) -> Vec<(String, bool)> {
-        let acts = |policy: &&Policy| policy.rules.iter().any(|rule| Stage::of(&rule.body) == stage);
-        let mine = self.policies.iter().filter(acts).map(|policy| (policy.key.clone(), true));
+    /// The policies that do something in a stage, in the order of evaluation, and whether they are about Kubernetes objects or
+    /// JSON payloads, whichever is asked for.
+    pub(crate) fn acting_in(&self, stage: Stage, on_payload: bool) -> Vec<(Acting, bool)> {
+        let acts = |policy: &Policy| policy.rules.iter().any(|rule| Stage::of(&rule.body) == stage);
+        let mine = self.policies.iter().enumerate().filter(|(_, policy)| acts(policy));
         let is_meant = |policy: &CelPolicy| match policy.mode {
             EvaluationMode::Http | EvaluationMode::Envoy => false,
             EvaluationMode::Kubernetes => !on_payload || policy.kind == CelKind::Delete,
@@ -66,16 +66,21 @@ impl PolicySet {
             EvaluationMode::Json => on_payload || policy.kind != CelKind::Mutate,
         };
         // A deletion is judged where a test asks for it: with the validations.
-        let in_cel = self.cel_policies.iter().filter(|policy| {
+        let in_cel = self.cel_policies.iter().enumerate().filter(|(_, policy)| {
             let authorizes = matches!(policy.mode, EvaluationMode::Http | EvaluationMode::Envoy);
             !authorizes && policy.stage().unwrap_or(Stage::Validate) == stage
         });
-        mine.chain(in_cel.map(|policy| (policy.key.clone(), is_meant(policy)))).collect()
+        let mine = mine.map(|(at, _)| (Acting::Plain(at), true));
+        mine.chain(in_cel.map(|(at, policy)| (Acting::InCel(at), is_meant(policy)))).collect()
     }
 
-    /// Whether a policy has no named rules of its own.
-    pub(crate) fn is_ruleless(&self, key: &str) -> bool {
-        self.cel_policies.iter().any(|policy| policy.key == key)
+    /// `namespace/name` of a policy, or its name alone.
+    pub(crate) fn key_of(&self, policy: Acting) -> &str {
+        let key = match policy {
+            Acting::Plain(at) => self.policies.get(at).map(|policy| &policy.key),
+            Acting::InCel(at) => self.cel_policies.get(at).map(|policy| &policy.key),
+        };
+        key.map_or("", String::as_str)
     }
 
     /// Judges one request by one policy and stage, as the test runner does.
@@ -83,20 +88,27 @@ impl PolicySet {
         &self,
         request: &Request,
         snapshot: &Snapshot,
-        (key, stage): (&str, Stage),
+        (policy, stage): (Acting, Stage),
     ) -> Outcome {
         let mut evaluation = Evaluation::new(self, request, snapshot);
-        for policy in self.policies.iter().filter(|policy| policy.key == key) {
-            evaluation.policy(policy, stage);
-        }
-        for policy in self.cel_policies.iter().filter(|policy| policy.key == key) {
-            match policy.kind {
+        match policy {
+            Acting::Plain(at) => self.policies.get(at).into_iter().for_each(|policy| evaluation.policy(policy, stage)),
+            Acting::InCel(at) => self.cel_policies.get(at).into_iter().for_each(|policy| match policy.kind {
                 CelKind::Delete if stage == Stage::Validate => evaluation.cel_deletion(policy),
                 _ => evaluation.cel_policy(policy, stage),
-            }
+            }),
         }
         evaluation.finish()
     }
+}
+
+/// One policy of a set.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Acting {
+    /// A policy with rules, by its place in the set.
+    Plain(usize),
+    /// A policy in CEL, by its place.
+    InCel(usize),
 }
 
 struct Evaluation<'a> {

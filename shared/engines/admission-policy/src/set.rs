@@ -1,5 +1,7 @@
 //! Policies loaded from manifests into one immutable, indexed set.
 
+use std::collections::{BTreeSet, HashMap};
+
 use model::{Fault, FaultKind};
 use serde_json::Value;
 
@@ -77,6 +79,12 @@ impl PolicySet {
         self.policies.iter().map(summary).chain(self.cel_policies.iter().map(in_cel)).collect()
     }
 
+    /// The names of the policies, without their namespaces.
+    pub(crate) fn names(&self) -> BTreeSet<&str> {
+        let in_cel = self.cel_policies.iter().map(|policy| policy.reference.name.as_str());
+        self.policies.iter().map(|policy| policy.reference.name.as_str()).chain(in_cel).collect()
+    }
+
     /// How many policies the set holds.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -102,6 +110,8 @@ struct Loader {
     set: PolicySet,
     faults: Vec<Fault>,
     fields: Fields,
+    /// Where each policy is, by kind, namespace and name.
+    places: HashMap<[String; 3], (String, u32)>,
 }
 
 impl Loader {
@@ -132,6 +142,8 @@ impl Loader {
         }
         if is_of_policies(group) {
             self.unknown_fields(file, document, kind);
+            self.keys_twice(file, document, kind);
+            self.policy_twice(file, document, kind);
         }
         match (group, kind) {
             ("kyverno.io", "ClusterPolicy" | "Policy") => self.policy(file, document, kind),
@@ -189,11 +201,41 @@ impl Loader {
         }
     }
 
+    /// Tells of keys that their map has twice: one of the two values is lost.
+    fn keys_twice(&mut self, file: &str, document: &Document, kind: &str) {
+        for (key, line) in &document.twice {
+            let fault = Fault::new(FaultKind::Warning, file, format!("the key `{key}` is there twice")).at(*line, 0);
+            let fault = fault.about(format!("{kind} {}", name_of(document)));
+            self.faults.push(fault.cure("remove one of them; as it is, only the last one counts"));
+        }
+    }
+
+    /// Tells of a policy whose kind and name another one has: a cluster would keep the last one, here both judge.
+    fn policy_twice(&mut self, file: &str, document: &Document, kind: &str) {
+        let text = |pointer: &str| document.value.pointer(pointer).and_then(Value::as_str);
+        let Some(name) = text("/metadata/name") else { return };
+        let key = [kind, text("/metadata/namespace").unwrap_or_default(), name].map(str::to_owned);
+        let place = (file.to_owned(), document.line);
+        if let Some((other, line)) = self.places.insert(key, place) {
+            let what = format!("there is another one of this name at {other}:{line}");
+            let fault = Fault::new(FaultKind::Warning, file, what).at(document.line, 0);
+            let fault = fault.about(format!("{kind} {name}"));
+            self.faults
+                .push(fault.cure("rename or remove one: both are in force, and a cluster would keep only the last"));
+        }
+    }
+
     fn metadata(&mut self, file: &str, document: &Document) -> Option<schema::Metadata> {
         let raw = document.value.get("metadata").cloned().unwrap_or_default();
         let found = decode::<schema::Metadata>(&raw).map_err(|(_, what)| what);
         let checked = found.and_then(|metadata| {
-            if metadata.name.is_empty() { Err("the manifest has no `metadata.name`".to_owned()) } else { Ok(metadata) }
+            if metadata.name.is_empty() {
+                Err("the manifest has no `metadata.name`".to_owned())
+            } else if metadata.name.contains(char::is_control) {
+                Err(format!("`metadata.name` has characters that no name has: {:?}", metadata.name))
+            } else {
+                Ok(metadata)
+            }
         });
         checked
             .map_err(|what| {

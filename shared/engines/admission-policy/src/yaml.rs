@@ -21,6 +21,8 @@ const MAX_LINES: usize = 100_000;
 const MAX_POINTER_BYTES: usize = 1_024;
 /// Nodes whose line is remembered lie at most this deep.
 const LINE_DEPTH: usize = 9;
+/// Most keys of one document that are told to be there twice.
+const MAX_TWICE: usize = 20;
 
 /// One YAML document as a JSON value, with the lines of its upper nodes.
 #[derive(Clone, Debug)]
@@ -29,6 +31,8 @@ pub struct Document {
     pub value: Value,
     /// Line of its first node, from 1.
     pub line: u32,
+    /// Keys that their map has had already, each with its line: the last value counts.
+    pub twice: Vec<(String, u32)>,
     lines: BTreeMap<String, u32>,
 }
 
@@ -54,7 +58,7 @@ impl Document {
         let value = self.value.pointer(pointer)?.clone();
         let keep = |(path, line): (&String, &u32)| Some((path.strip_prefix(pointer)?.to_owned(), *line));
         let lines = self.lines.iter().filter_map(keep).collect();
-        Some(Self { value, line: self.line_of(pointer), lines })
+        Some(Self { value, line: self.line_of(pointer), twice: Vec::new(), lines })
     }
 }
 
@@ -98,7 +102,8 @@ fn document(text: &str, first: u32) -> Result<Option<Document>, SyntaxError> {
     if !text.lines().any(|line| significant(line.trim())) {
         return Ok(None);
     }
-    let mut reader = Reader { first, anchors: BTreeMap::new(), lines: BTreeMap::new(), nodes: 0, copied: 0 };
+    let mut reader =
+        Reader { first, anchors: BTreeMap::new(), lines: BTreeMap::new(), twice: Vec::new(), nodes: 0, copied: 0 };
     let mut events = Parser::new_from_str(text);
     loop {
         match reader.next(&mut events)? {
@@ -115,7 +120,7 @@ fn document(text: &str, first: u32) -> Result<Option<Document>, SyntaxError> {
                     }
                 }
                 let empty = value.is_null();
-                return Ok((!empty).then_some(Document { value, line, lines: reader.lines }));
+                return Ok((!empty).then_some(Document { value, line, twice: reader.twice, lines: reader.lines }));
             }
         }
     }
@@ -132,6 +137,7 @@ struct Reader {
     first: u32,
     anchors: BTreeMap<usize, (Value, usize)>,
     lines: BTreeMap<String, u32>,
+    twice: Vec<(String, u32)>,
     nodes: usize,
     copied: usize,
 }
@@ -197,6 +203,11 @@ impl Reader {
         let (value, anchor) = match event {
             Event::Scalar(text, style, anchor, tag) => {
                 self.count(span, text.len() / BYTES_PER_NODE)?;
+                if matches!(style, ScalarStyle::Plain) && tag.is_none() && is_no_json_number(&text) {
+                    return Err(
+                        self.fault(span, "JSON has no such number: give another one, or put the text into quotes")
+                    );
+                }
                 (scalar(&text, style, tag.as_deref()), anchor)
             }
             Event::SequenceStart(_, anchor, _) => (self.sequence(events, place)?, anchor),
@@ -249,6 +260,9 @@ impl Reader {
                 Value::Array(_) | Value::Object(_) => return Err(self.fault(span, "a key must be a scalar")),
             };
             let length = self.enter(place, &key.replace('~', "~0").replace('/', "~1"), span);
+            if !plain_merge && fields.contains_key(&key) && self.twice.len() < MAX_TWICE {
+                self.twice.push((key.clone(), self.line(span)));
+            }
             let Some((event, span)) = self.next(events)? else { break };
             let value = self.node(events, event, span, place)?;
             leave(place, length);
@@ -309,6 +323,12 @@ fn scalar(text: &str, style: ScalarStyle, tag: Option<&granit_parser::Tag>) -> V
         return Value::String(text.to_owned());
     }
     plain(text)
+}
+
+/// Whether YAML reads it as a number that JSON has no word for.
+fn is_no_json_number(text: &str) -> bool {
+    let body = text.strip_prefix(['+', '-']).unwrap_or(text);
+    matches!(body, ".inf" | ".Inf" | ".INF") || matches!(text, ".nan" | ".NaN" | ".NAN")
 }
 
 /// A plain scalar by the YAML 1.1 rules of the Go reader.
@@ -396,6 +416,25 @@ mod tests {
             let read = documents(&format!("key: {}", if text == "-" { "\n- " } else { text }));
             assert_eq!(read[0].as_ref().unwrap().value["key"], expected, "{text}");
         }
+    }
+
+    #[test]
+    fn numbers_that_json_does_not_have_are_told() {
+        for text in [".nan", ".NaN", "-.inf", "+.Inf", ".INF"] {
+            let error = documents(&format!("a: 1\nkey: {text}\n")).swap_remove(0).unwrap_err();
+            assert_eq!((error.line, error.column), (2, 6), "{text}: {error}");
+        }
+        let read = documents("{a: '.nan', b: 1e400, c: .info, d: -.nan, e: 123456789012345678901234567890}");
+        let expected = json!({"a": ".nan", "b": "1e400", "c": ".info", "d": "-.nan", "e": 1.234_567_890_123_456_8e29});
+        assert_eq!(read[0].as_ref().unwrap().value, expected);
+    }
+
+    #[test]
+    fn keys_that_are_there_twice_are_known_with_their_lines() {
+        let read = documents("a: 1\nb: {x: 1, <<: {y: 1}, <<: {z: 1}}\na: 2\nc:\n- d: 1\n  d: 2\n");
+        let read = read[0].as_ref().unwrap();
+        assert_eq!(read.twice, [("a".to_owned(), 3), ("d".to_owned(), 6)]);
+        assert_eq!(read.value["a"], 2);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cel::{Declarations, Program};
+use cel::{CompileError, Declarations, Program};
 use go_time::Schedule;
 use model::{Fault, FaultKind};
 use serde_json::Value;
@@ -290,10 +290,20 @@ fn items<'v>(spec: &'v Value, key: &str) -> &'v [Value] {
 }
 
 fn program(text: &str, pointer: String) -> Compiled<Program> {
-    let program = Program::compile(text).map_err(|error| (pointer.clone(), error.to_string()))?;
+    let program = Program::compile(text).map_err(|error| (pointer.clone(), in_one_line(text, &error)))?;
     let declarations = Declarations { variables: VARIABLES.to_vec(), functions: super::library::NAMES.to_vec() };
-    program.check(&declarations).map_err(|error| (pointer, error.to_string()))?;
+    program.check(&declarations).map_err(|error| (pointer, in_one_line(text, &error)))?;
     Ok(program)
+}
+
+/// What is wrong with an expression, with what stands at the place, for it may be one of many lines.
+fn in_one_line(text: &str, error: &CompileError) -> String {
+    const MOST: usize = 40;
+    let rest = text.get(error.position..).unwrap_or_default().lines().next().unwrap_or_default();
+    let shown: String = rest.chars().take(MOST).collect();
+    let more = if shown.len() < rest.len() { "..." } else { "" };
+    let near = if shown.is_empty() { String::new() } else { format!(", at `{shown}{more}`") };
+    format!("{} in line {}, column {} of the expression{near}", error.what, error.line, error.column)
 }
 
 fn expression(item: &Value, pointer: String) -> Compiled<Program> {

@@ -80,7 +80,9 @@ impl Fields {
                     match known.iter().find(|(known, _)| known == field) {
                         Some((_, Some(below))) => self.walk(item, below, trail, found),
                         Some((_, None)) => {}
-                        None if found.len() < MOST => found.push(Unknown::new(trail, nearest(field, known))),
+                        None if found.len() < MOST => {
+                            found.push(Unknown::new(trail, nearest(field, known.iter().map(|(known, _)| *known))))
+                        }
                         None => {}
                     }
                     trail.pop();
@@ -119,9 +121,9 @@ impl Unknown {
 }
 
 /// The known field that is written almost like this one.
-fn nearest(field: &str, known: &Type) -> Option<&'static str> {
+pub(crate) fn nearest<'k>(field: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
     const FAR: usize = 3;
-    let apart = known.iter().map(|(known, _)| (distance(&known.to_lowercase(), &field.to_lowercase()), *known));
+    let apart = known.map(|known| (distance(&known.to_lowercase(), &field.to_lowercase()), known));
     apart.filter(|(apart, known)| *apart < FAR.min(known.len())).min().map(|(_, known)| known)
 }
 

@@ -1,6 +1,8 @@
 //! Policies on resources without a cluster: what `apply` and `explain` of the command line do. Everything that a test file
 //! may name, given directly.
 
+use std::sync::Arc;
+
 use model::Fault;
 use serde_json::{Map, Value, json};
 
@@ -50,9 +52,9 @@ pub struct Answer {
     /// The file of a JSON payload.
     pub payload: Option<String>,
     /// The resource; null for a request of another protocol.
-    pub resource: Value,
+    pub resource: Arc<Value>,
     /// The resource after the policy.
-    pub patched: Value,
+    pub patched: Arc<Value>,
     /// One verdict for each rule that applied.
     pub verdicts: Vec<RuleVerdict>,
 }
@@ -121,16 +123,17 @@ impl Given {
             "targetResources": self.targets, "paramResources": self.parameters, "jsonPayloads": self.json,
             "httpPayloads": self.http, "envoyPayloads": self.envoy, "variables": self.values_file,
             "userInfo": self.user_info, "context": self.context,
-        }))?;
+        }))
+        .map_err(|(_, what)| what)?;
         if !self.variables.is_empty() {
-            let mut runner = Runner { folder: "", files, test };
+            let mut runner = Runner { folder: "", files, test, spares: true };
             let mut values = runner.values()?;
             let globals: Map<String, Value> = self.variables.iter().cloned().collect();
             values.add_globals(globals);
             runner.test.values = Some(values.into_raw());
             test = runner.test;
         }
-        Ok(Runner { folder: "", files, test })
+        Ok(Runner { folder: "", files, test, spares: true })
     }
 }
 

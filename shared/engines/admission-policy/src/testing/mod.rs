@@ -9,7 +9,9 @@ mod format;
 mod given;
 mod grade;
 mod mocks;
+mod reading;
 mod run;
+mod shape;
 mod values;
 
 use model::Fault;
@@ -20,10 +22,27 @@ use crate::snapshot::{MissingFact, Snapshot};
 pub use given::{Answer, Explained, Given};
 pub use run::run;
 
+/// Why a file has no text.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// Nothing has this path.
+    #[error("there is no such file")]
+    Absent,
+    /// The path is that of a folder.
+    #[error("it is a folder without YAML files")]
+    Folder,
+    /// It is there, but cannot be read, for this reason.
+    #[error("{0}")]
+    Unreadable(String),
+}
+
 /// Where the files of a test come from. Paths are `/`-separated and normalized.
 pub trait Files {
-    /// The text of a file; `None` when there is none.
-    fn read(&self, path: &str) -> Option<String>;
+    /// The text of a file.
+    ///
+    /// # Errors
+    /// A file that is not there or cannot be read.
+    fn read(&self, path: &str) -> Result<String, ReadError>;
     /// The YAML files directly in a folder, sorted; empty when it is no folder.
     fn list(&self, folder: &str) -> Vec<String>;
     /// Finds out what an evaluation missed, and puts it into the facts; whether there is anything new. By default nothing: a

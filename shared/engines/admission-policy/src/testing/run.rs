@@ -1,17 +1,21 @@
 //! Runs test documents: loads what they name, evaluates every resource, grades the rows.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use model::{Fault, FaultKind};
 use serde_json::Value;
 
 use super::compare::identity;
 use super::format::{ResultRow, Test, field};
 use super::grade::{Expected, Response, grade};
+use super::reading::Wrong;
 use super::values::{ValuesFile, apply_user, apply_variables, stand_ins};
-use super::{Files, TestReport, checks, mocks};
+use super::{Files, TestReport, checks, mocks, shape};
 use crate::cel::AuthorizationKind;
+use crate::evaluate::Acting;
 use crate::explain::Explanation;
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, RuleVerdict};
 use crate::request::{Operation, Request};
 use crate::set::PolicySet;
 use crate::snapshot::{MissingFact, Snapshot};
@@ -27,24 +31,38 @@ pub fn run(path: &str, files: &dyn Files) -> Vec<TestReport> {
         faults: Vec::new(),
         rows: Vec::new(),
     };
-    let Some(text) = files.read(path) else { return vec![failed("cannot read the file".to_owned())] };
-    let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
-    let document = |document: Result<yaml::Document, yaml::SyntaxError>| {
-        let parsed = document
-            .map_err(|error| format!("line {}: {error}", error.line))
-            .and_then(|document| Test::parse(&document.value));
-        match parsed {
-            Ok(test) => Runner { folder, files, test }.run(path),
-            Err(error) => failed(error),
-        }
+    let text = match files.read(path) {
+        Ok(text) => text,
+        Err(error) => return vec![failed(format!("the file cannot be read, {error}"))],
     };
-    yaml::documents(&text).into_iter().map(document).collect()
+    let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let reports: Vec<TestReport> = yaml::documents(&text)
+        .into_iter()
+        .map(|document| match parsed(document) {
+            Ok(test) => Runner { folder, files, test, spares: false }.run(path),
+            Err((line, what)) => failed(format!("line {line}: {what}")),
+        })
+        .collect();
+    if reports.is_empty() {
+        vec![failed("the file holds no test: write one, or remove the file".to_owned())]
+    } else {
+        reports
+    }
+}
+
+/// Reads a test document.
+fn parsed(document: Result<yaml::Document, yaml::SyntaxError>) -> Result<Test, (u32, String)> {
+    let document = document.map_err(|error| (error.line, format!("not valid YAML: {error}")))?;
+    let value = shape::shaped(document.clone(), &shape::TEST)?;
+    Test::parse(&value).map_err(|(pointer, what)| (document.line_of(&pointer), what))
 }
 
 pub(super) struct Runner<'a> {
     pub(super) folder: &'a str,
     pub(super) files: &'a dyn Files,
     pub(super) test: Test,
+    /// What cannot be read is set aside and told, and the rest goes on.
+    pub(super) spares: bool,
 }
 
 /// Something to judge.
@@ -86,6 +104,10 @@ impl Runner<'_> {
                 return report;
             }
         };
+        if self.test.results.is_empty() && self.test.checks.is_empty() {
+            let fault = Fault::new(FaultKind::Warning, path, "the test has no results, so it proves nothing");
+            report.faults.push(fault.cure("add rows to `results`"));
+        }
         // Rows may ask for an operation of their own: every resource is then judged under that one too.
         let mut responses: BTreeMap<&str, Vec<Response>> = BTreeMap::new();
         for row in &self.test.results {
@@ -104,8 +126,11 @@ impl Runner<'_> {
             return report;
         }
         let none = Vec::new();
-        let grade_one =
-            |row: &ResultRow| grade(row, responses.get(row.operation.as_str()).unwrap_or(&none), &self.expected(row));
+        let names = loaded.set.names();
+        let grade_one = |row: &ResultRow| {
+            let responses = responses.get(row.operation.as_str()).unwrap_or(&none);
+            grade(row, (&names, responses), &self.expected(row))
+        };
         report.rows = self.test.results.iter().map(grade_one).collect();
         let everything = responses.get("").unwrap_or(&none);
         for check in &self.test.checks {
@@ -124,13 +149,13 @@ impl Runner<'_> {
             (AuthorizationKind::Envoy, &self.test.envoy_payloads),
         ];
         for (kind, files) in kinds {
-            for payload in self.objects(files)? {
+            for payload in self.documents(files)? {
                 for verdict in loaded.set.authorize(kind, &payload, &loaded.snapshot) {
                     responses.push(Response {
                         policy: verdict.policy.name.clone(),
                         payload: None,
-                        resource: Value::Null,
-                        patched: Value::Null,
+                        resource: Arc::default(),
+                        patched: Arc::default(),
                         verdicts: vec![verdict],
                         ruleless: true,
                         lacks_registry: false,
@@ -142,17 +167,23 @@ impl Runner<'_> {
     }
 
     pub(super) fn load(&self, report: &mut TestReport) -> Result<Loaded, String> {
-        let mut texts = self.texts(&self.test.policies)?;
-        texts.extend(self.texts(&self.test.exceptions)?);
+        let mut faults = Vec::new();
+        let mut wrong = Wrong { faults: &mut faults, spares: self.spares };
+        let mut texts = self.texts(&self.test.policies, &mut wrong)?;
+        texts.extend(self.texts(&self.test.exceptions, &mut wrong)?);
+        let mut objects = self.objects_telling(&self.test.resources, &mut wrong)?;
         let policies = if self.test.checks.is_empty() { Vec::new() } else { self.objects(&self.test.policies)? };
-        let (set, faults) = PolicySet::load(texts);
-        report.faults = faults;
-        let mut objects = self.objects(&self.test.resources)?;
+        let (set, of_policies) = PolicySet::load(texts);
+        report.faults = of_policies;
+        report.faults.append(&mut faults);
         objects.iter_mut().for_each(default_namespace);
         let mut old = self.objects(&self.test.old_resources)?;
         old.iter_mut().for_each(default_namespace);
         let values = self.values()?;
-        let user = if self.test.user_info.is_empty() { None } else { Some(self.first(&self.test.user_info)?) };
+        let user = match self.test.user_info.as_str() {
+            "" => None,
+            file => self.shaped(file, &shape::USER)?.into_iter().next(),
+        };
         let snapshot = self.snapshot(&values, &objects)?;
         let mut resources: Vec<Judged> = Vec::new();
         for judged in objects.into_iter().map(|object| Judged { object, payload: None }).chain(self.payloads()?) {
@@ -178,7 +209,7 @@ impl Runner<'_> {
         Ok(match (&self.test.values, self.test.variables.as_str()) {
             (Some(values), _) => ValuesFile::new(values.clone()),
             (None, "") => ValuesFile::default(),
-            (None, file) => ValuesFile::new(self.first(file)?),
+            (None, file) => ValuesFile::new(self.shaped(file, &shape::VALUES)?.into_iter().next().unwrap_or_default()),
         })
     }
 
@@ -189,13 +220,14 @@ impl Runner<'_> {
         targets.iter_mut().for_each(default_namespace);
         objects.extend(targets);
         objects.extend(self.objects(&self.test.param_resources)?);
-        for cluster in self.objects(&self.test.cluster_resources)? {
+        let clusters = self.test.cluster_resources.iter().map(|file| self.shaped(file, &shape::CLUSTER));
+        for cluster in clusters.collect::<Result<Vec<_>, _>>()?.into_iter().flatten() {
             let spec = field(&cluster, "spec").cloned().unwrap_or_default();
             objects.extend(field(&spec, "resources").and_then(Value::as_array).cloned().unwrap_or_default());
         }
         let mut images = Vec::new();
         if !self.test.context.is_empty() {
-            for file in self.objects(std::slice::from_ref(&self.test.context))? {
+            for file in self.shaped(&self.test.context, &shape::CONTEXT)? {
                 let spec = field(&file, "spec").cloned().unwrap_or_default();
                 objects.extend(field(&spec, "resources").and_then(Value::as_array).cloned().unwrap_or_default());
                 images.extend(field(&spec, "images").and_then(Value::as_array).cloned().unwrap_or_default());
@@ -230,54 +262,39 @@ impl Runner<'_> {
         judged: &Judged,
         (operation, responses): (&str, &mut Vec<Response>),
     ) {
-        let resource = &judged.object;
-        let payload = &judged.payload;
-        let mut current = resource.clone();
+        let resource = Arc::new(judged.object.clone());
+        let mut current = Arc::clone(&resource);
         for stage in Stage::ALL {
-            for (policy, is_meant) in loaded.set.acting_in(stage, payload.is_some()) {
-                if !is_meant {
-                    // It is loaded, and has nothing to say about this.
-                    let policy = policy.rsplit('/').next().unwrap_or(&policy).to_owned();
-                    let (payload, resource, patched) = (payload.clone(), resource.clone(), current.clone());
-                    responses.push(Response {
-                        policy,
-                        payload,
-                        resource,
-                        patched,
-                        verdicts: Vec::new(),
-                        ruleless: true,
-                        lacks_registry: false,
-                    });
-                    continue;
-                }
-                let request = self.request(loaded, (&policy, operation), &current);
-                let outcome = self.evaluate(loaded, &request, (&policy, stage));
-                let of_registry =
-                    |fact: &MissingFact| matches!(fact, MissingFact::ImageTrust { .. } | MissingFact::ImageMetadata(_));
-                let lacks_registry = outcome.missing_facts().iter().any(of_registry);
-                if let Some(patched) = outcome.patched {
-                    current = patched;
-                }
-                let response = |resource: Value, patched: Value, verdicts| Response {
-                    policy: policy.rsplit('/').next().unwrap_or(&policy).to_owned(),
-                    payload: payload.clone(),
-                    resource,
-                    patched,
-                    verdicts,
-                    ruleless: loaded.set.is_ruleless(&policy),
-                    lacks_registry,
+            for (policy, is_meant) in loaded.set.acting_in(stage, judged.payload.is_some()) {
+                let key = loaded.set.key_of(policy).to_owned();
+                let mut response = Response {
+                    policy: key.rsplit('/').next().unwrap_or(&key).to_owned(),
+                    payload: judged.payload.clone(),
+                    resource: Arc::clone(&resource),
+                    patched: Arc::clone(&current),
+                    verdicts: Vec::new(),
+                    ruleless: matches!(policy, Acting::InCel(_)),
+                    lacks_registry: false,
                 };
-                for verdict in &outcome.verdicts {
-                    let of_target = |target: &Value| response(target.clone(), target.clone(), vec![verdict.clone()]);
-                    responses.extend(verdict.targets.iter().map(of_target));
+                // One that is not meant is loaded, and has nothing to say about this.
+                if is_meant {
+                    let request = self.request(loaded, (&key, operation), &current);
+                    let outcome = self.evaluate(loaded, &request, (policy, stage));
+                    response.lacks_registry = outcome.missing_facts().iter().any(is_of_registry);
+                    if let Some(patched) = outcome.patched {
+                        current = Arc::new(patched);
+                        response.patched = Arc::clone(&current);
+                    }
+                    responses.extend(outcome.verdicts.iter().flat_map(|verdict| of_targets(&response, verdict)));
+                    response.verdicts = outcome.verdicts;
                 }
-                responses.push(response(resource.clone(), current.clone(), outcome.verdicts));
+                responses.push(response);
             }
         }
     }
 
     /// Evaluates one policy.
-    fn evaluate(&self, loaded: &mut Loaded, request: &Request, policy: (&str, Stage)) -> Outcome {
+    fn evaluate(&self, loaded: &mut Loaded, request: &Request, policy: (Acting, Stage)) -> Outcome {
         let evaluate = |loaded: &Loaded| loaded.set.evaluate_policy(request, &loaded.snapshot, policy);
         self.informed(loaded, evaluate, Outcome::missing_facts)
     }
@@ -344,62 +361,20 @@ impl Runner<'_> {
         let generated = (!row.generated.is_empty()).then(|| self.objects(&row.generated));
         Expected { patched, generated }
     }
+}
 
-    /// Paths below the test's folder; a folder stands for the files in it.
-    fn texts(&self, names: &[String]) -> Result<Vec<(String, String)>, String> {
-        let mut out = Vec::new();
-        for name in names {
-            let path = join(self.folder, name);
-            if let Some(text) = self.files.read(&path) {
-                out.push((path, text));
-                continue;
-            }
-            let inside = self.files.list(&path);
-            if inside.is_empty() {
-                return Err(format!("cannot read {path}"));
-            }
-            for path in inside {
-                let text = self.files.read(&path).ok_or_else(|| format!("cannot read {path}"))?;
-                out.push((path, text));
-            }
-        }
-        Ok(out)
-    }
+fn is_of_registry(fact: &MissingFact) -> bool {
+    matches!(fact, MissingFact::ImageTrust { .. } | MissingFact::ImageMetadata(_))
+}
 
-    /// The documents of files as they are; one that says `null` counts where it is the only one.
-    fn documents(&self, names: &[String]) -> Result<Vec<Value>, String> {
-        let mut out = Vec::new();
-        for (path, text) in self.texts(names)? {
-            if text.trim() == "null" {
-                out.push(Value::Null);
-            }
-            for document in yaml::documents(&text) {
-                out.push(document.map_err(|error| format!("{path}:{}: {error}", error.line))?.value);
-            }
-        }
-        Ok(out)
-    }
-
-    /// Kubernetes objects; those in a list one by one.
-    fn objects(&self, names: &[String]) -> Result<Vec<Value>, String> {
-        let mut out = Vec::new();
-        for (path, text) in self.texts(names)? {
-            for document in yaml::documents(&text) {
-                let value = document.map_err(|error| format!("{path}:{}: {error}", error.line))?.value;
-                let is_list = value.get("kind").and_then(Value::as_str).is_some_and(|kind| kind.ends_with("List"));
-                match value.get("items").and_then(Value::as_array) {
-                    Some(items) if is_list => out.extend(items.iter().cloned()),
-                    _ => out.push(value),
-                }
-            }
-        }
-        Ok(out)
-    }
-
-    fn first(&self, name: &str) -> Result<Value, String> {
-        let mut objects = self.objects(&[name.to_owned()])?;
-        if objects.is_empty() { Err(format!("{name} is empty")) } else { Ok(objects.swap_remove(0)) }
-    }
+/// What a mutation of other objects made of each of them.
+fn of_targets(response: &Response, verdict: &RuleVerdict) -> Vec<Response> {
+    let of_target = |target: &Value| {
+        let target = Arc::new(target.clone());
+        let verdicts = vec![verdict.clone()];
+        Response { resource: Arc::clone(&target), patched: target, verdicts, ..response.clone() }
+    };
+    verdict.targets.iter().map(of_target).collect()
 }
 
 /// What one fact says may lead to the next question, so many times.
@@ -435,19 +410,4 @@ fn default_namespace(object: &mut Value) {
     if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.insert("namespace".to_owned(), Value::from("default"));
     }
-}
-
-/// Joins and normalizes: `a/b` and `../c` is `a/c`.
-fn join(folder: &str, name: &str) -> String {
-    let absolute = name.starts_with('/') || (folder.starts_with('/') && !name.starts_with('/'));
-    let whole = if name.starts_with('/') { name.to_owned() } else { format!("{folder}/{name}") };
-    let mut parts: Vec<&str> = Vec::new();
-    for part in whole.split('/') {
-        match part {
-            "" | "." => {}
-            ".." if parts.last().is_some_and(|last| *last != "..") => drop(parts.pop()),
-            part => parts.push(part),
-        }
-    }
-    format!("{}{}", if absolute { "/" } else { "" }, parts.join("/"))
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use admission_policy::PolicySet;
-use admission_policy::testing::{CheckVerdict, Files, TestReport, run};
+use admission_policy::testing::{CheckVerdict, Files, ReadError, TestReport, run};
 use model::{Fault, FaultKind};
 use serde_json::json;
 use testkit::corpus::{Corpus, Verdict};
@@ -11,8 +11,8 @@ use testkit::corpus::{Corpus, Verdict};
 struct Disk;
 
 impl Files for Disk {
-    fn read(&self, path: &str) -> Option<String> {
-        std::fs::read_to_string(path).ok()
+    fn read(&self, path: &str) -> Result<String, ReadError> {
+        std::fs::read_to_string(path).map_err(|error| ReadError::Unreadable(error.to_string()))
     }
 
     fn list(&self, folder: &str) -> Vec<String> {

@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use admission_policy::testing::{CheckVerdict, Files, TestReport, run};
+use admission_policy::testing::{CheckVerdict, Files, ReadError, TestReport, run};
 use admission_policy::{MissingFact, PolicySet, Request, Snapshot, Status};
 use serde_json::{Value, json};
 
 struct Texts(BTreeMap<&'static str, &'static str>);
 
 impl Files for Texts {
-    fn read(&self, path: &str) -> Option<String> {
-        self.0.get(path).map(|text| (*text).to_owned())
+    fn read(&self, path: &str) -> Result<String, ReadError> {
+        self.0.get(path).map(|text| (*text).to_owned()).ok_or(ReadError::Absent)
     }
 
     fn list(&self, _: &str) -> Vec<String> {

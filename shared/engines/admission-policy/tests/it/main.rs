@@ -12,6 +12,7 @@ mod cel_libraries;
 mod conditions;
 mod corpus;
 mod documents;
+mod files;
 mod hostile;
 mod laws;
 mod loading;
