@@ -130,6 +130,9 @@ struct Evaluation<'a> {
     prior: bool,
 }
 
+/// Verdicts for which there is room from the start.
+const EXPECTED: usize = 96;
+
 /// What a rule is to be judged on, and for whom.
 struct Work<'a> {
     policy: &'a Policy,
@@ -167,7 +170,7 @@ impl<'a> Evaluation<'a> {
             views: Views::default(),
             object: None,
             changed: false,
-            outcome: Outcome::default(),
+            outcome: Outcome { verdicts: Vec::with_capacity(set.len().min(EXPECTED)), ..Outcome::default() },
             prior: false,
         }
     }
@@ -421,7 +424,8 @@ impl<'a> Evaluation<'a> {
                 Err(error) => return Judgement::error("failed to evaluate preconditions", &error).into(),
                 Ok((false, message)) => {
                     let separator = if message.is_empty() { "" } else { "; " };
-                    return Judgement::new(Status::Skip, format!("preconditions not met{separator}{message}")).into();
+                    return Judgement::new(Status::Skip, ["preconditions not met", separator, &message].concat())
+                        .into();
                 }
                 Ok((true, _)) => {}
             }

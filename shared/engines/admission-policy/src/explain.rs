@@ -170,7 +170,7 @@ fn explain_elements<'r>(
     context: &mut Context<'r>,
     out: &mut Vec<ClauseExplanation>,
 ) {
-    let found = crate::rules::validate::elements(&item.list, context);
+    let found = context.elements(&item.list);
     let count = found.as_ref().map_or_else(ToString::to_string, |elements| format!("{} elements", elements.len()));
     out.push(ClauseExplanation {
         clause: format!("{place}.list"),
@@ -179,9 +179,9 @@ fn explain_elements<'r>(
         holds: None,
     });
     let mark = context.mark();
-    for (index, element) in found.unwrap_or_default().iter().take(MAX_ELEMENTS).enumerate() {
+    for (index, element) in found.iter().flat_map(|elements| elements.iter()).take(MAX_ELEMENTS).enumerate() {
         context.restore(mark);
-        context.set_element(element.clone(), index, nesting);
+        context.set_element(element, index, nesting);
         context.declare(&item.context);
         let place = format!("{place}[{index}]");
         if let Some(conditions) = &item.preconditions {

@@ -198,8 +198,9 @@ impl Outcome {
         let warns = |verdict: &&RuleVerdict| {
             verdict.status == Status::Warn || (verdict.status == Status::Fail && verdict.action == Action::Warn)
         };
-        let line =
-            |verdict: &RuleVerdict| format!("policy {}.{}: {}", verdict.policy.name, verdict.rule, verdict.message);
+        let line = |verdict: &RuleVerdict| {
+            ["policy ", &verdict.policy.name, ".", &verdict.rule, ": ", &verdict.message].concat()
+        };
         self.warnings = self.verdicts.iter().filter(warns).map(line).collect();
     }
 }

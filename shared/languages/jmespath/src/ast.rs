@@ -53,6 +53,31 @@ pub(crate) enum Node {
 }
 
 impl Node {
+    /// Collects the keys that the node asks of its input; false when it is about the input as a whole.
+    pub(crate) fn keys<'n>(&'n self, keys: &mut Vec<&'n str>) -> bool {
+        match self {
+            Self::Current => return false,
+            Self::Field(key) => keys.push(key),
+            Self::Path(path) => keys.extend(path.first().map(String::as_str)),
+            // On an object these are null, whatever it holds.
+            Self::Index(_) | Self::Slice(..) => {}
+            Self::Literal(_) | Self::Given(_) | Self::Reference(_) => {}
+            // What stands on the right is about what came of the left.
+            Self::Sub(left, _) | Self::Pipe(left, _) | Self::Projection(left, _) | Self::ValueProjection(left, _) => {
+                return left.keys(keys);
+            }
+            Self::Filter(filter) => return filter.left.keys(keys),
+            Self::Flatten(inner) | Self::Not(inner) => return inner.keys(keys),
+            Self::Compare(_, left, right) | Self::Or(left, right) | Self::And(left, right) => {
+                return left.keys(keys) && right.keys(keys);
+            }
+            Self::List(nodes) => return nodes.iter().all(|node| node.keys(keys)),
+            Self::Hash(pairs) => return pairs.iter().all(|(_, node)| node.keys(keys)),
+            Self::Call(call) => return call.arguments.iter().all(|argument| argument.keys(keys)),
+        }
+        true
+    }
+
     /// Makes a [given](Self::Given) text of each literal one for which `is_given` holds, and puts the literal behind `taken`.
     pub(crate) fn give(&mut self, is_given: &dyn Fn(&str) -> bool, taken: &mut Vec<String>) {
         match self {

@@ -66,6 +66,11 @@ impl<'c> Evaluation<'c> {
                 values.collect::<Result<_, _>>().map(Value::Array)
             }
             Item::Reference(_) => Ok(Value::Null),
+            Item::Scope(scope) => {
+                let whole = scope.whole();
+                self.charge(weight(&whole))?;
+                Ok(whole)
+            }
         }
     }
 
@@ -81,7 +86,10 @@ impl<'c> Evaluation<'c> {
     pub(crate) fn evaluate<'a>(&self, node: &'a Node, item: &Item<'a>) -> Outcome<'a> {
         self.charge(1)?;
         match node {
-            Node::Current => self.copy(item),
+            Node::Current => match item {
+                Item::Scope(_) => self.own(item.clone()).map(Item::Owned),
+                item => self.copy(item),
+            },
             Node::Field(key) => self.field(key, item),
             Node::Path(keys) => self.path(keys, item),
             Node::Literal(value) => Ok(Item::Borrowed(value)),
@@ -143,6 +151,7 @@ impl<'c> Evaluation<'c> {
                 Some(value) => Some(self.copy(&Item::Owned(value.clone()))?),
                 None => None,
             },
+            Item::Scope(scope) => scope.variable(key).map(Item::Borrowed),
             _ => return Ok(Item::NULL),
         };
         found.ok_or_else(|| EvalError::NotFound { key: key.to_owned() })
@@ -158,12 +167,17 @@ impl<'c> Evaluation<'c> {
     fn path<'a>(&self, keys: &'a [String], item: &Item<'a>) -> Outcome<'a> {
         // One step for each key and each dot; the first is counted already.
         self.charge((keys.len() as u64).saturating_mul(2).saturating_sub(2))?;
-        let Item::Borrowed(start) = item else {
-            let mut keys = keys.iter();
-            let first = keys.next().map_or(Ok(Item::NULL), |key| self.field(key, item));
-            return keys.try_fold(first?, |item, key| self.field(key, &item));
+        let (mut value, keys) = match (item, keys.split_first()) {
+            (Item::Borrowed(start), _) => (*start, keys),
+            (Item::Scope(scope), Some((first, rest))) => {
+                (scope.variable(first).ok_or_else(|| EvalError::NotFound { key: first.clone() })?, rest)
+            }
+            (_, None) => return Ok(Item::NULL),
+            (_, Some((first, rest))) => {
+                let first = self.field(first, item)?;
+                return rest.iter().try_fold(first, |item, key| self.field(key, &item));
+            }
         };
-        let mut value = *start;
         for key in keys {
             let Value::Object(map) = value else { return Ok(Item::NULL) };
             value = crate::item::field(map, key).ok_or_else(|| EvalError::NotFound { key: key.clone() })?;

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use crate::Scope;
 use crate::ast::Node;
 
 /// A value at hand.
@@ -15,6 +16,8 @@ pub(crate) enum Item<'a> {
     List(Vec<Item<'a>>),
     /// `&expression`.
     Reference(&'a Node),
+    /// The input, where it is variables: only ever what an expression begins with.
+    Scope(&'a dyn Scope),
 }
 
 impl<'a> Item<'a> {
@@ -25,7 +28,7 @@ impl<'a> Item<'a> {
         match self {
             Self::Borrowed(value) => Some(value),
             Self::Owned(value) => Some(value),
-            Self::List(_) | Self::Reference(_) => None,
+            Self::List(_) | Self::Reference(_) | Self::Scope(_) => None,
         }
     }
 
@@ -37,7 +40,7 @@ impl<'a> Item<'a> {
     pub(crate) fn is_false(&self) -> bool {
         match self {
             Self::List(items) => items.is_empty(),
-            Self::Reference(_) => false,
+            Self::Reference(_) | Self::Scope(_) => false,
             Self::Borrowed(value) => is_false(value),
             Self::Owned(value) => is_false(value),
         }
@@ -76,7 +79,7 @@ impl<'a> Item<'a> {
 /// How many nodes a copy of `item` makes.
 pub(crate) fn item_weight(item: &Item<'_>) -> u64 {
     match item {
-        Item::Borrowed(_) | Item::Reference(_) => 1,
+        Item::Borrowed(_) | Item::Reference(_) | Item::Scope(_) => 1,
         Item::Owned(value) => weight(value),
         Item::List(items) => items.iter().map(item_weight).sum::<u64>() + 1,
     }
@@ -109,7 +112,7 @@ pub fn is_false(value: &Value) -> bool {
 /// The value of a key: in the small objects that manifests are made of, looking at every key is faster than hashing one.
 #[must_use]
 pub fn field<'v>(fields: &'v Map<String, Value>, key: &str) -> Option<&'v Value> {
-    const SMALL: usize = 8;
+    const SMALL: usize = 16;
     if fields.len() > SMALL {
         return fields.get(key);
     }

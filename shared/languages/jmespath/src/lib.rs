@@ -64,6 +64,15 @@ pub use error::{CompileError, EvalError};
 pub use item::{equal, field, is_false, number, weight};
 pub use regex::Regex;
 
+/// Variables by their names: what an expression is about, where they do not stand in one object.
+pub trait Scope: std::fmt::Debug {
+    /// The variable of that name.
+    fn variable(&self, name: &str) -> Option<&Value>;
+
+    /// All of them in one object, for an expression about the input as a whole (`@`).
+    fn whole(&self) -> Value;
+}
+
 /// A compiled expression; compile once, search often, from any thread.
 #[derive(Debug, Clone)]
 pub struct Expression {
@@ -102,11 +111,44 @@ impl Expression {
     /// # Errors
     /// As [`search`](Self::search).
     pub fn search_borrowed<'a>(&'a self, input: &'a Value, context: &Context<'_>) -> Result<Cow<'a, Value>, EvalError> {
+        self.search_item(&item::Item::Borrowed(input), context)
+    }
+
+    /// As [`search_borrowed`](Self::search_borrowed), over variables.
+    ///
+    /// # Errors
+    /// As [`search`](Self::search).
+    pub fn search_scope<'a>(
+        &'a self,
+        scope: &'a dyn Scope,
+        context: &Context<'_>,
+    ) -> Result<Cow<'a, Value>, EvalError> {
+        self.search_item(&item::Item::Scope(scope), context)
+    }
+
+    fn search_item<'a>(&'a self, input: &item::Item<'a>, context: &Context<'_>) -> Result<Cow<'a, Value>, EvalError> {
         let evaluation = interpret::Evaluation::new(context, &[]);
-        match evaluation.evaluate(&self.root, &item::Item::Borrowed(input))? {
+        match evaluation.evaluate(&self.root, input)? {
             item::Item::Borrowed(value) => Ok(Cow::Borrowed(value)),
             other => evaluation.own(other).map(Cow::Owned),
         }
+    }
+
+    /// The keys of the input that the expression asks for, some perhaps more than once; `None` when it is about the input as
+    /// a whole.
+    ///
+    /// ```
+    /// let names = |text: &str| Ok::<_, jmespath::CompileError>(
+    ///     jmespath::compile(text)?.keys().map(|keys| keys.join(" ")),
+    /// );
+    /// assert_eq!(names("a.b[?c == 'd'].e || length(f)")?.as_deref(), Some("a f"));
+    /// assert_eq!(names("keys(@)")?, None);
+    /// # Ok::<(), jmespath::CompileError>(())
+    /// ```
+    #[must_use]
+    pub fn keys(&self) -> Option<Vec<&str>> {
+        let mut keys = Vec::new();
+        self.root.keys(&mut keys).then_some(keys)
     }
 
     /// Leaves literal texts open, those for which `is_given` holds: each [search](Self::search_with) is given others in their
@@ -134,6 +176,20 @@ impl Expression {
     pub fn search_with(&self, input: &Value, context: &Context<'_>, given: &[Value]) -> Result<Value, EvalError> {
         let evaluation = interpret::Evaluation::new(context, given);
         evaluation.own(evaluation.evaluate(&self.root, &item::Item::Borrowed(input))?)
+    }
+
+    /// As [`search_with`](Self::search_with), over variables.
+    ///
+    /// # Errors
+    /// As [`search`](Self::search).
+    pub fn search_scope_with(
+        &self,
+        scope: &dyn Scope,
+        context: &Context<'_>,
+        given: &[Value],
+    ) -> Result<Value, EvalError> {
+        let evaluation = interpret::Evaluation::new(context, given);
+        evaluation.own(evaluation.evaluate(&self.root, &item::Item::Scope(scope))?)
     }
 
     /// The text it was compiled from.

@@ -425,11 +425,11 @@ fn judge_validations<'a>(name: &str, scope: &Scope<'a>, validations: &'a [Valida
         });
         let message = computed.unwrap_or_else(|| validation.message.clone());
         let message = if message.is_empty() {
-            format!("failed expression: {}", validation.expression.text().trim())
+            ["failed expression: ", validation.expression.text().trim()].concat()
         } else {
             message
         };
         return Judgement::new(Status::Fail, message);
     }
-    Judgement::new(Status::Pass, format!("Validation rule '{name}' passed."))
+    Judgement::new(Status::Pass, ["Validation rule '", name, "' passed."].concat())
 }

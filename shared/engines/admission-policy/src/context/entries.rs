@@ -1,6 +1,7 @@
 //! Context entries: variables, ConfigMaps, API calls, image metadata and global entries.
 
 use std::borrow::Cow;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
@@ -155,9 +156,9 @@ fn api_call(call: &Value, text: impl Fn(&Value, &str) -> String) -> Result<Sourc
     })
 }
 
-impl Context<'_> {
+impl<'a> Context<'a> {
     /// Loads one entry into its variable.
-    pub(super) fn load(&mut self, entry: &ContextEntry) -> Result<(), EvaluationError> {
+    pub(super) fn load(&mut self, entry: &'a ContextEntry) -> Result<(), EvaluationError> {
         let name = entry.name.as_str();
         let value = match &entry.source {
             Source::Variable { value, path, default } => {
@@ -194,7 +195,7 @@ impl Context<'_> {
             }
         };
         self.hold(&value).map_err(|error| error.within(&format!("failed to add context entry {name}")))?;
-        self.set(name, value);
+        self.variables.put(Cow::Borrowed(name), Rc::new(value));
         Ok(())
     }
 
@@ -241,7 +242,7 @@ impl Context<'_> {
         let name = self.substitute_text(name).map_err(|error| wrap(error, "name"))?;
         let namespace = self.substitute_text(namespace).map_err(|error| wrap(error, "namespace"))?;
         let namespace = if namespace.is_empty() { "default".to_owned() } else { namespace };
-        let key = format!("{namespace}/{name}");
+        let key = [&*namespace, "/", &*name].concat();
         let is_it = |object: &&Value| {
             let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
             text("/kind") == "ConfigMap" && text("/metadata/name") == name && text("/metadata/namespace") == namespace
@@ -250,7 +251,7 @@ impl Context<'_> {
         let Some(object) = found else {
             return Err(self
                 .note_missing(MissingFact::ConfigMap(key))
-                .within(&format!("failed to retrieve config map for context entry {entry}")));
+                .within(&["failed to retrieve config map for context entry ", entry].concat()));
         };
         let mut out = Map::new();
         for key in ["data", "binaryData", "metadata"] {
@@ -331,7 +332,7 @@ fn succeeded(answer: &HttpAnswer, entry: &str) -> Result<Value, EvaluationError>
 }
 
 fn within(error: EvaluationError, entry: &str, text: &str) -> EvaluationError {
-    error.within(&format!("failed to substitute variables in context entry {entry} {text}"))
+    error.within(&["failed to substitute variables in context entry ", entry, " ", text].concat())
 }
 
 /// Answers a GET of the Kubernetes API from objects: one object, or a list when at least one object of the kind is there.

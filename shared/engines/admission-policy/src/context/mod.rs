@@ -1,7 +1,7 @@
 //! The variables of an evaluation: `request`, `images`, `element`, context entries, and what policies write as `{{ }}`.
 //!
-//! Entries load when something asks for them. Changes are journaled, so that each rule and each `foreach` element starts from
-//! the same state.
+//! Entries load when something asks for them. What a rule sets lies above what was there, so that each rule and each `foreach`
+//! element starts from the same state.
 
 mod entries;
 mod images;
@@ -12,9 +12,11 @@ mod substitute;
 mod template;
 #[cfg(test)]
 mod tests;
+mod variables;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -30,6 +32,7 @@ pub(crate) use query::ExpressionCache;
 use query::Query;
 pub(crate) use substitute::{is_dynamic, only_variable, text_is_dynamic, variables_in};
 pub(crate) use template::{ListQuery, Part, TextTemplate, ValueTemplate, Variable, unresolved_at_top};
+use variables::Variables;
 
 /// Why a variable or condition could not be evaluated.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -46,15 +49,15 @@ impl EvaluationError {
     }
 
     pub(crate) fn within(self, step: &str) -> Self {
-        Self { message: format!("{step}: {}", self.message), not_found: self.not_found }
+        Self { message: [step, ": ", &self.message].concat(), not_found: self.not_found }
     }
 }
 
 /// The state of the variables.
 pub(crate) struct Context<'a> {
-    /// Always an object.
-    root: Value,
-    journal: Vec<(Cow<'static, str>, Option<Value>)>,
+    variables: Variables<'a>,
+    /// Lists of the request's object as it is now, by the queries that found them.
+    lists: BTreeMap<usize, Elements>,
     deferred: Vec<Deferred<'a>>,
     /// While an entry loads, only entries before it can be asked for.
     horizon: usize,
@@ -83,7 +86,7 @@ pub(crate) struct Context<'a> {
 
 struct Deferred<'a> {
     entry: &'a ContextEntry,
-    /// Journal length when it was loaded.
+    /// The state of the variables when it was loaded.
     loaded_at: Option<usize>,
     failure: Option<EvaluationError>,
 }
@@ -91,10 +94,13 @@ struct Deferred<'a> {
 /// A state to come back to.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Mark {
-    journal: usize,
+    variables: usize,
     deferred: usize,
     held: u64,
 }
+
+/// The elements of a list, each to be a variable.
+pub(crate) type Elements = Rc<[Rc<Value>]>;
 
 impl<'a> Context<'a> {
     /// The variables at the start of a request.
@@ -103,22 +109,22 @@ impl<'a> Context<'a> {
         snapshot: &'a Snapshot,
         (expressions, limits): (&'a ExpressionCache, Limits),
     ) -> Self {
-        let mut root = Map::new();
-        root.insert("request".to_owned(), request.to_json());
+        let mut variables = Variables::default();
+        variables.keep("request", request.to_json());
         let account =
             request.user.username.strip_prefix("system:serviceaccount:").and_then(|rest| rest.split_once(':'));
         let (namespace, name) = account.unwrap_or_default();
         if request.has_user() {
-            root.insert("serviceAccountName".to_owned(), Value::from(name));
-            root.insert("serviceAccountNamespace".to_owned(), Value::from(namespace));
+            variables.keep("serviceAccountName", Value::from(name));
+            variables.keep("serviceAccountNamespace", Value::from(namespace));
         }
         if !snapshot.biotope.is_null() {
             // Its functions need no more; the facts themselves are copied when a query asks for them.
-            root.insert("biotope".to_owned(), Value::Object(Map::new()));
+            variables.keep("biotope", Value::Object(Map::new()));
         }
         let mut context = Self {
-            root: Value::Object(root),
-            journal: Vec::new(),
+            variables,
+            lists: BTreeMap::new(),
             deferred: Vec::new(),
             horizon: usize::MAX,
             depth: 0,
@@ -139,14 +145,14 @@ impl<'a> Context<'a> {
         };
         if let Some(values) = &snapshot.values {
             context.add_variables(&values.variables);
-            context.journal.clear();
+            context.variables.keep_all();
         }
         context
     }
 
     /// Remembers the state.
     pub(crate) fn mark(&self) -> Mark {
-        Mark { journal: self.journal.len(), deferred: self.deferred.len(), held: self.held }
+        Mark { variables: self.variables.mark(), deferred: self.deferred.len(), held: self.held }
     }
 
     /// Goes back to a remembered state.
@@ -154,42 +160,16 @@ impl<'a> Context<'a> {
         self.held = mark.held;
         self.deferred.truncate(mark.deferred);
         for entry in &mut self.deferred {
-            if entry.loaded_at.is_some_and(|at| at >= mark.journal) {
+            if entry.loaded_at.is_some_and(|at| at >= mark.variables) {
                 (entry.loaded_at, entry.failure) = (None, None);
             }
         }
-        while self.journal.len() > mark.journal {
-            match self.journal.pop() {
-                Some((key, Some(value))) => match self.root.get_mut(key.as_ref()) {
-                    Some(place) => *place = value,
-                    None => drop(self.insert(key.into_owned(), value)),
-                },
-                Some((key, None)) => {
-                    if let Some(fields) = self.root.as_object_mut() {
-                        fields.shift_remove(key.as_ref());
-                    }
-                }
-                None => break,
-            }
-        }
+        self.variables.restore(mark.variables);
     }
 
     /// Sets a top-level variable.
     pub(crate) fn set(&mut self, key: &str, value: Value) {
-        self.put(Cow::Owned(key.to_owned()), value);
-    }
-
-    /// As [`set`](Self::set), for names that are known at compile time.
-    fn put(&mut self, key: Cow<'static, str>, value: Value) {
-        let old = match self.root.get_mut(key.as_ref()) {
-            Some(place) => Some(std::mem::replace(place, value)),
-            None => self.insert(key.clone().into_owned(), value),
-        };
-        self.journal.push((key, old));
-    }
-
-    fn insert(&mut self, key: String, value: Value) -> Option<Value> {
-        self.root.as_object_mut().and_then(|fields| fields.insert(key, value))
+        self.variables.put(Cow::Owned(key.to_owned()), Rc::new(value));
     }
 
     /// Sets variables by their dotted names.
@@ -203,7 +183,7 @@ impl<'a> Context<'a> {
     pub(crate) fn add_variable(&mut self, name: &str, value: Value) {
         let mut parts = name.split('.');
         let Some(first) = parts.next() else { return };
-        let mut top = self.root.get(first).cloned().unwrap_or_default();
+        let mut top = self.variables.get(first).cloned().unwrap_or_default();
         let mut place = &mut top;
         for part in parts {
             if !place.is_object() {
@@ -218,25 +198,25 @@ impl<'a> Context<'a> {
 
     /// Replaces `request.object` for good (a mutation changed it).
     pub(crate) fn replace_object(&mut self, object: &Value) {
-        if let Some(request) = self.root.get_mut("request").and_then(Value::as_object_mut) {
-            request.insert("object".to_owned(), object.clone());
-        }
-        self.forget_images();
+        self.variables.edit_request(|request| drop(request.insert("object".to_owned(), object.clone())));
+        self.forget_object();
+    }
+
+    /// `request.object` as it is now.
+    pub(crate) fn request_object(&self) -> Option<&Value> {
+        self.variables.get("request")?.get("object")
     }
 
     /// Edits `request.object` in place, for good.
-    pub(crate) fn edit_object(&mut self, edit: impl FnOnce(&mut Value)) {
-        let request = self.root.get_mut("request").and_then(Value::as_object_mut);
-        if let Some(object) = request.and_then(|request| request.get_mut("object")) {
-            edit(object);
-        }
-        self.forget_images();
+    pub(crate) fn edit_object(&mut self, edit: impl Fn(&mut Value)) {
+        self.variables.edit_request(|request| request.get_mut("object").into_iter().for_each(&edit));
+        self.forget_object();
     }
 
     /// Copies the platform's facts into `biotope`, which few policies need.
     fn load_platform(&mut self) {
         if !std::mem::replace(&mut self.platform_known, true) && !self.snapshot.biotope.is_null() {
-            self.insert("biotope".to_owned(), self.snapshot.biotope.clone());
+            self.variables.keep("biotope", self.snapshot.biotope.clone());
         }
     }
 
@@ -275,7 +255,8 @@ impl<'a> Context<'a> {
         Ok(())
     }
 
-    fn forget_images(&mut self) {
+    fn forget_object(&mut self) {
+        self.lists.clear();
         self.images_known = false;
         self.images = None;
     }
@@ -292,36 +273,32 @@ impl<'a> Context<'a> {
             return;
         }
         let part = |key: &str| {
-            self.root.get("request").and_then(|request| request.get(key)).filter(|object| object.is_object())
+            self.variables.get("request").and_then(|request| request.get(key)).filter(|object| object.is_object())
         };
         let images =
             part("object").or_else(|| part("oldObject")).and_then(|object| images_variable(object, &self.kind));
         // A value given for the variable stays.
-        if let Some(images) = images.filter(|_| self.journal.iter().all(|(key, _)| key != "images")) {
-            self.insert("images".to_owned(), images);
+        if let Some(images) = images.filter(|_| self.variables.local("images").is_none()) {
+            self.variables.keep("images", images);
         }
     }
 
     /// Sets `element` and `elementIndex`, and their numbered twins.
-    pub(crate) fn set_element(&mut self, element: Value, index: usize, nesting: usize) {
+    pub(crate) fn set_element(&mut self, element: &Rc<Value>, index: usize, nesting: usize) {
+        let index = Rc::new(Value::from(index));
         if self.numbered {
-            self.set(&format!("element{nesting}"), element.clone());
-            self.set(&format!("elementIndex{nesting}"), Value::from(index));
+            self.variables.put(Cow::Owned(format!("element{nesting}")), Rc::clone(element));
+            self.variables.put(Cow::Owned(format!("elementIndex{nesting}")), Rc::clone(&index));
         }
-        self.put(Cow::Borrowed("element"), element);
-        self.put(Cow::Borrowed("elementIndex"), Value::from(index));
-    }
-
-    /// The element of the innermost `foreach`.
-    pub(crate) fn element(&self) -> Option<&Value> {
-        self.root.get("element")
+        self.variables.put(Cow::Borrowed("element"), Rc::clone(element));
+        self.variables.put(Cow::Borrowed("elementIndex"), index);
     }
 
     /// Declares context entries; they load when asked for. Entries that a value stands for are left out.
     pub(crate) fn declare(&mut self, entries: &'a [ContextEntry]) {
         let mocked = self.snapshot.values.is_some();
         for entry in entries {
-            let given = mocked && !entry.is_variable() && self.root.get(entry.name()).is_some();
+            let given = mocked && !entry.is_variable() && self.variables.get(entry.name()).is_some();
             if !given {
                 self.deferred.push(Deferred { entry, loaded_at: None, failure: None });
             }

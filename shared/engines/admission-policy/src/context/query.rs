@@ -23,15 +23,20 @@ pub(crate) struct Query {
     words: Vec<Box<str>>,
     images: bool,
     platform: bool,
+    /// What it finds depends on the request alone.
+    pub(super) steady: bool,
 }
 
 impl Query {
     fn compile(text: &str, regexes: &mut dyn FnMut(&str) -> Option<jmespath::Regex>) -> Result<Self, String> {
+        let expression = jmespath::compile_with(text, regexes).map_err(|error| error.to_string())?;
+        let of_request = expression.keys().is_some_and(|keys| keys.iter().all(|key| *key == "request"));
         Ok(Self {
-            expression: jmespath::compile_with(text, regexes).map_err(|error| error.to_string())?,
             words: words(text).map(Box::from).collect(),
             images: mentions(text, "images"),
             platform: text.contains("biotope") && platform::wants_everything(text),
+            steady: of_request && !mentions(text, "random"),
+            expression,
         })
     }
 
@@ -163,14 +168,17 @@ impl Context<'_> {
     /// Evaluates a query for which everything was [prepared](Self::prepare); the result is borrowed where it is a part of
     /// the variables.
     pub(crate) fn look<'q>(&'q self, query: &'q Query) -> Result<Cow<'q, Value>, EvaluationError> {
-        if let Some(failure) = self.refusal(query) {
-            return Err(failure.clone());
-        }
-        query.expression.search_borrowed(&self.root, &self.language).map_err(|error| {
+        self.refused(query)?;
+        query.expression.search_scope(&self.variables, &self.language).map_err(|error| {
             let cause = if error.is_not_found() { self.load_failure(query) } else { None };
             let message = cause.unwrap_or_else(|| error.to_string());
             EvaluationError { not_found: error.is_not_found(), message }
         })
+    }
+
+    /// Whether the query names an entry that failed.
+    pub(super) fn refused(&self, query: &Query) -> Result<(), EvaluationError> {
+        self.refusal(query).map_or(Ok(()), |failure| Err(failure.clone()))
     }
 
     /// As [`look`](Self::look), with texts for those that the query leaves open; `None` for whatever goes wrong.
@@ -178,7 +186,7 @@ impl Context<'_> {
         if self.refusal(query).is_some() {
             return None;
         }
-        query.expression.search_with(&self.root, &self.language, given).ok()
+        query.expression.search_scope_with(&self.variables, &self.language, given).ok()
     }
 
     /// Evaluates a query over `value` alone.
@@ -217,7 +225,7 @@ impl Context<'_> {
         while index < self.deferred.len().min(self.horizon) {
             let pending = self.deferred.get(index).filter(|pending| pending.loaded_at.is_none());
             if let Some(entry) = pending.map(|pending| pending.entry).filter(|entry| query.mentions(entry.name())) {
-                let at = self.journal.len();
+                let at = self.variables.mark();
                 if let Some(pending) = self.deferred.get_mut(index) {
                     pending.loaded_at = Some(at);
                 }

@@ -153,7 +153,7 @@ impl Context<'_> {
             Cow::Borrowed(variable)
         };
         self.query(&variable).map_err(|error| EvaluationError {
-            message: format!("failed to resolve {variable} at path {path}: {}", error.message),
+            message: ["failed to resolve ", &*variable, " at path ", path, ": ", &error.message].concat(),
             not_found: error.not_found,
         })
     }

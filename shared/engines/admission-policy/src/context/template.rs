@@ -1,5 +1,7 @@
 //! Texts and values of a policy whose variables were found, and their queries compiled, when the policy was loaded.
 
+use std::borrow::Cow;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -7,7 +9,7 @@ use serde_json::{Map, Value};
 use super::nested::NestedQuery;
 use super::query::{ExpressionCache, Query};
 use super::substitute::{has_reference, inner, is_dynamic, next_variable, unescape};
-use super::{Context, EvaluationError};
+use super::{Context, Elements, EvaluationError};
 use crate::value::go_text;
 
 /// One `{{ variable }}`.
@@ -210,7 +212,7 @@ impl Context<'_> {
             return self.resolve(variable.text(), &Place::render(place));
         };
         self.prepare(query);
-        self.look(query).map(std::borrow::Cow::into_owned).map_err(|error| unresolved(variable, place, error))
+        self.look(query).map(Cow::into_owned).map_err(|error| unresolved(variable, place, error))
     }
 
     /// The value with its variables replaced.
@@ -307,20 +309,46 @@ impl Context<'_> {
         }
     }
 
-    /// What a list query finds.
-    pub(crate) fn list(&mut self, list: &ListQuery) -> Result<Value, EvaluationError> {
+    /// The elements that a list query finds; a single value is a list of one.
+    pub(crate) fn elements(&mut self, list: &ListQuery) -> Result<Elements, EvaluationError> {
         match list {
             ListQuery::Dynamic(text) => {
                 let text = self.substitute_text(text)?;
-                self.query(&text)
+                self.query(&text).map(|found| elements(Cow::Owned(found)))
             }
             // A list is asked for as it is written, on a deletion too.
             ListQuery::Query(Variable { query: Some(query), .. }) => {
                 self.prepare(query);
-                self.look(query).map(std::borrow::Cow::into_owned)
+                self.elements_of(query)
             }
-            ListQuery::Query(variable) => self.query(variable.text()),
+            ListQuery::Query(variable) => self.query(variable.text()).map(|found| elements(Cow::Owned(found))),
         }
+    }
+
+    /// Many policies go through the same lists of the object, which are copied once.
+    fn elements_of(&mut self, query: &Arc<Query>) -> Result<Elements, EvaluationError> {
+        let steady = query.steady && self.variables.local("request").is_none();
+        let number = Arc::as_ptr(query).addr();
+        if let (true, Some(known)) = (steady, self.lists.get(&number)) {
+            self.refused(query)?;
+            return Ok(Rc::clone(known));
+        }
+        let found = elements(self.look(query)?);
+        if steady && found.len() <= MAX_KEPT {
+            self.lists.insert(number, Rc::clone(&found));
+        }
+        Ok(found)
+    }
+}
+
+/// Most elements of a list that is kept for the next rule.
+const MAX_KEPT: usize = 256;
+
+fn elements(found: Cow<'_, Value>) -> Elements {
+    match found {
+        Cow::Borrowed(Value::Array(items)) => items.iter().cloned().map(Rc::new).collect(),
+        Cow::Owned(Value::Array(items)) => items.into_iter().map(Rc::new).collect(),
+        other => Rc::from([Rc::new(other.into_owned())]),
     }
 }
 
@@ -330,8 +358,7 @@ pub(crate) fn unresolved_at_top(variable: &Variable, error: EvaluationError) -> 
 }
 
 fn unresolved(variable: &Variable, place: Option<&Place<'_>>, error: EvaluationError) -> EvaluationError {
-    EvaluationError {
-        message: format!("failed to resolve {} at path {}: {}", variable.text(), Place::render(place), error.message),
-        not_found: error.not_found,
-    }
+    let path = Place::render(place);
+    let message = ["failed to resolve ", variable.text(), " at path ", &path, ": ", &error.message].concat();
+    EvaluationError { message, not_found: error.not_found }
 }

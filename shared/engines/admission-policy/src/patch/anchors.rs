@@ -111,9 +111,9 @@ fn counting<'p>(fields: &'p Map<String, Value>, object: Option<&Value>) -> (Vec<
 fn prepared_map(fields: &Map<String, Value>, object: Option<&Value>) -> Result<Map<String, Value>, Unmet> {
     let (fields, _) = counting(fields, object);
     conditions(&fields, object, Anchor::Global)
-        .map_err(|reason| Unmet::Global(format!("global condition failed: {reason}")))?;
+        .map_err(|reason| Unmet::Global(["global condition failed: ", &reason].concat()))?;
     conditions(&fields, object, Anchor::Condition)
-        .map_err(|reason| Unmet::Condition(format!("condition failed: {reason}")))?;
+        .map_err(|reason| Unmet::Condition(["condition failed: ", &reason].concat()))?;
     let mut out = Map::with_capacity(fields.len());
     for Field { key, anchor, value } in fields {
         let value = match anchor {
@@ -146,7 +146,7 @@ fn conditions(fields: &[Field<'_>], object: Option<&Value>, wanted: Anchor) -> R
     for Field { anchor, value, .. } in fields {
         let Some(bare) = anchor.filter(|(anchor, _)| *anchor == wanted).map(|(_, bare)| bare) else { continue };
         let Some(own) = below(object, bare) else {
-            return Err(format!("could not found \"{bare}\" key in the resource"));
+            return Err(["could not found \"", bare, "\" key in the resource"].concat());
         };
         let adds = |key: &String| matches!(anchor::parse(key), Some((Anchor::AddIfAbsent, _)));
         if !value.as_object().is_some_and(|below| below.keys().any(adds)) {

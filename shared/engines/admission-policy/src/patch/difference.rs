@@ -1,52 +1,81 @@
 //! The JSON patch that turns one object into another.
 
-use std::borrow::Cow;
-
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// Operations from `before` to `after`.
 pub(crate) fn difference(before: &Value, after: &Value) -> Vec<Value> {
     let mut operations = Vec::new();
-    compare(before, after, &mut String::new(), &mut operations);
+    compare(before, after, None, &mut operations);
     operations
 }
 
-fn compare(before: &Value, after: &Value, path: &mut String, out: &mut Vec<Value>) {
+/// A place in the objects, kept on the stack until an operation needs its pointer: most places are alike.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    parent: Option<&'a Place<'a>>,
+    part: Part<'a>,
+}
+
+#[derive(Clone, Copy)]
+enum Part<'a> {
+    Key(&'a str),
+    Index(usize),
+    /// Behind the last item of a list.
+    End,
+}
+
+impl Place<'_> {
+    /// The JSON pointer (RFC 6901).
+    fn pointer(place: Option<&Self>) -> String {
+        let Some(place) = place else { return String::with_capacity(64) };
+        let mut text = Self::pointer(place.parent);
+        text.push('/');
+        match place.part {
+            Part::Key(key) if key.contains(['~', '/']) => text.push_str(&key.replace('~', "~0").replace('/', "~1")),
+            Part::Key(key) => text.push_str(key),
+            Part::Index(index) => text.push_str(&index.to_string()),
+            Part::End => text.push('-'),
+        }
+        text
+    }
+}
+
+fn compare(before: &Value, after: &Value, place: Option<&Place<'_>>, out: &mut Vec<Value>) {
+    let below = |part| Place { parent: place, part };
+    let pointer = |part| Place::pointer(Some(&below(part)));
     match (before, after) {
         (Value::Object(old), Value::Object(new)) => {
-            for key in old.keys().filter(|key| jmespath::field(new, key).is_none()) {
-                out.push(json!({"op": "remove", "path": format!("{path}/{}", escape(key))}));
-            }
-            for (key, value) in new {
-                let length = path.len();
-                path.push('/');
-                path.push_str(&escape(key));
-                match jmespath::field(old, key) {
-                    Some(old) => compare(old, value, path, out),
-                    None => out.push(json!({"op": "add", "path": path.as_str(), "value": value})),
+            for (at, (key, _)) in old.iter().enumerate() {
+                if counterpart(new, at, key).is_none() {
+                    out.push(json!({"op": "remove", "path": pointer(Part::Key(key))}));
                 }
-                path.truncate(length);
+            }
+            for (at, (key, value)) in new.iter().enumerate() {
+                match counterpart(old, at, key) {
+                    Some(old) => compare(old, value, Some(&below(Part::Key(key))), out),
+                    None => out.push(json!({"op": "add", "path": pointer(Part::Key(key)), "value": value})),
+                }
             }
         }
         (Value::Array(old), Value::Array(new)) if old.len() == new.len() => {
             for (index, (old, new)) in old.iter().zip(new).enumerate() {
-                let length = path.len();
-                path.push('/');
-                path.push_str(&index.to_string());
-                compare(old, new, path, out);
-                path.truncate(length);
+                compare(old, new, Some(&below(Part::Index(index))), out);
             }
         }
         (Value::Array(old), Value::Array(new)) if new.starts_with(old) => {
             for item in new.iter().skip(old.len()) {
-                out.push(json!({"op": "add", "path": format!("{path}/-"), "value": item}));
+                out.push(json!({"op": "add", "path": pointer(Part::End), "value": item}));
             }
         }
         (before, after) if before == after => {}
-        (_, after) => out.push(json!({"op": "replace", "path": path.as_str(), "value": after})),
+        (_, after) => out.push(json!({"op": "replace", "path": Place::pointer(place), "value": after})),
     }
 }
 
-fn escape(key: &str) -> Cow<'_, str> {
-    if key.contains(['~', '/']) { Cow::Owned(key.replace('~', "~0").replace('/', "~1")) } else { Cow::Borrowed(key) }
+/// The value of `key`, which in an object that was changed a little mostly stands where it stood.
+fn counterpart<'v>(fields: &'v Map<String, Value>, at: usize, key: &str) -> Option<&'v Value> {
+    match fields.iter().nth(at) {
+        Some((known, value)) if known == key => Some(value),
+        _ => jmespath::field(fields, key),
+    }
 }

@@ -56,7 +56,11 @@ struct Failure {
 
 impl Failure {
     fn plain(path: Path<'_>, message: String) -> Self {
-        Self { path: path.render(), message, conditional: false, negation: false, of_parts: false }
+        Self::at(path.render(), message)
+    }
+
+    fn at(path: String, message: String) -> Self {
+        Self { path, message, conditional: false, negation: false, of_parts: false }
     }
 }
 
@@ -86,7 +90,7 @@ impl<'a> Path<'a> {
     }
 
     fn render(&self) -> String {
-        let mut text = self.parent.map(Path::render).unwrap_or_default();
+        let mut text = self.parent.map_or_else(|| String::with_capacity(64), Path::render);
         match self.segment {
             Segment::Root => {}
             Segment::Key(key) => text.push_str(key),
@@ -109,13 +113,12 @@ impl<'p> Judge<'p> {
             }
             Pattern::Array(items) => match resource.as_array() {
                 Some(elements) => self.array(elements, items, path),
-                None => Err(Failure::plain(
-                    path,
-                    format!(
-                        "validation rule failed at path {}, resource does not satisfy the expected overlay pattern",
-                        path.render()
-                    ),
-                )),
+                None => {
+                    let path = path.render();
+                    let text = ", resource does not satisfy the expected overlay pattern";
+                    let message = ["validation rule failed at path ", &path, text].concat();
+                    Err(Failure::at(path, message))
+                }
             },
             Pattern::Text(_) | Pattern::Number(_) | Pattern::Bool(_) | Pattern::Null => scalar(resource, pattern, path),
         }
@@ -194,13 +197,11 @@ impl<'p> Judge<'p> {
             (None | Some(Anchor::AddIfAbsent), _) => self.plain(value, entry, key, path),
             (Some(Anchor::Equality), Some(value)) => self.element(value, &entry.pattern, here),
             (Some(Anchor::Equality | Anchor::Negation | Anchor::Global | Anchor::Existence), None) => Ok(()),
-            (Some(Anchor::Negation), Some(_)) => Err(Failure {
-                path: here.render(),
-                message: format!("negation anchor matched in resource: {} is not allowed", here.render()),
-                conditional: false,
-                negation: true,
-                of_parts: false,
-            }),
+            (Some(Anchor::Negation), Some(_)) => {
+                let path = here.render();
+                let message = ["negation anchor matched in resource: ", &path, " is not allowed"].concat();
+                Err(Failure { negation: true, ..Failure::at(path, message) })
+            }
             (Some(Anchor::Condition), None) => Err(Failure {
                 path: here.render(),
                 message: "conditional anchor mismatch: conditional anchor key doesn't exist in the resource".to_owned(),
@@ -307,7 +308,7 @@ impl<'p> Judge<'p> {
 fn conditional(error: Failure, prefix: &str) -> Failure {
     Failure {
         path: error.path,
-        message: format!("{prefix}: {}", error.message),
+        message: [prefix, ": ", &error.message].concat(),
         conditional: true,
         negation: error.negation,
         of_parts: false,
@@ -316,11 +317,15 @@ fn conditional(error: Failure, prefix: &str) -> Failure {
 
 fn structure(resource: &Value, path: Path<'_>) -> Failure {
     let found = go_text::type_name(resource);
-    let message = format!(
-        "pattern and resource have different structures. Path: {}. Expected map[string]interface {{}}, found {found}",
-        path.render()
-    );
-    Failure::plain(path, message)
+    let path = path.render();
+    let message = [
+        "pattern and resource have different structures. Path: ",
+        &path,
+        ". Expected map[string]interface {}, found ",
+        found,
+    ]
+    .concat();
+    Failure::at(path, message)
 }
 
 /// A scalar pattern applies to every item of a list.
@@ -332,9 +337,9 @@ fn scalar(resource: &Value, pattern: &Pattern, path: Path<'_>) -> Result<(), Fai
     if fits {
         return Ok(());
     }
-    let shown = go_text::sprint(resource);
-    let message = format!("resource value '{shown}' does not match '{}' at path {}", pattern.describe(), path.render());
-    Err(Failure::plain(path, message))
+    let (shown, wanted, path) = (go_text::sprint(resource), pattern.describe(), path.render());
+    let message = ["resource value '", &shown, "' does not match '", &wanted, "' at path ", &path].concat();
+    Err(Failure::at(path, message))
 }
 
 fn scalar_matches(value: &Value, pattern: &Pattern) -> bool {

@@ -3,7 +3,6 @@
 use serde_json::{Map, Value, json};
 
 use super::Judgement;
-use super::validate::elements;
 use crate::context::{Context, EvaluationError};
 use crate::outcome::Status;
 use crate::policy::compiled::{Generate, GenerateItem};
@@ -39,10 +38,10 @@ pub(crate) fn generate<'r>(rule: &'r Generate, context: &mut Context<'r>) -> (Ju
 
 fn for_each<'r>(item: &'r GenerateItem, made: &mut Made, context: &mut Context<'r>) -> Result<(), EvaluationError> {
     let Some(list) = &item.list else { return one(item, made, context) };
-    let list = elements(list, context)?;
+    let list = context.elements(list)?;
     context.visit(list.len())?;
     let mark = context.mark();
-    for (index, element) in list.into_iter().enumerate() {
+    for (index, element) in list.iter().enumerate() {
         context.restore(mark);
         context.set_element(element, index, 0);
         one(item, made, context)?;

@@ -1,12 +1,13 @@
 //! `mutate`: changes of the object in the request, and of existing objects.
 
 use std::borrow::Cow;
+use std::rc::Rc;
 
 use serde_json::Value;
 
 use super::Judgement;
 use super::generate::note_unlisted;
-use super::validate::{add_foreach_values, elements};
+use super::validate::add_foreach_values;
 use crate::context::{Context, EvaluationError, ValueTemplate};
 use crate::outcome::Status;
 use crate::patch::{anchors, json_patch, strategic};
@@ -138,11 +139,11 @@ impl<'r> Mutation<'r> {
                             context.replace_object(&before);
                             *object = before;
                         }
-                        None => context.edit_object(|own| {
-                            if own.is_object() {
+                        None => {
+                            if let Some(own) = context.request_object().filter(|own| own.is_object()) {
                                 object.clone_from(own);
                             }
-                        }),
+                        }
                     }
                     return Err(error);
                 }
@@ -160,11 +161,12 @@ impl<'r> Mutation<'r> {
     ) -> Result<Vec<Edit<'r>>, EvaluationError> {
         let mut edits = Vec::new();
         for item in items {
-            let list = elements(&item.list, context)
+            let list = context
+                .elements(&item.list)
                 .map_err(|error| error.within(&format!("failed to evaluate list {}", item.list.text())))?;
             context.visit(list.len())?;
             let mark = context.mark();
-            let result = self.elements(item, list, object, (nesting, context));
+            let result = self.elements(item, &list, object, (nesting, context));
             context.restore(mark);
             edits.extend(result.map_err(|error| error.within("failed to mutate elements"))?);
         }
@@ -175,17 +177,15 @@ impl<'r> Mutation<'r> {
     fn elements(
         &self,
         item: &'r ForEachMutation,
-        list: Vec<Value>,
+        list: &[Rc<Value>],
         object: &mut Value,
         (nesting, context): (usize, &mut Context<'r>),
     ) -> Result<Vec<Edit<'r>>, EvaluationError> {
-        let mut order: Vec<(usize, Value)> = list.into_iter().enumerate().collect();
-        if item.descending {
-            order.reverse();
-        }
         let mark = context.mark();
         let mut edits = Vec::new();
-        for (index, element) in order {
+        for at in 0..list.len() {
+            let index = if item.descending { list.len() - 1 - at } else { at };
+            let Some(element) = list.get(index) else { break };
             if element.is_null() {
                 continue;
             }

@@ -1,11 +1,12 @@
 //! `validate`: patterns, deny conditions and `foreach`.
 
 use std::borrow::Cow;
+use std::rc::Rc;
 
 use serde_json::Value;
 
 use super::Judgement;
-use crate::context::{Context, EvaluationError, ListQuery};
+use crate::context::{Context, EvaluationError};
 use crate::outcome::Status;
 use crate::pattern::{self, Mismatch, Pattern};
 use crate::policy::compiled::{Check, ForEach, Form, Template, Validate};
@@ -19,36 +20,16 @@ pub(crate) struct Validation<'r, 'o> {
     pub(crate) object: Option<&'o Value>,
 }
 
-/// What patterns apply to.
-#[derive(Clone, Copy)]
-enum Judged<'o> {
-    Object(Option<&'o Value>),
-    /// The variable `element`.
-    Element,
-}
-
-impl<'o> Judged<'o> {
-    fn object<'v>(self, context: &'v Context<'_>) -> Option<&'v Value>
-    where
-        'o: 'v,
-    {
-        match self {
-            Self::Object(object) => object,
-            Self::Element => context.element(),
-        }
-    }
-}
-
 impl<'r> Validation<'r, '_> {
     /// Judges; `None` when the rule has nothing to say (a pattern on a deletion).
     pub(crate) fn judge(&self, context: &mut Context<'r>) -> Option<Judgement> {
-        self.check(&self.validate.check, Judged::Object(self.object), 0, context)
+        self.check(&self.validate.check, self.object, 0, context)
     }
 
     fn check(
         &self,
         check: &'r Check,
-        judged: Judged<'_>,
+        judged: Option<&Value>,
         nesting: usize,
         context: &mut Context<'r>,
     ) -> Option<Judgement> {
@@ -72,10 +53,10 @@ impl<'r> Validation<'r, '_> {
     fn denied(&self, message: &str, context: &mut Context<'r>) -> String {
         let own = self.validate.message.trim();
         let text = match (own.is_empty(), message.is_empty()) {
-            (true, true) => return format!("validation error: rule {} failed", self.rule),
+            (true, true) => return ["validation error: rule ", self.rule, " failed"].concat(),
             (true, false) => message.to_owned(),
             (false, true) => own.to_owned(),
-            (false, false) => format!("{own}; {message}"),
+            (false, false) => [own, "; ", message].concat(),
         };
         match context.substitute(&Value::String(text.clone())) {
             Ok(Value::String(text)) => text,
@@ -85,13 +66,13 @@ impl<'r> Validation<'r, '_> {
         }
     }
 
-    fn pattern(&self, template: &Template, judged: Judged<'_>, context: &mut Context<'r>) -> Option<Judgement> {
-        judged.object(context)?;
+    fn pattern(&self, template: &Template, judged: Option<&Value>, context: &mut Context<'r>) -> Option<Judgement> {
+        let judged = judged?;
         let pattern = match resolve(template, context) {
             Ok(pattern) => pattern,
             Err(error) => return Some(Judgement::error("variable substitution failed", &error)),
         };
-        Some(match pattern::matches(judged.object(context)?, &pattern) {
+        Some(match pattern::matches(judged, &pattern) {
             Ok(()) => Judgement::new(Status::Pass, self.passed()),
             Err(mismatch) if mismatch.skip => Judgement::new(Status::Skip, mismatch.message),
             Err(mismatch) => {
@@ -126,8 +107,13 @@ impl<'r> Validation<'r, '_> {
         }
     }
 
-    fn any_pattern(&self, templates: &[Template], judged: Judged<'_>, context: &mut Context<'r>) -> Option<Judgement> {
-        judged.object(context)?;
+    fn any_pattern(
+        &self,
+        templates: &[Template],
+        judged: Option<&Value>,
+        context: &mut Context<'r>,
+    ) -> Option<Judgement> {
+        let object = judged?;
         let (mut skipped, mut failed) = (Vec::new(), Vec::new());
         let mut patterns = Vec::with_capacity(templates.len());
         for template in templates {
@@ -136,20 +122,23 @@ impl<'r> Validation<'r, '_> {
                 Err(error) => return Some(Judgement::error("variable substitution failed", &error)),
             }
         }
-        let (rule, object) = (self.rule, judged.object(context)?);
+        let rule = self.rule;
+        let part =
+            |index: usize, what: &str, why: &str| ["rule ", rule, "[", &index.to_string(), "]", what, why].concat();
         for (index, pattern) in patterns.iter().enumerate() {
             match pattern::matches(object, pattern) {
                 Ok(()) => {
-                    let message = format!("validation rule '{rule}' anyPattern[{index}] passed.");
+                    let message =
+                        ["validation rule '", rule, "' anyPattern[", &index.to_string(), "] passed."].concat();
                     return Some(Judgement::new(Status::Pass, message));
                 }
                 Err(mismatch) if mismatch.skip => {
-                    skipped.push(format!("rule {rule}[{index}] skipped: {}", mismatch.message));
+                    skipped.push(part(index, " skipped: ", &mismatch.message));
                 }
                 Err(mismatch) if mismatch.path.is_empty() => {
-                    failed.push(format!("rule {rule}[{index}] failed: {}", mismatch.message));
+                    failed.push(part(index, " failed: ", &mismatch.message));
                 }
-                Err(mismatch) => failed.push(format!("rule {rule}[{index}] failed at path {}", mismatch.path)),
+                Err(mismatch) => failed.push(part(index, " failed at path ", &mismatch.path)),
             }
         }
         if failed.is_empty() && !skipped.is_empty() {
@@ -171,18 +160,18 @@ impl<'r> Validation<'r, '_> {
             Ok(_) | Err(_) => own.clone(),
         };
         let stop = if own.ends_with('.') { "" } else { "." };
-        format!("validation error: {own}{stop} {failures}")
+        ["validation error: ", &own, stop, " ", failures].concat()
     }
 
     fn for_each(&self, items: &'r [ForEach], nesting: usize, context: &mut Context<'r>) -> Option<Judgement> {
         let mut applied = 0;
         for item in items {
-            let Ok(elements) = elements(&item.list, context) else { continue };
+            let Ok(elements) = context.elements(&item.list) else { continue };
             if let Err(error) = context.visit(elements.len()) {
                 return Some(Judgement::error("failed to process foreach", &error));
             }
             let mark = context.mark();
-            let result = self.elements(item, elements, nesting, context);
+            let result = self.elements(item, &elements, nesting, context);
             context.restore(mark);
             match result {
                 Ok(count) => applied += count,
@@ -196,42 +185,35 @@ impl<'r> Validation<'r, '_> {
     fn elements(
         &self,
         item: &'r ForEach,
-        elements: Vec<Value>,
+        elements: &[Rc<Value>],
         nesting: usize,
         context: &mut Context<'r>,
     ) -> Result<usize, Judgement> {
         let (mark, count) = (context.mark(), elements.len());
         let mut applied = 0;
-        for (index, element) in elements.into_iter().enumerate() {
+        for (index, element) in elements.iter().enumerate() {
             if element.is_null() {
                 continue;
             }
             context.restore(mark);
             if item.element_scope == Some(true) && !element.is_object() {
-                let found = crate::value::go_text::type_name(&element);
+                let found = crate::value::go_text::type_name(element);
                 let cause = format!(
                     "cannot use elementScope=true foreach rules for elements that are not maps, expected type=map got type={found}"
                 );
                 return Err(Judgement::error("failed to process foreach", &cause));
             }
             let scoped = item.element_scope.unwrap_or(element.is_object());
-            // The variable is the element, unless something may stand for it. Conditions look at the variables alone.
-            let hidden = context.snapshot().values.is_some() || !item.context.is_empty();
-            let own = (scoped && hidden && !matches!(item.check, Check::Deny(_))).then(|| element.clone());
             context.set_element(element, index, nesting);
             add_foreach_values(context, self.policy, self.rule, index);
-            let judged = match (scoped, &own) {
-                (true, None) => Judged::Element,
-                (true, own) => Judged::Object(own.as_ref()),
-                (false, _) => Judged::Object(self.object),
-            };
+            let judged = if scoped { Some(&**element) } else { self.object };
             let Some(judgement) = self.element(item, judged, nesting, context) else { continue };
             match judgement.status {
                 Status::Pass => applied += 1,
                 Status::Skip => {}
                 Status::Error if index + 1 < count && !context.has_visited_all() => {}
                 status => {
-                    return Err(Judgement::new(status, format!("validation failure: {}", judgement.message)));
+                    return Err(Judgement::new(status, ["validation failure: ", &judgement.message].concat()));
                 }
             }
         }
@@ -241,7 +223,7 @@ impl<'r> Validation<'r, '_> {
     fn element(
         &self,
         item: &'r ForEach,
-        judged: Judged<'_>,
+        judged: Option<&Value>,
         nesting: usize,
         context: &mut Context<'r>,
     ) -> Option<Judgement> {
@@ -254,14 +236,6 @@ impl<'r> Validation<'r, '_> {
             }
         }
         self.check(&item.check, judged, nesting + 1, context)
-    }
-}
-
-/// The elements of a `foreach` list; a single value is a list of one.
-pub(crate) fn elements(list: &ListQuery, context: &mut Context<'_>) -> Result<Vec<Value>, EvaluationError> {
-    match context.list(list)? {
-        Value::Array(items) => Ok(items),
-        other => Ok(vec![other]),
     }
 }
 

@@ -148,8 +148,17 @@ impl PodSecurity {
         };
         let prefix = pointer.trim_start_matches('/').replace('/', ".");
         let found: String = violations.iter().map(|violation| violation.describe(&prefix)).collect();
-        let message =
-            format!("Validation rule '{rule}' failed. It violates PodSecurity \"{level}:{}\": {found}", self.version);
+        let message = [
+            "Validation rule '",
+            rule,
+            "' failed. It violates PodSecurity \"",
+            level,
+            ":",
+            &self.version,
+            "\": ",
+            &found,
+        ]
+        .concat();
         (Judgement::new(Status::Fail, message), Vec::new())
     }
 
@@ -185,9 +194,9 @@ impl Violation {
     fn describe(&self, prefix: &str) -> String {
         let field = |error: &FieldError| {
             let path = if error.path.starts_with("spec") {
-                format!("{prefix}{}", error.path.trim_start_matches("spec"))
+                [prefix, error.path.trim_start_matches("spec")].concat()
             } else {
-                format!("{}{}", prefix.trim_end_matches("spec"), error.path)
+                [prefix.trim_end_matches("spec"), &error.path].concat()
             };
             match &error.found {
                 Found::Value(value) if value.as_str() != Some("") => {
@@ -198,7 +207,7 @@ impl Violation {
             }
         };
         let fields: Vec<String> = self.errors.iter().map(field).collect();
-        format!("(Forbidden reason: {}, field error list: [{}])", self.reason, fields.join(", "))
+        ["(Forbidden reason: ", self.reason, ", field error list: [", &fields.join(", "), "])"].concat()
     }
 }
 
