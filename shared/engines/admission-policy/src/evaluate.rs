@@ -18,6 +18,7 @@ use crate::rules::Judgement;
 use crate::rules::assertions;
 use crate::rules::generate::generate;
 use crate::rules::mutate::Mutation;
+use crate::rules::pod_security::Findings;
 use crate::rules::validate::Validation;
 use crate::rules::verify_images::VerifyImages;
 use crate::set::PolicySet;
@@ -126,12 +127,14 @@ struct Evaluation<'a> {
     object: Option<Value>,
     changed: bool,
     outcome: Outcome,
+    /// What the Pod Security Standards say of the object as it is now.
+    findings: Findings,
     /// The object before an update is judged, to compare.
     prior: bool,
 }
 
 /// Verdicts for which there is room from the start.
-const EXPECTED: usize = 96;
+const EXPECTED: usize = 160;
 
 /// What a rule is to be judged on, and for whom.
 struct Work<'a> {
@@ -171,6 +174,7 @@ impl<'a> Evaluation<'a> {
             object: None,
             changed: false,
             outcome: Outcome { verdicts: Vec::with_capacity(set.len().min(EXPECTED)), ..Outcome::default() },
+            findings: Findings::default(),
             prior: false,
         }
     }
@@ -373,6 +377,7 @@ impl<'a> Evaluation<'a> {
     /// Another object is judged from now on.
     fn note_change(&mut self) {
         self.changed = true;
+        self.findings.take();
         self.scopes.fill(None);
     }
 
@@ -480,7 +485,8 @@ impl<'a> Evaluation<'a> {
                 let Some(object) = self.pattern_object() else { return Result::default() };
                 let excused: Vec<_> =
                     exceptions.iter().map(|one| (one.key.clone(), one.pod_security.clone())).collect();
-                let (judgement, exceptions) = check.judge(rule, (object, &self.request.kind.kind), &excused);
+                let (judgement, exceptions) =
+                    check.judge(rule, (object, &self.request.kind.kind, &self.findings), &excused);
                 Result { exceptions, ..judgement.into() }
             }
             Body::Validate(Validate { check: Check::Manifests(manifests), .. }) => {

@@ -20,17 +20,17 @@ pub(crate) struct ContextEntry {
 #[derive(Clone, Debug)]
 enum Source {
     Variable { value: Option<Given>, path: Path, default: Option<Given> },
-    ConfigMap { name: String, namespace: String },
+    ConfigMap { name: Written, namespace: Written },
     ApiCall { method: String, target: Target, data: Value, query: String, default: Option<Value> },
-    ImageRegistry { reference: String, query: String },
-    Global { name: String, query: String },
+    ImageRegistry { reference: Written, query: String },
+    Global { name: Written, query: String },
 }
 
 /// Who is called.
 #[derive(Clone, Debug)]
 enum Target {
     /// A path of the Kubernetes API.
-    Cluster(String),
+    Cluster(Written),
     Service(Service),
 }
 
@@ -41,6 +41,13 @@ struct Service {
     headers: Vec<(String, String)>,
     /// Certificates (PEM) that it is checked by.
     authority: String,
+}
+
+/// A text as written, and its form with the variables found.
+#[derive(Clone, Debug)]
+struct Written {
+    raw: String,
+    template: TextTemplate,
 }
 
 /// A value as written, and its form with the variables found.
@@ -62,6 +69,21 @@ struct Path {
 impl Given {
     fn new(raw: &Value, expressions: &mut ExpressionCache) -> Self {
         Self { raw: raw.clone(), template: ValueTemplate::new(raw, expressions) }
+    }
+}
+
+impl Written {
+    fn new(raw: String, expressions: &mut ExpressionCache) -> Self {
+        let template = TextTemplate::new(&raw, expressions);
+        Self { raw, template }
+    }
+
+    /// The text with its variables replaced.
+    fn fill(&self, context: &mut Context<'_>) -> Result<Cow<'_, str>, EvaluationError> {
+        match &self.template {
+            TextTemplate::Plain(text) => Ok(Cow::Borrowed(text)),
+            template => context.fill_text(template).map(Cow::Owned),
+        }
     }
 }
 
@@ -114,13 +136,15 @@ fn compile(raw: &Value, expressions: &mut ExpressionCache) -> Result<ContextEntr
             default: set("default").map(|default| Given::new(default, expressions)),
         }
     } else if let Some(map) = part("configMap") {
-        Source::ConfigMap { name: text(map, "name"), namespace: text(map, "namespace") }
+        let mut written = |key| Written::new(text(map, key), expressions);
+        Source::ConfigMap { name: written("name"), namespace: written("namespace") }
     } else if let Some(call) = part("apiCall") {
-        api_call(call, text)?
+        api_call(call, text, expressions)?
     } else if let Some(image) = part("imageRegistry") {
-        Source::ImageRegistry { reference: text(image, "reference"), query: text(image, "jmesPath") }
+        let reference = Written::new(text(image, "reference"), expressions);
+        Source::ImageRegistry { reference, query: text(image, "jmesPath") }
     } else if let Some(global) = part("globalReference") {
-        Source::Global { name: text(global, "name"), query: text(global, "jmesPath") }
+        Source::Global { name: Written::new(text(global, "name"), expressions), query: text(global, "jmesPath") }
     } else {
         return Err(format!(
             "context entry `{name}` needs one of variable, configMap, apiCall, imageRegistry, globalReference"
@@ -129,10 +153,14 @@ fn compile(raw: &Value, expressions: &mut ExpressionCache) -> Result<ContextEntr
     Ok(ContextEntry { name, source })
 }
 
-fn api_call(call: &Value, text: impl Fn(&Value, &str) -> String) -> Result<Source, String> {
+fn api_call(
+    call: &Value,
+    text: impl Fn(&Value, &str) -> String,
+    expressions: &mut ExpressionCache,
+) -> Result<Source, String> {
     let service = call.get("service").filter(|service| service.get("url").is_some_and(Value::is_string));
     let target = match (text(call, "urlPath"), service) {
-        (path, _) if !path.is_empty() => Target::Cluster(path),
+        (path, _) if !path.is_empty() => Target::Cluster(Written::new(path, expressions)),
         (_, Some(service)) => {
             let headers = service.get("headers").and_then(Value::as_array).into_iter().flatten();
             Target::Service(Service {
@@ -168,7 +196,7 @@ impl<'a> Context<'a> {
             Source::ApiCall { method, target, data, query, default } => {
                 let answer = match target {
                     Target::Cluster(path) => {
-                        let path = self.substitute_text(path).map_err(|error| within(error, name, path))?;
+                        let path = path.fill(self).map_err(|error| within(error, name, &path.raw))?;
                         self.call(method, &path, data, name)
                     }
                     Target::Service(service) => self.call_service(method, service, data, name),
@@ -180,17 +208,18 @@ impl<'a> Context<'a> {
                 }
             }
             Source::ImageRegistry { reference, query } => {
-                let reference = self.substitute_text(reference).map_err(|error| within(error, name, reference))?;
-                let known = self.snapshot.image_metadata.get(&reference).cloned();
-                let data = known.ok_or_else(|| self.note_missing(MissingFact::ImageMetadata(reference)))?;
+                let reference = reference.fill(self).map_err(|error| within(error, name, &reference.raw))?;
+                let known = self.snapshot.image_metadata.get(&*reference).cloned();
+                let data =
+                    known.ok_or_else(|| self.note_missing(MissingFact::ImageMetadata(reference.into_owned())))?;
                 self.narrow(name, data, query)?
             }
             Source::Global { name: global, query } => {
-                let global = self.substitute_text(global).map_err(|error| within(error, name, global))?;
+                let global = global.fill(self).map_err(|error| within(error, name, &global.raw))?;
                 // A name may go on with a dot and the name of a projection.
                 let (whole, projection) = global.split_once('.').unwrap_or((&global, ""));
                 let known = self.snapshot.global(whole, projection).cloned();
-                let data = known.ok_or_else(|| self.note_missing(MissingFact::GlobalContext(global)))?;
+                let data = known.ok_or_else(|| self.note_missing(MissingFact::GlobalContext(global.into_owned())))?;
                 self.narrow(name, data, query)?
             }
         };
@@ -235,13 +264,13 @@ impl<'a> Context<'a> {
         Ok(output)
     }
 
-    fn config_map(&mut self, entry: &str, name: &str, namespace: &str) -> Result<Value, EvaluationError> {
+    fn config_map(&mut self, entry: &str, name: &Written, namespace: &Written) -> Result<Value, EvaluationError> {
         let wrap = |error: EvaluationError, what: &str| {
             error.within(&format!("failed to substitute variables in context {entry} configMap.{what}"))
         };
-        let name = self.substitute_text(name).map_err(|error| wrap(error, "name"))?;
-        let namespace = self.substitute_text(namespace).map_err(|error| wrap(error, "namespace"))?;
-        let namespace = if namespace.is_empty() { "default".to_owned() } else { namespace };
+        let name = name.fill(self).map_err(|error| wrap(error, "name"))?;
+        let namespace = namespace.fill(self).map_err(|error| wrap(error, "namespace"))?;
+        let namespace = if namespace.is_empty() { Cow::Borrowed("default") } else { namespace };
         let key = [&*namespace, "/", &*name].concat();
         let is_it = |object: &&Value| {
             let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();

@@ -252,6 +252,36 @@ impl Context<'_> {
         }
     }
 
+    /// The values of the texts in a template, in their order, with their variables replaced; keys are left as they are.
+    pub(crate) fn fill_texts(&mut self, template: &ValueTemplate) -> Result<Vec<Value>, EvaluationError> {
+        let mut values = Vec::new();
+        self.fill_texts_in(template, None, &mut values)?;
+        Ok(values)
+    }
+
+    fn fill_texts_in(
+        &mut self,
+        template: &ValueTemplate,
+        place: Option<&Place<'_>>,
+        out: &mut Vec<Value>,
+    ) -> Result<(), EvaluationError> {
+        match template {
+            ValueTemplate::Constant(_) => {}
+            ValueTemplate::Text(_) | ValueTemplate::Document(_) => out.push(self.fill_value(template, place)?),
+            ValueTemplate::List(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    self.fill_texts_in(item, Some(&Place { parent: place, segment: Segment::Index(index) }), out)?;
+                }
+            }
+            ValueTemplate::Map(fields) => {
+                for (key, item) in fields {
+                    self.fill_texts_in(item, Some(&Place { parent: place, segment: Segment::Key(key) }), out)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// The text with its variables replaced; a text that is one variable takes its type.
     fn fill_at(&mut self, text: &TextTemplate, place: Option<&Place<'_>>) -> Result<Value, EvaluationError> {
         let parts = match text {

@@ -4,6 +4,7 @@ pub(crate) mod anchors;
 pub(crate) mod difference;
 mod journal;
 pub(crate) mod json_patch;
+pub(crate) mod layers;
 pub(crate) mod merge_keys;
 pub(crate) mod strategic;
 #[cfg(test)]

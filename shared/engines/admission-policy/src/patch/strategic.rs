@@ -18,15 +18,15 @@ pub(crate) fn merge_into(object: &mut Value, patch: &Value) -> bool {
     let text =
         |key| at(object, &[key]).or_else(|| at(patch, &[key])).and_then(Value::as_str).unwrap_or_default().to_owned();
     let (kind, api_version) = (text("kind"), text("apiVersion"));
-    let place = Place { kind: &kind, built_in: merge_keys::is_built_in(&api_version), parent: "", name: "" };
     match (object, patch) {
-        (Value::Object(own), Value::Object(change)) => map(own, change, place),
+        (Value::Object(own), Value::Object(change)) => map(own, change, Place::top(&kind, &api_version)),
         _ => false,
     }
 }
 
+/// Where in an object a change is made.
 #[derive(Clone, Copy)]
-struct Place<'a> {
+pub(super) struct Place<'a> {
     kind: &'a str,
     built_in: bool,
     parent: &'a str,
@@ -34,7 +34,11 @@ struct Place<'a> {
 }
 
 impl<'a> Place<'a> {
-    fn below(self, name: &'a str) -> Self {
+    pub(super) fn top(kind: &'a str, api_version: &str) -> Self {
+        Place { kind, built_in: merge_keys::is_built_in(api_version), parent: "", name: "" }
+    }
+
+    pub(super) fn below(self, name: &'a str) -> Self {
         Self { parent: self.name, name, ..self }
     }
 
@@ -55,7 +59,7 @@ fn map(own: &mut Map<String, Value>, change: &Map<String, Value>, place: Place<'
             changed |= own.shift_remove(key).is_some();
             continue;
         }
-        match own.get_mut(key) {
+        match field_mut(own, key) {
             Some(own) => changed |= value_into(own, value, place.below(key)),
             None => {
                 own.insert(key.clone(), without_directives(value));
@@ -66,22 +70,28 @@ fn map(own: &mut Map<String, Value>, change: &Map<String, Value>, place: Place<'
     changed
 }
 
+/// As [`jmespath::field`], to be changed.
+pub(super) fn field_mut<'v>(fields: &'v mut Map<String, Value>, key: &str) -> Option<&'v mut Value> {
+    fields.iter_mut().find(|(name, _)| *name == key).map(|(_, value)| value)
+}
+
 /// What the patch says of the value as a whole, below its key `$patch`.
 fn directive(value: &Value) -> Option<&str> {
     at(value, &["$patch"]).and_then(Value::as_str)
 }
 
 /// Puts `new` in place of `own`; whether they differ.
-fn set<T: PartialEq>(own: &mut T, new: T) -> bool {
+pub(super) fn set<T: PartialEq>(own: &mut T, new: T) -> bool {
     let changed = *own != new;
     *own = new;
     changed
 }
 
-fn value_into(own: &mut Value, change: &Value, place: Place<'_>) -> bool {
+pub(super) fn value_into(own: &mut Value, change: &Value, place: Place<'_>) -> bool {
     match (&mut *own, change) {
         (Value::Object(own), Value::Object(change)) => map(own, change, place),
         (Value::Array(own), Value::Array(change)) => list(own, change, place),
+        (Value::String(own), Value::String(change)) if own == change => false,
         _ => set(own, without_directives(change)),
     }
 }

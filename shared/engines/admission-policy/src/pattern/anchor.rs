@@ -31,6 +31,10 @@ impl Anchor {
 
 /// Splits `=(key)` into its anchor and key.
 pub(crate) fn parse(key: &str) -> Option<(Anchor, &str)> {
+    // Most keys have none.
+    if !key.bytes().any(|byte| byte == b')') {
+        return None;
+    }
     let key = key.trim();
     let inner = key.strip_suffix(')')?;
     let (modifier, name) = inner.split_once('(')?;

@@ -21,6 +21,7 @@ use crate::context::{
     text_is_dynamic, variables_in,
 };
 use crate::outcome::{Action, PolicyRef};
+use crate::patch::layers::Layer;
 use crate::patch::text::PatchText;
 use crate::patch::{anchors, json_patch};
 use crate::pattern;
@@ -413,7 +414,9 @@ fn change(
     }
     if let Some(patch) = merge {
         let has_anchors = anchors::has_any(&patch);
-        return Ok(Change::StrategicMerge(Merge { patch: ValueTemplate::new(&patch, expressions), has_anchors }));
+        let patch = ValueTemplate::new(&patch, expressions);
+        let layers = Layer::new(&patch);
+        return Ok(Change::StrategicMerge(Merge { patch, has_anchors, layers }));
     }
     if let Some(patches) = patches.filter(|patches| !patches.is_empty()) {
         if text_is_dynamic(&patches) {

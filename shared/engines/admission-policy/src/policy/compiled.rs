@@ -10,6 +10,7 @@ use crate::cel::CelRule;
 use crate::conditions::Conditions;
 use crate::context::{ContextEntry, ListQuery, ValueTemplate};
 use crate::outcome::{Action, PolicyRef};
+use crate::patch::layers::Layer;
 use crate::patch::text::PatchText;
 use crate::pattern::Pattern;
 use crate::rules::manifests::Manifests;
@@ -149,6 +150,8 @@ pub(crate) struct Merge {
     pub(crate) patch: ValueTemplate,
     /// Something in it, as it is written, depends on the object.
     pub(crate) has_anchors: bool,
+    /// The patch as it is merged where it stands, if it can be.
+    pub(crate) layers: Option<Layer>,
 }
 
 #[derive(Debug)]

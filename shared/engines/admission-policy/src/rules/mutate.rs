@@ -10,6 +10,7 @@ use super::generate::note_unlisted;
 use super::validate::add_foreach_values;
 use crate::context::{Context, EvaluationError, ValueTemplate};
 use crate::outcome::Status;
+use crate::patch::layers::Layer;
 use crate::patch::{anchors, json_patch, strategic};
 use crate::policy::compiled::{Change, ForEachMutation, Merge, Mutate, Target};
 use crate::policy::schema;
@@ -26,6 +27,7 @@ pub(crate) struct Mutation<'r> {
 /// What a change did: it is repeated on `request.object`.
 enum Edit<'r> {
     Merge(Cow<'r, Value>),
+    Layers(&'r Layer, Vec<Value>),
     Operations(Cow<'r, [Value]>),
 }
 
@@ -104,10 +106,16 @@ impl<'r> Mutation<'r> {
     ) -> Result<Vec<Edit<'r>>, EvaluationError> {
         let substituted = |error: EvaluationError| error.within("variable substitution failed");
         let operations = match change {
-            Change::StrategicMerge(Merge { patch: ValueTemplate::Constant(patch), has_anchors }) => {
-                return merge(object, Cow::Borrowed(patch), *has_anchors);
-            }
-            Change::StrategicMerge(Merge { patch, .. }) => {
+            Change::StrategicMerge(Merge { patch, has_anchors, layers }) => {
+                if let Some(layers) = layers {
+                    let values = context.fill_texts(patch).map_err(substituted)?;
+                    if let Some(changed) = layers.merge_into(object, &values) {
+                        return Ok(if changed { vec![Edit::Layers(layers, values)] } else { Vec::new() });
+                    }
+                }
+                if let ValueTemplate::Constant(patch) = patch {
+                    return merge(object, Cow::Borrowed(patch), *has_anchors);
+                }
                 let patch = context.fill(patch).map_err(substituted)?;
                 let has_anchors = anchors::has_any(&patch);
                 return merge(object, Cow::Owned(patch), has_anchors);
@@ -217,6 +225,9 @@ fn repeat(edit: &Edit<'_>, object: &mut Value) {
     match edit {
         Edit::Merge(patch) => {
             strategic::merge_into(object, patch);
+        }
+        Edit::Layers(layers, values) => {
+            layers.merge_into(object, values);
         }
         // What went well on an equal object goes well again.
         Edit::Operations(operations) => json_patch::repeat(object, operations),

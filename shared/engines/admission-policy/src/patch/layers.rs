@@ -1,0 +1,222 @@
+//! Strategic merge patches made of maps, scalars and lists of scalars: the most common ones. They are merged where they
+//! stand, without a copy for the object at hand.
+
+use serde_json::{Map, Value};
+
+use super::strategic::{Place, field_mut, set, value_into};
+use crate::context::{TextTemplate, ValueTemplate};
+use crate::pattern::anchor::{self, Anchor};
+use crate::value::path::at;
+
+/// A part of such a patch.
+#[derive(Debug)]
+pub(crate) enum Layer {
+    Map(Vec<Field>),
+    /// A scalar, or a list of scalars.
+    Value(Value),
+    /// The value of a variable, by its number.
+    Filled(usize),
+}
+
+#[derive(Debug)]
+pub(crate) struct Field {
+    key: String,
+    /// `+(key)`: only where the object has no such key.
+    if_absent: bool,
+    layer: Layer,
+}
+
+impl Layer {
+    /// The layers of a patch; `None` where it is not made of them alone.
+    pub(crate) fn new(patch: &ValueTemplate) -> Option<Self> {
+        let layer = Self::of(patch, &mut 0)?;
+        matches!(layer, Self::Map(_)).then_some(layer)
+    }
+
+    fn of(patch: &ValueTemplate, filled: &mut usize) -> Option<Self> {
+        match patch {
+            ValueTemplate::Constant(value) => Self::constant(value),
+            ValueTemplate::Text(_) => {
+                *filled += 1;
+                Some(Self::Filled(*filled - 1))
+            }
+            ValueTemplate::Map(fields) => {
+                let field = |(key, value): &(TextTemplate, ValueTemplate)| match key {
+                    TextTemplate::Plain(key) => Field::new(key, Self::of(value, filled)?),
+                    _ => None,
+                };
+                Self::map(fields.iter().map(field).collect::<Option<_>>()?)
+            }
+            ValueTemplate::List(_) | ValueTemplate::Document(_) => None,
+        }
+    }
+
+    fn constant(value: &Value) -> Option<Self> {
+        match value {
+            Value::Object(fields) => {
+                let fields = fields.iter().map(|(key, value)| Field::new(key, Self::constant(value)?));
+                Self::map(fields.collect::<Option<_>>()?)
+            }
+            value => is_plain(value).then(|| Self::Value(value.clone())),
+        }
+    }
+
+    fn map(fields: Vec<Field>) -> Option<Self> {
+        let twice = |at: usize, field: &Field| fields.iter().skip(at + 1).any(|other| other.key == field.key);
+        let unclear = fields.iter().enumerate().any(|(at, field)| twice(at, field));
+        (!unclear).then_some(Self::Map(fields))
+    }
+
+    /// Merges the patch with these values of its variables into an object; whether that changed anything. `None`, and
+    /// nothing done, where a value is more than a layer can be.
+    pub(crate) fn merge_into(&self, object: &mut Value, values: &[Value]) -> Option<bool> {
+        let Self::Map(fields) = self else { return None };
+        if !values.iter().all(is_plain) {
+            return None;
+        }
+        let text = |key: &str| {
+            let own = at(object, &[key]).map(Value::as_str);
+            own.unwrap_or_else(|| self.text(key, values)).unwrap_or_default().to_owned()
+        };
+        let (kind, api_version) = (text("kind"), text("apiVersion"));
+        Some(match object {
+            Value::Object(own) => map(own, fields, values, Place::top(&kind, &api_version)),
+            _ => false,
+        })
+    }
+
+    /// The text of a field of the patch itself.
+    fn text<'v>(&'v self, key: &str, values: &'v [Value]) -> Option<&'v str> {
+        let Self::Map(fields) = self else { return None };
+        fields.iter().find(|field| field.key == key)?.layer.value(values)?.as_str()
+    }
+
+    /// The scalar or list.
+    fn value<'v>(&'v self, values: &'v [Value]) -> Option<&'v Value> {
+        match self {
+            Self::Map(_) => None,
+            Self::Value(value) => Some(value),
+            Self::Filled(number) => values.get(*number),
+        }
+    }
+
+    /// The patch where the object has nothing.
+    fn whole(&self, values: &[Value]) -> Value {
+        match self {
+            Self::Map(fields) => {
+                let mut out = Map::with_capacity(fields.len());
+                for field in fields {
+                    out.insert(field.key.clone(), field.layer.whole(values));
+                }
+                Value::Object(out)
+            }
+            other => other.value(values).cloned().unwrap_or_default(),
+        }
+    }
+}
+
+impl Field {
+    fn new(key: &str, layer: Layer) -> Option<Self> {
+        let (key, if_absent) = match anchor::parse(key) {
+            None => (key, false),
+            Some((Anchor::AddIfAbsent, bare)) => (bare, true),
+            Some(_) => return None,
+        };
+        let is_mark = key == "$patch" || anchor::parse(key).is_some();
+        (!is_mark).then(|| Self { key: key.to_owned(), if_absent, layer })
+    }
+}
+
+/// Whether a value is one that is set as it is, or a list of such.
+fn is_plain(value: &Value) -> bool {
+    match value {
+        Value::Object(_) => false,
+        Value::Array(items) => !items.iter().any(|item| item.is_object() || item.is_array()),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
+    }
+}
+
+fn map(own: &mut Map<String, Value>, fields: &[Field], values: &[Value], place: Place<'_>) -> bool {
+    let mut changed = false;
+    for Field { key, if_absent, layer } in fields {
+        let known = field_mut(own, key);
+        if known.is_some() && *if_absent {
+            continue;
+        }
+        let value = layer.value(values);
+        changed |= match (known, layer) {
+            (_, _) if value.is_some_and(Value::is_null) => own.shift_remove(key).is_some(),
+            (Some(Value::Object(own)), Layer::Map(fields)) => map(own, fields, values, place.below(key)),
+            (Some(known), Layer::Map(_)) => set(known, layer.whole(values)),
+            (Some(known), _) => value.is_some_and(|value| value_into(known, value, place.below(key))),
+            (None, _) => {
+                own.insert(key.clone(), layer.whole(values));
+                true
+            }
+        };
+    }
+    changed
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use crate::context::ExpressionCache;
+    use crate::patch::{anchors, strategic};
+
+    fn layered(patch: &Value) -> Option<Layer> {
+        Layer::new(&ValueTemplate::new(patch, &mut ExpressionCache::default()))
+    }
+
+    #[test]
+    fn tells_what_is_made_of_layers() {
+        for (patch, expected) in [
+            (json!({"spec": {"+(a)": 1, "b": null, "c": ["x"]}}), true),
+            (json!({"metadata": {"labels": {"+(a)": "{{ request.namespace }}"}}}), true),
+            (json!({"spec": {"(a)": 1}}), false),
+            (json!({"spec": {"+((a))": 1}}), false),
+            (json!({"spec": {"a": 1, "+(a)": 2}}), false),
+            (json!({"spec": {"$patch": "delete"}}), false),
+            (json!({"spec": {"containers": [{"name": "x"}]}}), false),
+            (json!({"spec": {"{{ request.namespace }}": 1}}), false),
+            (json!("{{ request.object }}"), false),
+            (json!([]), false),
+        ] {
+            assert_eq!(layered(&patch).is_some(), expected, "{patch}");
+        }
+    }
+
+    fn scalar() -> impl Strategy<Value = Value> {
+        prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            (0..3).prop_map(Value::from),
+            "[xy]".prop_map(Value::from),
+            prop::collection::vec("[xyz]", 0..3).prop_map(Value::from),
+        ]
+    }
+
+    fn tree(key: &'static str) -> impl Strategy<Value = Value> {
+        let map = move |inner| prop::collection::btree_map(key, inner, 0..4);
+        let map = move |inner| map(inner).prop_map(|fields| Value::Object(fields.into_iter().collect()));
+        map(scalar().prop_recursive(3, 24, 4, move |inner| prop_oneof![map(inner), scalar()]))
+    }
+
+    proptest! {
+        #[test]
+        fn merges_as_a_patch_that_is_resolved_first(
+            patch in tree("[abc]|\\+\\([abc]\\)|finalizers"),
+            object in tree("[abc]|finalizers|kind"),
+        ) {
+            let Some(layer) = layered(&patch) else { return Ok(()) };
+            let (mut whole, mut inside) = (object.clone(), object);
+            let resolved = anchors::resolve(&patch, &whole).unwrap();
+            let changed = strategic::merge_into(&mut whole, &resolved);
+            prop_assert_eq!(layer.merge_into(&mut inside, &[]), Some(changed));
+            prop_assert_eq!(inside.to_string(), whole.to_string());
+        }
+    }
+}
