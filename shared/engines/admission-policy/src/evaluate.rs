@@ -24,7 +24,7 @@ use crate::rules::verify_images::VerifyImages;
 use crate::set::PolicySet;
 use crate::snapshot::Snapshot;
 use crate::stage::{Stage, kind_of};
-use crate::value::{path, wildcard};
+use crate::value::{Object, path, wildcard};
 
 impl PolicySet {
     /// Judges one request with the facts at hand, through all stages. Never fails and never waits: what goes wrong is a
@@ -123,8 +123,8 @@ struct Evaluation<'a> {
     scopes: Vec<Option<bool>>,
     /// The request as CEL sees it.
     views: Views,
-    /// The object as mutations left it, once one has looked at it.
-    object: Option<Value>,
+    /// The object that is judged, as mutations left it.
+    object: Object<'a>,
     changed: bool,
     outcome: Outcome,
     /// What the Pod Security Standards say of the object as it is now.
@@ -171,7 +171,7 @@ impl<'a> Evaluation<'a> {
             context: None,
             scopes: vec![None; set.index.scopes],
             views: Views::default(),
-            object: None,
+            object: Object::given(request.subject()),
             changed: false,
             outcome: Outcome { verdicts: Vec::with_capacity(set.len().min(EXPECTED)), ..Outcome::default() },
             findings: Findings::default(),
@@ -180,8 +180,10 @@ impl<'a> Evaluation<'a> {
     }
 
     fn finish(mut self) -> Outcome {
-        let after = self.object.take().filter(|_| self.changed);
-        if let (Some(after), Some(before)) = (after, self.request.object.as_ref()) {
+        // Nothing looks at the object any more.
+        self.context = None;
+        if let Some(before) = self.request.object.as_ref().filter(|_| self.changed) {
+            let after = self.object.into_value();
             self.outcome.patch = difference(before, &after);
             self.outcome.patched = Some(after);
         }
@@ -232,7 +234,7 @@ impl<'a> Evaluation<'a> {
         let Some(work) = rules.map(|rule| Work { policy, rule }).find(|work| self.is_meant(work)) else {
             return false;
         };
-        let input = cel::Input::new(self.request, self.snapshot, self.object.as_ref(), &self.views);
+        let input = cel::Input::new(self.request, self.snapshot, self.changed_object(), &self.views);
         let (held, missing) = cel::conditions_hold(conditions, &input);
         match held {
             Ok(held) => return held,
@@ -268,15 +270,15 @@ impl<'a> Evaluation<'a> {
         if !active || policy.stage() != Some(stage) {
             return;
         }
-        let input = cel::Input::new(self.request, self.snapshot, self.object.as_ref(), &self.views);
+        let input = cel::Input::new(self.request, self.snapshot, self.changed_object(), &self.views);
         for answer in cel::judge(policy, &input, (&self.set.cel_exceptions, &self.set.bindings)) {
             let Some(status) = answer.status else { continue };
             cel::annotate(&mut self.outcome.audit_annotations, &policy.reference.name, answer.annotations);
             if let Some(object) = answer.patched {
+                self.object = Object::from(object);
                 if let Some(context) = &mut self.context {
-                    context.replace_object(&object);
+                    context.replace_object(self.object.clone());
                 }
-                self.object = Some(object);
                 self.note_change();
             }
             self.outcome.verdicts.push(RuleVerdict {
@@ -301,7 +303,7 @@ impl<'a> Evaluation<'a> {
 
     /// Whether a deleting policy would remove the object: then it passes.
     fn cel_deletion(&mut self, policy: &CelPolicy) {
-        let input = cel::Input::new(self.request, self.snapshot, self.object.as_ref(), &self.views);
+        let input = cel::Input::new(self.request, self.snapshot, self.changed_object(), &self.views);
         for answer in cel::judge(policy, &input, (&self.set.cel_exceptions, &[])) {
             let Some(status) = answer.status else { continue };
             let kept = status == Status::Skip && answer.exceptions.is_empty();
@@ -336,9 +338,7 @@ impl<'a> Evaluation<'a> {
         context.declare(&work.rule.context);
         let mut result = self.judge(work, &mut context);
         if let Some(mutation) = result.mutation.take() {
-            let mut object = self.object.take().unwrap_or_else(|| self.request.subject().clone());
-            let judgement = mutation.apply(&mut object, &mut context);
-            self.object = Some(object);
+            let judgement = mutation.apply(&mut self.object, &mut context);
             if judgement.status == Status::Pass {
                 self.note_change();
             }
@@ -347,8 +347,8 @@ impl<'a> Evaluation<'a> {
         let missing = context.take_missing();
         context.restore(mark);
         if let Some(object) = result.patched {
-            context.replace_object(&object);
-            self.object = Some(object);
+            self.object = Object::from(object);
+            context.replace_object(self.object.clone());
             self.note_change();
         }
         self.context = Some(context);
@@ -377,7 +377,7 @@ impl<'a> Evaluation<'a> {
     /// Another object is judged from now on.
     fn note_change(&mut self) {
         self.changed = true;
-        self.findings.take();
+        self.findings = Findings::default();
         self.scopes.fill(None);
     }
 
@@ -407,16 +407,21 @@ impl<'a> Evaluation<'a> {
         work.rule.matches.includes(&subject) && !work.rule.exclude.excludes(&subject)
     }
 
+    /// The object, where a mutation changed it.
+    fn changed_object(&self) -> Option<&Value> {
+        self.changed.then_some(&*self.object)
+    }
+
     fn subject(&self) -> &Value {
-        self.object.as_ref().unwrap_or_else(|| self.request.subject())
+        &self.object
     }
 
     fn take_context(&mut self) -> Box<Context<'a>> {
         let made = self.context.take();
         made.unwrap_or_else(|| {
             let mut context = Context::new(self.request, self.snapshot, (&self.set.expressions, self.set.limits));
-            if let Some(object) = &self.object {
-                context.replace_object(object);
+            if self.changed {
+                context.replace_object(self.object.clone());
             }
             Box::new(context)
         })
@@ -495,7 +500,7 @@ impl<'a> Evaluation<'a> {
                 Result { judgement: judged, ..Result::default() }
             }
             Body::Validate(Validate { check: Check::Cel(check), .. }) => {
-                let input = cel::Input::new(self.request, self.snapshot, self.object.as_ref(), &self.views);
+                let input = cel::Input::new(self.request, self.snapshot, self.changed_object(), &self.views);
                 let (judgement, missing) = cel::judge_rule(rule, check, &input);
                 missing.into_iter().for_each(|fact| drop(context.note_missing(fact)));
                 judgement.into()

@@ -220,12 +220,13 @@ impl Request {
         self.object.as_ref().filter(there).or(self.old_object.as_ref().filter(there)).unwrap_or(NOTHING)
     }
 
-    /// `request` as policies see it.
-    pub(crate) fn to_json(&self) -> Value {
+    /// The fields of `request` as policies see it; the object, where there is one, has its place among them, and is not
+    /// there itself.
+    pub(crate) fn fields(&self) -> Map<String, Value> {
         let GroupVersionKind { group, version, kind } = &self.kind;
         let kind = json!({"group": group, "version": version, "kind": kind});
         let resource = json!({"group": group, "version": version, "resource": self.resource});
-        let mut out = Map::new();
+        let mut out = Map::with_capacity(16);
         let mut put = |key: &str, value: Value| out.insert(key.to_owned(), value);
         put("uid", Value::from(self.uid.as_str()));
         put("kind", kind.clone());
@@ -247,12 +248,15 @@ impl Request {
             put("clusterRoles", json!(self.cluster_roles));
         }
         put("dryRun", Value::Bool(self.dry_run));
-        for (key, value) in [("object", &self.object), ("oldObject", &self.old_object), ("options", &self.options)] {
+        if self.object.is_some() {
+            put("object", Value::Null);
+        }
+        for (key, value) in [("oldObject", &self.old_object), ("options", &self.options)] {
             if let Some(value) = value {
                 put(key, value.clone());
             }
         }
-        Value::Object(out)
+        out
     }
 
     /// Whether anybody is known to ask; without, conditions on users are left out of a match.

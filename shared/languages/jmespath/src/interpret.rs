@@ -86,16 +86,21 @@ impl<'c> Evaluation<'c> {
     pub(crate) fn evaluate<'a>(&self, node: &'a Node, item: &Item<'a>) -> Outcome<'a> {
         self.charge(1)?;
         match node {
-            Node::Current => match item {
-                Item::Scope(_) => self.own(item.clone()).map(Item::Owned),
-                item => self.copy(item),
-            },
-            Node::Field(key) => self.field(key, item),
-            Node::Path(keys) => self.path(keys, item),
+            Node::Current => self.settled(self.copy(item)?),
+            Node::Field(key) => self.settled(self.field(key, item)?),
+            Node::Path(keys) => self.settled(self.path(keys, item)?),
             Node::Literal(value) => Ok(Item::Borrowed(value)),
             Node::Given(number) => self.given(*number),
             Node::Reference(inner) => Ok(Item::Reference(inner)),
-            Node::Sub(left, right) => self.evaluate(right, &self.evaluate(left, item)?),
+            Node::Sub(left, right) => {
+                // On the way to a field, variables need not be made one object.
+                let left = match &**left {
+                    Node::Field(key) => self.charge(1).and_then(|()| self.field(key, item)),
+                    Node::Path(keys) => self.charge(1).and_then(|()| self.path(keys, item)),
+                    left => self.evaluate(left, item),
+                };
+                self.evaluate(right, &left?)
+            }
             Node::Pipe(left, right) => self.lenient(right, &self.lenient(left, item)?),
             Node::Index(index) => self.copy(&item.element(*index)),
             Node::Slice(start, stop, step) => self.slice(item, [*start, *stop, *step]),
@@ -136,6 +141,11 @@ impl<'c> Evaluation<'c> {
         }
     }
 
+    /// The item as one that has a value: variables are copied into one object.
+    fn settled<'a>(&self, item: Item<'a>) -> Outcome<'a> {
+        if matches!(item, Item::Scope(_)) { self.own(item).map(Item::Owned) } else { Ok(item) }
+    }
+
     /// Null for every failure except a limit, which must end the evaluation.
     fn or_null<'a>(&self, outcome: Outcome<'a>) -> Outcome<'a> {
         match outcome {
@@ -151,7 +161,7 @@ impl<'c> Evaluation<'c> {
                 Some(value) => Some(self.copy(&Item::Owned(value.clone()))?),
                 None => None,
             },
-            Item::Scope(scope) => scope.variable(key).map(Item::Borrowed),
+            Item::Scope(scope) => scope.variable(key).map(Item::from),
             _ => return Ok(Item::NULL),
         };
         found.ok_or_else(|| EvalError::NotFound { key: key.to_owned() })
@@ -167,15 +177,19 @@ impl<'c> Evaluation<'c> {
     fn path<'a>(&self, keys: &'a [String], item: &Item<'a>) -> Outcome<'a> {
         // One step for each key and each dot; the first is counted already.
         self.charge((keys.len() as u64).saturating_mul(2).saturating_sub(2))?;
-        let (mut value, keys) = match (item, keys.split_first()) {
-            (Item::Borrowed(start), _) => (*start, keys),
-            (Item::Scope(scope), Some((first, rest))) => {
-                (scope.variable(first).ok_or_else(|| EvalError::NotFound { key: first.clone() })?, rest)
-            }
-            (_, None) => return Ok(Item::NULL),
-            (_, Some((first, rest))) => {
-                let first = self.field(first, item)?;
-                return rest.iter().try_fold(first, |item, key| self.field(key, &item));
+        let mut keys = keys.iter();
+        let mut value = match item {
+            Item::Borrowed(value) => *value,
+            item => {
+                let mut found = keys.next().map_or(Ok(Item::NULL), |key| self.field(key, item))?;
+                loop {
+                    match (found, keys.as_slice()) {
+                        (Item::Borrowed(value), [_, ..]) => break value,
+                        (found, []) => return Ok(found),
+                        (other, [key, ..]) => found = self.field(key, &other)?,
+                    }
+                    keys.next();
+                }
             }
         };
         for key in keys {

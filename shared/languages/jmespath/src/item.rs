@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use crate::Scope;
 use crate::ast::Node;
+use crate::{Scope, Variable};
 
 /// A value at hand.
 #[derive(Debug, Clone)]
@@ -16,8 +16,17 @@ pub(crate) enum Item<'a> {
     List(Vec<Item<'a>>),
     /// `&expression`.
     Reference(&'a Node),
-    /// The input, where it is variables: only ever what an expression begins with.
+    /// Variables: only ever what an expression begins with, or a field of it on the way to another.
     Scope(&'a dyn Scope),
+}
+
+impl<'a> From<Variable<'a>> for Item<'a> {
+    fn from(variable: Variable<'a>) -> Self {
+        match variable {
+            Variable::Value(value) => Self::Borrowed(value),
+            Variable::Scope(scope) => Self::Scope(scope),
+        }
+    }
 }
 
 impl<'a> Item<'a> {

@@ -67,10 +67,19 @@ pub use regex::Regex;
 /// Variables by their names: what an expression is about, where they do not stand in one object.
 pub trait Scope: std::fmt::Debug {
     /// The variable of that name.
-    fn variable(&self, name: &str) -> Option<&Value>;
+    fn variable(&self, name: &str) -> Option<Variable<'_>>;
 
     /// All of them in one object, for an expression about the input as a whole (`@`).
     fn whole(&self) -> Value;
+}
+
+/// What a variable is.
+#[derive(Clone, Copy, Debug)]
+pub enum Variable<'a> {
+    /// A value.
+    Value(&'a Value),
+    /// An object whose fields do not stand in one value either.
+    Scope(&'a dyn Scope),
 }
 
 /// A compiled expression; compile once, search often, from any thread.

@@ -121,14 +121,12 @@ fn request_json(request: &Request) -> Value {
         options: request.options.clone(),
         ..Request::default()
     };
-    let mut out = bare.to_json();
-    if let Some(fields) = out.as_object_mut() {
-        fields.shift_remove("roles");
-        fields.shift_remove("clusterRoles");
-        fields.entry("operation").or_insert_with(|| Value::from(request.operation.as_str()));
-        fields.entry("userInfo").or_insert_with(|| json!({}));
-    }
-    out
+    let mut fields = bare.fields();
+    fields.shift_remove("roles");
+    fields.shift_remove("clusterRoles");
+    fields.entry("operation").or_insert_with(|| Value::from(request.operation.as_str()));
+    fields.entry("userInfo").or_insert_with(|| json!({}));
+    Value::Object(fields)
 }
 
 fn namespace_object(request: &Request, snapshot: &Snapshot) -> Value {

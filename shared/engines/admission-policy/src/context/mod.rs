@@ -24,6 +24,7 @@ use serde_json::{Map, Value};
 use crate::limits::Limits;
 use crate::request::{Operation, Request};
 use crate::snapshot::{MissingFact, Snapshot};
+use crate::value::Object;
 
 pub(crate) use entries::{ContextEntry, answer, compile_entries, is_plural_of, plural_of};
 use images::images_variable;
@@ -105,12 +106,12 @@ pub(crate) type Elements = Rc<[Rc<Value>]>;
 impl<'a> Context<'a> {
     /// The variables at the start of a request.
     pub(crate) fn new(
-        request: &Request,
+        request: &'a Request,
         snapshot: &'a Snapshot,
         (expressions, limits): (&'a ExpressionCache, Limits),
     ) -> Self {
-        let mut variables = Variables::default();
-        variables.keep("request", request.to_json());
+        let object = request.object.as_ref().map(Object::given);
+        let mut variables = Variables::new(request.fields(), object);
         let account =
             request.user.username.strip_prefix("system:serviceaccount:").and_then(|rest| rest.split_once(':'));
         let (namespace, name) = account.unwrap_or_default();
@@ -183,7 +184,7 @@ impl<'a> Context<'a> {
     pub(crate) fn add_variable(&mut self, name: &str, value: Value) {
         let mut parts = name.split('.');
         let Some(first) = parts.next() else { return };
-        let mut top = self.variables.get(first).cloned().unwrap_or_default();
+        let mut top = self.variables.get(first).map(Cow::into_owned).unwrap_or_default();
         let mut place = &mut top;
         for part in parts {
             if !place.is_object() {
@@ -197,20 +198,14 @@ impl<'a> Context<'a> {
     }
 
     /// Replaces `request.object` for good (a mutation changed it).
-    pub(crate) fn replace_object(&mut self, object: &Value) {
-        self.variables.edit_request(|request| drop(request.insert("object".to_owned(), object.clone())));
+    pub(crate) fn replace_object(&mut self, object: Object<'a>) {
+        self.variables.replace_object(Some(object));
         self.forget_object();
     }
 
-    /// `request.object` as it is now.
-    pub(crate) fn request_object(&self) -> Option<&Value> {
-        self.variables.get("request")?.get("object")
-    }
-
-    /// Edits `request.object` in place, for good.
-    pub(crate) fn edit_object(&mut self, edit: impl Fn(&mut Value)) {
-        self.variables.edit_request(|request| request.get_mut("object").into_iter().for_each(&edit));
-        self.forget_object();
+    /// Has `request.object` looked at no longer, until it is [replaced](Self::replace_object).
+    pub(crate) fn release_object(&mut self) {
+        self.variables.replace_object(None);
     }
 
     /// Copies the platform's facts into `biotope`, which few policies need.
@@ -272,9 +267,7 @@ impl<'a> Context<'a> {
         if std::mem::replace(&mut self.images_known, true) {
             return;
         }
-        let part = |key: &str| {
-            self.variables.get("request").and_then(|request| request.get(key)).filter(|object| object.is_object())
-        };
+        let part = |key: &str| self.variables.of_request(key).filter(|object| object.is_object());
         let images =
             part("object").or_else(|| part("oldObject")).and_then(|object| images_variable(object, &self.kind));
         // A value given for the variable stays.

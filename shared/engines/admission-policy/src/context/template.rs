@@ -357,7 +357,7 @@ impl Context<'_> {
 
     /// Many policies go through the same lists of the object, which are copied once.
     fn elements_of(&mut self, query: &Arc<Query>) -> Result<Elements, EvaluationError> {
-        let steady = query.steady && self.variables.local("request").is_none();
+        let steady = query.steady && self.variables.hiding("request").is_none();
         let number = Arc::as_ptr(query).addr();
         if let (true, Some(known)) = (steady, self.lists.get(&number)) {
             self.refused(query)?;

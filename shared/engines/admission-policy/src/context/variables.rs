@@ -3,25 +3,60 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 
+use jmespath::Variable;
 use serde_json::{Map, Value};
 
+use crate::value::Object;
+
 /// Variables, the later ones hiding earlier ones of the same name.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Variables<'a> {
-    /// What stays for the whole request.
+    request: Request<'a>,
+    /// What else stays for the whole request.
     base: Map<String, Value>,
     locals: Vec<(Cow<'a, str>, Rc<Value>)>,
 }
 
+/// The variable `request`.
+#[derive(Debug)]
+struct Request<'a> {
+    /// Its fields; the object has its place among them.
+    fields: Map<String, Value>,
+    /// What stands for the object as it is now.
+    object: Option<Object<'a>>,
+}
+
 impl<'a> Variables<'a> {
-    /// The value of a variable.
-    pub(super) fn get(&self, name: &str) -> Option<&Value> {
-        self.local(name).or_else(|| jmespath::field(&self.base, name))
+    /// Variables of which there is only `request` yet, with its fields and its object as it is now.
+    pub(super) fn new(fields: Map<String, Value>, object: Option<Object<'a>>) -> Self {
+        Self { request: Request { fields, object }, base: Map::with_capacity(4), locals: Vec::new() }
+    }
+
+    /// The value of a variable, copied where it does not stand in one place.
+    pub(super) fn get(&self, name: &str) -> Option<Cow<'_, Value>> {
+        use jmespath::Scope;
+        Some(match self.variable(name)? {
+            Variable::Value(value) => Cow::Borrowed(value),
+            Variable::Scope(scope) => Cow::Owned(scope.whole()),
+        })
+    }
+
+    /// What a field of `request` holds.
+    pub(super) fn of_request(&self, field: &str) -> Option<&Value> {
+        match self.hiding("request") {
+            Some(request) => request.get(field),
+            None => self.request.field(field),
+        }
     }
 
     /// The value of a variable that was [put](Self::put) there for a while.
     pub(super) fn local(&self, name: &str) -> Option<&Value> {
         self.locals.iter().rev().find(|(known, _)| known == name).map(|(_, value)| &**value)
+    }
+
+    /// What stands for a variable before all others.
+    pub(super) fn hiding(&self, name: &str) -> Option<&Value> {
+        self.local(name).or_else(|| jmespath::field(&self.base, name))
     }
 
     /// Sets a variable for the whole request.
@@ -51,25 +86,55 @@ impl<'a> Variables<'a> {
         self.locals.truncate(mark);
     }
 
-    /// Edits what `request` holds, for good: that of the whole request, and one that hides it.
-    pub(super) fn edit_request(&mut self, edit: impl Fn(&mut Map<String, Value>)) {
-        let hiding = self.locals.iter_mut().rev().find(|(name, _)| name == "request");
-        let hiding = hiding.and_then(|(_, value)| Rc::make_mut(value).as_object_mut());
-        let own = self.base.get_mut("request").and_then(Value::as_object_mut);
-        own.into_iter().chain(hiding).for_each(edit);
+    /// Replaces `request.object`, for good; also where something else stands for the request.
+    pub(super) fn replace_object(&mut self, object: Option<Object<'a>>) {
+        let local = self.locals.iter_mut().filter(|(name, _)| name == "request");
+        let hiding = local.map(|(_, value)| Rc::make_mut(value)).chain(self.base.get_mut("request"));
+        if let Some(object) = &object {
+            for request in hiding.filter_map(Value::as_object_mut) {
+                request.insert("object".to_owned(), Value::clone(object));
+            }
+        }
+        self.request.object = object;
+    }
+}
+
+impl Request<'_> {
+    fn field(&self, name: &str) -> Option<&Value> {
+        match &self.object {
+            Some(object) if name == "object" => Some(object),
+            _ => jmespath::field(&self.fields, name),
+        }
     }
 }
 
 impl jmespath::Scope for Variables<'_> {
-    fn variable(&self, name: &str) -> Option<&Value> {
-        self.get(name)
+    fn variable(&self, name: &str) -> Option<Variable<'_>> {
+        match self.hiding(name) {
+            None if name == "request" => Some(Variable::Scope(&self.request)),
+            known => known.map(Variable::Value),
+        }
     }
 
     fn whole(&self) -> Value {
-        let mut whole = self.base.clone();
-        for (name, value) in &self.locals {
-            whole.insert(name.as_ref().to_owned(), Value::clone(value));
-        }
+        let mut whole = Map::with_capacity(1 + self.base.len() + self.locals.len());
+        whole.insert("request".to_owned(), self.request.whole());
+        whole.extend(self.base.clone());
+        whole.extend(self.locals.iter().map(|(name, value)| (name.as_ref().to_owned(), Value::clone(value))));
         Value::Object(whole)
+    }
+}
+
+impl jmespath::Scope for Request<'_> {
+    fn variable(&self, name: &str) -> Option<Variable<'_>> {
+        self.field(name).map(Variable::Value)
+    }
+
+    fn whole(&self) -> Value {
+        let mut fields = self.fields.clone();
+        if let Some(object) = &self.object {
+            fields.insert("object".to_owned(), Value::clone(object));
+        }
+        Value::Object(fields)
     }
 }

@@ -1,6 +1,6 @@
 //! The JSON patch that turns one object into another.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 /// Operations from `before` to `after`.
 pub(crate) fn difference(before: &Value, after: &Value) -> Vec<Value> {
@@ -47,13 +47,13 @@ fn compare(before: &Value, after: &Value, place: Option<&Place<'_>>, out: &mut V
         (Value::Object(old), Value::Object(new)) => {
             for (at, (key, _)) in old.iter().enumerate() {
                 if counterpart(new, at, key).is_none() {
-                    out.push(json!({"op": "remove", "path": pointer(Part::Key(key))}));
+                    out.push(operation("remove", pointer(Part::Key(key)), None));
                 }
             }
             for (at, (key, value)) in new.iter().enumerate() {
                 match counterpart(old, at, key) {
                     Some(old) => compare(old, value, Some(&below(Part::Key(key))), out),
-                    None => out.push(json!({"op": "add", "path": pointer(Part::Key(key)), "value": value})),
+                    None => out.push(operation("add", pointer(Part::Key(key)), Some(value))),
                 }
             }
         }
@@ -64,12 +64,22 @@ fn compare(before: &Value, after: &Value, place: Option<&Place<'_>>, out: &mut V
         }
         (Value::Array(old), Value::Array(new)) if new.starts_with(old) => {
             for item in new.iter().skip(old.len()) {
-                out.push(json!({"op": "add", "path": pointer(Part::End), "value": item}));
+                out.push(operation("add", pointer(Part::End), Some(item)));
             }
         }
         (before, after) if before == after => {}
-        (_, after) => out.push(json!({"op": "replace", "path": Place::pointer(place), "value": after})),
+        (_, after) => out.push(operation("replace", Place::pointer(place), Some(after))),
     }
+}
+
+fn operation(op: &str, path: String, value: Option<&Value>) -> Value {
+    let mut out = Map::with_capacity(3);
+    out.insert("op".to_owned(), Value::from(op));
+    out.insert("path".to_owned(), Value::String(path));
+    if let Some(value) = value {
+        out.insert("value".to_owned(), value.clone());
+    }
+    Value::Object(out)
 }
 
 /// The value of `key`, which in an object that was changed a little mostly stands where it stood.

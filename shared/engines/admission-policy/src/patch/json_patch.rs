@@ -46,7 +46,7 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Value>, String> {
 pub(crate) fn apply(object: &mut Value, operations: &[Value]) -> Result<bool, PatchError> {
     let mut journal = Journal::default();
     for operation in operations {
-        if let Err(error) = step(object, operation, Some(&mut journal)) {
+        if let Err(error) = step(object, operation, &mut journal) {
             journal.undo(object);
             return Err(error);
         }
@@ -54,22 +54,8 @@ pub(crate) fn apply(object: &mut Value, operations: &[Value]) -> Result<bool, Pa
     Ok(journal.has_changed(object))
 }
 
-/// Applies operations, each of which is known to go well.
-pub(crate) fn repeat(object: &mut Value, operations: &[Value]) {
-    for operation in operations {
-        if step(object, operation, None).is_err() {
-            return;
-        }
-    }
-}
-
 /// One operation; before it changes something, the journal learns what that was.
-fn step(object: &mut Value, operation: &Value, mut journal: Option<&mut Journal>) -> Result<(), PatchError> {
-    let mut about_to = |object: &Value, path: &[Part<'_>], adding: bool| {
-        if let Some(journal) = &mut journal {
-            journal.note(object, path, adding);
-        }
-    };
+fn step(object: &mut Value, operation: &Value, journal: &mut Journal) -> Result<(), PatchError> {
     let text = |key: &str| operation.get(key).and_then(Value::as_str);
     let name = text("op").unwrap_or_default();
     let path = pointer(text("path").ok_or_else(|| "a patch operation has no path".to_owned())?);
@@ -77,16 +63,16 @@ fn step(object: &mut Value, operation: &Value, mut journal: Option<&mut Journal>
     let value = || operation.get("value").cloned().unwrap_or_default();
     match name {
         "add" => {
-            about_to(object, &path, true);
+            journal.note(object, &path, true);
             Ok(add(object, &path, value())?)
         }
         "remove" => {
-            about_to(object, &path, false);
+            journal.note(object, &path, false);
             remove(object, &path);
             Ok(())
         }
         "replace" => {
-            about_to(object, &path, false);
+            journal.note(object, &path, false);
             let missing = || format!("replace operation does not apply: doc is missing key: {}", shown(&path));
             *find(object, &path).ok_or_else(missing)? = value();
             Ok(())
@@ -96,10 +82,10 @@ fn step(object: &mut Value, operation: &Value, mut journal: Option<&mut Journal>
             let missing = || format!("{name} operation does not apply: doc is missing from path: {}", shown(&from));
             let moved = find(object, &from).cloned().ok_or_else(missing)?;
             if name == "move" {
-                about_to(object, &from, false);
+                journal.note(object, &from, false);
                 remove(object, &from);
             }
-            about_to(object, &path, true);
+            journal.note(object, &path, true);
             Ok(add(object, &path, moved)?)
         }
         "test" => match find(object, &path) {

@@ -67,22 +67,23 @@ impl Layer {
         (!unclear).then_some(Self::Map(fields))
     }
 
-    /// Merges the patch with these values of its variables into an object; whether that changed anything. `None`, and
-    /// nothing done, where a value is more than a layer can be.
-    pub(crate) fn merge_into(&self, object: &mut Value, values: &[Value]) -> Option<bool> {
-        let Self::Map(fields) = self else { return None };
-        if !values.iter().all(is_plain) {
-            return None;
-        }
+    /// Whether variables can have these values: one that is more than a layer makes the patch another.
+    pub(crate) fn takes(values: &[Value]) -> bool {
+        values.iter().all(is_plain)
+    }
+
+    /// Merges the patch with these values of its variables into an object; whether that changed anything.
+    pub(crate) fn merge_into(&self, object: &mut Value, values: &[Value]) -> bool {
+        let Self::Map(fields) = self else { return false };
         let text = |key: &str| {
             let own = at(object, &[key]).map(Value::as_str);
             own.unwrap_or_else(|| self.text(key, values)).unwrap_or_default().to_owned()
         };
         let (kind, api_version) = (text("kind"), text("apiVersion"));
-        Some(match object {
+        match object {
             Value::Object(own) => map(own, fields, values, Place::top(&kind, &api_version)),
             _ => false,
-        })
+        }
     }
 
     /// The text of a field of the patch itself.
@@ -199,10 +200,14 @@ mod tests {
         ]
     }
 
-    fn tree(key: &'static str) -> impl Strategy<Value = Value> {
-        let map = move |inner| prop::collection::btree_map(key, inner, 0..4);
-        let map = move |inner| map(inner).prop_map(|fields| Value::Object(fields.into_iter().collect()));
-        map(scalar().prop_recursive(3, 24, 4, move |inner| prop_oneof![map(inner), scalar()]))
+    fn fields(key: &'static str, inner: BoxedStrategy<Value>) -> BoxedStrategy<Value> {
+        let fields = prop::collection::btree_map(key, inner, 0..4);
+        fields.prop_map(|fields| Value::Object(fields.into_iter().collect())).boxed()
+    }
+
+    fn tree(key: &'static str) -> BoxedStrategy<Value> {
+        let below = scalar().prop_recursive(3, 24, 4, move |inner| prop_oneof![fields(key, inner.boxed()), scalar()]);
+        fields(key, below.boxed())
     }
 
     proptest! {
@@ -215,7 +220,7 @@ mod tests {
             let (mut whole, mut inside) = (object.clone(), object);
             let resolved = anchors::resolve(&patch, &whole).unwrap();
             let changed = strategic::merge_into(&mut whole, &resolved);
-            prop_assert_eq!(layer.merge_into(&mut inside, &[]), Some(changed));
+            prop_assert_eq!(layer.merge_into(&mut inside, &[]), changed);
             prop_assert_eq!(inside.to_string(), whole.to_string());
         }
     }

@@ -15,7 +15,7 @@ use crate::patch::{anchors, json_patch, strategic};
 use crate::policy::compiled::{Change, ForEachMutation, Merge, Mutate, Target};
 use crate::policy::schema;
 use crate::policy::selector::{Labels, Selector};
-use crate::value::{path, wildcard};
+use crate::value::{Object, path, wildcard};
 
 /// One mutation at work.
 pub(crate) struct Mutation<'r> {
@@ -24,25 +24,43 @@ pub(crate) struct Mutation<'r> {
     pub(crate) mutate: &'r Mutate,
 }
 
-/// What a change did: it is repeated on `request.object`.
-enum Edit<'r> {
-    Merge(Cow<'r, Value>),
+/// A change, with its variables replaced.
+struct Edit<'r> {
+    what: Filled<'r>,
+    /// How many `foreach` it stands in.
+    nesting: usize,
+}
+
+enum Filled<'r> {
+    Merge(Cow<'r, Value>, bool),
     Layers(&'r Layer, Vec<Value>),
     Operations(Cow<'r, [Value]>),
 }
 
 impl<'r> Mutation<'r> {
     /// Changes `object`, and `request.object` with it. An object whose change fails stays as it was.
-    pub(crate) fn apply(&self, object: &mut Value, context: &mut Context<'r>) -> Judgement {
+    pub(crate) fn apply(&self, object: &mut Object<'r>, context: &mut Context<'r>) -> Judgement {
         let result = match &self.mutate.change {
             Change::ForEach(items) => self.for_each_on_request(items, object, context),
-            change => self.change(change, object, 0, context).map(|edits| repeat_on_request(&edits, context)),
+            change => self.once(change, object, context),
         };
         match result {
             Ok(true) => Judgement::new(Status::Pass, success(object)),
             Ok(false) => Judgement::new(Status::Skip, self.nothing()),
             Err(error) => Judgement::new(Status::Error, error.message),
         }
+    }
+
+    /// One change of the object of the request.
+    fn once(
+        &self,
+        change: &'r Change,
+        object: &mut Object<'r>,
+        context: &mut Context<'r>,
+    ) -> Result<bool, EvaluationError> {
+        let mut edits = Vec::new();
+        let read = self.read(change, 0, context, &mut edits);
+        make_on_request(edits, read, object, context)
     }
 
     fn nothing(&self) -> &'static str {
@@ -61,13 +79,14 @@ impl<'r> Mutation<'r> {
                 Ok(found) => found,
                 Err(error) => return (Judgement::error("failed to load targets", &error), patched),
             };
-            for mut object in found {
+            for object in found {
                 let mark = context.mark();
                 context.set("target", object.clone());
+                let mut object = Object::from(object);
                 let judgement = self.apply_to_target(target, &mut object, context);
                 context.restore(mark);
                 match judgement.status {
-                    Status::Pass => patched.push(object),
+                    Status::Pass => patched.push(object.into_value()),
                     Status::Error => return (judgement, patched),
                     Status::Fail | Status::Skip | Status::Warn => skipped = Some(judgement),
                 }
@@ -80,7 +99,7 @@ impl<'r> Mutation<'r> {
         }
     }
 
-    fn apply_to_target(&self, target: &'r Target, object: &mut Value, context: &mut Context<'r>) -> Judgement {
+    fn apply_to_target(&self, target: &'r Target, object: &mut Object<'r>, context: &mut Context<'r>) -> Judgement {
         context.declare(&target.context);
         if let Some(conditions) = &target.preconditions {
             match conditions.evaluate(context) {
@@ -89,69 +108,33 @@ impl<'r> Mutation<'r> {
                 Ok((true, _)) => {}
             }
         }
-        match self.change(&self.mutate.change, object, 0, context) {
-            Ok(edits) if edits.is_empty() => Judgement::new(Status::Skip, self.nothing()),
-            Ok(_) => Judgement::new(Status::Pass, success(object)),
+        let mut edits = Vec::new();
+        let read = self.read(&self.mutate.change, 0, context, &mut edits);
+        match make(edits, read, object) {
+            Ok(false) => Judgement::new(Status::Skip, self.nothing()),
+            Ok(true) => Judgement::new(Status::Pass, success(object)),
             Err(error) => Judgement::new(Status::Error, error.message),
         }
-    }
-
-    /// Makes one change; what was done comes back, or nothing when the object stays as it is.
-    fn change(
-        &self,
-        change: &'r Change,
-        object: &mut Value,
-        nesting: usize,
-        context: &mut Context<'r>,
-    ) -> Result<Vec<Edit<'r>>, EvaluationError> {
-        let substituted = |error: EvaluationError| error.within("variable substitution failed");
-        let operations = match change {
-            Change::StrategicMerge(Merge { patch, has_anchors, layers }) => {
-                if let Some(layers) = layers {
-                    let values = context.fill_texts(patch).map_err(substituted)?;
-                    if let Some(changed) = layers.merge_into(object, &values) {
-                        return Ok(if changed { vec![Edit::Layers(layers, values)] } else { Vec::new() });
-                    }
-                }
-                if let ValueTemplate::Constant(patch) = patch {
-                    return merge(object, Cow::Borrowed(patch), *has_anchors);
-                }
-                let patch = context.fill(patch).map_err(substituted)?;
-                let has_anchors = anchors::has_any(&patch);
-                return merge(object, Cow::Owned(patch), has_anchors);
-            }
-            Change::ForEach(items) => return self.for_each(items, object, nesting, context),
-            Change::JsonPatch(operations) => Cow::Borrowed(operations.as_slice()),
-            Change::JsonPatchText(text) => Cow::Owned(text.operations(context).map_err(substituted)?.map_err(failed)?),
-        };
-        let changed = json_patch::apply(object, &operations).map_err(|error| failed(error.to_string()))?;
-        Ok(if changed { vec![Edit::Operations(operations)] } else { Vec::new() })
     }
 
     /// `foreach` on the object of the request: each entry sees what the one before made.
     fn for_each_on_request(
         &self,
         items: &'r [ForEachMutation],
-        object: &mut Value,
+        object: &mut Object<'r>,
         context: &mut Context<'r>,
     ) -> Result<bool, EvaluationError> {
-        // A single entry that fails has changed the variables in nothing yet: they tell what was before.
         let before = (items.len() > 1).then(|| object.clone());
         let mut changed = false;
         for item in items {
-            match self.for_each(std::slice::from_ref(item), object, 0, context) {
-                Ok(edits) => changed |= repeat_on_request(&edits, context),
+            let mut edits = Vec::new();
+            let read = self.read_each(std::slice::from_ref(item), 0, context, &mut edits);
+            match make_on_request(edits, read, object, context) {
+                Ok(one) => changed |= one,
                 Err(error) => {
-                    match before {
-                        Some(before) => {
-                            context.replace_object(&before);
-                            *object = before;
-                        }
-                        None => {
-                            if let Some(own) = context.request_object().filter(|own| own.is_object()) {
-                                object.clone_from(own);
-                            }
-                        }
+                    if let Some(before) = before {
+                        context.replace_object(before.clone());
+                        *object = before;
                     }
                     return Err(error);
                 }
@@ -160,43 +143,53 @@ impl<'r> Mutation<'r> {
         Ok(changed)
     }
 
-    fn for_each(
+    /// Reads a change with the variables as they are now. What was read before something went wrong is told too.
+    fn read(
         &self,
-        items: &'r [ForEachMutation],
-        object: &mut Value,
+        change: &'r Change,
         nesting: usize,
         context: &mut Context<'r>,
-    ) -> Result<Vec<Edit<'r>>, EvaluationError> {
-        let mut edits = Vec::new();
+        edits: &mut Vec<Edit<'r>>,
+    ) -> Result<(), EvaluationError> {
+        match change {
+            Change::ForEach(items) => self.read_each(items, nesting, context, edits)?,
+            change => edits.extend(read_one(change, context)?.map(|what| Edit { what, nesting })),
+        }
+        Ok(())
+    }
+
+    fn read_each(
+        &self,
+        items: &'r [ForEachMutation],
+        nesting: usize,
+        context: &mut Context<'r>,
+        edits: &mut Vec<Edit<'r>>,
+    ) -> Result<(), EvaluationError> {
         for item in items {
             let list = context
                 .elements(&item.list)
                 .map_err(|error| error.within(&format!("failed to evaluate list {}", item.list.text())))?;
             context.visit(list.len())?;
             let mark = context.mark();
-            let result = self.elements(item, &list, object, (nesting, context));
+            let result = self.read_elements(item, &list, (nesting, context), edits);
             context.restore(mark);
-            edits.extend(result.map_err(|error| error.within("failed to mutate elements"))?);
+            result.map_err(|error| error.within("failed to mutate elements"))?;
         }
-        Ok(edits)
+        Ok(())
     }
 
-    /// Changes the object once for each element.
-    fn elements(
+    /// Reads the changes for each element.
+    fn read_elements(
         &self,
         item: &'r ForEachMutation,
         list: &[Rc<Value>],
-        object: &mut Value,
         (nesting, context): (usize, &mut Context<'r>),
-    ) -> Result<Vec<Edit<'r>>, EvaluationError> {
+        edits: &mut Vec<Edit<'r>>,
+    ) -> Result<(), EvaluationError> {
         let mark = context.mark();
-        let mut edits = Vec::new();
         for at in 0..list.len() {
             let index = if item.descending { list.len() - 1 - at } else { at };
-            let Some(element) = list.get(index) else { break };
-            if element.is_null() {
-                continue;
-            }
+            let Some(element) = list.get(index).filter(|element| !element.is_null()) else { continue };
             context.restore(mark);
             context.set_element(element, index, nesting);
             add_foreach_values(context, self.policy, self.rule, index);
@@ -207,40 +200,98 @@ impl<'r> Mutation<'r> {
                     continue;
                 }
             }
-            edits.extend(self.change(&item.change, object, nesting + 1, context)?);
+            self.read(&item.change, nesting + 1, context, edits)?;
         }
-        Ok(edits)
+        Ok(())
     }
 }
 
-/// Makes the same changes to `request.object`, which was as the object before them; whether there were any.
-fn repeat_on_request(edits: &[Edit<'_>], context: &mut Context<'_>) -> bool {
-    if !edits.is_empty() {
-        context.edit_object(|own| edits.iter().for_each(|edit| repeat(edit, own)));
+/// Makes changes of the object of the request, and of `request.object` with it.
+fn make_on_request<'r>(
+    edits: Vec<Edit<'r>>,
+    read: Result<(), EvaluationError>,
+    object: &mut Object<'r>,
+    context: &mut Context<'r>,
+) -> Result<bool, EvaluationError> {
+    if edits.is_empty() {
+        return read.map(|()| false);
     }
-    !edits.is_empty()
+    context.release_object();
+    let result = make(edits, read, object);
+    context.replace_object(object.clone());
+    result
 }
 
-fn repeat(edit: &Edit<'_>, object: &mut Value) {
-    match edit {
-        Edit::Merge(patch) => {
-            strategic::merge_into(object, patch);
+/// Makes changes, unless one of them could not be read; whether that changed anything. Where one fails, the object is as it
+/// was.
+fn make(
+    edits: Vec<Edit<'_>>,
+    read: Result<(), EvaluationError>,
+    object: &mut Object<'_>,
+) -> Result<bool, EvaluationError> {
+    // A change alone undoes what it did.
+    let before = (edits.len() > 1 || read.is_err()).then(|| object.clone());
+    let mut changed = false;
+    let made = edits.into_iter().try_for_each(|edit| {
+        let wrapped = |error| {
+            (0..edit.nesting).fold(error, |error: EvaluationError, _| error.within("failed to mutate elements"))
+        };
+        changed |= edit.what.make(object).map_err(wrapped)?;
+        Ok(())
+    });
+    match (made.and(read), before) {
+        (Ok(()), _) => Ok(changed),
+        (Err(error), before) => {
+            if let Some(before) = before {
+                *object = before;
+            }
+            Err(error)
         }
-        Edit::Layers(layers, values) => {
-            layers.merge_into(object, values);
-        }
-        // What went well on an equal object goes well again.
-        Edit::Operations(operations) => json_patch::repeat(object, operations),
     }
 }
 
-fn merge<'r>(object: &mut Value, patch: Cow<'r, Value>, has_anchors: bool) -> Result<Vec<Edit<'r>>, EvaluationError> {
-    let resolved = if has_anchors { anchors::resolve(&patch, object).map(Cow::Owned) } else { Ok(patch) };
-    match resolved {
-        Ok(patch) if strategic::merge_into(object, &patch) => Ok(vec![Edit::Merge(patch)]),
-        Ok(_) | Err(anchors::Unmet::Condition(_) | anchors::Unmet::Global(_)) => Ok(Vec::new()),
-        Err(broken @ anchors::Unmet::Broken(_)) => {
-            Err(failed(format!("failed to preProcess rule: {}", broken.reason())))
+/// Reads a change that is not one of elements.
+fn read_one<'r>(change: &'r Change, context: &mut Context<'r>) -> Result<Option<Filled<'r>>, EvaluationError> {
+    let substituted = |error: EvaluationError| error.within("variable substitution failed");
+    Ok(Some(match change {
+        Change::StrategicMerge(Merge { patch: ValueTemplate::Constant(patch), has_anchors, layers: None }) => {
+            Filled::Merge(Cow::Borrowed(patch), *has_anchors)
+        }
+        Change::StrategicMerge(Merge { patch, layers, .. }) => {
+            if let Some(layers) = layers {
+                let values = context.fill_texts(patch).map_err(substituted)?;
+                if Layer::takes(&values) {
+                    return Ok(Some(Filled::Layers(layers, values)));
+                }
+            }
+            let patch = context.fill(patch).map_err(substituted)?;
+            let has_anchors = anchors::has_any(&patch);
+            Filled::Merge(Cow::Owned(patch), has_anchors)
+        }
+        Change::JsonPatch(operations) => Filled::Operations(Cow::Borrowed(operations.as_slice())),
+        Change::JsonPatchText(text) => {
+            Filled::Operations(Cow::Owned(text.operations(context).map_err(substituted)?.map_err(failed)?))
+        }
+        Change::ForEach(_) => return Ok(None),
+    }))
+}
+
+impl Filled<'_> {
+    /// Changes the object; whether that changed anything. Where it fails, the object is as it was.
+    fn make(&self, object: &mut Object<'_>) -> Result<bool, EvaluationError> {
+        match self {
+            Self::Layers(layers, values) => Ok(layers.merge_into(object.make_mut(), values)),
+            Self::Operations(operations) => {
+                json_patch::apply(object.make_mut(), operations).map_err(|error| failed(error.to_string()))
+            }
+            Self::Merge(patch, false) => Ok(strategic::merge_into(object.make_mut(), patch)),
+            Self::Merge(patch, true) => match anchors::resolve(patch, object) {
+                Ok(patch) => Ok(strategic::merge_into(object.make_mut(), &patch)),
+                Err(anchors::Unmet::Condition(_) | anchors::Unmet::Global(_)) => Ok(false),
+                Err(broken @ anchors::Unmet::Broken(_)) => {
+                    Err(failed(format!("failed to preProcess rule: {}", broken.reason())))
+                }
+            },
         }
     }
 }

@@ -6,6 +6,9 @@ mod restricted;
 #[cfg(test)]
 mod tests;
 
+use std::cell::{OnceCell, RefCell};
+use std::rc::Rc;
+
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -55,7 +58,25 @@ struct Container<'a> {
     value: &'a Value,
 }
 
+/// What the checks found in the object as it is now, for the next rule that asks.
+#[derive(Default)]
+pub(crate) struct Findings {
+    /// Of the baseline, by minor version.
+    baseline: RefCell<Vec<(u32, Rc<[Violation; 12]>)>>,
+    whole: RefCell<Vec<Rc<Finding>>>,
+}
+
+/// What the checks of one level and version found.
+struct Finding {
+    level: Level,
+    minor: u32,
+    violations: Vec<Violation>,
+    /// As messages tell it, once one has; empty where nothing was found.
+    text: OnceCell<String>,
+}
+
 /// What one check found.
+#[derive(Clone)]
 struct Violation {
     control: &'static str,
     reason: &'static str,
@@ -63,6 +84,7 @@ struct Violation {
 }
 
 /// One offending field.
+#[derive(Clone)]
 struct FieldError {
     /// Path in the pod: `spec.containers[0].securityContext.privileged`.
     path: String,
@@ -108,11 +130,12 @@ impl PodSecurity {
         Ok(Self { level, version, minor, exclude: raw.exclude.unwrap_or_default() })
     }
 
-    /// Judges a workload; `excused` are exclusions of the exceptions that cover it, with their keys.
+    /// Judges a workload; `excused` are exclusions of the exceptions that cover it, with their keys. What is found is kept in
+    /// `findings` for the next rule.
     pub(crate) fn judge(
         &self,
         rule: &str,
-        (object, kind): (&Value, &str),
+        (object, kind, findings): (&Value, &str, &Findings),
         excused: &[(String, Vec<Exclusion>)],
     ) -> (Judgement, Vec<String>) {
         let Some(pointer) = pod_spec_pointer(kind) else {
@@ -126,10 +149,16 @@ impl PodSecurity {
             annotations: template.and_then(|template| path::at(template, &["metadata", "annotations"])),
             minor: self.minor,
         };
-        let mut violations = self.violations(&pod);
+        let prefix = pointer.trim_start_matches('/').replace('/', ".");
+        let finding = self.finding(&pod, findings);
+        if self.exclude.is_empty() && excused.is_empty() {
+            let found = finding.text.get_or_init(|| described(&finding.violations, &prefix));
+            return (self.judgement(rule, found), Vec::new());
+        }
+        let mut violations = finding.violations.clone();
         self.excuse(&mut violations, &self.exclude, &pod);
         if is_clean(&violations) {
-            return (Judgement::new(Status::Pass, ["Validation rule '", rule, "' passed."].concat()), Vec::new());
+            return (self.judgement(rule, ""), Vec::new());
         }
         let mut keys = Vec::new();
         for (key, exclusions) in excused {
@@ -140,14 +169,19 @@ impl PodSecurity {
             let message = format!("rule is skipped due to policy exception: {}", keys.join(", "));
             return (Judgement::new(Status::Skip, message), keys);
         }
-        violations.retain(|violation| !violation.errors.is_empty());
+        (self.judgement(rule, &described(&violations, &prefix)), Vec::new())
+    }
+
+    /// What comes of what was found.
+    fn judgement(&self, rule: &str, found: &str) -> Judgement {
+        if found.is_empty() {
+            return Judgement::new(Status::Pass, ["Validation rule '", rule, "' passed."].concat());
+        }
         let level = match self.level {
             Level::Privileged => "privileged",
             Level::Baseline => "baseline",
             Level::Restricted => "restricted",
         };
-        let prefix = pointer.trim_start_matches('/').replace('/', ".");
-        let found: String = violations.iter().map(|violation| violation.describe(&prefix)).collect();
         let message = [
             "Validation rule '",
             rule,
@@ -156,19 +190,41 @@ impl PodSecurity {
             ":",
             &self.version,
             "\": ",
-            &found,
+            found,
         ]
         .concat();
-        (Judgement::new(Status::Fail, message), Vec::new())
+        Judgement::new(Status::Fail, message)
+    }
+
+    /// What the level's checks find in the object, looked for once.
+    fn finding(&self, pod: &Pod<'_>, findings: &Findings) -> Rc<Finding> {
+        let Self { level, minor, .. } = *self;
+        if let Some(known) = findings.whole.borrow().iter().find(|one| (one.level, one.minor) == (level, minor)) {
+            return Rc::clone(known);
+        }
+        let known = findings.baseline.borrow().iter().find(|(of, _)| *of == minor).map(|(_, known)| Rc::clone(known));
+        let baseline = known.unwrap_or_else(|| {
+            let found = Rc::new(baseline::check(pod));
+            findings.baseline.borrow_mut().push((minor, Rc::clone(&found)));
+            found
+        });
+        let violations = self.with_baseline(|| <[Violation; 12]>::clone(&baseline), pod);
+        let finding = Rc::new(Finding { level, minor, violations, text: OnceCell::new() });
+        findings.whole.borrow_mut().push(Rc::clone(&finding));
+        finding
+    }
+
+    fn violations(&self, pod: &Pod<'_>) -> Vec<Violation> {
+        self.with_baseline(|| baseline::check(pod), pod)
     }
 
     /// What every check of the level found, always in the same order; most found nothing. The restricted level adds to the
     /// checks of the baseline and replaces none of them.
-    fn violations(&self, pod: &Pod<'_>) -> Vec<Violation> {
+    fn with_baseline(&self, baseline: impl FnOnce() -> [Violation; 12], pod: &Pod<'_>) -> Vec<Violation> {
         if self.level == Level::Privileged {
             return Vec::new();
         }
-        let known = baseline::check(pod);
+        let known = baseline();
         if self.level == Level::Baseline {
             return Vec::from(known);
         }
@@ -180,6 +236,12 @@ impl PodSecurity {
         let last = [selinux, set_seccomp, seccomp, sysctls, process];
         first.into_iter().chain([privileged, proc_mount, volumes, non_root, user]).chain(last).collect()
     }
+}
+
+/// The violations as messages tell them.
+fn described(violations: &[Violation], prefix: &str) -> String {
+    let found = violations.iter().filter(|violation| !violation.errors.is_empty());
+    found.map(|violation| violation.describe(prefix)).collect()
 }
 
 fn is_clean(violations: &[Violation]) -> bool {

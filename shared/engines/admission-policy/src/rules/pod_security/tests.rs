@@ -2,13 +2,13 @@
 
 use serde_json::{Value, json};
 
-use super::PodSecurity;
+use super::{Findings, PodSecurity};
 use crate::outcome::Status;
 
 fn judge(level: &str, exclude: &Value, spec: &Value) -> (Status, String) {
     let check = PodSecurity::compile(&json!({"level": level, "version": "latest", "exclude": exclude})).unwrap();
     let pod = json!({"kind": "Pod", "metadata": {"name": "p"}, "spec": spec});
-    let (judgement, _) = check.judge("r", (&pod, "Pod"), &[]);
+    let (judgement, _) = check.judge("r", (&pod, "Pod", &Findings::default()), &[]);
     (judgement.status, judgement.message)
 }
 
@@ -163,7 +163,8 @@ fn says_what_fields_are_found_like() {
 fn versions_only_allow_more() {
     let judge = |version: &str, spec: &Value| {
         let check = PodSecurity::compile(&json!({"level": "restricted", "version": version})).unwrap();
-        check.judge("r", (&json!({"kind": "Pod", "spec": spec}), "Pod"), &[]).0.status == Status::Pass
+        check.judge("r", (&json!({"kind": "Pod", "spec": spec}), "Pod", &Findings::default()), &[]).0.status
+            == Status::Pass
     };
     let mut tuned = hardened(&json!({}));
     tuned["securityContext"] = json!({"sysctls": [{"name": "net.ipv4.tcp_rmem", "value": "1"}]});
