@@ -8,6 +8,7 @@ use std::cell::Cell;
 
 use serde_json::{Map, Value};
 
+use crate::Variable;
 use crate::ast::{Call, Comparison, Node};
 use crate::context::Context;
 use crate::error::EvalError;
@@ -177,24 +178,28 @@ impl<'c> Evaluation<'c> {
     fn path<'a>(&self, keys: &'a [String], item: &Item<'a>) -> Outcome<'a> {
         // One step for each key and each dot; the first is counted already.
         self.charge((keys.len() as u64).saturating_mul(2).saturating_sub(2))?;
+        let missing = |key: &str| EvalError::NotFound { key: key.to_owned() };
         let mut keys = keys.iter();
         let mut value = match item {
             Item::Borrowed(value) => *value,
-            item => {
-                let mut found = keys.next().map_or(Ok(Item::NULL), |key| self.field(key, item))?;
+            Item::Scope(scope) => {
+                let mut scope = *scope;
                 loop {
-                    match (found, keys.as_slice()) {
-                        (Item::Borrowed(value), [_, ..]) => break value,
-                        (found, []) => return Ok(found),
-                        (other, [key, ..]) => found = self.field(key, &other)?,
+                    let Some(key) = keys.next() else { return Ok(Item::Scope(scope)) };
+                    match scope.variable(key).ok_or_else(|| missing(key))? {
+                        Variable::Value(value) => break value,
+                        Variable::Scope(below) => scope = below,
                     }
-                    keys.next();
                 }
+            }
+            item => {
+                let first = keys.next().map_or(Ok(Item::NULL), |key| self.field(key, item));
+                return keys.try_fold(first?, |item, key| self.field(key, &item));
             }
         };
         for key in keys {
             let Value::Object(map) = value else { return Ok(Item::NULL) };
-            value = crate::item::field(map, key).ok_or_else(|| EvalError::NotFound { key: key.clone() })?;
+            value = crate::item::field(map, key).ok_or_else(|| missing(key))?;
         }
         Ok(Item::Borrowed(value))
     }

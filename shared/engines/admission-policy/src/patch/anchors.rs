@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
+use super::view::Resolved;
 use crate::pattern::anchor::{self, Anchor};
 use crate::pattern::{self, compile};
 use crate::value::path::at;
@@ -39,10 +40,10 @@ pub(crate) fn has_any(patch: &Value) -> bool {
 }
 
 /// Resolves the anchors of `patch` for `object`; the result has none left.
-pub(crate) fn resolve(patch: &Value, object: &Value) -> Result<Value, Unmet> {
+pub(crate) fn resolve<'p>(patch: &'p Value, object: &Value) -> Result<Resolved<'p>, Unmet> {
     let mut patch = prepared(patch, Some(object))?;
-    if let Some(fields) = patch.as_object_mut() {
-        fields.retain(|key, value| {
+    if let Resolved::Map(fields) = &mut patch {
+        fields.retain_mut(|(key, value)| {
             let conditional = anchor::parse(key).is_some_and(|(anchor, _)| is_condition(anchor));
             !strip(value, conditional)
         });
@@ -55,27 +56,47 @@ fn is_condition(anchor: Anchor) -> bool {
     matches!(anchor, Anchor::Condition | Anchor::Global)
 }
 
-/// Takes the marks of conditions off the keys.
-fn unwrap_keys(fields: &mut Map<String, Value>) {
-    let bare =
-        |key: &str| anchor::parse(key).filter(|(anchor, _)| is_condition(*anchor)).map(|(_, bare)| bare.to_owned());
-    if fields.keys().any(|key| bare(key).is_some()) {
-        let own = std::mem::take(fields);
-        *fields = own.into_iter().map(|(key, value)| (bare(&key).unwrap_or(key), value)).collect();
+/// Takes the marks of conditions off the keys. Of two fields that then have one key, the later counts, in the place of the
+/// earlier.
+fn unwrap_keys(fields: &mut Parts<'_>) {
+    let mut at = 0;
+    while let Some((key, _)) = fields.get_mut(at) {
+        if let Some((anchor, bare)) = anchor::parse(key)
+            && is_condition(anchor)
+        {
+            *key = bare;
+        }
+        at += 1;
+    }
+    let mut at = 1;
+    while let Some((key, _)) = fields.get(at) {
+        match fields.iter().take(at).position(|(known, _)| known == key) {
+            Some(earlier) => {
+                let (_, value) = fields.remove(at);
+                if let Some((_, known)) = fields.get_mut(earlier) {
+                    *known = value;
+                }
+            }
+            None => at += 1,
+        }
     }
 }
 
 /// The patch with its conditions judged, `+()` keys kept or dropped, and list items repeated. Nothing of it is copied before
 /// its conditions hold.
-fn prepared(patch: &Value, object: Option<&Value>) -> Result<Value, Unmet> {
+fn prepared<'p>(patch: &'p Value, object: Option<&Value>) -> Result<Resolved<'p>, Unmet> {
     match patch {
-        Value::Object(fields) => prepared_map(fields, object).map(Value::Object),
+        Value::Object(fields) => prepared_map(fields, object).map(Resolved::Map),
         Value::Array(items) if items.first().is_some_and(Value::is_object) => {
-            prepared_list(items, object).map(Value::Array)
+            prepared_list(items, object).map(Resolved::List)
         }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => Ok(patch.clone()),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+            Ok(Resolved::Part(patch))
+        }
     }
 }
+
+type Parts<'p> = Vec<(&'p str, Resolved<'p>)>;
 
 /// A key of a patch, with its anchor if it has one.
 #[derive(Clone, Copy)]
@@ -108,22 +129,21 @@ fn counting<'p>(fields: &'p Map<String, Value>, object: Option<&Value>) -> (Vec<
     (counting, added)
 }
 
-fn prepared_map(fields: &Map<String, Value>, object: Option<&Value>) -> Result<Map<String, Value>, Unmet> {
+fn prepared_map<'p>(fields: &'p Map<String, Value>, object: Option<&Value>) -> Result<Parts<'p>, Unmet> {
     let (fields, _) = counting(fields, object);
     conditions(&fields, object, Anchor::Global)
         .map_err(|reason| Unmet::Global(["global condition failed: ", &reason].concat()))?;
     conditions(&fields, object, Anchor::Condition)
         .map_err(|reason| Unmet::Condition(["condition failed: ", &reason].concat()))?;
-    let mut out = Map::with_capacity(fields.len());
-    for Field { key, anchor, value } in fields {
+    let settle = |Field { key, anchor, value }| {
         let value = match anchor {
             Some((anchor, bare)) if is_condition(anchor) => settled(value, below(object, bare)),
-            Some((Anchor::AddIfAbsent, _)) => value.clone(),
+            Some((Anchor::AddIfAbsent, _)) => Resolved::Part(value),
             _ => prepared(value, below(object, key))?,
         };
-        out.insert(key.to_owned(), value);
-    }
-    Ok(out)
+        Ok((key, value))
+    };
+    fields.into_iter().map(settle).collect()
 }
 
 /// What the object has below a key.
@@ -132,13 +152,13 @@ fn below<'v>(object: Option<&'v Value>, key: &str) -> Option<&'v Value> {
 }
 
 /// The value of a condition: of what stands below it, only `+()` keys are settled.
-fn settled(value: &Value, own: Option<&Value>) -> Value {
+fn settled<'p>(value: &'p Value, own: Option<&Value>) -> Resolved<'p> {
     match value {
         Value::Object(below) => {
             let fields = counting(below, own).0;
-            Value::Object(fields.into_iter().map(|field| (field.key.to_owned(), field.value.clone())).collect())
+            Resolved::Map(fields.into_iter().map(|field| (field.key, Resolved::Part(field.value))).collect())
         }
-        other => other.clone(),
+        other => Resolved::Part(other),
     }
 }
 
@@ -166,7 +186,7 @@ fn as_text(value: &Value) -> Cow<'_, Value> {
     }
 }
 
-fn prepared_list(items: &[Value], object: Option<&Value>) -> Result<Vec<Value>, Unmet> {
+fn prepared_list<'p>(items: &'p [Value], object: Option<&Value>) -> Result<Vec<Resolved<'p>>, Unmet> {
     let elements = match object {
         None | Some(Value::Null) => &[][..],
         Some(Value::Array(elements)) => elements.as_slice(),
@@ -174,8 +194,8 @@ fn prepared_list(items: &[Value], object: Option<&Value>) -> Result<Vec<Value>, 
     };
     let (mut kept, mut repeated) = (Vec::with_capacity(items.len()), Vec::new());
     for item in items {
-        if !is_anchored(item) {
-            kept.push(item.clone());
+        if !has_anchor(item, stands_for_others) {
+            kept.push(Resolved::Part(item));
             continue;
         }
         let global = has_anchor(item, |anchor| anchor == Anchor::Global);
@@ -202,24 +222,40 @@ fn prepared_list(items: &[Value], object: Option<&Value>) -> Result<Vec<Value>, 
     }
     if kept.is_empty() && repeated.is_empty() {
         // A list that loses all its items goes, other than one that never had any: one item is left to be taken out.
-        kept.extend(items.first().cloned());
+        kept.extend(items.first().map(Resolved::Part));
     }
     kept.append(&mut repeated);
     Ok(kept)
 }
 
-/// Whether the item stands for the elements that it is about, and is none itself.
-fn is_anchored(item: &Value) -> bool {
-    has_anchor(item, |anchor| is_condition(anchor) || anchor == Anchor::AddIfAbsent)
+/// Whether an item with the anchor stands for the elements that it is about, and is none itself.
+fn stands_for_others(anchor: Anchor) -> bool {
+    is_condition(anchor) || anchor == Anchor::AddIfAbsent
+}
+
+fn is_anchored(item: &Resolved<'_>) -> bool {
+    match item {
+        Resolved::Map(fields) => fields.iter().any(|(key, value)| {
+            anchor::parse(key).is_some_and(|(anchor, _)| stands_for_others(anchor)) || is_anchored(value)
+        }),
+        Resolved::List(items) => items.iter().any(is_anchored),
+        Resolved::Part(value) => has_anchor(value, stands_for_others),
+        Resolved::Own(_) => false,
+    }
 }
 
 /// The item for one element that meets its conditions, tied to it by name.
-fn named_like(mut item: Value, element: &Value) -> Option<Value> {
+fn named_like<'p>(mut item: Resolved<'p>, element: &Value) -> Option<Resolved<'p>> {
     let name = at(element, &["name"]).filter(|name| name.as_str().is_some_and(|name| !name.is_empty()))?;
     if strip(&mut item, true) {
         return None;
     }
-    item.as_object_mut()?.insert("name".to_owned(), name.clone());
+    let Resolved::Map(fields) = &mut item else { return None };
+    let own = Resolved::Own(name.clone());
+    match fields.iter_mut().find(|(key, _)| *key == "name") {
+        Some((_, known)) => *known = own,
+        None => fields.push(("name", own)),
+    }
     Some(item)
 }
 
@@ -234,25 +270,38 @@ fn has_anchor(value: &Value, wanted: impl Fn(Anchor) -> bool + Copy) -> bool {
 }
 
 /// Takes conditions out of what stays in the patch; whether nothing of the value is left.
-fn strip(value: &mut Value, scalar_goes: bool) -> bool {
+fn strip(value: &mut Resolved<'_>, scalar_goes: bool) -> bool {
+    if let Resolved::Part(part) = value {
+        let part: &Value = part;
+        match part {
+            // Where there is no anchor, nothing is taken out.
+            Value::Object(_) | Value::Array(_) if !has_anchor(part, |_| true) => return false,
+            Value::Object(fields) => {
+                *value =
+                    Resolved::Map(fields.iter().map(|(key, value)| (key.as_str(), Resolved::Part(value))).collect());
+            }
+            Value::Array(items) => *value = Resolved::List(items.iter().map(Resolved::Part).collect()),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
     match value {
-        Value::Object(fields) => strip_map(fields),
-        Value::Array(items) => {
+        Resolved::Map(fields) => strip_map(fields),
+        Resolved::List(items) => {
             let before = items.len();
             items.retain_mut(|item| !is_anchored(item) && !strip(item, false));
             items.is_empty() && before > 0
         }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => scalar_goes,
+        Resolved::Part(_) | Resolved::Own(_) => scalar_goes,
     }
 }
 
-fn strip_map(fields: &mut Map<String, Value>) -> bool {
+fn strip_map(fields: &mut Parts<'_>) -> bool {
     if fields.is_empty() {
         return false;
     }
     let conditional = |key: &str| anchor::parse(key).is_some_and(|(anchor, _)| is_condition(anchor));
-    fields.retain(|key, value| !(conditional(key) && strip(value, true)));
+    fields.retain_mut(|(key, value)| !(conditional(key) && strip(value, true)));
     unwrap_keys(fields);
-    fields.retain(|_, value| !strip(value, false));
+    fields.retain_mut(|(_, value)| !strip(value, false));
     fields.is_empty()
 }

@@ -4,6 +4,7 @@
 use serde_json::{Map, Value};
 
 use super::strategic::{Place, field_mut, set, value_into};
+use super::view::View;
 use crate::context::{TextTemplate, ValueTemplate};
 use crate::pattern::anchor::{self, Anchor};
 use crate::value::path::at;
@@ -149,7 +150,7 @@ fn map(own: &mut Map<String, Value>, fields: &[Field], values: &[Value], place: 
             (_, _) if value.is_some_and(Value::is_null) => own.shift_remove(key).is_some(),
             (Some(Value::Object(own)), Layer::Map(fields)) => map(own, fields, values, place.below(key)),
             (Some(known), Layer::Map(_)) => set(known, layer.whole(values)),
-            (Some(known), _) => value.is_some_and(|value| value_into(known, value, place.below(key))),
+            (Some(known), _) => value.is_some_and(|value| value_into(known, View::from(value), place.below(key))),
             (None, _) => {
                 own.insert(key.clone(), layer.whole(values));
                 true
@@ -219,7 +220,7 @@ mod tests {
             let Some(layer) = layered(&patch) else { return Ok(()) };
             let (mut whole, mut inside) = (object.clone(), object);
             let resolved = anchors::resolve(&patch, &whole).unwrap();
-            let changed = strategic::merge_into(&mut whole, &resolved);
+            let changed = strategic::merge_into(&mut whole, resolved.view());
             prop_assert_eq!(layer.merge_into(&mut inside, &[]), changed);
             prop_assert_eq!(inside.to_string(), whole.to_string());
         }

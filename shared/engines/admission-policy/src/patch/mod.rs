@@ -10,3 +10,4 @@ pub(crate) mod strategic;
 #[cfg(test)]
 mod tests;
 pub(crate) mod text;
+pub(crate) mod view;

@@ -3,23 +3,26 @@
 use serde_json::{Map, Value};
 
 use super::merge_keys::{self, ListMerge};
+use super::view::{Fields, Items, View};
 use crate::value::path::at;
 
 /// `object` with `patch` merged into it.
 #[cfg(test)]
 pub(crate) fn merge(object: &Value, patch: &Value) -> Value {
     let mut merged = object.clone();
-    merge_into(&mut merged, patch);
+    merge_into(&mut merged, View::from(patch));
     merged
 }
 
 /// Merges `patch` into `object`; whether that changed anything.
-pub(crate) fn merge_into(object: &mut Value, patch: &Value) -> bool {
-    let text =
-        |key| at(object, &[key]).or_else(|| at(patch, &[key])).and_then(Value::as_str).unwrap_or_default().to_owned();
+pub(crate) fn merge_into(object: &mut Value, patch: View<'_>) -> bool {
+    let text = |key: &str| {
+        let own = at(object, &[key]).map(Value::as_str);
+        own.unwrap_or_else(|| patch.get(key).and_then(View::as_str)).unwrap_or_default().to_owned()
+    };
     let (kind, api_version) = (text("kind"), text("apiVersion"));
     match (object, patch) {
-        (Value::Object(own), Value::Object(change)) => map(own, change, Place::top(&kind, &api_version)),
+        (Value::Object(own), View::Map(change)) => map(own, change, Place::top(&kind, &api_version)),
         _ => false,
     }
 }
@@ -47,10 +50,10 @@ impl<'a> Place<'a> {
     }
 }
 
-fn map(own: &mut Map<String, Value>, change: &Map<String, Value>, place: Place<'_>) -> bool {
-    if jmespath::field(change, "$patch").is_some_and(|directive| directive == "replace") {
+fn map(own: &mut Map<String, Value>, change: Fields<'_>, place: Place<'_>) -> bool {
+    if change.get("$patch").and_then(View::as_str) == Some("replace") {
         let kept = change.iter().filter(|(key, _)| *key != "$patch");
-        let new: Map<String, Value> = kept.map(|(key, value)| (key.clone(), value.clone())).collect();
+        let new: Map<String, Value> = kept.map(|(key, value)| (key.to_owned(), value.to_value(""))).collect();
         return set(own, new);
     }
     let mut changed = false;
@@ -62,7 +65,7 @@ fn map(own: &mut Map<String, Value>, change: &Map<String, Value>, place: Place<'
         match field_mut(own, key) {
             Some(own) => changed |= value_into(own, value, place.below(key)),
             None => {
-                own.insert(key.clone(), without_directives(value));
+                own.insert(key.to_owned(), without_directives(value));
                 changed = true;
             }
         }
@@ -76,8 +79,8 @@ pub(super) fn field_mut<'v>(fields: &'v mut Map<String, Value>, key: &str) -> Op
 }
 
 /// What the patch says of the value as a whole, below its key `$patch`.
-fn directive(value: &Value) -> Option<&str> {
-    at(value, &["$patch"]).and_then(Value::as_str)
+fn directive(value: View<'_>) -> Option<&str> {
+    value.get("$patch").and_then(View::as_str)
 }
 
 /// Puts `new` in place of `own`; whether they differ.
@@ -87,20 +90,21 @@ pub(super) fn set<T: PartialEq>(own: &mut T, new: T) -> bool {
     changed
 }
 
-pub(super) fn value_into(own: &mut Value, change: &Value, place: Place<'_>) -> bool {
+pub(super) fn value_into(own: &mut Value, change: View<'_>, place: Place<'_>) -> bool {
     match (&mut *own, change) {
-        (Value::Object(own), Value::Object(change)) => map(own, change, place),
-        (Value::Array(own), Value::Array(change)) => list(own, change, place),
-        (Value::String(own), Value::String(change)) if own == change => false,
+        (Value::Object(own), View::Map(change)) => map(own, change, place),
+        (Value::Array(own), View::List(change)) => list(own, change, place),
+        (own, View::Scalar(change)) if own == change => false,
         _ => set(own, without_directives(change)),
     }
 }
 
-fn list(own: &mut Vec<Value>, change: &[Value], place: Place<'_>) -> bool {
+fn list(own: &mut Vec<Value>, change: Items<'_>, place: Place<'_>) -> bool {
     match place.list() {
         ListMerge::Replace => set(own, change.iter().map(without_directives).collect()),
         ListMerge::Set => {
-            let mut new: Vec<Value> = change.iter().filter(|item| !own.contains(item)).cloned().collect();
+            let mut new: Vec<Value> = change.iter().map(|item| item.to_value("")).collect();
+            new.retain(|item| !own.contains(item));
             let changed = !new.is_empty();
             new.append(own);
             *own = new;
@@ -108,7 +112,8 @@ fn list(own: &mut Vec<Value>, change: &[Value], place: Place<'_>) -> bool {
         }
         ListMerge::ByKeys(keys) => {
             if change.iter().any(|item| directive(item) == Some("replace")) {
-                return set(own, change.iter().filter(|item| at(item, &["$patch"]).is_none()).cloned().collect());
+                let kept = change.iter().filter(|item| item.get("$patch").is_none());
+                return set(own, kept.map(|item| item.to_value("")).collect());
             }
             by_keys(own, change, keys, place)
         }
@@ -116,10 +121,10 @@ fn list(own: &mut Vec<Value>, change: &[Value], place: Place<'_>) -> bool {
 }
 
 /// The patch's items first, merged with those they name, then the items that the patch does not name.
-fn by_keys(own: &mut Vec<Value>, change: &[Value], keys: &[&str], place: Place<'_>) -> bool {
+fn by_keys(own: &mut Vec<Value>, change: Items<'_>, keys: &[&str], place: Place<'_>) -> bool {
     let mut out: Vec<Value> = Vec::with_capacity(own.len() + change.len());
     let mut changed = false;
-    for item in change {
+    for item in change.iter() {
         let at = own.iter().position(|one| same(one, item, keys));
         // Taken from anywhere but the front, an item changes its place.
         changed |= at.is_some_and(|at| at > 0);
@@ -149,24 +154,12 @@ fn by_keys(own: &mut Vec<Value>, change: &[Value], keys: &[&str], place: Place<'
     changed
 }
 
-fn same(left: &Value, right: &Value, keys: &[&str]) -> bool {
+fn same(left: &Value, right: View<'_>, keys: &[&str]) -> bool {
     let Some((first, rest)) = keys.split_first() else { return false };
-    let both = |key: &str| (at(left, &[key]), at(right, &[key]));
-    let compatible = |key: &&str| match both(key) {
-        (Some(left), Some(right)) => left == right,
-        _ => true,
-    };
-    let (one, other) = both(first);
-    one.is_some() && one == other && rest.iter().all(compatible)
+    let equal = |key: &str| Some(right.get(key)?.equals(at(left, &[key])?));
+    equal(first) == Some(true) && rest.iter().all(|key| equal(key) != Some(false))
 }
 
-fn without_directives(value: &Value) -> Value {
-    match value {
-        Value::Object(fields) => {
-            let kept = fields.iter().filter(|(key, _)| *key != "$patch");
-            Value::Object(kept.map(|(key, value)| (key.clone(), without_directives(value))).collect())
-        }
-        Value::Array(items) => items.iter().map(without_directives).collect(),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
-    }
+fn without_directives(value: View<'_>) -> Value {
+    value.to_value("$patch")
 }

@@ -11,6 +11,7 @@ use super::validate::add_foreach_values;
 use crate::context::{Context, EvaluationError, ValueTemplate};
 use crate::outcome::Status;
 use crate::patch::layers::Layer;
+use crate::patch::view::View;
 use crate::patch::{anchors, json_patch, strategic};
 use crate::policy::compiled::{Change, ForEachMutation, Merge, Mutate, Target};
 use crate::policy::schema;
@@ -284,9 +285,9 @@ impl Filled<'_> {
             Self::Operations(operations) => {
                 json_patch::apply(object.make_mut(), operations).map_err(|error| failed(error.to_string()))
             }
-            Self::Merge(patch, false) => Ok(strategic::merge_into(object.make_mut(), patch)),
+            Self::Merge(patch, false) => Ok(strategic::merge_into(object.make_mut(), View::from(&**patch))),
             Self::Merge(patch, true) => match anchors::resolve(patch, object) {
-                Ok(patch) => Ok(strategic::merge_into(object.make_mut(), &patch)),
+                Ok(patch) => Ok(strategic::merge_into(object.make_mut(), patch.view())),
                 Err(anchors::Unmet::Condition(_) | anchors::Unmet::Global(_)) => Ok(false),
                 Err(broken @ anchors::Unmet::Broken(_)) => {
                     Err(failed(format!("failed to preProcess rule: {}", broken.reason())))
