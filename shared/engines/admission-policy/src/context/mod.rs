@@ -58,7 +58,7 @@ impl EvaluationError {
 pub(crate) struct Context<'a> {
     variables: Variables<'a>,
     /// Lists of the request's object as it is now, by the queries that found them.
-    lists: BTreeMap<usize, Elements>,
+    lists: Vec<(usize, Elements)>,
     deferred: Vec<Deferred<'a>>,
     /// While an entry loads, only entries before it can be asked for.
     horizon: usize,
@@ -125,7 +125,7 @@ impl<'a> Context<'a> {
         }
         let mut context = Self {
             variables,
-            lists: BTreeMap::new(),
+            lists: Vec::new(),
             deferred: Vec::new(),
             horizon: usize::MAX,
             depth: 0,

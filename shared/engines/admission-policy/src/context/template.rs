@@ -359,13 +359,13 @@ impl Context<'_> {
     fn elements_of(&mut self, query: &Arc<Query>) -> Result<Elements, EvaluationError> {
         let steady = query.steady && self.variables.hiding("request").is_none();
         let number = Arc::as_ptr(query).addr();
-        if let (true, Some(known)) = (steady, self.lists.get(&number)) {
+        if let Some((_, known)) = self.lists.iter().find(|(of, _)| steady && *of == number) {
             self.refused(query)?;
             return Ok(Rc::clone(known));
         }
         let found = elements(self.look(query)?);
-        if steady && found.len() <= MAX_KEPT {
-            self.lists.insert(number, Rc::clone(&found));
+        if steady && found.len() <= MAX_KEPT && self.lists.len() < MAX_LISTS {
+            self.lists.push((number, Rc::clone(&found)));
         }
         Ok(found)
     }
@@ -373,6 +373,8 @@ impl Context<'_> {
 
 /// Most elements of a list that is kept for the next rule.
 const MAX_KEPT: usize = 256;
+/// Most lists that are kept.
+const MAX_LISTS: usize = 64;
 
 fn elements(found: Cow<'_, Value>) -> Elements {
     match found {

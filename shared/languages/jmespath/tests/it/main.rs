@@ -11,4 +11,5 @@ mod functions;
 mod grammar;
 mod laws;
 mod scalars;
+mod scopes;
 mod x509;
