@@ -13,7 +13,7 @@ use crate::policy::compiled::{ActionRule, Body, Check, Policy, Rule, Validate};
 use crate::policy::exception::Exception;
 use crate::policy::matching::Subject;
 use crate::policy::selector::Labels;
-use crate::request::{Operation, Request};
+use crate::request::{GroupVersionKind, Operation, Request};
 use crate::rules::Judgement;
 use crate::rules::assertions;
 use crate::rules::generate::generate;
@@ -51,7 +51,7 @@ impl PolicySet {
     /// Whether some policy may make or change other objects after such a request was let in.
     #[must_use]
     pub fn acts_afterwards(&self, request: &Request) -> bool {
-        self.index.of(&request.kind.kind, Stage::Generate).next().is_some()
+        self.index.of(request.indexed_kind(), Stage::Generate).next().is_some()
             || self.cel_policies.iter().any(|policy| policy.stage() == Some(Stage::Generate))
     }
 
@@ -195,7 +195,7 @@ impl<'a> Evaluation<'a> {
     fn policies(&mut self, stage: Stage) {
         let set = self.set;
         let (mut current, mut open) = (None, false);
-        for at in set.index.of(&self.request.kind.kind, stage) {
+        for at in set.index.of(self.request.indexed_kind(), stage) {
             let Some(policy) = set.policies.get(at.policy) else { continue };
             if current != Some(at.policy) {
                 (current, open) = (Some(at.policy), self.opens(policy, stage));
@@ -404,6 +404,8 @@ impl<'a> Evaluation<'a> {
             return false;
         }
         let subject = Subject::of(self.request, object, self.namespace_labels);
+        // Who made the object before is not known.
+        let subject = if self.prior { subject.made_by_nobody() } else { subject };
         work.rule.matches.includes(&subject) && !work.rule.exclude.excludes(&subject)
     }
 
@@ -468,9 +470,12 @@ impl<'a> Evaluation<'a> {
             failed && !foreign && validate.allow_existing && !self.prior && self.request.operation == Operation::Update;
         let old = self.request.old_object.as_ref().filter(|old| counts && old.is_object());
         let Some(old) = old.filter(|_| self.action(work) == Action::Enforce) else { return false };
-        // The old object is judged as if it were made anew.
+        // The old object is judged as if it were made anew, for itself and not as a subresource.
+        let is_part = !self.request.subresource.is_empty();
         let request = Request {
             operation: Operation::Create,
+            kind: if is_part { GroupVersionKind::of(old) } else { self.request.kind.clone() },
+            subresource: String::new(),
             object: Some(old.clone()),
             old_object: Some(Value::Null),
             ..self.request.clone()

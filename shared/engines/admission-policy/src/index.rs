@@ -22,6 +22,8 @@ pub(crate) struct Index {
     by_kind: HashMap<String, ByStage>,
     /// Rules that may be about any kind.
     any_kind: ByStage,
+    /// Every rule.
+    every: ByStage,
     /// How many different scopes the rules have.
     pub(crate) scopes: usize,
 }
@@ -67,6 +69,7 @@ impl Index {
                 let next = scopes.len();
                 let scope = *scopes.entry((&own.reference.namespace, &one.matches, &one.exclude)).or_insert(next);
                 let (stage, at) = (Stage::of(&one.body), RuleAt { policy, rule, scope });
+                index.every.add(stage, at);
                 match one.matches.kinds() {
                     Some(kinds) => {
                         for kind in kinds {
@@ -81,10 +84,15 @@ impl Index {
         index
     }
 
-    /// The rules of a stage that can be about `kind`, in the order of the policies and of their rules.
-    pub(crate) fn of<'i>(&'i self, kind: &str, stage: Stage) -> impl Iterator<Item = RuleAt> + use<'i> {
-        let mut known = self.by_kind.get(kind).map(|known| known.list(stage)).unwrap_or_default().iter().peekable();
-        let mut others = self.any_kind.list(stage).iter().peekable();
+    /// The rules of a stage that can be about a kind, or every rule where none is given, in the order of the policies and of
+    /// their rules.
+    pub(crate) fn of<'i>(&'i self, kind: Option<&str>, stage: Stage) -> impl Iterator<Item = RuleAt> + use<'i> {
+        let (known, others) = match kind {
+            Some(kind) => (self.by_kind.get(kind), &self.any_kind),
+            None => (None, &self.every),
+        };
+        let mut known = known.map(|known| known.list(stage)).unwrap_or_default().iter().peekable();
+        let mut others = others.list(stage).iter().peekable();
         std::iter::from_fn(move || match (known.peek(), others.peek()) {
             (Some(one), Some(other)) if one > other => others.next().copied(),
             (Some(_), _) => known.next().copied(),

@@ -121,8 +121,11 @@ pub struct Request {
     pub operation: Operation,
     /// Kind of the object.
     pub kind: GroupVersionKind,
-    /// Plural resource name, when known.
+    /// Plural resource name, when known. With a subresource, the resource that it belongs to.
     pub resource: String,
+    /// API group and version of the resource, where they are not those of the kind: a `Scale` is of `autoscaling`, the
+    /// deployment that it is about of `apps`.
+    pub resource_api: Option<(String, String)>,
     /// Subresource, such as `status` or `exec`; empty for the resource itself.
     pub subresource: String,
     /// Name of the object; may be empty when it is generated.
@@ -179,11 +182,14 @@ impl Request {
         if kind.kind.is_empty() {
             return Err(ReviewError::NoKind);
         }
+        let api = (part("/resource/group"), part("/resource/version"));
+        let is_foreign = !api.1.is_empty() && (&api.0, &api.1) != (&kind.group, &kind.version);
         Ok(Self {
             uid: text("uid"),
             operation,
             kind,
             resource: part("/resource/resource"),
+            resource_api: is_foreign.then_some(api),
             subresource: text("subResource"),
             name: text("name"),
             namespace: text("namespace"),
@@ -220,11 +226,26 @@ impl Request {
         self.object.as_ref().filter(there).or(self.old_object.as_ref().filter(there)).unwrap_or(NOTHING)
     }
 
+    /// API group and version of the resource.
+    pub(crate) fn api(&self) -> (&str, &str) {
+        match &self.resource_api {
+            Some((group, version)) => (group, version),
+            None => (&self.kind.group, &self.kind.version),
+        }
+    }
+
+    /// The kind whose rules can be about the request; `None` when it is about a subresource, whose object is mostly of a kind
+    /// that no rule names.
+    pub(crate) fn indexed_kind(&self) -> Option<&str> {
+        self.subresource.is_empty().then_some(&self.kind.kind)
+    }
+
     /// The fields of `request` as policies see it; the object, where there is one, has its place among them, and is not
     /// there itself.
     pub(crate) fn fields(&self) -> Map<String, Value> {
         let GroupVersionKind { group, version, kind } = &self.kind;
         let kind = json!({"group": group, "version": version, "kind": kind});
+        let (group, version) = self.api();
         let resource = json!({"group": group, "version": version, "resource": self.resource});
         let mut out = Map::with_capacity(16);
         let mut put = |key: &str, value: Value| out.insert(key.to_owned(), value);

@@ -10,6 +10,7 @@ use crate::cleanup::CleanupPolicy;
 use crate::context::ExpressionCache;
 use crate::index::Index;
 use crate::limits::Limits;
+use crate::policy::advice::{self, Advice};
 use crate::policy::compile::{Compiler, decode};
 use crate::policy::compiled::Policy;
 use crate::policy::exception::Exception;
@@ -177,6 +178,11 @@ impl Loader {
                 let mut compiler = CelCompiler { file, document, faults: &mut self.faults };
                 self.set.bindings.extend(compiler.binding(&metadata));
             }
+            ("kyverno.io", "GlobalContextEntry") => {
+                let fault = Fault::new(FaultKind::Warning, file, "a global context entry is not read from files");
+                let remedy = "apply it to the cluster: the gateway follows the entries that are there";
+                self.faults.push(fault.at(document.line, 0).about(name_of(document)).cure(remedy));
+            }
             ("kyverno.io", _) | ("policies.kyverno.io", _) => {
                 let line = document.line;
                 let fault = Fault::new(FaultKind::Unsupported, file, format!("kind {kind} of {api}"));
@@ -252,8 +258,15 @@ impl Loader {
         self.set.policies.extend(compiler.policy(kind, &metadata));
     }
 
+    /// Tells what is hardly meant in a manifest.
+    fn advise(&mut self, file: &str, document: &Document, subject: &str, advice: &[Advice]) {
+        self.faults.extend(advice.iter().map(|one| one.fault(file, document, subject)));
+    }
+
     fn exception(&mut self, file: &str, document: &Document) {
         let Some(metadata) = self.metadata(file, document) else { return };
+        let spec = document.value.get("spec").unwrap_or(&Value::Null);
+        self.advise(file, document, &format!("PolicyException {}", metadata.name), &advice::of_exception(spec));
         let decoded = decode::<schema::Exception>(&document.value);
         let compiled =
             decoded.and_then(|raw| Exception::compile(&metadata, &raw.spec).map_err(|what| ("/spec".to_owned(), what)));
@@ -270,6 +283,8 @@ impl Loader {
 
     fn cleanup(&mut self, file: &str, document: &Document, kind: &str) {
         let Some(metadata) = self.metadata(file, document) else { return };
+        let spec = document.value.get("spec").unwrap_or(&Value::Null);
+        self.advise(file, document, &format!("{kind} {}", metadata.name), &advice::of_cleanup(spec));
         match CleanupPolicy::compile(kind, &metadata, document.value.get("spec").unwrap_or(&Value::Null)) {
             Ok(policy) => self.set.cleanup.push(policy),
             Err(wrong) => {

@@ -12,8 +12,10 @@ use super::autogen;
 use super::constraints::Constraints;
 use super::exception::CelException;
 use super::images::ImagePolicy;
+use super::params::Parameters;
 use super::policy::{
-    Binding, CelBody, CelKind, CelPolicy, CelRule, CelSpec, EvaluationMode, Generation, Mutation, Targets, Validation,
+    Binding, CelBody, CelCheck, CelKind, CelPolicy, CelRule, CelSpec, EvaluationMode, Generation, Mutation, Targets,
+    Validation,
 };
 use super::template::Template;
 use crate::outcome::{Action, PolicyRef};
@@ -224,7 +226,7 @@ pub(super) fn strictest(actions: &[Action]) -> Action {
 ///
 /// # Errors
 /// What is wrong with an expression.
-pub(crate) fn compile_rule(raw: &Value, preconditions: Option<&[Value]>, message: &str) -> Result<CelRule, String> {
+pub(crate) fn compile_rule(raw: &Value, preconditions: Option<&[Value]>, message: &str) -> Result<CelCheck, String> {
     let rule = || {
         let mut validations = validations(raw, "expressions")?;
         for validation in validations.iter_mut().filter(|validation| validation.message.is_empty()) {
@@ -239,7 +241,8 @@ pub(crate) fn compile_rule(raw: &Value, preconditions: Option<&[Value]>, message
             body: CelBody::Validations(validations),
         })
     };
-    rule().map_err(|(_, what): (String, String)| what)
+    let params = Parameters::compile(raw)?;
+    rule().map(|rule| CelCheck { rule, params }).map_err(|(_, what): (String, String)| what)
 }
 
 /// Compiles the conditions of a webhook; `None` without any.

@@ -195,8 +195,9 @@ impl ResourceRule {
     fn matches(&self, request: &Request) -> bool {
         let one = |list: &[String], value: &str| list.iter().any(|item| item == "*" || item == value);
         let namespaced = !request.namespace.is_empty() && request.kind.kind != "Namespace";
-        one(&self.groups, &request.kind.group)
-            && one(&self.versions, &request.kind.version)
+        let (group, version) = request.api();
+        one(&self.groups, group)
+            && one(&self.versions, version)
             && (self.names.is_empty() || self.names.contains(&request.name))
             && match self.scope.as_str() {
                 "Cluster" => !namespaced,

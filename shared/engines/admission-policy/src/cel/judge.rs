@@ -11,7 +11,7 @@ use super::compile::strictest;
 use super::exception::CelException;
 use super::lookup;
 use super::mutate::{mutate, mutate_existing};
-use super::policy::{Binding, CelBody, CelKind, CelPolicy, CelRule, EvaluationMode, Generation, Validation};
+use super::policy::{Binding, CelBody, CelCheck, CelKind, CelPolicy, CelRule, EvaluationMode, Generation, Validation};
 use super::scope::{Given, Scope};
 use crate::context::is_plural_of;
 use crate::outcome::{Action, Status};
@@ -392,8 +392,23 @@ pub(crate) fn conditions_hold(rule: &CelRule, input: &Input<'_>) -> (Result<bool
 }
 
 /// Judges a `validate.cel` rule.
-pub(crate) fn judge_rule(name: &str, rule: &CelRule, input: &Input<'_>) -> (Judgement, Vec<MissingFact>) {
-    let scope = Scope::new(input.given(NULL), rule);
+pub(crate) fn judge_rule(name: &str, check: &CelCheck, input: &Input<'_>) -> (Judgement, Vec<MissingFact>) {
+    let Some(params) = &check.params else { return judge_with(name, &check.rule, input, NULL) };
+    let found = match params.find(input) {
+        Ok(found) => found,
+        Err(none) => return (Judgement::new(Status::Error, none.message), none.missing),
+    };
+    for params in found {
+        let (judgement, missing) = judge_with(name, &check.rule, input, params);
+        if judgement.status != Status::Pass {
+            return (judgement, missing);
+        }
+    }
+    (Judgement::new(Status::Pass, format!("Validation rule '{name}' passed.")), Vec::new())
+}
+
+fn judge_with(name: &str, rule: &CelRule, input: &Input<'_>, params: &Value) -> (Judgement, Vec<MissingFact>) {
+    let scope = Scope::new(input.given(params), rule);
     let judgement = match scope.all(&rule.conditions) {
         Ok(false) => Judgement::new(Status::Skip, "cel preconditions not met"),
         Err(error) => Judgement::new(Status::Error, error.to_string()),

@@ -13,7 +13,7 @@ use crate::gzip;
 type Outcome<'a> = Result<Val<'a>, EvalError>;
 
 /// Functions and methods that the libraries add, for the check of names.
-pub(super) const NAMES: [&str; 86] = [
+pub(super) const NAMES: [&str; 100] = [
     "incidents",
     "secret",
     "Allowed",
@@ -100,12 +100,26 @@ pub(super) const NAMES: [&str; 86] = [
     "Apply",
     "apply",
     "toUpper",
+    "path",
+    "group",
+    "resource",
+    "subresource",
+    "namespace",
+    "name",
+    "fieldSelector",
+    "labelSelector",
+    "serviceAccount",
+    "check",
+    "allowed",
+    "reason",
+    "errored",
+    "error",
 ];
 
 /// The name of a library, from the list of libraries.
 pub(super) fn static_name(name: &str) -> &'static str {
-    const LIBRARIES: [&str; 10] =
-        ["resource", "http", "image", "globalContext", "generator", "json", "yaml", "authorizer", "envoy", "jwt"];
+    const LIBRARIES: [&str; 9] =
+        ["resource", "http", "image", "globalContext", "generator", "json", "yaml", "envoy", "jwt"];
     LIBRARIES.into_iter().find(|known| *known == name).unwrap_or_default()
 }
 

@@ -11,6 +11,7 @@
 
 mod audit;
 mod authorize;
+mod authorizer;
 mod autogen;
 mod compile;
 mod constraints;
@@ -24,6 +25,7 @@ mod library;
 mod lookup;
 mod merge;
 mod mutate;
+mod params;
 mod policy;
 mod scope;
 mod template;
@@ -34,4 +36,4 @@ pub(crate) use compile::{CelCompiler, compile_conditions, compile_rule};
 pub(crate) use exception::CelException;
 pub(crate) use explain::{explain, explain_conditions};
 pub(crate) use judge::{Input, Views, conditions_hold, judge, judge_rule};
-pub(crate) use policy::{Binding, CelKind, CelPolicy, CelRule, EvaluationMode};
+pub(crate) use policy::{Binding, CelCheck, CelKind, CelPolicy, CelRule, EvaluationMode};

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::constraints::Constraints;
 use super::images::ImagePolicy;
+use super::params::Parameters;
 use super::template::Template;
 use crate::outcome::{Action, PolicyRef};
 use crate::stage::Stage;
@@ -85,6 +86,13 @@ pub(crate) enum Targets {
 pub(crate) struct CelSpec {
     pub(crate) matches: Constraints,
     pub(crate) rule: CelRule,
+}
+
+/// A `validate.cel` rule.
+#[derive(Debug)]
+pub(crate) struct CelCheck {
+    pub(crate) rule: CelRule,
+    pub(crate) params: Option<Parameters>,
 }
 
 /// Conditions, variables and work; also what a `validate.cel` rule is.

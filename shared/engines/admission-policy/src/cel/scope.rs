@@ -9,6 +9,7 @@ use cel::{EvalError, Host, Limits, Object, Program, Val};
 use model::Timestamp;
 use serde_json::{Map, Value};
 
+use super::authorizer::Authorizer;
 use super::judge::Views;
 use super::policy::CelRule;
 use super::{images, library, lookup};
@@ -208,8 +209,10 @@ impl<'a> Host<'a> for Scope<'a> {
                         .collect();
                 Val::from_owned_json(Value::Object(map))
             }
-            "resource" | "http" | "image" | "globalContext" | "generator" | "json" | "yaml" | "authorizer"
-            | "envoy" | "jwt" => Val::object(lookup::Library { scope: self.clone(), name: library::static_name(name) }),
+            "authorizer" => Val::object(Authorizer::new(self.clone())),
+            "resource" | "http" | "image" | "globalContext" | "generator" | "json" | "yaml" | "envoy" | "jwt" => {
+                Val::object(lookup::Library { scope: self.clone(), name: library::static_name(name) })
+            }
             _ => return None,
         }))
     }

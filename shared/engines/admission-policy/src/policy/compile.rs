@@ -6,6 +6,7 @@ use model::{Fault, FaultKind};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::advice::{self, Advice};
 use super::autogen;
 use super::compiled::{
     ActionOverride, ActionRule, Body, Change, Check, ForEach, ForEachMutation, Form, Generate, GenerateItem, Merge,
@@ -79,6 +80,7 @@ impl Compiler<'_> {
                 return None;
             }
         };
+        self.advise(&advice::of_policy(kind, metadata, &self.document.value), &subject);
         let raw_rules = spec.rules.clone().unwrap_or_default();
         if raw_rules.is_empty() {
             self.fault(Wrong::invalid("the policy has no rules").cure("add at least one rule"), "/spec", &subject);
@@ -121,6 +123,13 @@ impl Compiler<'_> {
             action,
             conditions,
         })
+    }
+
+    /// Tells what can be done about things that are hardly meant.
+    fn advise(&mut self, advice: &[Advice], subject: &str) {
+        for one in advice {
+            self.faults.push(one.fault(self.file, self.document, subject));
+        }
     }
 
     fn fault(&mut self, wrong: Wrong, pointer: &str, subject: &str) {

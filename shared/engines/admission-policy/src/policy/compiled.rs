@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::matching::Match;
 use super::selector::Selector;
-use crate::cel::CelRule;
+use crate::cel::{CelCheck, CelRule};
 use crate::conditions::Conditions;
 use crate::context::{ContextEntry, ListQuery, ValueTemplate};
 use crate::outcome::{Action, PolicyRef};
@@ -97,7 +97,7 @@ pub(crate) enum Check {
     PodSecurity(PodSecurity),
     /// Who must have signed the manifest.
     Manifests(Box<Manifests>),
-    Cel(Box<CelRule>),
+    Cel(Box<CelCheck>),
     /// An assertion tree on the request.
     Assert(Value),
 }

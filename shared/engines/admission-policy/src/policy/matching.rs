@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::schema;
 use super::selector::{Labels, Selector};
 use crate::cleanup::CleanupTarget;
+use crate::context::plural_of;
 use crate::request::{GroupVersionKind, Operation, Request, UserInfo};
 use crate::value::{path, wildcard};
 
@@ -50,6 +51,9 @@ pub(crate) struct Filter {
 pub(crate) struct Subject<'a> {
     pub(crate) object: &'a Value,
     pub(crate) kind: &'a GroupVersionKind,
+    /// API group and version of the resource, and its plural name where it is known.
+    api: (&'a str, &'a str),
+    resource: &'a str,
     pub(crate) subresource: &'a str,
     pub(crate) operation: Operation,
     pub(crate) background: bool,
@@ -70,6 +74,8 @@ impl<'a> Subject<'a> {
         Self {
             object,
             kind: &request.kind,
+            api: request.api(),
+            resource: &request.resource,
             subresource: &request.subresource,
             operation: request.operation,
             background: request.background,
@@ -79,6 +85,13 @@ impl<'a> Subject<'a> {
             cluster_roles: &request.cluster_roles,
             has_user: request.has_user(),
         }
+    }
+
+    /// The same, made by somebody of whom nothing is known: no role and no name is theirs.
+    pub(crate) fn made_by_nobody(self) -> Self {
+        static NOBODY: UserInfo =
+            UserInfo { username: String::new(), uid: String::new(), groups: Vec::new(), extra: None };
+        Self { user: &NOBODY, roles: &[], cluster_roles: &[], has_user: true, ..self }
     }
 
     fn name(&self) -> &'a str {
@@ -107,33 +120,55 @@ pub(crate) struct KindSelector {
 
 impl KindSelector {
     pub(crate) fn parse(text: &str) -> Self {
-        let is_version = |part: &str| {
-            part == "*" || part.strip_prefix('v').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
-        };
         let parts: Vec<&str> = text.split('/').collect();
+        let (last, before) = parts.split_last().map_or((text, &[][..]), |(last, before)| (*last, before));
+        let (last, dotted) = last.split_once('.').map_or((last, None), |(last, dotted)| (last, Some(dotted)));
+        let parts: Vec<&str> = before.iter().copied().chain([last]).chain(dotted).collect();
         let (group, version, kind, sub) = match parts.as_slice() {
             ["*", "*"] => ("*", "*", "*", "*"),
+            ["*", sub] if !sub.contains(|letter: char| letter.is_ascii_uppercase()) => ("*", "*", "*", *sub),
             [version, kind] if is_version(version) => ("*", *version, *kind, ""),
             [kind, sub] => ("*", "*", *kind, *sub),
-            [version, kind, sub] if is_version(version) && !is_version(kind) => ("*", *version, *kind, *sub),
+            [version, kind, sub] if is_version(version) => ("*", *version, *kind, *sub),
             [group, version, kind] => (*group, *version, *kind, ""),
             [group, version, kind, sub] => (*group, *version, *kind, *sub),
             _ => ("*", "*", text, ""),
-        };
-        let (kind, sub) = match kind.split_once('.') {
-            Some((kind, dotted)) if sub.is_empty() => (kind, dotted),
-            _ => (kind, sub),
         };
         let own = str::to_owned;
         Self { text: own(text), group: own(group), version: own(version), kind: own(kind), subresource: own(sub) }
     }
 
-    fn matches(&self, kind: &GroupVersionKind, subresource: &str) -> bool {
-        let kind_fits =
-            fits(&self.kind, &kind.kind) && fits(&self.group, &kind.group) && fits(&self.version, &kind.version);
-        let ephemeral = kind.group.is_empty() && kind.kind == "Pod" && subresource == "ephemeralcontainers";
-        kind_fits && (self.subresource.is_empty() || wildcard::matches(&self.subresource, subresource) || ephemeral)
+    /// Whether it means parts of objects, such as `Pod/exec`.
+    pub(crate) fn has_subresource(&self) -> bool {
+        !self.subresource.is_empty()
     }
+
+    /// Whether the subject is a resource that is meant, or the subresource of one.
+    fn matches(&self, subject: &Subject<'_>) -> bool {
+        let (group, version) = subject.api;
+        if !(self.is_kind_of(subject) && fits(&self.group, group) && fits(&self.version, version)) {
+            return false;
+        }
+        // The containers that are added to a running pod are judged as those that it began with.
+        let ephemeral = subject.subresource == "ephemeralcontainers" && group.is_empty() && subject.kind.kind == "Pod";
+        fits(&self.subresource, subject.subresource) || ephemeral
+    }
+
+    /// A subresource is told by the resource that it belongs to: its object may be of any kind, such as `Scale`.
+    fn is_kind_of(&self, subject: &Subject<'_>) -> bool {
+        if subject.subresource.is_empty() || subject.resource.is_empty() {
+            return fits(&self.kind, &subject.kind.kind);
+        }
+        self.kind == "*" || wildcard::matches(&plural_of(&self.kind), subject.resource)
+    }
+}
+
+/// Whether a part of a kind is a version: `v1`, `v2beta1`, `*`.
+fn is_version(part: &str) -> bool {
+    let Some(rest) = part.strip_prefix('v') else { return part == "*" };
+    let numbered = |text: &str| text.len() == 1 && text.bytes().all(|byte| byte.is_ascii_digit());
+    let split = rest.split_once("alpha").or_else(|| rest.split_once("beta"));
+    split.map_or_else(|| numbered(rest), |(main, stage)| numbered(main) && numbered(stage))
 }
 
 /// A wildcard match that decides the common cases at once.
@@ -331,7 +366,7 @@ impl Filter {
         let one_of = |patterns: &[String], text: &str| patterns.iter().any(|pattern| wildcard::matches(pattern, text));
         let crosses = |patterns: &[String], texts: &[String]| texts.iter().any(|text| one_of(patterns, text));
         Some(match clause {
-            Clause::Kinds => self.kinds.iter().any(|kind| kind.matches(subject.kind, subject.subresource)),
+            Clause::Kinds => self.kinds.iter().any(|kind| kind.matches(subject)),
             Clause::Name => one_of(&self.names, subject.name()),
             Clause::Names => one_of(&self.alternatives, subject.name()),
             Clause::Namespaces => one_of(&self.namespaces, subject.namespace()),
@@ -344,7 +379,11 @@ impl Filter {
                 self.selector.as_ref().is_none_or(|selector| selector.matches(labels))
             }
             Clause::NamespaceSelector => {
-                if subject.kind.kind == "Namespace" || subject.kind.kind.is_empty() {
+                // A namespace is in none.
+                if subject.kind.kind == "Namespace" {
+                    return Some(false);
+                }
+                if subject.kind.kind.is_empty() {
                     return None;
                 }
                 let labels = Labels::Plain(subject.namespace_labels);

@@ -1,5 +1,6 @@
 //! Policies: their manifests, and what they compile to.
 
+pub(crate) mod advice;
 pub(crate) mod autogen;
 pub(crate) mod compile;
 pub(crate) mod compiled;

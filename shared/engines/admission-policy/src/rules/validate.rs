@@ -164,9 +164,17 @@ impl<'r> Validation<'r, '_> {
     }
 
     fn for_each(&self, items: &'r [ForEach], nesting: usize, context: &mut Context<'r>) -> Option<Judgement> {
-        let mut applied = 0;
+        let (mut applied, mut failure) = (0, None);
         for item in items {
-            let Ok(elements) = context.elements(&item.list) else { continue };
+            let elements = match context.elements(&item.list) {
+                Ok(elements) => elements,
+                // A list that is not there has no elements.
+                Err(error) if error.not_found => continue,
+                Err(error) => {
+                    failure = Some(error);
+                    continue;
+                }
+            };
             if let Err(error) = context.visit(elements.len()) {
                 return Some(Judgement::error("failed to process foreach", &error));
             }
@@ -178,7 +186,10 @@ impl<'r> Validation<'r, '_> {
                 Err(judgement) => return Some(judgement),
             }
         }
-        (applied > 0).then(|| Judgement::new(Status::Pass, "rule passed"))
+        match failure.filter(|_| applied == 0) {
+            Some(error) => Some(Judgement::error("failed to evaluate list", &error)),
+            None => (applied > 0).then(|| Judgement::new(Status::Pass, "rule passed")),
+        }
     }
 
     /// How many elements were judged, or the first judgement that ends the rule.
@@ -189,7 +200,7 @@ impl<'r> Validation<'r, '_> {
         nesting: usize,
         context: &mut Context<'r>,
     ) -> Result<usize, Judgement> {
-        let (mark, count) = (context.mark(), elements.len());
+        let mark = context.mark();
         let mut applied = 0;
         for (index, element) in elements.iter().enumerate() {
             if element.is_null() {
@@ -211,7 +222,7 @@ impl<'r> Validation<'r, '_> {
             match judgement.status {
                 Status::Pass => applied += 1,
                 Status::Skip => {}
-                Status::Error if index + 1 < count && !context.has_visited_all() => {}
+                Status::Error if is_undecided(&judgement) && !context.has_visited_all() => {}
                 status => {
                     return Err(Judgement::new(status, ["validation failure: ", &judgement.message].concat()));
                 }
@@ -230,7 +241,7 @@ impl<'r> Validation<'r, '_> {
         context.declare(&item.context);
         if let Some(conditions) = &item.preconditions {
             match conditions.evaluate(context) {
-                Err(error) => return Some(Judgement::error("failed to evaluate preconditions", &error)),
+                Err(error) => return Some(Judgement::error(UNDECIDED, &error)),
                 Ok((false, _)) => return Some(Judgement::new(Status::Skip, "preconditions not met")),
                 Ok((true, _)) => {}
             }
@@ -238,6 +249,13 @@ impl<'r> Validation<'r, '_> {
         self.check(&item.check, judged, nesting + 1, context)
     }
 }
+
+/// Whether it is not known if an element is meant: it is left out, the others count.
+fn is_undecided(judgement: &Judgement) -> bool {
+    judgement.message.contains(UNDECIDED)
+}
+
+const UNDECIDED: &str = "failed to evaluate preconditions";
 
 /// Values that stand for variables of one element (a values file).
 pub(crate) fn add_foreach_values(context: &mut Context<'_>, policy: &str, rule: &str, index: usize) {

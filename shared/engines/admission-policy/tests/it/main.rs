@@ -7,6 +7,7 @@
     reason = "tests fail by panicking"
 )]
 
+mod advice;
 mod cel;
 mod cel_libraries;
 mod conditions;
@@ -19,6 +20,8 @@ mod loading;
 mod manifests;
 mod memory;
 mod mocks;
+mod parameters;
 mod platform;
 mod reviews;
 mod rules;
+mod subresources;

@@ -226,6 +226,7 @@ apiVersion: kyverno.io/v1
 kind: ClusterPolicy
 metadata: {name: p}
 spec:
+  background: false
   rules:
   - name: r
     match:
@@ -238,7 +239,7 @@ spec:
     let explanations = set.explain(&Request::create(pod("nginx")), &Snapshot::default());
     let first = &explanations[0];
     assert!(!first.matched);
-    assert_eq!(first.place, ("policies.yaml".to_owned(), 7));
+    assert_eq!(first.place, ("policies.yaml".to_owned(), 8));
     let told: Vec<_> = first.clauses.iter().map(|one| (one.clause.as_str(), one.found.as_str(), one.holds)).collect();
     assert_eq!(
         told,
