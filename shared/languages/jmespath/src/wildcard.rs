@@ -6,6 +6,13 @@ pub fn matches(pattern: &str, text: &str) -> bool {
     if !is_wildcard(pattern) {
         return pattern == text;
     }
+    // Nearly all have one `*` and nothing else.
+    if let Some((before, behind)) = pattern.split_once('*')
+        && !is_wildcard(before)
+        && !is_wildcard(behind)
+    {
+        return text.strip_prefix(before).is_some_and(|rest| rest.ends_with(behind));
+    }
     let (mut pattern_at, mut text_at) = (pattern.chars(), text.chars());
     // Where to go on when a later character fails: behind the last `*`, one character further in the text.
     let mut retry: Option<(std::str::Chars<'_>, std::str::Chars<'_>)> = None;

@@ -116,7 +116,7 @@ impl Conditions {
                 return Ok((false, message));
             }
         }
-        Ok((true, join(&messages)))
+        Ok((true, messages.join("; ")))
     }
 }
 
@@ -147,28 +147,35 @@ impl Block {
             holds = false;
             for condition in any {
                 if condition.holds(context)? {
-                    held.push(&condition.message);
+                    condition.tell(held);
                     holds = true;
                     failed.clear();
                     break;
                 }
-                failed.push(&condition.message);
+                condition.tell(&mut failed);
             }
         }
         // `all` is judged even where `any` failed: its message belongs to the answer, and its errors count.
         for condition in &self.all {
             if !condition.holds(context)? {
                 holds = false;
-                failed.push(&condition.message);
+                condition.tell(&mut failed);
                 break;
             }
-            held.push(&condition.message);
+            condition.tell(held);
         }
-        Ok((!holds).then(|| join(&failed)))
+        Ok((!holds).then(|| failed.join("; ")))
     }
 }
 
 impl Condition {
+    /// Adds the message, if there is one.
+    fn tell<'m>(&'m self, messages: &mut Vec<&'m str>) {
+        if !self.message.is_empty() {
+            messages.push(&self.message);
+        }
+    }
+
     fn holds(&self, context: &mut Context<'_>) -> Result<bool, EvaluationError> {
         let of_key = |error: EvaluationError| error.within("failed to substitute variables in condition key");
         let of_value = |error: EvaluationError| error.within("failed to substitute variables in condition value");
@@ -208,17 +215,6 @@ impl Condition {
     }
 }
 
-fn join(messages: &[&str]) -> String {
-    let mut joined = String::new();
-    for message in messages.iter().map(|message| message.trim()).filter(|message| !message.is_empty()) {
-        if !joined.is_empty() {
-            joined.push_str("; ");
-        }
-        joined.push_str(message);
-    }
-    joined
-}
-
 fn block(raw: &Value, expressions: &mut ExpressionCache) -> Result<Block, String> {
     let mut list = |key: &str| match raw.get(key) {
         None | Some(Value::Null) => Ok(None),
@@ -238,7 +234,7 @@ fn conditions(items: &[Value], expressions: &mut ExpressionCache) -> Result<Vec<
 fn condition(raw: &Value, expressions: &mut ExpressionCache) -> Result<Condition, String> {
     let fields = raw.as_object().ok_or("a condition must have `key`, `operator` and `value`")?;
     let word = fields.get("operator").and_then(Value::as_str).unwrap_or_default();
-    let message = fields.get("message").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let message = fields.get("message").and_then(Value::as_str).unwrap_or_default().trim().to_owned();
     Ok(Condition {
         key: Operand::new(fields.get("key"), expressions),
         operator: ConditionOperator::parse(word).ok_or_else(|| word.to_owned()),

@@ -66,7 +66,7 @@ impl ImageInfo {
     }
 
     fn to_json(&self) -> Value {
-        let mut out = Map::new();
+        let mut out = Map::with_capacity(8);
         let mut put = |key: &str, value: String| out.insert(key.to_owned(), Value::String(value));
         put("registry", self.registry.clone());
         put("name", self.name.clone());
@@ -113,12 +113,6 @@ pub(crate) fn extract(object: &Value, kind: &str) -> Vec<ImageInfo> {
         }
     }
     images
-}
-
-/// The `images` variable: group, container, parts. `None` when the object has no images.
-pub(crate) fn images_variable(object: &Value, kind: &str) -> Option<Value> {
-    let images = extract(object, kind);
-    (!images.is_empty()).then(|| to_variable(&images))
 }
 
 /// Images as the `images` variable.

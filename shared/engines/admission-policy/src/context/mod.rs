@@ -27,7 +27,7 @@ use crate::snapshot::{MissingFact, Snapshot};
 use crate::value::Object;
 
 pub(crate) use entries::{ContextEntry, answer, compile_entries, is_plural_of, plural_of};
-use images::images_variable;
+use images::to_variable;
 pub(crate) use images::{ImageInfo, extract as extract_images, pod_spec_pointer};
 pub(crate) use query::ExpressionCache;
 use query::Query;
@@ -268,8 +268,12 @@ impl<'a> Context<'a> {
             return;
         }
         let part = |key: &str| self.variables.of_request(key).filter(|object| object.is_object());
-        let images =
-            part("object").or_else(|| part("oldObject")).and_then(|object| images_variable(object, &self.kind));
+        let images = match (&self.images, part("object")) {
+            (Some(known), Some(_)) if self.variables.hiding("request").is_none() => Arc::clone(known),
+            (_, Some(object)) => Arc::new(extract_images(object, &self.kind)),
+            (_, None) => Arc::new(part("oldObject").map(|old| extract_images(old, &self.kind)).unwrap_or_default()),
+        };
+        let images = (!images.is_empty()).then(|| to_variable(&images));
         // A value given for the variable stays.
         if let Some(images) = images.filter(|_| self.variables.local("images").is_none()) {
             self.variables.keep("images", images);

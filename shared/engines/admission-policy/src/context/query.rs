@@ -47,11 +47,8 @@ impl Query {
 
     /// Whether the query names the variable.
     fn mentions(&self, name: &str) -> bool {
-        if name.bytes().all(is_word) {
-            self.words.iter().any(|word| **word == *name)
-        } else {
-            mentions(self.expression.text(), name)
-        }
+        self.words.iter().any(|word| **word == *name)
+            || (!name.bytes().all(is_word) && mentions(self.expression.text(), name))
     }
 }
 

@@ -169,7 +169,9 @@ fn conditions(fields: &[Field<'_>], object: Option<&Value>, wanted: Anchor) -> R
             return Err(["could not found \"", bare, "\" key in the resource"].concat());
         };
         let adds = |key: &String| matches!(anchor::parse(key), Some((Anchor::AddIfAbsent, _)));
-        if !value.as_object().is_some_and(|below| below.keys().any(adds)) {
+        // A text matches itself, whatever it means as a pattern.
+        let is_same = value.is_string() && own == *value;
+        if !is_same && !value.as_object().is_some_and(|below| below.keys().any(adds)) {
             pattern::matches(&as_text(own), &compile(&as_text(value))).map_err(|mismatch| mismatch.message)?;
         }
     }

@@ -31,8 +31,8 @@ impl Anchor {
 
 /// Splits `=(key)` into its anchor and key.
 pub(crate) fn parse(key: &str) -> Option<(Anchor, &str)> {
-    // Most keys have none.
-    if !key.bytes().any(|byte| byte == b')') {
+    // Most keys have none, which their last character tells.
+    if key.bytes().next_back().is_none_or(|last| last.is_ascii_graphic() && last != b')') {
         return None;
     }
     let key = key.trim();

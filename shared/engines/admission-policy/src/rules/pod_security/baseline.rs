@@ -43,22 +43,26 @@ const SELINUX_FIELDS: [(&str, &[&str]); 3] = [
 ];
 const APPARMOR: &str = "container.apparmor.security.beta.kubernetes.io/";
 
-/// Every check of the level.
-pub(super) fn check(pod: &Pod<'_>) -> [Violation; 12] {
+/// Every check of the level that is about a wanted control; the others find nothing.
+pub(super) fn check(pod: &Pod<'_>, wanted: &dyn Fn(&str) -> bool) -> [Violation; 12] {
     let seccomp = ("securityContext.seccompProfile.type", &["RuntimeDefault", "Localhost"][..], true);
+    let proc_mount = ("securityContext.procMount", &["Default"][..], false);
+    let found = |control, check: &dyn Fn(&Pod<'_>) -> Violation| pod.found(wanted, control, check);
     [
-        apparmor(pod),
-        capabilities(pod),
-        host_namespaces(pod),
-        host_paths(pod),
-        host_ports(pod),
-        host_probes(pod),
-        flags(pod, "Privileged Containers", "privileged", "securityContext.privileged"),
-        values(pod, "/proc Mount Type", "procMount", ("securityContext.procMount", &["Default"], false)),
-        selinux(pod),
-        values(pod, "Seccomp", "seccompProfile", seccomp),
-        sysctls(pod),
-        host_process(pod),
+        found("AppArmor", &apparmor),
+        found("Capabilities", &capabilities),
+        found("Host Namespaces", &host_namespaces),
+        found("HostPath Volumes", &host_paths),
+        found("Host Ports", &host_ports),
+        found("Host Probes / Lifecycle Hooks", &host_probes),
+        found("Privileged Containers", &|pod| {
+            flags(pod, "Privileged Containers", "privileged", "securityContext.privileged")
+        }),
+        found("/proc Mount Type", &|pod| values(pod, "/proc Mount Type", "procMount", proc_mount)),
+        found("SELinux", &selinux),
+        found("Seccomp", &|pod| values(pod, "Seccomp", "seccompProfile", seccomp)),
+        found("Sysctls", &sysctls),
+        found("HostProcess", &host_process),
     ]
 }
 

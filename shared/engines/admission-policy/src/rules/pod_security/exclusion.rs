@@ -35,7 +35,8 @@ impl PodSecurity {
             }
             let part = exclusion.part_of(pod.spec);
             let annotations = pod.annotations.filter(|_| !exclusion.is_about_containers());
-            let excuses = self.violations(&Pod { spec: &part, annotations, minor: pod.minor });
+            let excuses =
+                self.violations_of(&exclusion.control_name, &Pod { spec: &part, annotations, minor: pod.minor });
             for (violation, excuse) in violations.iter_mut().zip(excuses).filter(|(violation, _)| concerned(violation))
             {
                 for error in excuse.errors.iter().filter(|error| exclusion.fits(error)) {

@@ -204,23 +204,30 @@ impl PodSecurity {
         }
         let known = findings.baseline.borrow().iter().find(|(of, _)| *of == minor).map(|(_, known)| Rc::clone(known));
         let baseline = known.unwrap_or_else(|| {
-            let found = Rc::new(baseline::check(pod));
+            let found = Rc::new(baseline::check(pod, &|_| true));
             findings.baseline.borrow_mut().push((minor, Rc::clone(&found)));
             found
         });
-        let violations = self.with_baseline(|| <[Violation; 12]>::clone(&baseline), pod);
+        let violations = self.with_baseline(|| <[Violation; 12]>::clone(&baseline), pod, &|_| true);
         let finding = Rc::new(Finding { level, minor, violations, text: OnceCell::new() });
         findings.whole.borrow_mut().push(Rc::clone(&finding));
         finding
     }
 
-    fn violations(&self, pod: &Pod<'_>) -> Vec<Violation> {
-        self.with_baseline(|| baseline::check(pod), pod)
+    /// What the checks of one control find, in the places of all.
+    fn violations_of(&self, control: &str, pod: &Pod<'_>) -> Vec<Violation> {
+        let wanted = |one: &str| one == control;
+        self.with_baseline(|| baseline::check(pod, &wanted), pod, &wanted)
     }
 
     /// What every check of the level found, always in the same order; most found nothing. The restricted level adds to the
     /// checks of the baseline and replaces none of them.
-    fn with_baseline(&self, baseline: impl FnOnce() -> [Violation; 12], pod: &Pod<'_>) -> Vec<Violation> {
+    fn with_baseline(
+        &self,
+        baseline: impl FnOnce() -> [Violation; 12],
+        pod: &Pod<'_>,
+        wanted: &dyn Fn(&str) -> bool,
+    ) -> Vec<Violation> {
         if self.level == Level::Privileged {
             return Vec::new();
         }
@@ -231,7 +238,7 @@ impl PodSecurity {
         let [apparmor, default_capabilities, namespaces, paths, ports, probes, privileged, proc_mount, rest @ ..] =
             known;
         let [selinux, set_seccomp, sysctls, process] = rest;
-        let [escalation, capabilities, volumes, non_root, user, seccomp] = restricted::check(pod);
+        let [escalation, capabilities, volumes, non_root, user, seccomp] = restricted::check(pod, wanted);
         let first = [escalation, apparmor, default_capabilities, capabilities, namespaces, paths, ports, probes];
         let last = [selinux, set_seccomp, seccomp, sysctls, process];
         first.into_iter().chain([privileged, proc_mount, volumes, non_root, user]).chain(last).collect()
@@ -274,6 +281,16 @@ impl Violation {
 }
 
 impl<'a> Pod<'a> {
+    /// What a check finds, where its control is wanted.
+    fn found(
+        &self,
+        wanted: &dyn Fn(&str) -> bool,
+        control: &'static str,
+        check: &dyn Fn(&Pod<'_>) -> Violation,
+    ) -> Violation {
+        if wanted(control) { check(self) } else { Violation::new(control, "", Vec::new()) }
+    }
+
     fn containers(&self) -> impl Iterator<Item = Container<'a>> + use<'a> {
         let spec = self.spec;
         ["initContainers", "containers", "ephemeralContainers"].into_iter().flat_map(move |group| {
