@@ -1,11 +1,13 @@
 //! One request against the set: mutate, verify images, validate, generate.
 
+mod single;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::cel::{self, CelKind, CelPolicy, EvaluationMode, Views};
+use crate::cel::{self, CelPolicy, EvaluationMode, Views};
 use crate::context::Context;
 use crate::outcome::{Action, Outcome, RuleKind, RuleVerdict, Status};
 use crate::patch::difference::difference;
@@ -25,6 +27,8 @@ use crate::set::PolicySet;
 use crate::snapshot::Snapshot;
 use crate::stage::{Stage, kind_of};
 use crate::value::{Object, path, wildcard};
+
+pub(crate) use single::Acting;
 
 impl PolicySet {
     /// Judges one request with the facts at hand, through all stages. Never fails and never waits: what goes wrong is a
@@ -54,62 +58,6 @@ impl PolicySet {
         self.index.of(request.indexed_kind(), Stage::Generate).next().is_some()
             || self.cel_policies.iter().any(|policy| policy.stage() == Some(Stage::Generate))
     }
-
-    /// The policies that do something in a stage, in the order of evaluation, and whether they are about Kubernetes objects or
-    /// JSON payloads, whichever is asked for.
-    pub(crate) fn acting_in(&self, stage: Stage, on_payload: bool) -> Vec<(Acting, bool)> {
-        let acts = |policy: &Policy| policy.rules.iter().any(|rule| Stage::of(&rule.body) == stage);
-        let mine = self.policies.iter().enumerate().filter(|(_, policy)| acts(policy));
-        let is_meant = |policy: &CelPolicy| match policy.mode {
-            EvaluationMode::Http | EvaluationMode::Envoy => false,
-            EvaluationMode::Kubernetes => !on_payload || policy.kind == CelKind::Delete,
-            // Checks of JSON judge objects too; changes of JSON are for documents alone.
-            EvaluationMode::Json => on_payload || policy.kind != CelKind::Mutate,
-        };
-        // A deletion is judged where a test asks for it: with the validations.
-        let in_cel = self.cel_policies.iter().enumerate().filter(|(_, policy)| {
-            let authorizes = matches!(policy.mode, EvaluationMode::Http | EvaluationMode::Envoy);
-            !authorizes && policy.stage().unwrap_or(Stage::Validate) == stage
-        });
-        let mine = mine.map(|(at, _)| (Acting::Plain(at), true));
-        mine.chain(in_cel.map(|(at, policy)| (Acting::InCel(at), is_meant(policy)))).collect()
-    }
-
-    /// `namespace/name` of a policy, or its name alone.
-    pub(crate) fn key_of(&self, policy: Acting) -> &str {
-        let key = match policy {
-            Acting::Plain(at) => self.policies.get(at).map(|policy| &policy.key),
-            Acting::InCel(at) => self.cel_policies.get(at).map(|policy| &policy.key),
-        };
-        key.map_or("", String::as_str)
-    }
-
-    /// Judges one request by one policy and stage, as the test runner does.
-    pub(crate) fn evaluate_policy(
-        &self,
-        request: &Request,
-        snapshot: &Snapshot,
-        (policy, stage): (Acting, Stage),
-    ) -> Outcome {
-        let mut evaluation = Evaluation::new(self, request, snapshot);
-        match policy {
-            Acting::Plain(at) => self.policies.get(at).into_iter().for_each(|policy| evaluation.policy(policy, stage)),
-            Acting::InCel(at) => self.cel_policies.get(at).into_iter().for_each(|policy| match policy.kind {
-                CelKind::Delete if stage == Stage::Validate => evaluation.cel_deletion(policy),
-                _ => evaluation.cel_policy(policy, stage),
-            }),
-        }
-        evaluation.finish()
-    }
-}
-
-/// One policy of a set.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Acting {
-    /// A policy with rules, by its place in the set.
-    Plain(usize),
-    /// A policy in CEL, by its place.
-    InCel(usize),
 }
 
 struct Evaluation<'a> {
@@ -131,6 +79,8 @@ struct Evaluation<'a> {
     findings: Findings,
     /// The object before an update is judged, to compare.
     prior: bool,
+    /// What policies in CEL found out about images.
+    required: cel::Required,
 }
 
 /// Verdicts for which there is room from the start.
@@ -176,6 +126,7 @@ impl<'a> Evaluation<'a> {
             outcome: Outcome { verdicts: Vec::with_capacity(set.len().min(EXPECTED)), ..Outcome::default() },
             findings: Findings::default(),
             prior: false,
+            required: cel::Required::default(),
         }
     }
 
@@ -187,6 +138,7 @@ impl<'a> Evaluation<'a> {
             self.outcome.patch = difference(before, &after);
             self.outcome.patched = Some(after);
         }
+        self.required.settle(&mut self.outcome.verdicts);
         self.outcome.decide(self.request);
         self.outcome
     }
@@ -281,6 +233,7 @@ impl<'a> Evaluation<'a> {
                 }
                 self.note_change();
             }
+            self.required.note(answer.checked, Some(self.outcome.verdicts.len()));
             self.outcome.verdicts.push(RuleVerdict {
                 policy: Arc::clone(&policy.reference),
                 rule: answer.rule,

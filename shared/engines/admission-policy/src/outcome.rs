@@ -76,6 +76,17 @@ pub struct PolicyRef {
     pub name: String,
 }
 
+impl PolicyRef {
+    /// Whether the policy is of one of the kinds of `policies.kyverno.io`.
+    fn is_in_cel(&self) -> bool {
+        let bare = self.kind.strip_prefix("Namespaced").unwrap_or(&self.kind);
+        matches!(
+            bare,
+            "ValidatingPolicy" | "MutatingPolicy" | "GeneratingPolicy" | "DeletingPolicy" | "ImageValidatingPolicy"
+        )
+    }
+}
+
 /// The verdict of one rule on one resource.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RuleVerdict {
@@ -198,8 +209,9 @@ impl Outcome {
         let warns = |verdict: &&RuleVerdict| {
             verdict.status == Status::Warn || (verdict.status == Status::Fail && verdict.action == Action::Warn)
         };
-        let line = |verdict: &RuleVerdict| {
-            ["policy ", &verdict.policy.name, ".", &verdict.rule, ": ", &verdict.message].concat()
+        let line = |verdict: &RuleVerdict| match verdict.policy.is_in_cel() {
+            true => failed(verdict),
+            false => ["policy ", &verdict.policy.name, ".", &verdict.rule, ": ", &verdict.message].concat(),
         };
         self.warnings = self.verdicts.iter().filter(warns).map(line).collect();
     }
@@ -208,10 +220,27 @@ impl Outcome {
 /// Longest name of an audit annotation that an API server takes.
 const MAX_NAME: usize = 63;
 
-/// `resource Pod/ns/name was blocked due to the following policies`, then policy, rule and reason as YAML.
+/// `Policy labels failed: set the label team`.
+fn failed(verdict: &RuleVerdict) -> String {
+    let word = if verdict.status == Status::Error { "error" } else { "failed" };
+    format!("Policy {} {word}: {}", verdict.policy.name, verdict.message)
+}
+
+/// `resource Pod/ns/name was blocked due to the following policies`, then policy, rule and reason as YAML; policies in CEL
+/// say theirs on a line.
 fn blocked(request: &Request, verdicts: &[RuleVerdict]) -> String {
+    let (in_cel, plain): (Vec<_>, Vec<_>) =
+        verdicts.iter().filter(|verdict| verdict.denies()).partition(|verdict| verdict.policy.is_in_cel());
+    let lines: Vec<String> = in_cel.into_iter().map(failed).collect();
+    if plain.is_empty() {
+        return lines.join("; ");
+    }
+    format!("{}{}", blocked_by_rules(request, plain), lines.join("; "))
+}
+
+fn blocked_by_rules(request: &Request, verdicts: Vec<&RuleVerdict>) -> String {
     let mut policies: BTreeMap<&str, BTreeMap<&str, &str>> = BTreeMap::new();
-    for verdict in verdicts.iter().filter(|verdict| verdict.denies()) {
+    for verdict in verdicts {
         policies.entry(&verdict.policy.name).or_default().insert(&verdict.rule, &verdict.message);
     }
     let name = request.subject().pointer("/metadata/name").and_then(Value::as_str).unwrap_or(&request.name);

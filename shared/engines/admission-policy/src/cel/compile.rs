@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::audit;
 use super::autogen;
 use super::constraints::Constraints;
+use super::demands;
 use super::exception::CelException;
 use super::images::ImagePolicy;
 use super::params::Parameters;
@@ -80,6 +81,11 @@ impl CelCompiler<'_> {
         let spec = self.document.value.get("spec").cloned().unwrap_or_default();
         let subject = format!("{kind} {}", metadata.name);
         let mode = self.mode(&spec, work, &subject)?;
+        let in_kubernetes = mode == EvaluationMode::Kubernetes && !is_native;
+        if let Some((pointer, what, remedy)) = demands::unmet(&spec, work, in_kubernetes) {
+            self.fault(FaultKind::Invalid, &what, &format!("/spec{pointer}"), &subject, &remedy);
+            return None;
+        }
         let mut specs = Vec::new();
         match compile_spec(&spec, work) {
             Ok(own) => specs.push(own),
@@ -159,6 +165,11 @@ impl CelCompiler<'_> {
     /// Compiles a binding of one of Kubernetes' own policies.
     pub(crate) fn binding(&mut self, metadata: &Metadata) -> Option<Binding> {
         let spec = self.document.value.get("spec").cloned().unwrap_or_default();
+        if let Some((pointer, what, remedy)) = demands::actions(&spec) {
+            let subject = format!("binding {}", metadata.name);
+            self.fault(FaultKind::Invalid, &what, &format!("/spec{pointer}"), &subject, &remedy);
+            return None;
+        }
         match Constraints::compile_binding(spec.get("matchResources")) {
             Ok(matches) => Some(Binding {
                 policy: spec.get("policyName").and_then(Value::as_str).unwrap_or_default().to_owned(),
@@ -177,6 +188,11 @@ impl CelCompiler<'_> {
     /// Compiles a PolicyException of `policies.kyverno.io`.
     pub(crate) fn exception(&mut self, metadata: &Metadata) -> Option<CelException> {
         let spec = self.document.value.get("spec").cloned().unwrap_or_default();
+        if let Some((pointer, what, remedy)) = demands::unmet_by_exception(&spec) {
+            let subject = format!("PolicyException {}", metadata.name);
+            self.fault(FaultKind::Invalid, &what, &format!("/spec{pointer}"), &subject, &remedy);
+            return None;
+        }
         match conditions(&spec, "matchConditions") {
             Ok(conditions) => Some(CelException::new(metadata, &self.document.value, conditions)),
             Err((pointer, what)) => {

@@ -21,6 +21,8 @@ pub(crate) struct ImagePolicy {
     pub(super) attestations: Value,
     mutate_digest: bool,
     verify_digest: bool,
+    /// An image must have passed a check of its signatures, or those of an attestation, by whatever policy.
+    pub(super) required: bool,
 }
 
 /// A pattern for references.
@@ -60,11 +62,15 @@ impl ImagePolicy {
             attestations: by_name("attestations"),
             mutate_digest: flag("mutateDigest"),
             verify_digest: flag("verifyDigest"),
+            required: flag("required"),
         })
     }
 
-    /// Whether the policy is about an image.
+    /// Whether the policy is about an image; one without patterns is about all.
     pub(super) fn is_about<'a>(&'a self, reference: &str, scope: &Scope<'a>) -> Result<bool, EvalError> {
+        if self.references.is_empty() {
+            return Ok(true);
+        }
         let parsed = ImageInfo::parse(reference);
         for pattern in &self.references {
             let fits = match pattern {
@@ -82,33 +88,54 @@ impl ImagePolicy {
         Ok(false)
     }
 
-    /// Adds known digests to the images that the policy is about; then the complaint about those without one.
-    pub(super) fn digests<'a>(&'a self, scope: &Scope<'a>) -> Result<(Option<Value>, Option<String>), EvalError> {
+    /// The object with the digests of the images that the policy is about, as far as they are known, and the first image whose
+    /// digest is not.
+    pub(super) fn pin<'a>(&'a self, scope: &Scope<'a>) -> Result<(Option<Value>, Option<String>), EvalError> {
         let given = scope.given();
+        if !self.mutate_digest || !given.object.is_object() {
+            return Ok((None, None));
+        }
         let kind = given.object.get("kind").and_then(Value::as_str).unwrap_or_default();
-        let mut changed = given.object.clone();
-        let mut missing = None;
+        let (mut changed, mut unknown) = (None, None);
         for image in extract_images(given.object, kind) {
             if !image.digest.is_empty() || !self.is_about(&image.reference(), scope)? {
                 continue;
             }
-            let digest = trust_of(scope, &image.reference()).map(|trust| trust.digest.as_str()).unwrap_or_default();
-            if self.mutate_digest && !digest.is_empty() {
-                if let Some(place) = changed.pointer_mut(&image.pointer) {
-                    *place = Value::String(format!("{}@{digest}", image.reference_with_tag()));
-                }
-            } else if self.verify_digest {
-                missing = missing.or_else(|| Some(format!("missing digest for {}", image.reference())));
+            let Some(digest) = digest_of(scope, &image.reference()) else {
+                unknown = unknown.or_else(|| Some(image.reference()));
+                continue;
+            };
+            if let Some(place) = changed.get_or_insert_with(|| given.object.clone()).pointer_mut(&image.pointer) {
+                *place = Value::String(format!("{}@{digest}", image.reference_with_tag()));
             }
         }
-        Ok(((changed != *given.object).then_some(changed), missing))
+        Ok((changed, unknown))
     }
+
+    /// The first image without a digest, where the policy wants one.
+    pub(super) fn unpinned<'i>(&self, images: &'i [String]) -> Option<&'i String> {
+        images
+            .iter()
+            .find(|image| self.verify_digest && ImageInfo::parse(image).is_none_or(|one| one.digest.is_empty()))
+    }
+}
+
+/// The digest of an image, from what is known of its signatures or of itself.
+fn digest_of(scope: &Scope<'_>, reference: &str) -> Option<String> {
+    let trusted = trust_of(scope, reference).map(|trust| trust.digest.clone()).filter(|digest| !digest.is_empty());
+    let metadata = || scope.given().snapshot.image_metadata.get(reference)?.get("digest")?.as_str().map(str::to_owned);
+    trusted.or_else(metadata)
 }
 
 fn trust_of<'a>(scope: &Scope<'a>, image: &str) -> Option<&'a ImageTrust> {
     let known = &scope.given().snapshot.image_trust;
-    let full = || ImageInfo::parse(image).map(|image| image.reference());
-    known.get(image).or_else(|| known.get(&full()?))
+    if let Some(trust) = known.get(image) {
+        return Some(trust);
+    }
+    let parsed = ImageInfo::parse(image)?;
+    // What was found out under a tag is about the digest that the tag led to.
+    let by_tag = || known.get(&parsed.reference_with_tag()).filter(|trust| trust.digest == parsed.digest);
+    known.get(&parsed.reference()).or_else(by_tag)
 }
 
 /// Calls a function of the image library; `None` when there is none of this name for these values.
@@ -134,12 +161,32 @@ pub(super) fn call<'a>(scope: &Scope<'a>, name: &str, arguments: &[Val<'a>]) -> 
 
 /// How many of the attestors signed; the fact must be known for each.
 fn signatures<'a>(scope: &Scope<'a>, image: &str, attestors: &Value) -> Result<Val<'a>, EvalError> {
+    if !is_meant(scope, image)? {
+        return Ok(Val::Int(0));
+    }
     let trust = trust_of(scope, image);
     let verified = count(attestors, |key| trust.and_then(|trust| trust.signatures.get(key).copied()));
-    verified.ok_or_else(|| unknown(scope, "verifyImageSignatures", image, (attestors, None)))
+    let verified = verified.ok_or_else(|| unknown(scope, "verifyImageSignatures", image, (attestors, None)))?;
+    Ok(recorded(scope, image, attestors, verified))
+}
+
+/// Whether the policy whose expression asks is about the image.
+fn is_meant<'a>(scope: &Scope<'a>, image: &str) -> Result<bool, EvalError> {
+    scope.rule().verification.as_ref().map_or(Ok(true), |policy| policy.is_about(image, scope))
+}
+
+/// Remembers that an image was checked, whatever the expression makes of it.
+fn recorded<'a>(scope: &Scope<'a>, image: &str, attestors: &Value, verified: i64) -> Val<'a> {
+    if attestors.as_array().is_some_and(|list| !list.is_empty()) {
+        scope.note_checked(image, verified > 0);
+    }
+    Val::Int(verified)
 }
 
 fn attested<'a>(scope: &Scope<'a>, image: &str, attestation: &Value, attestors: &Value) -> Result<Val<'a>, EvalError> {
+    if !is_meant(scope, image)? {
+        return Ok(Val::Int(0));
+    }
     let kind = predicate_type(attestation);
     let unknown = || unknown(scope, "verifyAttestationSignatures", image, (attestors, Some(&kind)));
     let known = trust_of(scope, image).and_then(|trust| trust.attestations.as_ref()).ok_or_else(unknown)?;
@@ -151,7 +198,8 @@ fn attested<'a>(scope: &Scope<'a>, image: &str, attestation: &Value, attestors: 
         let mut facts = mine.iter().map(|one| one.signatures.get(key).copied());
         facts.try_fold(false, |found, fact| if found { Some(true) } else { fact })
     };
-    count(attestors, signed).ok_or_else(unknown)
+    let verified = count(attestors, signed).ok_or_else(unknown)?;
+    Ok(recorded(scope, image, attestors, verified))
 }
 
 fn payload<'a>(scope: &Scope<'a>, image: &str, attestation: &Value) -> Result<Val<'a>, EvalError> {
@@ -171,7 +219,7 @@ fn predicate_type(attestation: &Value) -> String {
 }
 
 /// How many attestors signed; `None` when that is not known of one that might have.
-fn count<'a>(attestors: &Value, known: impl Fn(&str) -> Option<bool>) -> Option<Val<'a>> {
+fn count(attestors: &Value, known: impl Fn(&str) -> Option<bool>) -> Option<i64> {
     let mut signed = 0;
     for attestor in attestors.as_array().into_iter().flatten() {
         let facts: Vec<Option<bool>> = entries(attestor).iter().map(|entry| known(&attestor_key(entry))).collect();
@@ -181,7 +229,7 @@ fn count<'a>(attestors: &Value, known: impl Fn(&str) -> Option<bool>) -> Option<
             return None;
         }
     }
-    Some(Val::Int(signed))
+    Some(signed)
 }
 
 /// Why attestors are not judged: one cannot be verified, or nobody has looked yet.

@@ -9,10 +9,10 @@ use serde_json::{Map, Value, json};
 use super::audit;
 use super::compile::strictest;
 use super::exception::CelException;
-use super::lookup;
 use super::mutate::{mutate, mutate_existing};
 use super::policy::{Binding, CelBody, CelCheck, CelKind, CelPolicy, CelRule, EvaluationMode, Generation, Validation};
 use super::scope::{Given, Scope};
+use super::verify::{Checked, verify};
 use crate::context::is_plural_of;
 use crate::outcome::{Action, Status};
 use crate::request::{Operation, Request};
@@ -64,6 +64,8 @@ pub(crate) struct Answer {
     pub(crate) action: Option<Action>,
     /// What is written into the audit trail.
     pub(crate) annotations: BTreeMap<String, String>,
+    /// What came of images.
+    pub(crate) checked: Checked,
 }
 
 const NULL: &Value = &Value::Null;
@@ -98,6 +100,7 @@ impl<'a> Input<'a> {
             old_object: self.request.old_object.as_ref().unwrap_or(NULL),
             request: self.request,
             views: self.views,
+            requested: None,
             namespace: "",
             params,
             snapshot: self.snapshot,
@@ -218,12 +221,17 @@ fn apply(
     input: &Input<'_>,
     (exceptions, params): (&[CelException], &Value),
 ) -> Answer {
-    let given = Given { namespace: &policy.reference.namespace, ..input.given(params) };
+    let requested = (!policy.is_native).then_some(input.object);
+    let mut given = Given { namespace: &policy.reference.namespace, requested, ..input.given(params) };
+    // What is to be changed after a deletion is looked for from the object that was there.
+    if policy.targets.is_some() && input.request.operation == Operation::Delete {
+        given.object = given.old_object;
+    }
     let scope = Scope::new(given, rule);
     let mut answer = match excused(policy, &scope, exceptions) {
         Ok(Some(answer)) => answer,
         Ok(None) => match scope.all(&rule.conditions) {
-            Ok(true) if rule.verification.is_some() => verify(policy, rule, &scope, input),
+            Ok(true) if rule.verification.is_some() => verify(policy, (rule, exceptions), &scope, input),
             Ok(true) => work(policy, rule, &scope, input),
             Ok(false) => Answer { status: Some(Status::Skip), message: "skip".to_owned(), ..Answer::default() },
             Err(_) if !policy.fails_closed => {
@@ -234,7 +242,7 @@ fn apply(
         Err(error) => failed("failed to load context", &error),
     };
     answer = audit::annotate(answer, &rule.annotations, &scope);
-    answer.missing = scope.take_missing();
+    answer.missing.extend(scope.take_missing());
     answer
 }
 
@@ -244,7 +252,7 @@ pub(super) fn failed(step: &str, error: &EvalError) -> Answer {
 }
 
 /// Exceptions that cover the request: they end the work, unless they only allow images or values.
-fn excused<'a>(
+pub(super) fn excused<'a>(
     policy: &CelPolicy,
     scope: &Scope<'a>,
     exceptions: &'a [CelException],
@@ -277,7 +285,7 @@ fn excused<'a>(
     }))
 }
 
-fn work<'a>(policy: &'a CelPolicy, rule: &'a CelRule, scope: &Scope<'a>, input: &Input<'_>) -> Answer {
+pub(super) fn work<'a>(policy: &'a CelPolicy, rule: &'a CelRule, scope: &Scope<'a>, input: &Input<'_>) -> Answer {
     match &rule.body {
         CelBody::Validations(validations) => match check(scope, validations) {
             Ok(None) => Answer { status: Some(Status::Pass), message: "success".to_owned(), ..Answer::default() },
@@ -285,7 +293,7 @@ fn work<'a>(policy: &'a CelPolicy, rule: &'a CelRule, scope: &Scope<'a>, input: 
             Err(error) => failed("failed to load context", &error),
         },
         CelBody::Mutations(mutations) => match &policy.targets {
-            None => mutate(scope, mutations, (input.object, policy.mode)),
+            None => as_reported(policy, mutate(scope, mutations, (input.object, policy.mode)), input),
             Some(targets) => mutate_existing(scope, (targets, &policy.target_conditions, mutations), rule, input),
         },
         CelBody::Generations(generations) => {
@@ -317,28 +325,24 @@ fn work<'a>(policy: &'a CelPolicy, rule: &'a CelRule, scope: &Scope<'a>, input: 
     }
 }
 
-/// An ImageValidatingPolicy: nothing comes of it when it is about none of the images.
-fn verify<'a>(policy: &'a CelPolicy, rule: &'a CelRule, scope: &Scope<'a>, input: &Input<'_>) -> Answer {
-    let meant = lookup::images(scope).map(|images| match images {
-        Val::Map(images) => {
-            images.entries().iter().any(|(_, list)| matches!(list, Val::List(list) if !list.is_empty()))
-        }
-        _ => false,
-    });
-    match meant {
-        Ok(true) => {}
-        Ok(false) => return Answer::default(),
-        Err(error) => return failed("failed to extract images", &error),
+/// A mutation as reports tell it: of an object that is there already, one that would still change it has failed.
+fn as_reported(policy: &CelPolicy, answer: Answer, input: &Input<'_>) -> Answer {
+    let mut answer = answer;
+    if policy.is_native {
+        answer.rule.clone_from(&policy.reference.name);
     }
-    let answer = work(policy, rule, scope, input);
-    let Some(images) = rule.verification.as_ref().filter(|_| answer.status == Some(Status::Pass)) else {
+    if answer.status != Some(Status::Pass) {
         return answer;
-    };
-    match images.digests(scope) {
-        Ok((patched, None)) => Answer { patched, ..answer },
-        Ok((_, Some(message))) => Answer { status: Some(Status::Fail), message, ..answer },
-        Err(error) => failed("failed to look at the images", &error),
     }
+    let is_open = answer.patched.as_ref().is_some_and(|patched| patched != input.object);
+    if input.request.background && is_open {
+        let message = "mutation is not applied".to_owned();
+        return Answer { status: Some(Status::Fail), message, patched: None, ..answer };
+    }
+    if policy.is_native {
+        "mutation is successfully applied".clone_into(&mut answer.message);
+    }
+    answer
 }
 
 /// Cluster-wide kinds have no namespace.

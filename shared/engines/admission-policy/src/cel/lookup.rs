@@ -247,7 +247,13 @@ impl<'a> Library<'a> {
     }
 
     fn generate(&self, arguments: &[Val<'a>]) -> Outcome<'a> {
-        let [Val::Text(namespace), Val::List(objects)] = arguments else { return Err(wrong("generator.apply")) };
+        let own = self.scope.given().namespace;
+        let (namespace, objects) = match arguments {
+            [Val::Text(namespace), Val::List(objects)] => (namespace.as_str(), objects),
+            // A policy in a namespace need not name it.
+            [Val::List(objects)] if !own.is_empty() => (own, objects),
+            _ => return Err(wrong("generator.apply")),
+        };
         let mut made = Vec::new();
         for object in objects.iter() {
             let object = match object {
@@ -258,7 +264,7 @@ impl<'a> Library<'a> {
                 Some(items) => items.clone(),
                 None => vec![object],
             };
-            made.extend(items.into_iter().map(|item| placed(item, namespace.as_str())));
+            made.extend(items.into_iter().map(|item| placed(item, namespace)));
         }
         self.scope.make(made)?;
         Ok(Val::Bool(true))

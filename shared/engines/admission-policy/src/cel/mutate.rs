@@ -61,7 +61,8 @@ pub(super) fn mutate_existing<'a>(
     };
     let mut changed = Vec::new();
     for target in found.iter().filter(|target| target.is_object()) {
-        let own = Scope::new(Given { object: target, ..input.given(&Value::Null) }, rule);
+        let own =
+            Scope::new(Given { object: target, requested: scope.given().requested, ..input.given(&Value::Null) }, rule);
         match own.all(conditions) {
             Ok(true) => {}
             Ok(false) => continue,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::rc::Rc;
 
-use cel::{EvalError, Host, Limits, Object, Program, Val};
+use cel::{EvalError, Host, Key, Limits, Object, Program, Text, Val};
 use model::Timestamp;
 use serde_json::{Map, Value};
 
@@ -24,6 +24,8 @@ pub(crate) struct Given<'a> {
     pub(crate) old_object: &'a Value,
     pub(crate) request: &'a Request,
     pub(crate) views: &'a Views,
+    /// `request.object` for policies of Kyverno; those of Kubernetes itself see a request without its objects.
+    pub(crate) requested: Option<&'a Value>,
     /// Namespace of the policy; empty for a cluster-wide one.
     pub(crate) namespace: &'a str,
     pub(crate) params: &'a Value,
@@ -43,6 +45,8 @@ struct Inner<'a> {
     variables: RefCell<BTreeMap<&'a str, Lazy<'a>>>,
     missing: RefCell<Vec<MissingFact>>,
     generated: RefCell<Vec<Value>>,
+    /// Images whose signatures were checked, and whether one check was passed.
+    checked: RefCell<BTreeMap<String, bool>>,
     /// The image that a pattern looks at.
     reference: RefCell<Option<Val<'a>>>,
     exceptions: RefCell<(Vec<String>, Vec<String>)>,
@@ -74,6 +78,7 @@ impl<'a> Scope<'a> {
             variables: RefCell::default(),
             missing: RefCell::default(),
             generated: RefCell::default(),
+            checked: RefCell::default(),
             reference: RefCell::default(),
             exceptions: RefCell::default(),
             budget: Cell::new(BUDGET),
@@ -143,6 +148,15 @@ impl<'a> Scope<'a> {
         self.0.missing.take()
     }
 
+    /// Remembers that the signatures of an image were checked; a check that was passed stays so.
+    pub(crate) fn note_checked(&self, image: &str, is_verified: bool) {
+        *self.0.checked.borrow_mut().entry(image.to_owned()).or_default() |= is_verified;
+    }
+
+    pub(crate) fn take_checked(&self) -> BTreeMap<String, bool> {
+        self.0.checked.take()
+    }
+
     /// Notes objects to make. A policy in a namespace makes objects there only.
     pub(crate) fn make(&self, objects: Vec<Value>) -> Result<(), EvalError> {
         let own = self.0.given.namespace;
@@ -191,7 +205,7 @@ impl<'a> Host<'a> for Scope<'a> {
         Some(Ok(match name {
             "object" => self.0.object.borrow().clone(),
             "oldObject" => Val::from_json(given.old_object),
-            "request" => Val::from_json(given.views.request(given.request)),
+            "request" => request(&given),
             "namespaceObject" => Val::from_json(given.views.namespace(given.request, given.snapshot)),
             "params" => Val::from_json(given.params),
             "biotope" => Val::object(Platform(&given.snapshot.biotope)),
@@ -224,6 +238,18 @@ impl<'a> Host<'a> for Scope<'a> {
     fn now(&self) -> Option<Timestamp> {
         self.0.given.now
     }
+}
+
+/// `request`; its objects are not copied.
+fn request<'a>(given: &Given<'a>) -> Val<'a> {
+    let bare = Val::from_json(given.views.request(given.request));
+    let (Some(object), Val::Map(fields)) = (given.requested, &bare) else { return bare };
+    let key = |name: &str| Key::Text(Text::Shared(Rc::from(name)));
+    let old = given.request.old_object.as_ref().unwrap_or(&Value::Null);
+    let mut whole: BTreeMap<Key<'a>, Val<'a>> = fields.entries().into_iter().collect();
+    whole.insert(key("object"), Val::from_json(object));
+    whole.insert(key("oldObject"), Val::from_json(old));
+    Val::Map(cel::Map::Shared(Rc::new(whole)))
 }
 
 /// The policy's variables; each is evaluated once, when it is first used.

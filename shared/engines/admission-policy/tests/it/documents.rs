@@ -270,6 +270,8 @@ spec:
     let (status, _, made) =
         generated("generator.Apply('shop', [resource.Get(resource.ToGVR('v1', 'ConfigMap'), 'source')])");
     assert_eq!((status, made.len()), (Status::Pass, 1));
+    let (status, _, made) = generated("generator.apply([resource.get('v1', 'configmaps', 'source')])");
+    assert_eq!((status, made[0]["metadata"]["namespace"].as_str()), (Status::Pass, Some("shop")));
     let (_, _, made) = generated("generator.Apply('shop', [resource.List('v1', 'configmaps')])");
     assert_eq!(made.len(), 1, "only those of the policy's namespace: {made:?}");
 }

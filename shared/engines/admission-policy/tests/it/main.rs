@@ -9,7 +9,9 @@
 
 mod advice;
 mod cel;
+mod cel_images;
 mod cel_libraries;
+mod cel_requests;
 mod conditions;
 mod corpus;
 mod documents;

@@ -1,6 +1,6 @@
-//! Policies over the platform's own facts: the two that the documentation shows.
+//! Policies over the platform's own facts: those that the documentation shows.
 
-use admission_policy::{PolicySet, Request, Snapshot};
+use admission_policy::{PolicySet, Request, Snapshot, Status};
 use model::Timestamp;
 use serde_json::json;
 
@@ -18,7 +18,7 @@ fn documented() -> Vec<(String, String)> {
 fn scan_results_and_incidents_decide() {
     let (set, faults) = PolicySet::load(documented());
     assert!(faults.is_empty(), "{faults:#?}");
-    assert_eq!(set.len(), 5);
+    assert_eq!(set.len(), 6);
     let finding = |published: &str, fixed: &str| json!({"id": "CVE-1", "severity": "CRITICAL", "published": published, "fixed_version": fixed});
     let image = |finding| json!({"digest": DIGEST, "findings": [finding]});
     let cases = [
@@ -57,5 +57,11 @@ fn a_secret_must_come_from_where_it_should() {
         request.received_at = Some(Timestamp::from_millis(1_768_003_200_000));
         let outcome = set.evaluate(&request, &snapshot);
         assert_eq!(outcome.allowed, allowed, "{biotope}: {:#?}", outcome.message);
+        // Each of the two forms decides alone.
+        for name in ["secrets-from-vault", "secrets-from-vault-jmespath"] {
+            let mine = outcome.verdicts.iter().filter(|verdict| verdict.policy.name == name);
+            let good = mine.clone().all(|verdict| verdict.status == Status::Pass);
+            assert!(mine.count() > 0 && good == allowed, "{name}: {biotope}: {:#?}", outcome.verdicts);
+        }
     }
 }
