@@ -129,12 +129,19 @@ impl RuleVerdict {
         if self.unscored && self.status == Status::Fail { Status::Warn } else { self.status }
     }
 
+    /// Whether the rule changes what is asked for: an object that it could not change is another than the one that the policy
+    /// promises, whether violations are refused or only reported.
+    fn changes_requests(&self) -> bool {
+        let is_rule = matches!(self.policy.kind.as_str(), "ClusterPolicy" | "Policy");
+        is_rule && matches!(self.kind, RuleKind::Mutate | RuleKind::VerifyImages)
+    }
+
     /// Whether the verdict refuses the request.
     #[must_use]
     pub fn denies(&self) -> bool {
         match self.status {
             Status::Fail => self.action == Action::Enforce,
-            Status::Error => self.action == Action::Enforce && self.fails_closed,
+            Status::Error => self.fails_closed && (self.action == Action::Enforce || self.changes_requests()),
             Status::Pass | Status::Skip | Status::Warn => false,
         }
     }

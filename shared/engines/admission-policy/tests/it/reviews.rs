@@ -173,3 +173,43 @@ spec:
     assert_eq!(refused.verdicts[0].status, Status::Fail);
     assert!(!refused.verdicts[0].message.contains("hostPort"), "{}", refused.verdicts[0].message);
 }
+
+/// An object that a rule could not change is not let in as it is, unless the policy says so; that violations are only
+/// reported is another matter.
+#[test]
+fn an_object_that_could_not_be_changed_is_refused() {
+    let policy = |failure: &str, rule: &str| {
+        let text = format!(
+            "
+apiVersion: kyverno.io/v1
+kind: ClusterPolicy
+metadata: {{name: team}}
+spec:
+  validationFailureAction: Audit
+  failurePolicy: {failure}
+  rules:
+  - name: team
+    match: {{any: [{{resources: {{kinds: [Pod]}}}}]}}
+    {rule}
+"
+        );
+        let (set, faults) = PolicySet::load([("team.yaml", text)]);
+        assert!(faults.is_empty(), "{faults:#?}");
+        set.evaluate(&Request::from_review(&review("web", "default", "nginx:1")).unwrap(), &Snapshot::default())
+    };
+    let variable = "{{ request.object.metadata.labels.team }}";
+    let mutate = format!("mutate: {{patchStrategicMerge: {{metadata: {{annotations: {{team: '{variable}'}}}}}}}}");
+    let verify = "context: [{name: keys, configMap: {name: keys, namespace: ops}}]\n    verifyImages: [{imageReferences: ['*'], mutateDigest: false, attestors: [{entries: [{keys: {publicKeys: '{{ keys.data.a }}'}}]}]}]";
+    let validate = format!("validate: {{pattern: {{metadata: {{name: '{variable}'}}}}}}");
+    for (rule, failure, allowed) in [
+        (mutate.as_str(), "Fail", false),
+        (mutate.as_str(), "Ignore", true),
+        (verify, "Fail", false),
+        (verify, "Ignore", true),
+        (validate.as_str(), "Fail", true),
+    ] {
+        let outcome = policy(failure, rule);
+        assert_eq!(outcome.verdicts[0].status, Status::Error, "{rule} {outcome:#?}");
+        assert_eq!(outcome.allowed, allowed, "{failure} {rule}");
+    }
+}
