@@ -125,7 +125,10 @@ pub fn field<'v>(fields: &'v Map<String, Value>, key: &str) -> Option<&'v Value>
     if fields.len() > SMALL {
         return fields.get(key);
     }
-    fields.iter().find(|(name, _)| *name == key).map(|(_, value)| value)
+    // Keys of one length mostly differ in their first letter already.
+    let first = key.as_bytes().first();
+    let is_it = |name: &String| name.len() == key.len() && name.as_bytes().first() == first && name == key;
+    fields.iter().find(|(name, _)| is_it(name)).map(|(_, value)| value)
 }
 
 /// Equality as JMESPath has it: numbers by value (`1 == 1.0`), objects without order.
