@@ -148,6 +148,9 @@ impl<'a> Evaluation<'a> {
         let set = self.set;
         let (mut current, mut open) = (None, false);
         for at in set.index.of(self.request.indexed_kind(), stage) {
+            if self.scopes.get(at.scope) == Some(&Some(false)) {
+                continue;
+            }
             let Some(policy) = set.policies.get(at.policy) else { continue };
             if current != Some(at.policy) {
                 (current, open) = (Some(at.policy), self.opens(policy, stage));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use super::query::{ExpressionCache, Query};
+use super::query::{ExpressionCache, Query, mark_of};
 use super::{Context, EvaluationError, TextTemplate, ValueTemplate};
 use crate::snapshot::{HttpAnswer, HttpCall, MissingFact};
 
@@ -14,6 +14,8 @@ use crate::snapshot::{HttpAnswer, HttpCall, MissingFact};
 #[derive(Clone, Debug)]
 pub(crate) struct ContextEntry {
     pub(crate) name: String,
+    /// By which queries that do not name it are told apart.
+    pub(super) mark: Option<u64>,
     source: Source,
 }
 
@@ -150,7 +152,7 @@ fn compile(raw: &Value, expressions: &mut ExpressionCache) -> Result<ContextEntr
             "context entry `{name}` needs one of variable, configMap, apiCall, imageRegistry, globalReference"
         ));
     };
-    Ok(ContextEntry { name, source })
+    Ok(ContextEntry { mark: mark_of(&name), name, source })
 }
 
 fn api_call(

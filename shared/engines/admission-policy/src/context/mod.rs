@@ -203,9 +203,15 @@ impl<'a> Context<'a> {
         self.forget_object();
     }
 
-    /// Has `request.object` looked at no longer, until it is [replaced](Self::replace_object).
+    /// Has `request.object` looked at no longer, until it is [replaced](Self::replace_object) or
+    /// [given back](Self::give_back_object).
     pub(crate) fn release_object(&mut self) {
         self.variables.replace_object(None);
+    }
+
+    /// Gives `request.object` back as it was when it was [released](Self::release_object).
+    pub(crate) fn give_back_object(&mut self, object: Object<'a>) {
+        self.variables.give_back_object(object);
     }
 
     /// Copies the platform's facts into `biotope`, which few policies need.

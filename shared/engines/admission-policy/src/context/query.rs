@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::substitute::{inner, next_variable};
-use super::{Context, EvaluationError};
+use super::{Context, ContextEntry, EvaluationError};
 use crate::limits::Limits;
 use crate::platform;
 use crate::snapshot::Snapshot;
@@ -21,6 +21,8 @@ pub(crate) struct Query {
     expression: Expression,
     /// The words in its text that may be names of variables.
     words: Vec<Box<str>>,
+    /// A mark for each of them: what is not marked is none.
+    marks: u64,
     images: bool,
     platform: bool,
     /// What it finds depends on the request alone.
@@ -32,6 +34,7 @@ impl Query {
         let expression = jmespath::compile_with(text, regexes).map_err(|error| error.to_string())?;
         let of_request = expression.keys().is_some_and(|keys| keys.iter().all(|key| *key == "request"));
         Ok(Self {
+            marks: words(text).fold(0, |marks, word| marks | mark(word)),
             words: words(text).map(Box::from).collect(),
             images: mentions(text, "images"),
             platform: text.contains("biotope") && platform::wants_everything(text),
@@ -45,10 +48,13 @@ impl Query {
         self.expression.leave_open(is_given)
     }
 
-    /// Whether the query names the variable.
-    fn mentions(&self, name: &str) -> bool {
-        self.words.iter().any(|word| **word == *name)
-            || (!name.bytes().all(is_word) && mentions(self.expression.text(), name))
+    /// Whether the query names the entry's variable.
+    fn mentions(&self, entry: &ContextEntry) -> bool {
+        let name = entry.name();
+        match entry.mark {
+            Some(mark) => self.marks & mark != 0 && self.words.iter().any(|word| **word == *name),
+            None => mentions(self.expression.text(), name),
+        }
     }
 }
 
@@ -221,7 +227,7 @@ impl Context<'_> {
         let mut index = 0;
         while index < self.deferred.len().min(self.horizon) {
             let pending = self.deferred.get(index).filter(|pending| pending.loaded_at.is_none());
-            if let Some(entry) = pending.map(|pending| pending.entry).filter(|entry| query.mentions(entry.name())) {
+            if let Some(entry) = pending.map(|pending| pending.entry).filter(|entry| query.mentions(entry)) {
                 let at = self.variables.mark();
                 if let Some(pending) = self.deferred.get_mut(index) {
                     pending.loaded_at = Some(at);
@@ -244,12 +250,12 @@ impl Context<'_> {
     fn refusal(&self, query: &Query) -> Option<&EvaluationError> {
         let tested = self.snapshot.values.is_some();
         let mut entries = self.deferred.iter().filter(|pending| !tested || pending.entry.is_variable());
-        entries.find_map(|pending| pending.failure.as_ref().filter(|_| query.mentions(pending.entry.name())))
+        entries.find_map(|pending| pending.failure.as_ref().filter(|_| query.mentions(pending.entry)))
     }
 
     /// Why an entry that the query names did not load.
     fn load_failure(&self, query: &Query) -> Option<String> {
-        let failed = |entry: &&super::Deferred<'_>| entry.failure.is_some() && query.mentions(entry.entry.name());
+        let failed = |entry: &&super::Deferred<'_>| entry.failure.is_some() && query.mentions(entry.entry);
         self.deferred.iter().rev().find(failed)?.failure.as_ref().map(|failure| failure.message.clone())
     }
 }
@@ -265,6 +271,17 @@ fn mentions(text: &str, name: &str) -> bool {
         let starts = before.is_none_or(|c| !(c == '.' || c.is_ascii_alphanumeric()));
         starts && after.is_none_or(|c| !(c == '_' || c.is_ascii_alphanumeric()))
     })
+}
+
+/// The mark of a name that is a word: one of 64.
+fn mark(word: &str) -> u64 {
+    let hash = word.bytes().fold(0_u32, |hash, byte| hash.wrapping_mul(31).wrapping_add(u32::from(byte)));
+    1 << (hash % 64)
+}
+
+/// The mark of a variable's name; `None` where it is more than a word.
+pub(super) fn mark_of(name: &str) -> Option<u64> {
+    name.bytes().all(is_word).then(|| mark(name))
 }
 
 fn is_word(byte: u8) -> bool {

@@ -99,6 +99,13 @@ impl<'a> Variables<'a> {
     }
 }
 
+impl<'a> Variables<'a> {
+    /// Puts the object back that was taken away; what stands for the request was left alone.
+    pub(super) fn give_back_object(&mut self, object: Object<'a>) {
+        self.request.object = Some(object);
+    }
+}
+
 impl Request<'_> {
     fn field(&self, name: &str) -> Option<&Value> {
         match &self.object {

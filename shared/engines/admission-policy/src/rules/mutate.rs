@@ -219,7 +219,10 @@ fn make_on_request<'r>(
     }
     context.release_object();
     let result = make(edits, read, object);
-    context.replace_object(object.clone());
+    match result {
+        Ok(true) => context.replace_object(object.clone()),
+        Ok(false) | Err(_) => context.give_back_object(object.clone()),
+    }
     result
 }
 
@@ -230,8 +233,9 @@ fn make(
     read: Result<(), EvaluationError>,
     object: &mut Object<'_>,
 ) -> Result<bool, EvaluationError> {
-    // A change alone undoes what it did.
-    let before = (edits.len() > 1 || read.is_err()).then(|| object.clone());
+    // A change alone undoes what it did, and the plain ones cannot fail.
+    let may_fail = |edit: &Edit<'_>| !matches!(edit.what, Filled::Layers(..) | Filled::Merge(_, false));
+    let before = (read.is_err() || edits.iter().skip(1).any(may_fail)).then(|| object.clone());
     let mut changed = false;
     let made = edits.into_iter().try_for_each(|edit| {
         let wrapped = |error| {

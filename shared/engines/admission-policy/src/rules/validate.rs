@@ -6,10 +6,11 @@ use std::rc::Rc;
 use serde_json::Value;
 
 use super::Judgement;
-use crate::context::{Context, EvaluationError};
+use crate::context::{Context, EvaluationError, text_is_dynamic};
 use crate::outcome::Status;
 use crate::pattern::{self, Mismatch, Pattern};
 use crate::policy::compiled::{Check, ForEach, Form, Template, Validate};
+use crate::value::go_text;
 
 /// One validation at work.
 pub(crate) struct Validation<'r, 'o> {
@@ -58,6 +59,9 @@ impl<'r> Validation<'r, '_> {
             (false, true) => own.to_owned(),
             (false, false) => [own, "; ", message].concat(),
         };
+        if !text_is_dynamic(&text) {
+            return text;
+        }
         match context.substitute(&Value::String(text.clone())) {
             Ok(Value::String(text)) => text,
             Ok(_) => "the produced message didn't resolve to a string, check your policy definition.".to_owned(),
@@ -94,9 +98,14 @@ impl<'r> Validation<'r, '_> {
         if own.is_empty() {
             return ["validation error: rule ", rule, &tail].concat();
         }
-        match context.substitute(&Value::String(own.clone())) {
+        let message = match text_is_dynamic(own) {
+            true => context
+                .substitute(&Value::String(own.clone()))
+                .map(|message| Cow::Owned(go_text::sprint(&message).into_owned())),
+            false => Ok(Cow::Borrowed(own.as_str())),
+        };
+        match message {
             Ok(message) => {
-                let message = crate::value::go_text::sprint(&message).into_owned();
                 let stop = if message.ends_with('.') { "" } else { "." };
                 ["validation error: ", &message, stop, " rule ", rule, &tail].concat()
             }
@@ -155,9 +164,10 @@ impl<'r> Validation<'r, '_> {
         if own.is_empty() {
             return format!("validation error: {failures}");
         }
-        let own = match context.substitute(&Value::String(own.clone())) {
-            Ok(Value::String(text)) => text,
-            Ok(_) | Err(_) => own.clone(),
+        let filled = text_is_dynamic(own).then(|| context.substitute(&Value::String(own.clone())));
+        let own = match filled {
+            Some(Ok(Value::String(text))) => Cow::Owned(text),
+            _ => Cow::Borrowed(own),
         };
         let stop = if own.ends_with('.') { "" } else { "." };
         ["validation error: ", &own, stop, " ", failures].concat()
@@ -208,7 +218,7 @@ impl<'r> Validation<'r, '_> {
             }
             context.restore(mark);
             if item.element_scope == Some(true) && !element.is_object() {
-                let found = crate::value::go_text::type_name(element);
+                let found = go_text::type_name(element);
                 let cause = format!(
                     "cannot use elementScope=true foreach rules for elements that are not maps, expected type=map got type={found}"
                 );

@@ -12,6 +12,7 @@ mod cel;
 mod cel_images;
 mod cel_libraries;
 mod cel_requests;
+mod changes;
 mod conditions;
 mod corpus;
 mod documents;

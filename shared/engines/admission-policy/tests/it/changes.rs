@@ -1,0 +1,103 @@
+//! Mutations one after the other: what each sees of the ones before, and what is left of one that fails.
+
+use admission_policy::{Outcome, PolicySet, Request, Snapshot, Status};
+use serde_json::{Value, json};
+
+/// A policy that changes pods, with these rules.
+fn evaluate(rules: &str) -> Outcome {
+    let head =
+        "apiVersion: kyverno.io/v1\nkind: ClusterPolicy\nmetadata: {name: p}\nspec:\n  failurePolicy: Ignore\n  rules:";
+    let rules = rules.replace("MATCH", "match: {any: [{resources: {kinds: [Pod]}}]}");
+    let (set, faults) = PolicySet::load([("policy.yaml", format!("{head}{rules}"))]);
+    assert!(faults.is_empty(), "{faults:#?}");
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web", "namespace": "shop"},
+        "spec": {"containers": [{"name": "a", "image": "x", "tty": true}, {"name": "b", "image": "y"}]}});
+    set.evaluate(&Request::create(pod), &Snapshot::default())
+}
+
+fn at(outcome: &Outcome, pointer: &str) -> Value {
+    let object = outcome.patched.as_ref();
+    object.and_then(|object| object.pointer(pointer)).cloned().unwrap_or_default()
+}
+
+fn statuses(outcome: &Outcome) -> Vec<Status> {
+    outcome.verdicts.iter().map(|verdict| verdict.status).collect()
+}
+
+/// Marks each container that has no mark yet.
+const MARK: &str = "
+  - name: NAME
+    MATCH
+    mutate:
+      foreach:
+      - list: request.object.spec.containers
+        patchStrategicMerge: {spec: {containers: [{(name): '{{ element.name }}', +(workingDir): '/{{ elementIndex }}'}]}}";
+
+#[test]
+fn a_foreach_goes_through_what_the_rules_before_it_left() {
+    let add = "
+  - name: add
+    MATCH
+    mutate: {patchesJson6902: '[{op: add, path: /spec/containers/-, value: {name: c, image: z}}]'}";
+    let nothing = "
+  - name: nothing
+    MATCH
+    mutate: {patchesJson6902: '[{op: replace, path: /metadata/name, value: web}]'}";
+    let rules = [MARK, nothing, add, MARK].concat().replacen("NAME", "first", 1).replace("NAME", "second");
+    let outcome = evaluate(&rules);
+    assert_eq!(statuses(&outcome), [Status::Pass, Status::Skip, Status::Pass, Status::Pass]);
+    for (index, name) in ["a", "b", "c"].into_iter().enumerate() {
+        let containers = at(&outcome, "/spec/containers");
+        let own = containers.as_array().unwrap().iter().find(|one| one["name"] == name).unwrap();
+        assert_eq!(own["workingDir"], format!("/{index}"), "{containers}");
+    }
+}
+
+#[test]
+fn variables_of_a_foreach_tell_what_was_before_it() {
+    let outcome = evaluate(
+        "
+  - name: count
+    MATCH
+    mutate:
+      foreach:
+      - list: request.object.spec.containers
+        patchesJson6902: '[{op: add, path: /spec/containers/-, value: {name: \"n{{ request.object.spec.containers | length(@) }}\"}}]'
+      - list: request.object.spec.containers[:1]
+        patchesJson6902: '[{op: add, path: /metadata/labels, value: {seen: \"{{ request.object.spec.containers | length(@) }}\"}}]'",
+    );
+    assert_eq!(statuses(&outcome), [Status::Pass]);
+    let names: Vec<Value> =
+        at(&outcome, "/spec/containers").as_array().unwrap().iter().map(|one| one["name"].clone()).collect();
+    assert_eq!(names, ["a", "b", "n2", "n2"]);
+    assert_eq!(at(&outcome, "/metadata/labels/seen"), "4");
+}
+
+#[test]
+fn of_a_foreach_that_fails_nothing_is_left() {
+    let first = "
+      - list: request.object.spec.containers
+        patchStrategicMerge: {metadata: {labels: {'{{ element.name }}': seen}}}";
+    let later = "
+      - list: request.object.spec.containers
+        patchesJson6902: '[{op: replace, path: \"/spec/containers/{{ elementIndex }}/image\", value: new}, {op: test, path: \"/spec/containers/{{ elementIndex }}/name\", value: a}]'";
+    let unresolved = "
+      - list: request.object.spec.containers
+        patchesJson6902: '[{op: add, path: /metadata/labels, value: {x: \"{{ element.tty }}\"}}]'";
+    for (items, cause) in [(later, "failed to patch resource"), (unresolved, "variable substitution failed")] {
+        for items in [items.to_owned(), [first, items].concat()] {
+            let outcome = evaluate(&format!(
+                "\n  - name: r\n    MATCH\n    mutate:\n      foreach:{items}{}",
+                MARK.replace("NAME", "after")
+            ));
+            assert_eq!(statuses(&outcome), [Status::Error, Status::Pass], "{items}");
+            let message = &outcome.verdicts[0].message;
+            assert!(message.starts_with(&format!("failed to mutate elements: {cause}")), "{message}");
+            assert_eq!(at(&outcome, "/metadata"), json!({"name": "web", "namespace": "shop"}));
+            assert_eq!(
+                at(&outcome, "/spec/containers/0"),
+                json!({"name": "a", "image": "x", "tty": true, "workingDir": "/0"})
+            );
+        }
+    }
+}
