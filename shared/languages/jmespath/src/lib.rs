@@ -132,6 +132,13 @@ impl Expression {
         scope: &'a dyn Scope,
         context: &Context<'_>,
     ) -> Result<Cow<'a, Value>, EvalError> {
+        // Most expressions are a path, and lead straight to a value.
+        if let ast::Node::Path(keys) = &self.root
+            && keys.len() as u64 <= context.limits.max_steps / 2
+            && let Some(found) = straight(scope, keys)
+        {
+            return Ok(Cow::Borrowed(found));
+        }
         self.search_item(&item::Item::Scope(scope), context)
     }
 
@@ -206,6 +213,21 @@ impl Expression {
     pub fn text(&self) -> &str {
         &self.text
     }
+}
+
+/// The value that a path leads to, where it does.
+fn straight<'a>(mut scope: &'a dyn Scope, keys: &[String]) -> Option<&'a Value> {
+    let mut keys = keys.iter();
+    let mut value = loop {
+        match scope.variable(keys.next()?)? {
+            Variable::Value(value) => break value,
+            Variable::Scope(below) => scope = below,
+        }
+    };
+    for key in keys {
+        value = field(value.as_object()?, key)?;
+    }
+    Some(value)
 }
 
 /// Names of all functions of this crate, for documentation and for checks of policies.

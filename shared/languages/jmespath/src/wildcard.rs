@@ -3,16 +3,15 @@
 /// Whether all of `text` matches `pattern`, in time proportional to the product of their lengths at worst.
 #[must_use]
 pub fn matches(pattern: &str, text: &str) -> bool {
-    if !is_wildcard(pattern) {
-        return pattern == text;
-    }
+    let Some(first) = pattern.bytes().position(is_mark) else { return pattern == text };
+    // What stands before the first wildcard decides most of them.
+    let (before, marked) = pattern.split_at(first);
+    let Some(text) = text.strip_prefix(before) else { return false };
     // Nearly all have one `*` and nothing else.
-    if let Some((before, behind)) = pattern.split_once('*')
-        && !is_wildcard(before)
-        && !is_wildcard(behind)
-    {
-        return text.strip_prefix(before).is_some_and(|rest| rest.ends_with(behind));
+    if let Some(behind) = marked.strip_prefix('*').filter(|behind| !is_wildcard(behind)) {
+        return text.ends_with(behind);
     }
+    let pattern = marked;
     let (mut pattern_at, mut text_at) = (pattern.chars(), text.chars());
     // Where to go on when a later character fails: behind the last `*`, one character further in the text.
     let mut retry: Option<(std::str::Chars<'_>, std::str::Chars<'_>)> = None;
@@ -41,7 +40,11 @@ pub fn matches(pattern: &str, text: &str) -> bool {
 /// Whether `pattern` has a wildcard at all.
 #[must_use]
 pub fn is_wildcard(pattern: &str) -> bool {
-    pattern.bytes().any(|byte| matches!(byte, b'*' | b'?'))
+    pattern.bytes().any(is_mark)
+}
+
+fn is_mark(byte: u8) -> bool {
+    matches!(byte, b'*' | b'?')
 }
 
 #[cfg(test)]
