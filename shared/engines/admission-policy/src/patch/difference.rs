@@ -45,16 +45,20 @@ fn compare(before: &Value, after: &Value, place: Option<&Place<'_>>, out: &mut V
     let pointer = |part| Place::pointer(Some(&below(part)));
     match (before, after) {
         (Value::Object(old), Value::Object(new)) => {
-            for (at, (key, _)) in old.iter().enumerate() {
-                if counterpart(new, at, key).is_none() {
-                    out.push(operation("remove", pointer(Part::Key(key)), None));
-                }
-            }
+            let (first, mut kept) = (out.len(), 0);
             for (at, (key, value)) in new.iter().enumerate() {
                 match counterpart(old, at, key) {
-                    Some(old) => compare(old, value, Some(&below(Part::Key(key))), out),
+                    Some(old) => {
+                        kept += 1;
+                        compare(old, value, Some(&below(Part::Key(key))), out);
+                    }
                     None => out.push(operation("add", pointer(Part::Key(key)), Some(value))),
                 }
+            }
+            if kept < old.len() {
+                let gone = old.keys().filter(|key| !new.contains_key(*key));
+                let removals: Vec<Value> = gone.map(|key| operation("remove", pointer(Part::Key(key)), None)).collect();
+                out.splice(first..first, removals);
             }
         }
         (Value::Array(old), Value::Array(new)) if old.len() == new.len() => {
