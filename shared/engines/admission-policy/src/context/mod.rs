@@ -199,14 +199,14 @@ impl<'a> Context<'a> {
 
     /// Replaces `request.object` for good (a mutation changed it).
     pub(crate) fn replace_object(&mut self, object: Object<'a>) {
-        self.variables.replace_object(Some(object));
+        self.variables.replace_object(object);
         self.forget_object();
     }
 
     /// Has `request.object` looked at no longer, until it is [replaced](Self::replace_object) or
-    /// [given back](Self::give_back_object).
-    pub(crate) fn release_object(&mut self) {
-        self.variables.replace_object(None);
+    /// [given back](Self::give_back_object); whether there is one.
+    pub(crate) fn release_object(&mut self) -> bool {
+        self.variables.release_object()
     }
 
     /// Gives `request.object` back as it was when it was [released](Self::release_object).

@@ -87,19 +87,20 @@ impl<'a> Variables<'a> {
     }
 
     /// Replaces `request.object`, for good; also where something else stands for the request.
-    pub(super) fn replace_object(&mut self, object: Option<Object<'a>>) {
+    pub(super) fn replace_object(&mut self, object: Object<'a>) {
         let local = self.locals.iter_mut().filter(|(name, _)| name == "request");
         let hiding = local.map(|(_, value)| Rc::make_mut(value)).chain(self.base.get_mut("request"));
-        if let Some(object) = &object {
-            for request in hiding.filter_map(Value::as_object_mut) {
-                request.insert("object".to_owned(), Value::clone(object));
-            }
+        for request in hiding.filter_map(Value::as_object_mut) {
+            request.insert("object".to_owned(), Value::clone(&object));
         }
-        self.request.object = object;
+        self.request.object = Some(object);
     }
-}
 
-impl<'a> Variables<'a> {
+    /// Takes the object away for a while; whether there was one.
+    pub(super) fn release_object(&mut self) -> bool {
+        self.request.object.take().is_some()
+    }
+
     /// Puts the object back that was taken away; what stands for the request was left alone.
     pub(super) fn give_back_object(&mut self, object: Object<'a>) {
         self.request.object = Some(object);

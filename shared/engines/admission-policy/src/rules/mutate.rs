@@ -133,7 +133,7 @@ impl<'r> Mutation<'r> {
             match make_on_request(edits, read, object, context) {
                 Ok(one) => changed |= one,
                 Err(error) => {
-                    if let Some(before) = before {
+                    if let Some(before) = before.filter(|_| changed) {
                         context.replace_object(before.clone());
                         *object = before;
                     }
@@ -217,9 +217,10 @@ fn make_on_request<'r>(
     if edits.is_empty() {
         return read.map(|()| false);
     }
-    context.release_object();
+    let has_object = context.release_object();
     let result = make(edits, read, object);
     match result {
+        _ if !has_object => {}
         Ok(true) => context.replace_object(object.clone()),
         Ok(false) | Err(_) => context.give_back_object(object.clone()),
     }

@@ -1,18 +1,25 @@
 //! Mutations one after the other: what each sees of the ones before, and what is left of one that fails.
 
-use admission_policy::{Outcome, PolicySet, Request, Snapshot, Status};
+use admission_policy::{Operation, Outcome, PolicySet, Request, Snapshot, Status};
 use serde_json::{Value, json};
+
+fn pod() -> Value {
+    json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web", "namespace": "shop"},
+        "spec": {"containers": [{"name": "a", "image": "x", "tty": true}, {"name": "b", "image": "y"}]}})
+}
 
 /// A policy that changes pods, with these rules.
 fn evaluate(rules: &str) -> Outcome {
+    judge(rules, &Request::create(pod()))
+}
+
+fn judge(rules: &str, request: &Request) -> Outcome {
     let head =
         "apiVersion: kyverno.io/v1\nkind: ClusterPolicy\nmetadata: {name: p}\nspec:\n  failurePolicy: Ignore\n  rules:";
     let rules = rules.replace("MATCH", "match: {any: [{resources: {kinds: [Pod]}}]}");
     let (set, faults) = PolicySet::load([("policy.yaml", format!("{head}{rules}"))]);
     assert!(faults.is_empty(), "{faults:#?}");
-    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web", "namespace": "shop"},
-        "spec": {"containers": [{"name": "a", "image": "x", "tty": true}, {"name": "b", "image": "y"}]}});
-    set.evaluate(&Request::create(pod), &Snapshot::default())
+    set.evaluate(request, &Snapshot::default())
 }
 
 fn at(outcome: &Outcome, pointer: &str) -> Value {
@@ -99,5 +106,27 @@ fn of_a_foreach_that_fails_nothing_is_left() {
                 json!({"name": "a", "image": "x", "tty": true, "workingDir": "/0"})
             );
         }
+    }
+}
+
+#[test]
+fn a_change_makes_no_variable_that_was_not_there() {
+    let rules = "
+  - name: change
+    MATCH
+    mutate: {patchStrategicMerge: {metadata: {name: NAME}}}
+  - name: no-object
+    MATCH
+    validate: {deny: {conditions: {all: [{key: \"{{ contains(keys(request), 'object') }}\", operator: Equals, value: true}]}}}";
+    // Looked at in the background, what is gone is judged by what it was.
+    let request = Request {
+        operation: Operation::Delete,
+        background: true,
+        object: None,
+        old_object: Some(pod()),
+        ..Request::create(pod())
+    };
+    for (name, expected) in [("web", Status::Skip), ("other", Status::Pass)] {
+        assert_eq!(statuses(&judge(&rules.replace("NAME", name), &request)), [expected, Status::Pass], "{name}");
     }
 }
