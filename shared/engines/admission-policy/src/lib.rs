@@ -90,6 +90,7 @@ mod evaluate;
 mod explain;
 mod gzip;
 mod index;
+mod kinds;
 mod limits;
 mod outcome;
 mod patch;

@@ -180,7 +180,7 @@ pub(super) fn broken(path: &str, error: &SyntaxError) -> Fault {
 
 /// Joins and normalizes: `a/b` and `../c` is `a/c`.
 fn join(folder: &str, name: &str) -> String {
-    let absolute = name.starts_with('/') || (folder.starts_with('/') && !name.starts_with('/'));
+    let absolute = name.starts_with('/') || folder.starts_with('/');
     let whole = if name.starts_with('/') { name.to_owned() } else { format!("{folder}/{name}") };
     let mut parts: Vec<&str> = Vec::new();
     for part in whole.split('/') {

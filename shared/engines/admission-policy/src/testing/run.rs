@@ -15,6 +15,7 @@ use super::{Files, TestReport, checks, mocks, shape};
 use crate::cel::AuthorizationKind;
 use crate::evaluate::Acting;
 use crate::explain::Explanation;
+use crate::kinds::is_cluster_wide;
 use crate::outcome::{Outcome, RuleVerdict};
 use crate::request::{Operation, Request};
 use crate::set::PolicySet;
@@ -382,29 +383,8 @@ const ROUNDS: usize = 4;
 
 /// Namespaced objects without a namespace are in `default`.
 fn default_namespace(object: &mut Value) {
-    const CLUSTER_WIDE: [&str; 19] = [
-        "APIService",
-        "CSIDriver",
-        "CertificateSigningRequest",
-        "ClusterIssuer",
-        "ClusterRole",
-        "ClusterRoleBinding",
-        "CustomResourceDefinition",
-        "IngressClass",
-        "MutatingWebhookConfiguration",
-        "Namespace",
-        "Node",
-        "PersistentVolume",
-        "PriorityClass",
-        "RuntimeClass",
-        "StorageClass",
-        "ValidatingAdmissionPolicy",
-        "ValidatingWebhookConfiguration",
-        "VolumeAttachment",
-        "VolumeSnapshotClass",
-    ];
     let kind = object.get("kind").and_then(Value::as_str).unwrap_or_default();
-    if CLUSTER_WIDE.contains(&kind) || object.pointer("/metadata/namespace").is_some() {
+    if is_cluster_wide(kind) || object.pointer("/metadata/namespace").is_some() {
         return;
     }
     if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {

@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use self::matches::users_in;
 use super::schema::Metadata;
+use crate::kinds;
 use crate::yaml::Document;
 
 /// Something that is hardly meant.
@@ -199,52 +200,15 @@ fn list<'v>(value: &'v Value, key: &str) -> &'v [Value] {
     value.get(key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
 }
 
-/// Kinds of Kubernetes that are in no namespace.
-fn is_cluster_wide(kind: &str) -> bool {
-    const KINDS: [&str; 16] = [
-        "APIService",
-        "CertificateSigningRequest",
-        "ClusterRole",
-        "ClusterRoleBinding",
-        "CustomResourceDefinition",
-        "IngressClass",
-        "MutatingWebhookConfiguration",
-        "Namespace",
-        "Node",
-        "PersistentVolume",
-        "PriorityClass",
-        "RuntimeClass",
-        "StorageClass",
-        "ValidatingAdmissionPolicy",
-        "ValidatingWebhookConfiguration",
-        "VolumeAttachment",
-    ];
-    KINDS.contains(&kind.rsplit('/').next().unwrap_or(kind))
+/// A kind as it may be written, `v1/Pod`, without what stands before it.
+fn bare(kind: &str) -> &str {
+    kind.rsplit('/').next().unwrap_or(kind)
 }
 
-/// Kinds of Kubernetes that are in a namespace.
+fn is_cluster_wide(kind: &str) -> bool {
+    kinds::is_cluster_wide(bare(kind))
+}
+
 fn is_namespaced(kind: &str) -> bool {
-    const KINDS: [&str; 20] = [
-        "ConfigMap",
-        "CronJob",
-        "DaemonSet",
-        "Deployment",
-        "Endpoints",
-        "HorizontalPodAutoscaler",
-        "Ingress",
-        "Job",
-        "LimitRange",
-        "NetworkPolicy",
-        "PersistentVolumeClaim",
-        "Pod",
-        "PodDisruptionBudget",
-        "ReplicaSet",
-        "ResourceQuota",
-        "Role",
-        "RoleBinding",
-        "Secret",
-        "Service",
-        "ServiceAccount",
-    ];
-    KINDS.contains(&kind.rsplit('/').next().unwrap_or(kind))
+    kinds::is_namespaced(bare(kind))
 }
