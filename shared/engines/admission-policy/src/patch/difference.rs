@@ -2,47 +2,17 @@
 
 use serde_json::{Map, Value};
 
+use crate::value::Trail;
+
 /// Operations from `before` to `after`.
 pub(crate) fn difference(before: &Value, after: &Value) -> Vec<Value> {
     let mut operations = Vec::new();
-    compare(before, after, None, &mut operations);
+    compare(before, after, Trail::ROOT, &mut operations);
     operations
 }
 
-/// A place in the objects, kept on the stack until an operation needs its pointer: most places are alike.
-#[derive(Clone, Copy)]
-struct Place<'a> {
-    parent: Option<&'a Place<'a>>,
-    part: Part<'a>,
-}
-
-#[derive(Clone, Copy)]
-enum Part<'a> {
-    Key(&'a str),
-    Index(usize),
-    /// Behind the last item of a list.
-    End,
-}
-
-impl Place<'_> {
-    /// The JSON pointer (RFC 6901).
-    fn pointer(place: Option<&Self>) -> String {
-        let Some(place) = place else { return String::with_capacity(64) };
-        let mut text = Self::pointer(place.parent);
-        text.push('/');
-        match place.part {
-            Part::Key(key) if key.contains(['~', '/']) => text.push_str(&key.replace('~', "~0").replace('/', "~1")),
-            Part::Key(key) => text.push_str(key),
-            Part::Index(index) => text.push_str(&index.to_string()),
-            Part::End => text.push('-'),
-        }
-        text
-    }
-}
-
-fn compare(before: &Value, after: &Value, place: Option<&Place<'_>>, out: &mut Vec<Value>) {
-    let below = |part| Place { parent: place, part };
-    let pointer = |part| Place::pointer(Some(&below(part)));
+fn compare(before: &Value, after: &Value, place: Trail<'_>, out: &mut Vec<Value>) {
+    let pointer = |key: &str| place.key(key).pointer();
     match (before, after) {
         (Value::Object(old), Value::Object(new)) => {
             let (first, mut kept) = (out.len(), 0);
@@ -50,29 +20,29 @@ fn compare(before: &Value, after: &Value, place: Option<&Place<'_>>, out: &mut V
                 match counterpart(old, at, key) {
                     Some(old) => {
                         kept += 1;
-                        compare(old, value, Some(&below(Part::Key(key))), out);
+                        compare(old, value, place.key(key), out);
                     }
-                    None => out.push(operation("add", pointer(Part::Key(key)), Some(value))),
+                    None => out.push(operation("add", pointer(key), Some(value))),
                 }
             }
             if kept < old.len() {
                 let gone = old.keys().filter(|key| !new.contains_key(*key));
-                let removals: Vec<Value> = gone.map(|key| operation("remove", pointer(Part::Key(key)), None)).collect();
+                let removals: Vec<Value> = gone.map(|key| operation("remove", pointer(key), None)).collect();
                 out.splice(first..first, removals);
             }
         }
         (Value::Array(old), Value::Array(new)) if old.len() == new.len() => {
             for (index, (old, new)) in old.iter().zip(new).enumerate() {
-                compare(old, new, Some(&below(Part::Index(index))), out);
+                compare(old, new, place.index(index), out);
             }
         }
         (Value::Array(old), Value::Array(new)) if new.starts_with(old) => {
             for item in new.iter().skip(old.len()) {
-                out.push(operation("add", pointer(Part::End), Some(item)));
+                out.push(operation("add", pointer("-"), Some(item)));
             }
         }
         (before, after) if before == after => {}
-        (_, after) => out.push(operation("replace", Place::pointer(place), Some(after))),
+        (_, after) => out.push(operation("replace", place.pointer(), Some(after))),
     }
 }
 

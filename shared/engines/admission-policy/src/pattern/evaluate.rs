@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::anchor::Anchor;
 use super::compile::{Entry, Map, Pattern};
 use super::leaf;
-use crate::value::{go_text, wildcard};
+use crate::value::{Trail, go_text, wildcard};
 
 /// Why a resource does not match.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub(crate) struct Mismatch {
 /// Matches `resource` against `pattern`.
 pub(crate) fn matches(resource: &Value, pattern: &Pattern) -> Result<(), Mismatch> {
     let mut judge = Judge { present: BTreeMap::new() };
-    judge.element(resource, pattern, Path::ROOT).map_err(|error| {
+    judge.element(resource, pattern, Trail::ROOT).map_err(|error| {
         let skip = error.conditional;
         // An anchored key that no part of the resource has makes an ordinary mismatch undecidable.
         let missing = !skip && !error.negation && judge.present.values().any(|present| !present);
@@ -55,7 +55,7 @@ struct Failure {
 }
 
 impl Failure {
-    fn plain(path: Path<'_>, message: String) -> Self {
+    fn plain(path: Trail<'_>, message: String) -> Self {
         Self::at(path.render(), message)
     }
 
@@ -64,45 +64,8 @@ impl Failure {
     }
 }
 
-/// A path kept on the stack until someone needs its text.
-#[derive(Clone, Copy)]
-struct Path<'a> {
-    parent: Option<&'a Path<'a>>,
-    segment: Segment<'a>,
-}
-
-#[derive(Clone, Copy)]
-enum Segment<'a> {
-    Root,
-    Key(&'a str),
-    Index(usize),
-}
-
-impl<'a> Path<'a> {
-    const ROOT: Path<'static> = Path { parent: None, segment: Segment::Root };
-
-    fn key(&'a self, key: &'a str) -> Path<'a> {
-        Path { parent: Some(self), segment: Segment::Key(key) }
-    }
-
-    fn index(&'a self, index: usize) -> Path<'a> {
-        Path { parent: Some(self), segment: Segment::Index(index) }
-    }
-
-    fn render(&self) -> String {
-        let mut text = self.parent.map_or_else(|| String::with_capacity(64), Path::render);
-        match self.segment {
-            Segment::Root => {}
-            Segment::Key(key) => text.push_str(key),
-            Segment::Index(index) => text.push_str(&index.to_string()),
-        }
-        text.push('/');
-        text
-    }
-}
-
 impl<'p> Judge<'p> {
-    fn element(&mut self, resource: &Value, pattern: &'p Pattern, path: Path<'_>) -> Result<(), Failure> {
+    fn element(&mut self, resource: &Value, pattern: &'p Pattern, path: Trail<'_>) -> Result<(), Failure> {
         match pattern {
             Pattern::Map(map) => {
                 let Some(fields) = resource.as_object() else {
@@ -136,7 +99,7 @@ impl<'p> Judge<'p> {
         }
     }
 
-    fn map(&mut self, fields: &serde_json::Map<String, Value>, map: &'p Map, path: Path<'_>) -> Result<(), Failure> {
+    fn map(&mut self, fields: &serde_json::Map<String, Value>, map: &'p Map, path: Trail<'_>) -> Result<(), Failure> {
         let anchored = map.entries.partition_point(Entry::is_judged_first);
         self.anchored((fields, map), map.entries.iter().take(anchored), path)?;
         map.entries.iter().skip(anchored).try_for_each(|entry| self.named(fields, (map, entry), path))
@@ -148,7 +111,7 @@ impl<'p> Judge<'p> {
         &mut self,
         (fields, map): (&serde_json::Map<String, Value>, &'p Map),
         entries: impl Iterator<Item = &'p Entry>,
-        path: Path<'_>,
+        path: Trail<'_>,
     ) -> Result<(), Failure> {
         let (mut applied, mut condition_fails) = (false, false);
         let mut skipped: Vec<String> = Vec::new();
@@ -175,7 +138,7 @@ impl<'p> Judge<'p> {
         &mut self,
         fields: &serde_json::Map<String, Value>,
         (map, entry): (&'p Map, &'p Entry),
-        path: Path<'_>,
+        path: Trail<'_>,
     ) -> Result<(), Failure> {
         if map.wildcard_keys && wildcard::is_wildcard(&entry.key) {
             let found = fields.keys().find(|key| wildcard::matches(&entry.key, key));
@@ -189,7 +152,7 @@ impl<'p> Judge<'p> {
         fields: &serde_json::Map<String, Value>,
         entry: &'p Entry,
         key: &str,
-        path: Path<'_>,
+        path: Trail<'_>,
     ) -> Result<(), Failure> {
         let value = jmespath::field(fields, key);
         let here = path.key(key);
@@ -219,7 +182,7 @@ impl<'p> Judge<'p> {
         }
     }
 
-    fn plain(&mut self, value: Option<&Value>, entry: &'p Entry, key: &str, path: Path<'_>) -> Result<(), Failure> {
+    fn plain(&mut self, value: Option<&Value>, entry: &'p Entry, key: &str, path: Trail<'_>) -> Result<(), Failure> {
         let value = value.unwrap_or(&Value::Null);
         if entry.pattern.is_star() {
             if value.is_null() {
@@ -230,7 +193,7 @@ impl<'p> Judge<'p> {
         self.element(value, &entry.pattern, path.key(key))
     }
 
-    fn existence(&mut self, value: &Value, pattern: &'p Pattern, path: Path<'_>) -> Result<(), Failure> {
+    fn existence(&mut self, value: &Value, pattern: &'p Pattern, path: Trail<'_>) -> Result<(), Failure> {
         let Some(elements) = value.as_array() else {
             let found = go_text::type_name(value);
             let text = format!(
@@ -255,7 +218,7 @@ impl<'p> Judge<'p> {
         Ok(())
     }
 
-    fn array(&mut self, elements: &[Value], patterns: &'p [Pattern], path: Path<'_>) -> Result<(), Failure> {
+    fn array(&mut self, elements: &[Value], patterns: &'p [Pattern], path: Trail<'_>) -> Result<(), Failure> {
         match patterns.first() {
             None => Err(Failure::plain(path, "pattern Array empty".to_owned())),
             Some(pattern @ Pattern::Map(_)) => {
@@ -286,7 +249,7 @@ impl<'p> Judge<'p> {
     fn each<'v>(
         &mut self,
         pairs: impl Iterator<Item = (usize, &'v Value, &'p Pattern)>,
-        path: Path<'_>,
+        path: Trail<'_>,
     ) -> Result<(), Failure> {
         let mut applied = 0_usize;
         let mut skipped: Vec<String> = Vec::new();
@@ -315,7 +278,7 @@ fn conditional(error: Failure, prefix: &str) -> Failure {
     }
 }
 
-fn structure(resource: &Value, path: Path<'_>) -> Failure {
+fn structure(resource: &Value, path: Trail<'_>) -> Failure {
     let found = go_text::type_name(resource);
     let path = path.render();
     let message = [
@@ -329,7 +292,7 @@ fn structure(resource: &Value, path: Path<'_>) -> Failure {
 }
 
 /// A scalar pattern applies to every item of a list.
-fn scalar(resource: &Value, pattern: &Pattern, path: Path<'_>) -> Result<(), Failure> {
+fn scalar(resource: &Value, pattern: &Pattern, path: Trail<'_>) -> Result<(), Failure> {
     let fits = match resource {
         Value::Array(items) => items.iter().all(|item| scalar_matches(item, pattern)),
         _ => scalar_matches(resource, pattern),

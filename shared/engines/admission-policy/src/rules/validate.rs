@@ -260,7 +260,8 @@ impl<'r> Validation<'r, '_> {
     }
 }
 
-/// Whether it is not known if an element is meant: it is left out, the others count.
+/// Whether it is not known if an element is meant: it is left out, the others count. As in Kyverno, the message tells, so that
+/// of an element that is a list itself one that is not known is enough.
 fn is_undecided(judgement: &Judgement) -> bool {
     judgement.message.contains(UNDECIDED)
 }
