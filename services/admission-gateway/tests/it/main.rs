@@ -9,6 +9,7 @@
 
 mod cleanup;
 mod cluster;
+mod cluster_words;
 mod downstream;
 mod facts;
 mod hostile;
