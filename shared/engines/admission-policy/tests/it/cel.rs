@@ -8,11 +8,7 @@ use model::{FaultKind, Timestamp};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-fn load(text: &str) -> PolicySet {
-    let (set, faults) = PolicySet::load([("policy.yaml", text)]);
-    assert!(faults.is_empty(), "{faults:#?}");
-    set
-}
+use crate::load;
 
 fn judge(text: &str, object: &Value) -> Outcome {
     load(text).evaluate(&Request::create(object.clone()), &Snapshot::default())
@@ -288,7 +284,7 @@ spec:
   policyRefs: [{name: no-latest, kind: ValidatingPolicy}]
   matchConditions: [{name: legacy, expression: \"object.metadata.name == 'web'\"}]
 ";
-    let set = load(&format!("{NO_LATEST}---{exception}"));
+    let set = load(format!("{NO_LATEST}---{exception}"));
     let object = pod(&json!([{"image": "a:latest"}]));
     let outcome = set.evaluate(&Request::create(object.clone()), &Snapshot::default());
     assert_eq!(statuses(&outcome), [(Status::Skip, "rule is skipped due to policy exception: platform/legacy")]);
@@ -301,7 +297,7 @@ spec:
         "i.endsWith(\":latest\")",
         "i.endsWith(\":latest\") && !exceptions.allowedImages.exists(a, i.startsWith(a.split(\":\")[0]))",
     );
-    let outcome = load(&format!("{policy}---{images}")).evaluate(&Request::create(object), &Snapshot::default());
+    let outcome = load(format!("{policy}---{images}")).evaluate(&Request::create(object), &Snapshot::default());
     assert_eq!(statuses(&outcome), [(Status::Pass, "success")]);
 }
 
@@ -456,7 +452,7 @@ spec:
             vec!["a"],
         ),
     ] {
-        let outcome = load(&by(targets)).evaluate(&Request::create(secret.clone()), &snapshot);
+        let outcome = load(by(targets)).evaluate(&Request::create(secret.clone()), &snapshot);
         assert_eq!(outcome.patched, None);
         let seen: Vec<_> =
             outcome.verdicts[0].targets.iter().map(|one| one["metadata"]["labels"]["seen"].clone()).collect();

@@ -3,6 +3,8 @@
 use admission_policy::{HttpAnswer, MissingFact, Outcome, PolicySet, Request, Snapshot};
 use serde_json::json;
 
+use crate::load;
+
 /// A policy that lets pods in for which the expression is true.
 fn asking(expression: &str) -> String {
     format!(
@@ -19,8 +21,7 @@ spec:
 
 /// What a policy says about a pod of team `a`.
 fn judged(policy: &str, snapshot: &Snapshot) -> Outcome {
-    let (set, faults) = PolicySet::load([("p.yaml", policy)]);
-    assert!(faults.is_empty(), "{faults:#?}");
+    let set = load(policy);
     let object =
         json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "labels": {"team": "a"}}, "spec": {}});
     set.evaluate(&Request::create(object), snapshot)

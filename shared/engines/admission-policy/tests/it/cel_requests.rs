@@ -1,13 +1,9 @@
 //! What policies in CEL see of a request: its objects, where the policies are Kyverno's, and the deleted object.
 
-use admission_policy::{Operation, PolicySet, Request, Snapshot, Status};
+use admission_policy::{Operation, Request, Snapshot, Status};
 use serde_json::{Value, json};
 
-fn load(text: &str) -> PolicySet {
-    let (set, faults) = PolicySet::load([("policy.yaml", text)]);
-    assert!(faults.is_empty(), "{faults:#?}");
-    set
-}
+use crate::load;
 
 fn object(kind: &str, name: &str, labels: Value) -> Value {
     json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "namespace": "shop", "labels": labels}})
@@ -96,7 +92,7 @@ spec:
         ("policies.kyverno.io/v1", "MutatingPolicy", "", "success"),
         ("admissionregistration.k8s.io/v1", "MutatingAdmissionPolicy", "mark", "mutation is successfully applied"),
     ] {
-        let set = load(&text(head, kind));
+        let set = load(text(head, kind));
         let run = |labels: Value, background: bool| {
             let mut request = Request::create(object("ConfigMap", "m", labels));
             request.background = background;

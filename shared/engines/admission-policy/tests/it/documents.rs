@@ -6,6 +6,8 @@ use admission_policy::testing::{CheckVerdict, Files, ReadError, TestReport, run}
 use admission_policy::{MissingFact, PolicySet, Request, Snapshot, Status};
 use serde_json::{Value, json};
 
+use crate::load;
+
 struct Texts(BTreeMap<&'static str, &'static str>);
 
 impl Files for Texts {
@@ -29,12 +31,6 @@ pub(crate) fn report(files: &[(&'static str, &'static str)]) -> TestReport {
 fn verdicts(report: &TestReport) -> Vec<CheckVerdict> {
     assert_eq!(report.error, None);
     report.rows.iter().map(admission_policy::testing::Row::verdict).collect()
-}
-
-fn load(text: &str) -> PolicySet {
-    let (set, faults) = PolicySet::load([("policy.yaml", text)]);
-    assert!(faults.is_empty(), "{faults:#?}");
-    set
 }
 
 const DOCUMENTS: &str = "
@@ -203,7 +199,7 @@ spec:
 #[test]
 fn resources_are_made_from_templates() {
     let text = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: (( object.metadata.name ))-map\n  namespace: (( object.metadata.name ))\n  labels: (( variables.labels ))\ndata:\n  plain: a,b\n  many: x(( 1 + 1 ))y(( true ))\n  kept: \\((not this))\n---\napiVersion: v1\nkind: Secret\nmetadata: {name: s, namespace: other}";
-    let outcome = load(&template("cel", text)).evaluate(&namespace("shop"), &Snapshot::default());
+    let outcome = load(template("cel", text)).evaluate(&namespace("shop"), &Snapshot::default());
     let expected = json!([
         {"apiVersion": "v1", "kind": "ConfigMap",
             "metadata": {"name": "shop-map", "namespace": "shop", "labels": {"team": "a", "tier": "shop"}},
@@ -212,7 +208,7 @@ fn resources_are_made_from_templates() {
     ]);
     assert_eq!(Value::Array(outcome.verdicts[0].generated.clone()), expected);
     let literal = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {x: '(( kept ))'}";
-    let outcome = load(&template("none", literal)).evaluate(&namespace("shop"), &Snapshot::default());
+    let outcome = load(template("none", literal)).evaluate(&namespace("shop"), &Snapshot::default());
     assert_eq!(outcome.verdicts[0].generated[0]["data"]["x"], "(( kept ))");
 }
 
@@ -232,7 +228,7 @@ fn a_broken_template_is_told_with_its_line() {
         assert!(said.to_lowercase().contains(expected) && said.contains("policy.yaml:"), "{text}: {said}");
     }
     let mixed = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {x: 'a(( variables.labels ))'}";
-    let outcome = load(&template("cel", mixed)).evaluate(&namespace("shop"), &Snapshot::default());
+    let outcome = load(template("cel", mixed)).evaluate(&namespace("shop"), &Snapshot::default());
     assert_eq!(outcome.verdicts[0].status, Status::Error);
     assert!(outcome.verdicts[0].message.contains("must give a scalar"), "{}", outcome.verdicts[0].message);
 }
@@ -240,7 +236,7 @@ fn a_broken_template_is_told_with_its_line() {
 #[test]
 fn a_policy_in_a_namespace_stays_there() {
     let policy = |expression: &str| {
-        load(&format!(
+        load(format!(
             "
 apiVersion: policies.kyverno.io/v1
 kind: NamespacedGeneratingPolicy

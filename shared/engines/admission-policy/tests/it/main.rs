@@ -28,3 +28,12 @@ mod platform;
 mod reviews;
 mod rules;
 mod subresources;
+
+use admission_policy::PolicySet;
+
+/// The policies of a text that is all right.
+fn load(text: impl AsRef<str>) -> PolicySet {
+    let (set, faults) = PolicySet::load([("policies.yaml", text)]);
+    assert!(faults.is_empty(), "{faults:#?}");
+    set
+}

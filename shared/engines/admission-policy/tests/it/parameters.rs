@@ -4,6 +4,8 @@ use admission_policy::{MissingFact, Outcome, PolicySet, Request, Snapshot, Statu
 use model::FaultKind;
 use serde_json::{Value, json};
 
+use crate::load;
+
 fn rule(cel: &str) -> String {
     format!(
         "
@@ -25,8 +27,7 @@ spec:
 }
 
 fn judge(cel: &str, objects: &[Value], listed: bool) -> Outcome {
-    let (set, faults) = PolicySet::load([("limits.yaml", rule(cel))]);
-    assert!(faults.is_empty(), "{faults:#?}");
+    let set = load(rule(cel));
     let mut snapshot = Snapshot { objects: objects.to_vec(), ..Snapshot::default() };
     if listed {
         snapshot.listed.insert(("example.com/v1".to_owned(), "Limit".to_owned(), String::new()));
@@ -98,8 +99,7 @@ fn the_cluster_says_what_somebody_may_do() {
 - expression: authorizer.serviceAccount('ci', 'deployer').group('apps').resource('deployments').namespace('shop').check('delete').allowed()
   message: the deployer may not delete",
     );
-    let (set, faults) = PolicySet::load([("limits.yaml", text)]);
-    assert!(faults.is_empty(), "{faults:#?}");
+    let set = load(text);
     let object =
         json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "namespace": "shop"}});
     let request = Request::create(object);
@@ -127,8 +127,7 @@ fn who_asks_is_asked_about() {
         "expressions:
 - expression: authorizer.requestResource.check('custom').allowed() || authorizer.path('/healthz').check('get').allowed()",
     );
-    let (set, faults) = PolicySet::load([("limits.yaml", text)]);
-    assert!(faults.is_empty(), "{faults:#?}");
+    let set = load(text);
     let review = json!({"request": {"uid": "1", "operation": "CREATE", "name": "web", "namespace": "shop",
         "kind": {"group": "apps", "version": "v1", "kind": "Deployment"},
         "resource": {"group": "apps", "version": "v1", "resource": "deployments"},

@@ -3,6 +3,8 @@
 use admission_policy::{Action, PolicySet, Request, Snapshot, Status};
 use serde_json::{Value, json};
 
+use crate::load;
+
 const POLICIES: &str = "
 apiVersion: kyverno.io/v1
 kind: ClusterPolicy
@@ -61,9 +63,7 @@ fn quiet() -> Snapshot {
 }
 
 fn set() -> PolicySet {
-    let (set, faults) = PolicySet::load([("policies.yaml", POLICIES)]);
-    assert!(faults.is_empty(), "{faults:#?}");
-    set
+    load(POLICIES)
 }
 
 #[test]
@@ -157,8 +157,7 @@ spec:
   match: {any: [{resources: {kinds: [Pod]}}]}
   podSecurity: [{controlName: Host Ports, images: ['nginx*']}]
 ";
-    let (set, faults) = PolicySet::load([("p.yaml", text)]);
-    assert!(faults.is_empty(), "{faults:#?}");
+    let set = load(text);
     let judge = |container: Value| {
         let mut review = review("web", "default", "nginx:1");
         review["request"]["object"]["spec"]["containers"][0] = container;
@@ -193,8 +192,7 @@ spec:
     {rule}
 "
         );
-        let (set, faults) = PolicySet::load([("team.yaml", text)]);
-        assert!(faults.is_empty(), "{faults:#?}");
+        let set = load(text);
         set.evaluate(&Request::from_review(&review("web", "default", "nginx:1")).unwrap(), &Snapshot::default())
     };
     let variable = "{{ request.object.metadata.labels.team }}";

@@ -8,11 +8,7 @@ use admission_policy::{
 use model::Timestamp;
 use serde_json::{Value, json};
 
-fn load(text: &str) -> PolicySet {
-    let (set, faults) = PolicySet::load([("policies.yaml", text)]);
-    assert!(faults.is_empty(), "{faults:#?}");
-    set
-}
+use crate::load;
 
 fn pod(image: &str) -> Value {
     json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web", "namespace": "default"},

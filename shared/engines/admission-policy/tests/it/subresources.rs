@@ -3,6 +3,8 @@
 use admission_policy::{PolicySet, Request, Snapshot, Stage, Status};
 use serde_json::{Value, json};
 
+use crate::load;
+
 fn refusing(kinds: &str) -> PolicySet {
     let text = format!(
         "
@@ -17,9 +19,7 @@ spec:
     validate: {{failureAction: Enforce, message: refused, deny: {{}}}}
 "
     );
-    let (set, faults) = PolicySet::load([("no.yaml", text)]);
-    assert!(faults.is_empty(), "{faults:#?}");
-    set
+    load(text)
 }
 
 fn review(resource: (&str, &str, &str), subresource: &str, object: &Value) -> Value {
@@ -104,8 +104,7 @@ spec:
       - {key: '{{ request.kind.kind }}', operator: Equals, value: Scale}
     validate: {failureAction: Enforce, pattern: {spec: {replicas: '<9'}}}
 ";
-    let (set, faults) = PolicySet::load([("small.yaml", text)]);
-    assert!(faults.is_empty(), "{faults:#?}");
+    let set = load(text);
     let outcome = set.evaluate(&Request::from_review(&scale()).unwrap(), &Snapshot::default());
     assert_eq!(outcome.verdicts[0].status, Status::Fail, "{outcome:#?}");
 }
@@ -141,8 +140,7 @@ spec:
     match: {any: [{resources: {kinds: [Pod]}, subjects: [{kind: User, name: robot}]}]}
     validate: {failureAction: Enforce, deny: {}}
 ";
-    let (set, faults) = PolicySet::load([("robots.yaml", text)]);
-    assert!(faults.is_empty(), "{faults:#?}");
+    let set = load(text);
     let mut review = pod();
     review["request"]["operation"] = json!("UPDATE");
     review["request"]["oldObject"] = review["request"]["object"].clone();
@@ -164,8 +162,7 @@ spec:
     match: {any: [{resources: {kinds: ['*'], namespaceSelector: {matchLabels: {frozen: 'yes'}}}}]}
     validate: {failureAction: Enforce, deny: {}}
 ";
-    let (set, faults) = PolicySet::load([("frozen.yaml", text)]);
-    assert!(faults.is_empty(), "{faults:#?}");
+    let set = load(text);
     let labels = [("shop".to_owned(), [("frozen".to_owned(), "yes".to_owned())].into())].into();
     let snapshot = Snapshot { namespace_labels: labels, ..Snapshot::default() };
     let judge = |object: Value| set.evaluate(&Request::create(object), &snapshot).allowed;
