@@ -1,5 +1,7 @@
 //! Why a rule matched or did not, clause by clause, with the value that decided.
 
+use std::collections::HashMap;
+
 use serde_json::Value;
 
 use crate::cel;
@@ -46,20 +48,27 @@ impl PolicySet {
     /// Explains every rule of the set for one request.
     #[must_use]
     pub fn explain(&self, request: &Request, snapshot: &Snapshot) -> Vec<Explanation> {
-        self.explain_policy(None, request, snapshot)
+        self.explain_some(&|_| true, request, snapshot)
     }
 
-    /// Explains the rules of one policy, named by its key, or of all.
-    #[must_use]
-    pub fn explain_policy(&self, key: Option<&str>, request: &Request, snapshot: &Snapshot) -> Vec<Explanation> {
+    /// Explains the rules of some policies, told by their keys. The set is judged once.
+    pub(crate) fn explain_some(
+        &self,
+        is_meant: &dyn Fn(&str) -> bool,
+        request: &Request,
+        snapshot: &Snapshot,
+    ) -> Vec<Explanation> {
         let outcome = self.evaluate(request, snapshot);
+        let mut verdicts: HashMap<(&PolicyRef, &str), &RuleVerdict> = HashMap::new();
+        for verdict in &outcome.verdicts {
+            verdicts.entry((&*verdict.policy, &*verdict.rule)).or_insert(verdict);
+        }
         let object = request.subject();
         let subject = Subject::of(request, object, snapshot.labels_of(&request.namespace));
         let mut out = Vec::new();
-        for policy in self.policies.iter().filter(|policy| key.is_none_or(|key| policy.key == key)) {
+        for policy in self.policies.iter().filter(|policy| is_meant(&policy.key)) {
             for rule in &policy.rules {
-                let is_it = |verdict: &&RuleVerdict| verdict.policy == policy.reference && verdict.rule == rule.name;
-                let verdict = outcome.verdicts.iter().find(is_it).cloned();
+                let verdict = verdicts.get(&(&*policy.reference, &*rule.name)).map(|&verdict| verdict.clone());
                 let mut explanation = explain_rule((policy, rule), &subject, verdict);
                 if let Some(conditions) = policy.conditions.as_ref().filter(|_| explanation.matched) {
                     explanation.matched =
@@ -76,8 +85,7 @@ impl PolicySet {
                 out.push(explanation);
             }
         }
-        let in_cel = cel::explain(self, &outcome, request, snapshot);
-        out.extend(in_cel.into_iter().filter(|(known, _)| key.is_none_or(|key| *known == key)).map(|(_, one)| one));
+        out.extend(cel::explain((self, is_meant), &outcome, request, snapshot));
         out
     }
 }

@@ -10,6 +10,7 @@ use crate::cleanup::CleanupPolicy;
 use crate::context::ExpressionCache;
 use crate::index::Index;
 use crate::limits::Limits;
+use crate::outcome::PolicyRef;
 use crate::policy::advice::{self, Advice};
 use crate::policy::compile::{Compiler, decode};
 use crate::policy::compiled::Policy;
@@ -84,6 +85,17 @@ impl PolicySet {
     pub(crate) fn names(&self) -> BTreeSet<&str> {
         let in_cel = self.cel_policies.iter().map(|policy| policy.reference.name.as_str());
         self.policies.iter().map(|policy| policy.reference.name.as_str()).chain(in_cel).collect()
+    }
+
+    /// The place of each policy in the set.
+    pub(crate) fn order(&self) -> HashMap<&PolicyRef, usize> {
+        let in_cel = self.cel_policies.iter().map(|policy| &*policy.reference);
+        let all = self.policies.iter().map(|policy| &*policy.reference).chain(in_cel);
+        let mut order = HashMap::new();
+        for (number, policy) in all.enumerate() {
+            order.entry(policy).or_insert(number);
+        }
+        order
     }
 
     /// How many policies the set holds.

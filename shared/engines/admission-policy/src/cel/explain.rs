@@ -1,29 +1,36 @@
 //! Why a policy in CEL is about a request or not: constraints and conditions, each with what it found.
 
+use std::collections::HashMap;
+
 use super::judge::{Input, Views};
 use super::policy::{CelBody, CelPolicy, CelRule};
 use super::scope::Scope;
 use crate::explain::{ClauseExplanation, Explanation};
-use crate::outcome::{Outcome, PolicyRef};
+use crate::outcome::{Outcome, PolicyRef, RuleVerdict};
 use crate::request::Request;
 use crate::set::PolicySet;
 use crate::snapshot::Snapshot;
 
-/// Explains every form of every policy in CEL.
-pub(crate) fn explain<'s>(
-    set: &'s PolicySet,
+/// Explains every form of the policies in CEL that are meant.
+pub(crate) fn explain(
+    (set, is_meant): (&PolicySet, &dyn Fn(&str) -> bool),
     outcome: &Outcome,
     request: &Request,
     snapshot: &Snapshot,
-) -> Vec<(&'s str, Explanation)> {
+) -> Vec<Explanation> {
     let views = Views::default();
     let input = Input::new(request, snapshot, None, &views);
-    let form = |policy: &'s CelPolicy| forms(policy, &input, outcome).into_iter().map(|one| (policy.key.as_str(), one));
-    set.cel_policies.iter().flat_map(form).collect()
+    let mut verdicts: HashMap<&PolicyRef, Vec<&RuleVerdict>> = HashMap::new();
+    for verdict in &outcome.verdicts {
+        verdicts.entry(&*verdict.policy).or_default().push(verdict);
+    }
+    let of = |policy: &CelPolicy| verdicts.get(&*policy.reference).map(Vec::as_slice).unwrap_or_default();
+    let meant = set.cel_policies.iter().filter(|policy| is_meant(&policy.key));
+    meant.flat_map(|policy| forms(policy, &input, of(policy))).collect()
 }
 
-fn forms(policy: &CelPolicy, input: &Input<'_>, outcome: &Outcome) -> Vec<Explanation> {
-    let mut verdicts = outcome.verdicts.iter().filter(|verdict| verdict.policy == policy.reference);
+fn forms(policy: &CelPolicy, input: &Input<'_>, verdicts: &[&RuleVerdict]) -> Vec<Explanation> {
+    let mut verdicts = verdicts.iter();
     let mut out = Vec::new();
     for (number, spec) in policy.specs.iter().enumerate() {
         let labels = input.snapshot().labels_of(&input.request().namespace);
@@ -37,7 +44,7 @@ fn forms(policy: &CelPolicy, input: &Input<'_>, outcome: &Outcome) -> Vec<Explan
             }
         }
         let rule = if number == 0 { String::new() } else { "autogen".to_owned() };
-        let verdict = if matched { verdicts.next().cloned() } else { None };
+        let verdict = if matched { verdicts.next().map(|&verdict| verdict.clone()) } else { None };
         let place = policy.place.clone();
         out.push(Explanation { policy: PolicyRef::clone(&policy.reference), rule, place, matched, clauses, verdict });
     }

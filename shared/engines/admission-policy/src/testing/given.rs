@@ -1,6 +1,7 @@
 //! Policies on resources without a cluster: what `apply` and `explain` of the command line do. Everything that a test file
 //! may name, given directly.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use model::Fault;
@@ -103,14 +104,26 @@ impl Given {
         let runner = self.runner(files)?;
         let mut report = report();
         let mut loaded = runner.load(&mut report)?;
-        let keys: Vec<String> = loaded.set.summaries().into_iter().map(|policy| policy.name).collect();
+        let keys: BTreeSet<String> = loaded.set.summaries().into_iter().map(|policy| policy.name).collect();
         let mut out = Vec::new();
         for judged in std::mem::take(&mut loaded.resources) {
             let resource = judged.object;
-            let mut rules = Vec::new();
+            // Policies for which the same values count are explained together.
+            let mut alike: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
+            let name = resource.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
             for key in &keys {
-                let request = runner.request(&mut loaded, (key, &self.operation), &resource);
-                rules.extend(runner.explain(&mut loaded, &request, key));
+                let values = Value::Object(loaded.values.variables(key, name)).to_string();
+                alike.entry(values).or_default().insert(key);
+            }
+            let mut rules = Vec::new();
+            for members in alike.values() {
+                let Some(first) = members.first() else { continue };
+                let request = runner.request(&mut loaded, (first, &self.operation), &resource);
+                rules.extend(runner.explain(&mut loaded, &request, members));
+            }
+            if alike.len() > 1 {
+                let order = loaded.set.order();
+                rules.sort_by_key(|rule| order.get(&rule.policy).copied());
             }
             out.push(Explained { resource, rules });
         }

@@ -1,6 +1,6 @@
 //! Runs test documents: loads what they name, evaluates every resource, grades the rows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use model::{Fault, FaultKind};
@@ -84,7 +84,7 @@ pub(super) struct Loaded {
     done: Vec<Judged>,
     /// Resources as they were before an update.
     old: Vec<Value>,
-    values: ValuesFile,
+    pub(super) values: ValuesFile,
     user: Option<Value>,
     pub(super) snapshot: Snapshot,
 }
@@ -300,9 +300,10 @@ impl Runner<'_> {
         self.informed(loaded, evaluate, Outcome::missing_facts)
     }
 
-    /// Explains one policy.
-    pub(super) fn explain(&self, loaded: &mut Loaded, request: &Request, policy: &str) -> Vec<Explanation> {
-        let explain = |loaded: &Loaded| loaded.set.explain_policy(Some(policy), request, &loaded.snapshot);
+    /// Explains some policies, told by their keys.
+    pub(super) fn explain(&self, loaded: &mut Loaded, request: &Request, keys: &BTreeSet<&str>) -> Vec<Explanation> {
+        let is_meant = |key: &str| keys.contains(key);
+        let explain = |loaded: &Loaded| loaded.set.explain_some(&is_meant, request, &loaded.snapshot);
         self.informed(loaded, explain, |rules| {
             let verdicts = rules.iter().filter_map(|rule| rule.verdict.as_ref());
             verdicts.flat_map(|verdict| verdict.missing.clone()).collect()
