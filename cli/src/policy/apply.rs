@@ -97,6 +97,11 @@ fn patched(answers: &[Answer]) -> Vec<(String, &Value)> {
     last.into_iter().collect()
 }
 
+/// Existing objects as the rule would leave them.
+fn targets(verdict: &RuleVerdict) -> impl Iterator<Item = &Value> {
+    verdict.targets.iter().map(|target| &target.object)
+}
+
 fn print_json(answers: &[Answer], faults: &[Fault], status: impl Fn(&RuleVerdict) -> Status) -> anyhow::Result<()> {
     let mut all = Vec::new();
     for answer in answers {
@@ -104,7 +109,7 @@ fn print_json(answers: &[Answer], faults: &[Fault], status: impl Fn(&RuleVerdict
             all.push(json!({
                 "resource": named(answer), "policy": answer.policy, "rule": verdict.rule,
                 "result": status(verdict).as_str(), "message": verdict.message, "exceptions": verdict.exceptions,
-                "generated": verdict.generated, "targets": verdict.targets,
+                "generated": verdict.generated, "targets": targets(verdict).collect::<Vec<_>>(),
             }));
         }
     }
@@ -125,7 +130,7 @@ fn print_table(answers: &[Answer], status: impl Fn(&RuleVerdict) -> Status, deta
     }
     table.print();
     let made = answers.iter().flat_map(|answer| &answer.verdicts);
-    let made = made.flat_map(|verdict| verdict.generated.iter().chain(&verdict.targets));
+    let made = made.flat_map(|verdict| verdict.generated.iter().chain(targets(verdict)));
     for (name, object) in patched(answers).into_iter().chain(made.map(|object| (called(object), object))) {
         print::line(format!("--- {name}"));
         print::json(object)?;

@@ -68,6 +68,7 @@ impl Reviewer {
         if let Some(bindings) = &self.bindings {
             bindings.fill(&mut request);
         }
+        request.by_controller = self.afterwards.as_ref().is_some_and(|afterwards| afterwards.is_own(&request));
         let span = tracing::info_span!(
             "review",
             uid = request.uid,

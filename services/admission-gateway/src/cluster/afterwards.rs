@@ -1,15 +1,14 @@
 //! What follows once a request was let in: objects that policies generate, and existing objects that they change.
 //!
-//! Nothing here delays an answer. A request waits in a queue until its object is there, then the policies are judged with what the
-//! cluster has, and what they ask for is written under the gateway's own field manager. What that name writes is followed up by
-//! nothing, so that policies cannot feed each other without end.
+//! Nothing here delays an answer. A request waits in a queue until it has [come into effect](super::settled), then the policies are
+//! judged with what the cluster has, and what they ask for is written under the gateway's own field manager. What the gateway itself
+//! [asks for](super::own) is followed up only by policies that want it, so that they cannot feed each other without end.
 
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use admission_policy::{Operation, Outcome, Request, RuleKind, RuleVerdict, Stage, Status};
+use admission_policy::{Outcome, Request, RuleKind, RuleVerdict, Stage, Status};
 use kubernetes::{Cluster, ClusterError, Resource};
 use serde_json::{Value, json};
 use service::Context;
@@ -17,7 +16,10 @@ use tokio::sync::{Semaphore, mpsc};
 
 use super::gather::{Gathered, Gatherer};
 use super::origin::Origin;
+use super::own::Own;
 use super::register::MANAGER;
+use super::settled::settled;
+use super::targets::Wish;
 use crate::facts::Facts;
 use crate::metrics::Metrics;
 use crate::policies::Policies;
@@ -28,6 +30,7 @@ pub(crate) struct Afterwards {
     queue: mpsc::Sender<Arc<Request>>,
     policies: Policies,
     metrics: Metrics,
+    own: Own,
 }
 
 impl Afterwards {
@@ -40,6 +43,7 @@ impl Afterwards {
     ) -> Self {
         let (queue, mut requests) = mpsc::channel::<Arc<Request>>(MOST_WAITING);
         let (metrics, shutdown) = (metrics.clone(), context.shutdown.clone());
+        let own = Own::learn(context, &cluster);
         let worker = Arc::new(Worker {
             cluster,
             gatherer,
@@ -68,14 +72,17 @@ impl Afterwards {
                 });
             }
         });
-        Self { queue, policies, metrics }
+        Self { queue, policies, metrics, own }
+    }
+
+    /// Whether a request is the gateway's own.
+    pub(crate) fn is_own(&self, request: &Request) -> bool {
+        self.own.asks(request)
     }
 
     /// Hands a request over, where some policy may have more to do.
     pub(crate) fn follow_up(&self, request: &Request) {
-        let lasting = matches!(request.operation, Operation::Create | Operation::Update) && !request.dry_run;
-        let own = request.options.as_ref().and_then(|options| options.get("fieldManager")).and_then(Value::as_str);
-        if !lasting || own == Some(MANAGER) || !self.policies.now().acts_afterwards(request) {
+        if request.dry_run || !self.policies.now().acts_afterwards(request) {
             return;
         }
         if self.queue.try_send(Arc::new(request.clone())).is_err() {
@@ -103,48 +110,50 @@ pub(super) struct Worker {
 
 impl Worker {
     async fn follow_up(&self, request: &Request) {
-        if !self.is_stored(request).await {
-            tracing::debug!(
-                uid = request.uid,
-                kind = request.kind.kind,
-                name = request.name,
-                "was not stored after all"
-            );
+        let Some(request) = settled(&self.cluster, request).await else {
+            let (uid, kind, name) = (&request.uid, &request.kind.kind, &request.name);
+            tracing::debug!(uid, kind, name, "did not come into effect after all");
             return;
+        };
+        let mut stale = self.act(&request, None).await;
+        for _ in 0..AGAIN {
+            if stale.is_empty() {
+                return;
+            }
+            stale = self.act(&request, Some(&stale)).await;
         }
-        let Some(outcome) = self.judge(request, &mut Gathered::default()).await else { return };
-        for verdict in &outcome.verdicts {
-            if verdict.status == Status::Error {
-                self.metrics.written("failed");
-                let (policy, rule) = (&verdict.policy.name, &verdict.rule);
-                tracing::warn!(policy, rule, reason = verdict.message, "a policy could not act after a request");
-            }
-            let generated = verdict.generated.iter().filter(|_| verdict.kind == RuleKind::Generate);
-            for object in generated {
-                self.told(self.generate(request, verdict, object).await, verdict, object);
-            }
-            for object in &verdict.targets {
-                self.told(self.change(object).await, verdict, object);
-            }
+        for (policy, rule, id, _) in stale {
+            self.metrics.written("failed");
+            let (policy, kind, name) = (policy.name, id.kind, id.name);
+            tracing::warn!(
+                policy,
+                rule,
+                kind,
+                name,
+                "an object was changed by others again and again, and is left alone"
+            );
         }
     }
 
-    /// Whether the object of the request is in the cluster: another webhook may have refused it.
-    async fn is_stored(&self, request: &Request) -> bool {
-        let text = |pointer: &str| request.subject().pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-        let name = if request.name.is_empty() { text("/metadata/name") } else { &request.name };
-        let found = self.cluster.resource_of(&request.kind.api_version(), &request.kind.kind).await;
-        let Ok(Some((resource, namespaced))) = found else { return false };
-        let path = resource.path(if namespaced { &request.namespace } else { "" }, name);
-        for wait in WAITS {
-            if let Ok(Some(stored)) = self.cluster.get(&path).await
-                && stored.pointer("/metadata/uid").and_then(Value::as_str) == Some(text("/metadata/uid"))
-            {
-                return true;
+    /// Does what the policies ask for, or some of the changes only; gives those whose objects others changed meanwhile.
+    async fn act(&self, request: &Request, only: Option<&BTreeSet<Wish>>) -> BTreeSet<Wish> {
+        let mut stale = BTreeSet::new();
+        let Some(outcome) = self.judge(request, &mut Gathered::default()).await else { return stale };
+        for verdict in &outcome.verdicts {
+            if only.is_none() {
+                if verdict.status == Status::Error {
+                    self.metrics.written("failed");
+                    let (policy, rule) = (&verdict.policy.name, &verdict.rule);
+                    tracing::warn!(policy, rule, reason = verdict.message, "a policy could not act after a request");
+                }
+                let generated = verdict.generated.iter().filter(|_| verdict.kind == RuleKind::Generate);
+                for object in generated {
+                    self.told(self.generate(request, verdict, object).await, verdict, object);
+                }
             }
-            tokio::time::sleep(wait).await;
+            self.change_all(verdict, only, &mut stale).await;
         }
-        false
+        stale
     }
 
     /// What the policies make of a request that was let in; what they look up is added to `gathered`.
@@ -214,22 +223,6 @@ impl Worker {
         Ok(Some((resource, namespace.to_owned())))
     }
 
-    /// Changes an existing object, unless it is no longer as the policy saw it.
-    async fn change(&self, object: &Value) -> Result<&'static str, ClusterError> {
-        let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-        let found = self.cluster.resource_of(text("/apiVersion"), text("/kind")).await?;
-        let Some((resource, namespaced)) = found else { return Ok("failed") };
-        let namespace = if namespaced { text("/metadata/namespace") } else { "" };
-        let path = resource.path(namespace, text("/metadata/name"));
-        let Some(stored) = self.cluster.get(&path).await? else { return Ok("failed") };
-        let mut operations = serde_json::to_value(json_patch::diff(&stored, object)).unwrap_or_default();
-        let Some(list) = operations.as_array_mut().filter(|list| !list.is_empty()) else { return Ok("unchanged") };
-        let version = text("/metadata/resourceVersion");
-        list.insert(0, json!({ "op": "test", "path": "/metadata/resourceVersion", "value": version }));
-        let written = self.cluster.patch(&format!("{path}?fieldManager={MANAGER}"), &operations).await?;
-        Ok(if written.is_some() { "written" } else { "failed" })
-    }
-
     /// Counts and logs what came of writing an object.
     pub(super) fn told(&self, outcome: Result<&'static str, ClusterError>, verdict: &RuleVerdict, object: &Value) {
         let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
@@ -282,15 +275,7 @@ fn label(object: &mut Value, request: &Request, verdict: &RuleVerdict) {
 const MOST_AT_ONCE: usize = 32;
 /// Most requests that wait.
 const MOST_WAITING: usize = 10_000;
-/// How long the object of a request is waited for.
-const WAITS: [Duration; 7] = [
-    Duration::from_millis(20),
-    Duration::from_millis(50),
-    Duration::from_millis(100),
-    Duration::from_millis(250),
-    Duration::from_millis(500),
-    Duration::from_secs(1),
-    Duration::from_secs(2),
-];
+/// How often changes are tried again whose objects others changed meanwhile.
+const AGAIN: usize = 3;
 /// Most times that facts are gathered for one request.
 const ROUNDS: usize = 6;

@@ -6,7 +6,8 @@
 //! ```
 //!
 //! An object goes with its trigger, with the source that it copies, when its rule is not about the trigger any more, and with its policy
-//! (unless the policy says that it stays, or it is a copy). Whatever cannot be told for certain, a rule that ends in an error or a policy
+//! (unless the policy says that it stays, or it is a copy). What was made for a moment, such as a deletion, or by a rule that acts on
+//! deletions, too, goes with its policy alone. Whatever cannot be told for certain, a rule that ends in an error or a policy
 //! that was set aside for its faults, changes nothing. Deletions name the object's uid and writes are applies, so that replicas may do
 //! the same work twice.
 
@@ -176,6 +177,12 @@ impl Keeper {
 
     /// Puts right what was generated for one trigger.
     async fn trigger(&mut self, trigger: &Trigger, members: &[(Id, Origin)], look: &mut Look) {
+        if trigger.is_momentary {
+            for (id, origin) in members {
+                self.without_trigger(id, origin, look).await;
+            }
+            return;
+        }
         let object = match self.object_of(trigger).await {
             Ok(object) => object,
             Err(error) => {
@@ -185,8 +192,13 @@ impl Keeper {
             }
         };
         let Some(object) = object else {
+            let policies = self.worker.policies.now();
             for (id, origin) in members {
-                self.remove(id, origin, look, "its trigger is gone").await;
+                if policies.acts_on_deletions(&origin.policy.reference(), &origin.rule) {
+                    self.without_trigger(id, origin, look).await;
+                } else {
+                    self.remove(id, origin, look, "its trigger is gone").await;
+                }
             }
             return;
         };
@@ -194,9 +206,7 @@ impl Keeper {
         let Some(outcome) = self.worker.judge(&request, &mut look.gathered).await else { return };
         for (id, origin) in members {
             if !look.policies.contains(&origin.policy) {
-                if !origin.retained && self.is_gone(&origin.policy).await {
-                    self.remove(id, origin, look, "its policy is gone").await;
-                }
+                self.without_policy(id, origin, look).await;
                 continue;
             }
             let mine = outcome.verdicts.iter().filter(|verdict| is_of(verdict, origin));
@@ -217,6 +227,22 @@ impl Keeper {
                 super::afterwards::mark(&mut made, &request, verdict);
                 self.settle(&made, verdict, look).await;
             }
+        }
+    }
+
+    /// An object whose trigger cannot be looked at again: it stays as long as its policy is there.
+    async fn without_trigger(&mut self, id: &Id, origin: &Origin, look: &Look) {
+        if !look.stored.contains_key(id) {
+            self.known.remove(id);
+        } else if !look.policies.contains(&origin.policy) {
+            self.without_policy(id, origin, look).await;
+        }
+    }
+
+    /// An object whose policy is not in force.
+    async fn without_policy(&mut self, id: &Id, origin: &Origin, look: &Look) {
+        if !origin.retained && self.is_gone(&origin.policy).await {
+            self.remove(id, origin, look, "its policy is gone").await;
         }
     }
 

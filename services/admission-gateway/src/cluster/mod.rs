@@ -18,10 +18,13 @@ mod context;
 mod downstream;
 mod gather;
 mod origin;
+mod own;
 mod pods;
 mod reach;
 mod register;
 mod services;
+mod settled;
+mod targets;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -39,6 +39,9 @@ pub(super) struct Trigger {
     pub(super) uid: String,
     /// What was asked when the policy acted: it says which rules are meant.
     pub(super) operation: String,
+    /// It was there for the moment of the request only: a deletion, a connection, a part of an object.
+    #[serde(default)]
+    pub(super) is_momentary: bool,
 }
 
 /// An object by its type and name.
@@ -48,6 +51,13 @@ pub(super) struct Id {
     pub(super) kind: String,
     pub(super) namespace: String,
     pub(super) name: String,
+}
+
+impl Policy {
+    /// As the engine names it.
+    pub(super) fn reference(&self) -> PolicyRef {
+        PolicyRef { kind: self.kind.clone(), namespace: self.namespace.clone(), name: self.name.clone() }
+    }
 }
 
 impl Origin {
@@ -65,6 +75,8 @@ impl Origin {
                 name: if request.name.is_empty() { text("/metadata/name") } else { request.name.clone() },
                 uid: text("/metadata/uid"),
                 operation: request.operation.as_str().to_owned(),
+                is_momentary: matches!(request.operation, Operation::Delete | Operation::Connect)
+                    || !request.subresource.is_empty(),
             },
             retained: verdict.retained,
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use testkit::parts::{self, KubeApiserver, Part, wait_until};
+use testkit::parts::{self, KubeApiserver, Nats, Part, wait_until};
 
 use crate::{Gateway, start_with};
 
@@ -76,19 +76,20 @@ fn config_map(name: &str, label: &str) -> String {
     format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{ name: {name}, labels: {{ {label}: 'yes' }} }}\n---\n")
 }
 
-struct Scene {
-    server: Part<KubeApiserver>,
-    gateway: Gateway,
+/// A gateway at an API server that has the kinds of policies.
+pub(crate) struct Scene {
+    pub(crate) server: Part<KubeApiserver>,
+    pub(crate) gateway: Gateway,
 }
 
 impl Scene {
-    fn read(&self, kind: &str, name: &str, path: &str) -> String {
+    pub(crate) fn read(&self, kind: &str, name: &str, path: &str) -> String {
         let output = format!("jsonpath={{{path}}}");
         self.server.kubectl(&["get", kind, name, "--ignore-not-found", "-o", &output]).unwrap_or_default()
     }
 
     /// Waits until a field of an object is as expected; empty stands for no object.
-    fn until(&self, (kind, name): (&str, &str), path: &str, expected: &str) {
+    pub(crate) fn until(&self, (kind, name): (&str, &str), path: &str, expected: &str) {
         let seen = wait_until(Duration::from_secs(90), || (self.read(kind, name, path) == expected).then_some(()));
         let found = self.read(kind, name, path);
         assert!(seen.is_some(), "{kind} {name}: `{found}` instead of `{expected}`: {}", self.gateway.log());
@@ -99,38 +100,37 @@ impl Scene {
     }
 }
 
-fn scene() -> Option<(impl Sized, Scene)> {
+/// Starts a gateway whose policies are in force.
+pub(crate) fn started(policies: &str) -> Option<(Part<Nats>, Scene)> {
     let (Some(nats), Some(server)) = (parts::nats(), parts::kube_apiserver()) else { return None };
     server.kubectl_stdin(&["create", "-f", "-"], KINDS).unwrap();
+    // The kinds may be served a moment before their objects are.
+    let mut refused = String::new();
+    let applied = wait_until(Duration::from_secs(30), || {
+        server.apply(policies).map_err(|error| refused = error.to_string()).ok()
+    });
+    assert!(applied.is_some(), "{refused}");
+    let settings = json!({ "kubeconfig": server.kubeconfig, "register": { "failure_policy": "fail" } });
+    let gateway = start_with(&nats, &json!({ "kubernetes": settings }));
+    let scene = Scene { server, gateway };
+    // Policies that are in force before the triggers come, which a refusal of the webhooks tells nothing about.
+    let ready = wait_until(Duration::from_secs(60), || {
+        crate::cluster::ureq_like(&scene.gateway.admin, "/ready").contains("200").then_some(())
+    });
+    assert!(ready.is_some(), "{}", scene.gateway.log());
+    Some((nats, scene))
+}
+
+fn scene() -> Option<(impl Sized, Scene)> {
     let policies = [
         data("bound", "one", SYNCHRONIZE),
         data("freed", "one", ORPHAN),
         data("loose", "one", "      synchronize: false"),
         OTHERS.to_owned(),
     ];
-    // The kinds may be served a moment before their objects are.
-    let mut refused = String::new();
-    let applied = wait_until(Duration::from_secs(30), || {
-        server.apply(&policies.concat()).map_err(|error| refused = error.to_string()).ok()
-    });
-    assert!(applied.is_some(), "{refused}");
-    let settings = json!({ "kubeconfig": server.kubeconfig, "register": { "failure_policy": "fail" } });
-    let gateway = start_with(&nats, &json!({ "kubernetes": settings }));
-    let scene = Scene { server, gateway };
+    let (nats, scene) = started(&policies.concat())?;
     let triggers =
         [("a", "bound"), ("b", "bound"), ("c", "freed"), ("d", "loose"), ("e", "copy"), ("f", "cel"), ("g", "cel")];
-    // Policies that are in force before the triggers come, which a refusal of the webhooks tells nothing about.
-    let ready = wait_until(Duration::from_secs(60), || {
-        let answer = std::net::TcpStream::connect(scene.gateway.admin.trim()).ok().and_then(|mut stream| {
-            use std::io::{Read as _, Write as _};
-            stream.write_all(b"GET /ready HTTP/1.0\r\nhost: localhost\r\n\r\n").ok()?;
-            let mut said = String::new();
-            stream.read_to_string(&mut said).ok()?;
-            Some(said)
-        });
-        answer.unwrap_or_default().contains("200").then_some(())
-    });
-    assert!(ready.is_some(), "{}", scene.gateway.log());
     let all: String = triggers.iter().map(|(name, label)| config_map(name, label)).collect();
     scene.server.apply(&all).unwrap();
     for name in ["bound-of-a", "bound-of-b", "freed-of-c", "loose-of-d"] {

@@ -7,6 +7,7 @@
     reason = "tests fail by panicking"
 )]
 
+mod after_effects;
 mod cleanup;
 mod cluster;
 mod cluster_words;

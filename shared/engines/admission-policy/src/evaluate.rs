@@ -1,5 +1,6 @@
 //! One request against the set: mutate, verify images, validate, generate.
 
+mod afterwards;
 mod single;
 
 use std::collections::BTreeMap;
@@ -9,7 +10,7 @@ use serde_json::Value;
 
 use crate::cel::{self, CelPolicy, EvaluationMode, Views};
 use crate::context::Context;
-use crate::outcome::{Action, Outcome, RuleKind, RuleVerdict, Status};
+use crate::outcome::{Action, ChangedTarget, Outcome, RuleKind, RuleVerdict, Status};
 use crate::patch::difference::difference;
 use crate::policy::compiled::{ActionRule, Body, Check, Policy, Rule, Validate};
 use crate::policy::exception::Exception;
@@ -50,13 +51,6 @@ impl PolicySet {
             }
         }
         evaluation.finish()
-    }
-
-    /// Whether some policy may make or change other objects after such a request was let in.
-    #[must_use]
-    pub fn acts_afterwards(&self, request: &Request) -> bool {
-        self.index.of(request.indexed_kind(), Stage::Generate).next().is_some()
-            || self.cel_policies.iter().any(|policy| policy.stage() == Some(Stage::Generate))
     }
 }
 
@@ -102,7 +96,7 @@ struct Result<'a> {
     patched: Option<Value>,
     generated: Vec<Value>,
     source_gone: bool,
-    targets: Vec<Value>,
+    targets: Vec<ChangedTarget>,
 }
 
 impl From<Judgement> for Result<'_> {
@@ -156,6 +150,9 @@ impl<'a> Evaluation<'a> {
                 (current, open) = (Some(at.policy), self.opens(policy, stage));
             }
             let Some(rule) = policy.rules.get(at.rule).filter(|_| open) else { continue };
+            if stage == Stage::Generate && !rule.follows(self.request) {
+                continue;
+            }
             let work = Work { policy, rule };
             let applied = self.is_in_scope(at.scope, &work) && self.rule(&work);
             open = !(applied && policy.apply_one);
@@ -172,7 +169,9 @@ impl<'a> Evaluation<'a> {
         if !self.opens(policy, stage) {
             return;
         }
-        for rule in policy.rules.iter().filter(|rule| Stage::of(&rule.body) == stage) {
+        let takes_part =
+            |rule: &&Rule| Stage::of(&rule.body) == stage && (stage != Stage::Generate || rule.follows(self.request));
+        for rule in policy.rules.iter().filter(takes_part) {
             let work = Work { policy, rule };
             let applied = self.is_meant(&work) && self.rule(&work);
             if applied && policy.apply_one {
@@ -222,10 +221,10 @@ impl<'a> Evaluation<'a> {
     /// Judges a policy written in CEL.
     fn cel_policy(&mut self, policy: &CelPolicy, stage: Stage) {
         let active = if self.request.background { policy.background } else { policy.admission };
-        if !active || policy.stage() != Some(stage) {
+        if !active || !policy.acts_in(stage) || policy.leaves_out(self.request) {
             return;
         }
-        let input = cel::Input::new(self.request, self.snapshot, self.changed_object(), &self.views);
+        let input = cel::Input::new(self.request, self.snapshot, self.changed_object(), &self.views).in_stage(stage);
         for answer in cel::judge(policy, &input, (&self.set.cel_exceptions, &self.set.bindings)) {
             let Some(status) = answer.status else { continue };
             cel::annotate(&mut self.outcome.audit_annotations, &policy.reference.name, answer.annotations);
@@ -292,7 +291,13 @@ impl<'a> Evaluation<'a> {
             context.add_variables(&values.values);
         }
         context.declare(&work.rule.context);
+        if matches!(work.rule.body, Body::Generate(_)) {
+            self.show_deleted(&mut context);
+        }
         let mut result = self.judge(work, &mut context);
+        if Stage::of(&work.rule.body) == Stage::Generate {
+            self.hide_deleted(&mut context);
+        }
         if let Some(mutation) = result.mutation.take() {
             let judgement = mutation.apply(&mut self.object, &mut context);
             if judgement.status == Status::Pass {
@@ -477,6 +482,8 @@ impl<'a> Evaluation<'a> {
             Body::Mutate(mutate) => {
                 let mutation = Mutation { rule, policy, mutate };
                 if !mutate.targets.is_empty() {
+                    // Preconditions are judged by the request as it is.
+                    self.show_deleted(context);
                     let (judgement, targets) = mutation.apply_to_targets(context);
                     return Result { targets, ..judgement.into() };
                 }

@@ -112,7 +112,7 @@ pub use cleanup::{CleanupOutcome, CleanupSchedule, CleanupTarget};
 pub use explain::{ClauseExplanation, Explanation};
 pub use go_time::Schedule;
 pub use limits::Limits;
-pub use outcome::{Action, Outcome, PolicyRef, RuleKind, RuleVerdict, Status};
+pub use outcome::{Action, ChangedTarget, Outcome, PolicyRef, RuleKind, RuleVerdict, Status};
 pub use projection::Projection;
 pub use request::{GroupVersionKind, Operation, Request, ReviewError, UserInfo};
 pub use rules::verify_images::attestor_key;

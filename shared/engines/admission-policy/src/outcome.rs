@@ -114,12 +114,21 @@ pub struct RuleVerdict {
     pub retained: bool,
     /// What the rule copies is not there.
     pub source_gone: bool,
-    /// Existing objects that this rule changes, as they will be.
-    pub targets: Vec<Value>,
+    /// Existing objects that this rule changes.
+    pub targets: Vec<ChangedTarget>,
     /// Facts that were missing.
     pub missing: Vec<MissingFact>,
     /// Reports show a violation as a warning (annotation `policies.kyverno.io/scored: "false"`).
     pub unscored: bool,
+}
+
+/// An existing object that a rule changes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChangedTarget {
+    /// The object as it will be.
+    pub object: Value,
+    /// The part of it that is written, such as `status`; empty for the object itself.
+    pub subresource: String,
 }
 
 impl RuleVerdict {

@@ -150,6 +150,9 @@ pub struct Request {
     pub received_at: Option<Timestamp>,
     /// The resource is looked at in the background: nobody asks.
     pub background: bool,
+    /// Whoever writes what policies generate and change asks: rules and policies leave that out, unless they say otherwise
+    /// (`skipBackgroundRequests: false`).
+    pub by_controller: bool,
 }
 
 /// Why a review could not be read.
@@ -202,6 +205,7 @@ impl Request {
             options: request.get("options").filter(|options| !options.is_null()).cloned(),
             received_at: None,
             background: false,
+            by_controller: false,
         })
     }
 

@@ -26,6 +26,9 @@ use crate::yaml::Document;
 /// What is wrong, and at which pointer below the part that was compiled.
 type Compiled<T> = Result<T, (String, String)>;
 
+/// Conditions with their names.
+type Conditions = Vec<(String, Program)>;
+
 /// Variables that every expression may use.
 const VARIABLES: [&str; 22] = [
     "envoy",
@@ -95,22 +98,15 @@ impl CelCompiler<'_> {
                 return None;
             }
         }
-        let targets = targets(&spec).and_then(|found| Ok((found, conditions(&spec, "targetMatchConditions")?)));
-        let (targets, target_conditions) = match targets {
-            Ok(targets) => targets,
-            Err((pointer, what)) => {
-                self.fault(FaultKind::Invalid, &what, &format!("/spec{pointer}"), &subject, "correct the targets");
-                return None;
-            }
-        };
+        let existing = work == CelKind::Mutate && !is_native && on(&spec, "/evaluation/mutateExisting/enabled", false);
+        let (targets, target_conditions) = self.targets(&spec, existing, &subject)?;
         if !is_native && targets.is_none() && mode == EvaluationMode::Kubernetes {
             specs.extend(autogen::generate(&spec, work).iter().filter_map(|spec| compile_spec(spec, work).ok()));
         }
         let namespace = if namespaced { metadata.namespace.clone().unwrap_or_default() } else { String::new() };
         let key = if namespace.is_empty() { metadata.name.clone() } else { format!("{namespace}/{}", metadata.name) };
         let text = |pointer: &str| spec.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-        let flag = |pointer: &str| spec.pointer(pointer).and_then(Value::as_bool);
-        let enabled = |pointer: &str| flag(pointer).unwrap_or(true);
+        let enabled = |pointer: &str| on(&spec, pointer, true);
         let param = |name: &str| text(&format!("/paramKind/{name}")).to_owned();
         if work == CelKind::Delete
             && let Err(error) = Schedule::parse(text("/schedule"))
@@ -139,10 +135,34 @@ impl CelCompiler<'_> {
             is_native,
             schedule: text("/schedule").to_owned(),
             propagation: text("/deletionPropagationPolicy").to_owned(),
-            synchronize: flag("/evaluation/synchronize/enabled").unwrap_or(false),
-            retained: flag("/evaluation/orphanDownstreamOnPolicyDelete/enabled").unwrap_or(false),
+            synchronize: on(&spec, "/evaluation/synchronize/enabled", false),
+            retained: on(&spec, "/evaluation/orphanDownstreamOnPolicyDelete/enabled", false),
+            existing,
+            skips_controller: matches!(work, CelKind::Mutate | CelKind::Generate)
+                && !is_native
+                && enabled("/evaluation/skipBackgroundRequests"),
             param_kind: spec.get("paramKind").is_some().then(|| (param("apiVersion"), param("kind"))),
         })
+    }
+
+    /// Which existing objects the policy changes; `None`, with a fault, when that cannot be told.
+    fn targets(&mut self, spec: &Value, existing: bool, subject: &str) -> Option<(Option<Targets>, Conditions)> {
+        const AT: &str = "/spec/targetMatchConstraints";
+        let targets = targets(spec).and_then(|found| Ok((found, conditions(spec, "targetMatchConditions")?)));
+        match targets {
+            Ok((targets, conditions)) => {
+                if targets.is_some() && !existing {
+                    let what = "the policy names targets, but does not change existing objects, so it never acts";
+                    let remedy = "set `evaluation.mutateExisting.enabled` to true";
+                    self.fault(FaultKind::Warning, what, AT, subject, remedy);
+                }
+                Some((targets, conditions))
+            }
+            Err((pointer, what)) => {
+                self.fault(FaultKind::Invalid, &what, &format!("/spec{pointer}"), subject, "correct the targets");
+                None
+            }
+        }
     }
 
     /// What the policy judges; `None`, with a fault, when nobody judges it.
@@ -209,6 +229,11 @@ impl CelCompiler<'_> {
     }
 }
 
+/// A switch of a policy, which stands as it is by default where nothing is said.
+fn on(spec: &Value, pointer: &str, default: bool) -> bool {
+    spec.pointer(pointer).and_then(Value::as_bool).unwrap_or(default)
+}
+
 /// The actions of `validationActions` (once spelt `validationAction`).
 fn actions(spec: &Value, default: Action) -> Vec<Action> {
     let list = spec.get("validationActions").or_else(|| spec.get("validationAction")).and_then(Value::as_array);
@@ -227,7 +252,12 @@ fn targets(spec: &Value) -> Compiled<Option<Targets>> {
     const AT: &str = "/targetMatchConstraints";
     let Some(raw) = spec.get("targetMatchConstraints").filter(|raw| raw.is_object()) else { return Ok(None) };
     if let Some(text) = raw.get("expression").and_then(Value::as_str).filter(|text| !text.is_empty()) {
-        return program(text, format!("{AT}/expression")).map(|program| Some(Targets::Expression(program)));
+        let program = program(text, format!("{AT}/expression"))?;
+        let rules = Constraints::compile(raw).map_err(|what| (AT.to_owned(), what))?;
+        return Ok(Some(Targets::Expression(program, rules.has_rules().then_some(rules))));
+    }
+    if raw.get("resourceRules").and_then(Value::as_array).is_none_or(Vec::is_empty) {
+        return Ok(None);
     }
     Constraints::compile(raw).map(|matches| Some(Targets::Matching(matches))).map_err(|what| (AT.to_owned(), what))
 }

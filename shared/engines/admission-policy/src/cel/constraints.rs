@@ -24,6 +24,16 @@ pub(crate) struct Constraints {
     any_operation: bool,
 }
 
+/// A resource as a rule names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Resource<'c> {
+    pub(crate) group: &'c str,
+    pub(crate) version: &'c str,
+    pub(crate) name: &'c str,
+    /// The subresource; empty for the resource itself.
+    pub(crate) part: &'c str,
+}
+
 #[derive(Debug)]
 struct ResourceRule {
     groups: Vec<String>,
@@ -73,6 +83,43 @@ impl Constraints {
             && !self.excluded.iter().any(fits)
             && self.selects_namespace(request, namespace_labels)
             && self.selects_object(request)
+    }
+
+    /// Whether the constraints may be about the request, whatever the labels of its namespace.
+    pub(crate) fn may_include(&self, request: &Request) -> bool {
+        let fits =
+            |rule: &ResourceRule| rule.matches(request) && (self.any_operation || rule.is_for(request.operation));
+        (self.unruled || self.rules.iter().any(fits)) && !self.excluded.iter().any(fits) && self.selects_object(request)
+    }
+
+    /// Whether there are rules that say what is meant.
+    pub(crate) fn has_rules(&self) -> bool {
+        !self.rules.is_empty()
+    }
+
+    /// Whether deletions are among the operations that the rules name.
+    pub(crate) fn names_deletions(&self) -> bool {
+        let word = Operation::Delete.as_str();
+        self.rules.iter().any(|rule| rule.operations.iter().any(|operation| operation == word))
+    }
+
+    /// What the rules name with group, version and resource, each with the part of it that is meant, if any.
+    pub(crate) fn resources(&self) -> Vec<Resource<'_>> {
+        let mut found = Vec::new();
+        for rule in &self.rules {
+            for (group, version) in
+                rule.groups.iter().flat_map(|group| rule.versions.iter().map(move |one| (group.as_str(), one.as_str())))
+            {
+                for resource in &rule.resources {
+                    let (name, part) = resource.split_once('/').unwrap_or((resource, ""));
+                    let one = Resource { group, version, name, part };
+                    if ![group, version, name, part].contains(&"*") && !found.contains(&one) {
+                        found.push(one);
+                    }
+                }
+            }
+        }
+        found
     }
 
     /// The kinds that can match.

@@ -9,15 +9,17 @@ use serde_json::{Map, Value, json};
 use super::audit;
 use super::compile::strictest;
 use super::exception::CelException;
-use super::mutate::{mutate, mutate_existing};
+use super::existing::mutate_existing;
+use super::mutate::mutate;
 use super::policy::{Binding, CelBody, CelCheck, CelKind, CelPolicy, CelRule, EvaluationMode, Generation, Validation};
 use super::scope::{Given, Scope};
 use super::verify::{Checked, verify};
 use crate::context::is_plural_of;
-use crate::outcome::{Action, Status};
+use crate::outcome::{Action, ChangedTarget, Status};
 use crate::request::{Operation, Request};
 use crate::rules::Judgement;
 use crate::snapshot::{MissingFact, Snapshot};
+use crate::stage::Stage;
 
 /// A request as expressions see it.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +29,8 @@ pub(crate) struct Input<'a> {
     /// The object as mutations left it; null on a deletion.
     object: &'a Value,
     views: &'a Views,
+    /// The request was let in: existing objects are changed, not its own.
+    afterwards: bool,
 }
 
 /// What is made of a request once for all policies, and only when an expression asks for it.
@@ -58,7 +62,7 @@ pub(crate) struct Answer {
     pub(crate) patched: Option<Value>,
     pub(crate) generated: Vec<Value>,
     /// Existing objects as they will be.
-    pub(crate) targets: Vec<Value>,
+    pub(crate) targets: Vec<ChangedTarget>,
     pub(crate) missing: Vec<MissingFact>,
     /// What a violation leads to, where a binding says so.
     pub(crate) action: Option<Action>,
@@ -80,7 +84,12 @@ impl<'a> Input<'a> {
     ) -> Self {
         let deleting = request.operation == Operation::Delete;
         let object = object.or(request.object.as_ref()).filter(|_| !deleting).unwrap_or(NULL);
-        Self { request, snapshot, object, views }
+        Self { request, snapshot, object, views, afterwards: false }
+    }
+
+    /// The same, judged in a stage.
+    pub(crate) fn in_stage(self, stage: Stage) -> Self {
+        Self { afterwards: stage == Stage::Generate, ..self }
     }
 
     pub(super) fn request(&self) -> &'a Request {
@@ -164,7 +173,9 @@ pub(crate) fn judge(
     }
     let labels = input.snapshot.labels_of(&request.namespace);
     let mut answers = Vec::new();
-    for spec in &policy.specs {
+    // What is made for pod controllers changes the object of the request alone.
+    let forms = if changes_existing(policy, input) { 1 } else { policy.specs.len() };
+    for spec in policy.specs.iter().take(forms) {
         if policy.mode == EvaluationMode::Kubernetes && !spec.matches.include(request, labels) {
             continue;
         }
@@ -215,6 +226,11 @@ fn params(policy: &CelPolicy, binding: &Binding, input: &Input<'_>) -> Vec<Value
     found
 }
 
+/// Whether the policy is to change objects that are there already.
+fn changes_existing(policy: &CelPolicy, input: &Input<'_>) -> bool {
+    input.afterwards && policy.kind == CelKind::Mutate
+}
+
 fn apply(
     policy: &CelPolicy,
     rule: &CelRule,
@@ -224,7 +240,7 @@ fn apply(
     let requested = (!policy.is_native).then_some(input.object);
     let mut given = Given { namespace: &policy.reference.namespace, requested, ..input.given(params) };
     // What is to be changed after a deletion is looked for from the object that was there.
-    if policy.targets.is_some() && input.request.operation == Operation::Delete {
+    if changes_existing(policy, input) && input.request.operation == Operation::Delete {
         given.object = given.old_object;
     }
     let scope = Scope::new(given, rule);
@@ -292,10 +308,12 @@ pub(super) fn work<'a>(policy: &'a CelPolicy, rule: &'a CelRule, scope: &Scope<'
             Ok(Some(message)) => Answer { status: Some(Status::Fail), message, ..Answer::default() },
             Err(error) => failed("failed to load context", &error),
         },
-        CelBody::Mutations(mutations) => match &policy.targets {
-            None => as_reported(policy, mutate(scope, mutations, (input.object, policy.mode)), input),
-            Some(targets) => mutate_existing(scope, (targets, &policy.target_conditions, mutations), rule, input),
-        },
+        CelBody::Mutations(mutations) if changes_existing(policy, input) => {
+            mutate_existing(policy, (rule, mutations), scope, input)
+        }
+        CelBody::Mutations(mutations) => {
+            as_reported(policy, mutate(scope, mutations, (input.object, policy.mode)), input)
+        }
         CelBody::Generations(generations) => {
             for generation in generations {
                 let made = match generation {

@@ -100,7 +100,7 @@ fn group_version_resource<'a>(arguments: &[Val<'a>]) -> Outcome<'a> {
 }
 
 /// The path of the API that an API version, a resource, a namespace and a name stand for.
-fn api_path(version: &str, resource: &str, namespace: &str, name: &str) -> String {
+pub(super) fn api_path(version: &str, resource: &str, namespace: &str, name: &str) -> String {
     let root = if version.contains('/') { "/apis" } else { "/api" };
     let mut path = format!("{root}/{version}");
     for part in [if namespace.is_empty() { "" } else { "namespaces" }, namespace, resource, name] {

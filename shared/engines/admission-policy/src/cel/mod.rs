@@ -18,6 +18,7 @@ mod constraints;
 pub(crate) mod deletion;
 mod demands;
 mod exception;
+mod existing;
 mod explain;
 mod http;
 mod images;

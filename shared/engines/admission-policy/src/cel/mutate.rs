@@ -1,15 +1,14 @@
-//! MutatingPolicy at work: apply configurations and JSON patches, on the object of the request or on existing ones.
+//! MutatingPolicy at work: apply configurations and JSON patches.
 
-use cel::{EvalError, Program};
+use cel::EvalError;
 use serde_json::Value;
 
-use super::judge::{Answer, Input, failed};
+use super::judge::{Answer, failed};
 use super::merge::merge;
-use super::policy::{CelRule, EvaluationMode, Mutation, Targets};
-use super::scope::{Given, Scope};
+use super::policy::{EvaluationMode, Mutation};
+use super::scope::Scope;
 use crate::outcome::Status;
 use crate::patch::json_patch::{self, PatchError};
-use crate::request::Request;
 
 /// Applies the mutations one after the other. A patch whose `test` fails changes nothing; in a JSON document it undoes the
 /// whole policy.
@@ -34,46 +33,6 @@ pub(super) fn mutate<'a>(
         }
     }
     Answer { status: Some(Status::Pass), message: "success".to_owned(), patched: Some(object), ..Answer::default() }
-}
-
-/// Changes existing objects; each is `object` to the expressions.
-pub(super) fn mutate_existing<'a>(
-    scope: &Scope<'a>,
-    (targets, conditions, mutations): (&'a Targets, &'a [(String, Program)], &'a [Mutation]),
-    rule: &CelRule,
-    input: &Input<'_>,
-) -> Answer {
-    let found: Vec<Value> = match targets {
-        Targets::Matching(matches) => {
-            let is_meant = |object: &&Value| {
-                let target = Request::create((*object).clone());
-                matches.include(&target, input.snapshot().labels_of(&target.namespace))
-            };
-            input.snapshot().objects.iter().filter(is_meant).cloned().collect()
-        }
-        Targets::Expression(program) => match scope.evaluate(program).and_then(|found| found.to_json()) {
-            Ok(found) => match found.get("items").and_then(Value::as_array) {
-                Some(items) => items.clone(),
-                None => vec![found],
-            },
-            Err(error) => return failed("failed to find the targets", &error),
-        },
-    };
-    let mut changed = Vec::new();
-    for target in found.iter().filter(|target| target.is_object()) {
-        let own =
-            Scope::new(Given { object: target, requested: scope.given().requested, ..input.given(&Value::Null) }, rule);
-        match own.all(conditions) {
-            Ok(true) => {}
-            Ok(false) => continue,
-            Err(error) => return failed("failed to evaluate the target match conditions", &error),
-        }
-        match mutate(&own, mutations, (target, EvaluationMode::Kubernetes)) {
-            Answer { patched: Some(object), .. } => changed.push(object),
-            refused => return refused,
-        }
-    }
-    Answer { status: Some(Status::Pass), message: "success".to_owned(), targets: changed, ..Answer::default() }
 }
 
 /// The changed object; `None` when a `test` of the patch failed.

@@ -10,6 +10,7 @@ use super::images::ImagePolicy;
 use super::params::Parameters;
 use super::template::Template;
 use crate::outcome::{Action, PolicyRef};
+use crate::request::Request;
 use crate::stage::Stage;
 
 /// What the policy does.
@@ -52,7 +53,9 @@ pub(crate) struct CelPolicy {
     pub(crate) mode: EvaluationMode,
     /// A violation is reported as a warning (`policies.kyverno.io/scored: "false"`).
     pub(crate) unscored: bool,
-    /// Existing objects that a mutation changes, instead of the one of the request.
+    /// A mutation changes existing objects (`evaluation.mutateExisting`).
+    pub(crate) existing: bool,
+    /// Which ones, and not the one of the request; without, all that the policy matches.
     pub(crate) targets: Option<Targets>,
     /// What such an object has to meet, where it is the `object`.
     pub(crate) target_conditions: Vec<(String, Program)>,
@@ -68,6 +71,8 @@ pub(crate) struct CelPolicy {
     pub(crate) synchronize: bool,
     /// They stay when the policy goes.
     pub(crate) retained: bool,
+    /// Requests of whoever writes what policies generate and change are left out.
+    pub(crate) skips_controller: bool,
     /// Kind of the parameters, `apiVersion` and `kind`.
     pub(crate) param_kind: Option<(String, String)>,
 }
@@ -77,8 +82,9 @@ pub(crate) struct CelPolicy {
 pub(crate) enum Targets {
     /// All that match.
     Matching(Constraints),
-    /// What an expression on the request's object gives: one object, or a list.
-    Expression(Program),
+    /// What an expression on the request's object gives, one object or a list; where there are rules besides, those of them
+    /// that match.
+    Expression(Program, Option<Constraints>),
 }
 
 /// One form of a policy.
@@ -155,9 +161,19 @@ pub(crate) struct Binding {
 }
 
 impl CelPolicy {
-    /// The stage in which the policy is judged: existing objects are changed after the request was let in.
-    pub(crate) fn stage(&self) -> Option<Stage> {
-        if self.targets.is_some() { Some(Stage::Generate) } else { self.kind.stage() }
+    /// Whether the policy is judged in a stage. One that changes existing objects does so after the request was let in, and,
+    /// where it names no targets, the object of the request as well.
+    pub(crate) fn acts_in(&self, stage: Stage) -> bool {
+        match (self.kind, stage) {
+            (CelKind::Mutate, Stage::Mutate) => self.targets.is_none(),
+            (CelKind::Mutate, Stage::Generate) => self.existing,
+            (kind, stage) => kind.stage() == Some(stage),
+        }
+    }
+
+    /// Whether the policy leaves out the requests of whoever writes what policies generate and change.
+    pub(crate) fn leaves_out(&self, request: &Request) -> bool {
+        request.by_controller && self.skips_controller
     }
 }
 

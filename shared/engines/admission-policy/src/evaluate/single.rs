@@ -33,7 +33,7 @@ impl PolicySet {
         // A deletion is judged where a test asks for it: with the validations.
         let in_cel = self.cel_policies.iter().enumerate().filter(|(_, policy)| {
             let authorizes = matches!(policy.mode, EvaluationMode::Http | EvaluationMode::Envoy);
-            !authorizes && policy.stage().unwrap_or(Stage::Validate) == stage
+            !authorizes && (policy.acts_in(stage) || (policy.kind == CelKind::Delete && stage == Stage::Validate))
         });
         let mine = mine.map(|(at, _)| (Acting::Plain(at), true));
         mine.chain(in_cel.map(|(at, policy)| (Acting::InCel(at), is_meant(policy)))).collect()

@@ -280,6 +280,7 @@ fn compile_rule(raw: schema::Rule, place: (String, u32), expressions: &mut Expre
         preconditions: conditions(raw.preconditions.as_ref(), expressions)?,
         body,
         numbered: true,
+        skips_controller: raw.skip_background_requests.unwrap_or(true),
     })
 }
 

@@ -13,6 +13,7 @@ use crate::outcome::{Action, PolicyRef};
 use crate::patch::layers::Layer;
 use crate::patch::text::PatchText;
 use crate::pattern::Pattern;
+use crate::request::{Operation, Request};
 use crate::rules::manifests::Manifests;
 use crate::rules::pod_security::PodSecurity;
 use crate::rules::verify_images::VerifyImages;
@@ -67,6 +68,16 @@ pub(crate) struct Rule {
     pub(crate) body: Body,
     /// Some text of the rule names an element by the number of its nesting (`element0`).
     pub(crate) numbered: bool,
+    /// Requests of whoever writes what policies generate and change are left out.
+    pub(crate) skips_controller: bool,
+}
+
+impl Rule {
+    /// Whether the rule may have more to do once such a request was let in. A deletion must be asked for by name.
+    pub(crate) fn follows(&self, request: &Request) -> bool {
+        !(request.by_controller && self.skips_controller)
+            && (request.operation != Operation::Delete || request.background || self.matches.names_deletions())
+    }
 }
 
 /// What a rule does.

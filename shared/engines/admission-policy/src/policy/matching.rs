@@ -266,6 +266,12 @@ impl Match {
         }
     }
 
+    /// Whether deletions are among the operations that the filters name.
+    pub(crate) fn names_deletions(&self) -> bool {
+        let word = Operation::Delete.as_str();
+        self.filters.iter().any(|filter| filter.operations.iter().any(|operation| operation == word))
+    }
+
     /// The kinds that the filters name, without subresources.
     pub(crate) fn targets(&self) -> Vec<CleanupTarget> {
         let kinds = self

@@ -73,6 +73,7 @@ pub(crate) struct Rule {
     pub(crate) generate: Option<Value>,
     pub(crate) verify_images: Option<Vec<Value>>,
     pub(crate) image_extractors: Option<Value>,
+    pub(crate) skip_background_requests: Option<bool>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

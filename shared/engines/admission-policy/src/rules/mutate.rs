@@ -9,7 +9,7 @@ use super::Judgement;
 use super::generate::note_unlisted;
 use super::validate::add_foreach_values;
 use crate::context::{Context, EvaluationError, ValueTemplate};
-use crate::outcome::Status;
+use crate::outcome::{ChangedTarget, Status};
 use crate::patch::layers::Layer;
 use crate::patch::view::View;
 use crate::patch::{anchors, json_patch, strategic};
@@ -72,7 +72,7 @@ impl<'r> Mutation<'r> {
     }
 
     /// Changes the existing objects that the rule's targets name, each with the variable `target`.
-    pub(crate) fn apply_to_targets(&self, context: &mut Context<'r>) -> (Judgement, Vec<Value>) {
+    pub(crate) fn apply_to_targets(&self, context: &mut Context<'r>) -> (Judgement, Vec<ChangedTarget>) {
         let mut patched = Vec::new();
         let mut skipped = None;
         for target in &self.mutate.targets {
@@ -80,21 +80,21 @@ impl<'r> Mutation<'r> {
                 Ok(found) => found,
                 Err(error) => return (Judgement::error("failed to load targets", &error), patched),
             };
-            for object in found {
+            for ChangedTarget { object, subresource } in found {
                 let mark = context.mark();
                 context.set("target", object.clone());
                 let mut object = Object::from(object);
                 let judgement = self.apply_to_target(target, &mut object, context);
                 context.restore(mark);
                 match judgement.status {
-                    Status::Pass => patched.push(object.into_value()),
+                    Status::Pass => patched.push(ChangedTarget { object: object.into_value(), subresource }),
                     Status::Error => return (judgement, patched),
                     Status::Fail | Status::Skip | Status::Warn => skipped = Some(judgement),
                 }
             }
         }
         match (patched.first(), skipped) {
-            (Some(object), _) => (Judgement::new(Status::Pass, success(object)), patched),
+            (Some(changed), _) => (Judgement::new(Status::Pass, success(&changed.object)), patched),
             (None, Some(judgement)) => (judgement, patched),
             (None, None) => (Judgement::new(Status::Skip, "no patches applied"), patched),
         }
@@ -320,8 +320,8 @@ fn success(object: &Value) -> String {
     message
 }
 
-/// The existing objects that a target selects.
-fn find_targets(target: &Target, context: &mut Context<'_>) -> Result<Vec<Value>, EvaluationError> {
+/// The existing objects that a target selects, each with the part of it that its kind (`Node/status`) is about.
+fn find_targets(target: &Target, context: &mut Context<'_>) -> Result<Vec<ChangedTarget>, EvaluationError> {
     let mut fields = serde_json::Map::new();
     for key in ["apiVersion", "kind", "name", "namespace", "selector"] {
         if let Some(value) = target.selector.get(key) {
@@ -339,17 +339,19 @@ fn find_targets(target: &Target, context: &mut Context<'_>) -> Result<Vec<Value>
         None => None,
     };
     let place = if wildcard::is_wildcard(text("namespace")) { "" } else { text("namespace") };
-    if let Some(error) = note_unlisted(context, (text("apiVersion"), text("kind")), place) {
+    let (kind, subresource) = text("kind").split_once('/').unwrap_or((text("kind"), ""));
+    if let Some(error) = note_unlisted(context, (text("apiVersion"), kind), place) {
         return Err(error);
     }
     let fits = |pattern: &str, value: &str| pattern.is_empty() || wildcard::matches(pattern, value);
     let is_meant = |object: &&Value| {
         let own = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
         fits(text("apiVersion"), own("/apiVersion"))
-            && fits(text("kind"), own("/kind"))
+            && fits(kind, own("/kind"))
             && fits(text("name"), own("/metadata/name"))
             && fits(text("namespace"), own("/metadata/namespace"))
             && selector.as_ref().is_none_or(|selector| selector.matches(Labels::at(object, "labels")))
     };
-    Ok(context.snapshot().objects.iter().filter(is_meant).cloned().collect())
+    let changed = |object: &Value| ChangedTarget { object: object.clone(), subresource: subresource.to_owned() };
+    Ok(context.snapshot().objects.iter().filter(is_meant).map(changed).collect())
 }

@@ -16,7 +16,7 @@ use crate::cel::AuthorizationKind;
 use crate::evaluate::Acting;
 use crate::explain::Explanation;
 use crate::kinds::is_cluster_wide;
-use crate::outcome::{Outcome, RuleVerdict};
+use crate::outcome::{ChangedTarget, Outcome, RuleVerdict};
 use crate::request::{Operation, Request};
 use crate::set::PolicySet;
 use crate::snapshot::{MissingFact, Snapshot};
@@ -371,8 +371,8 @@ fn is_of_registry(fact: &MissingFact) -> bool {
 
 /// What a mutation of other objects made of each of them.
 fn of_targets(response: &Response, verdict: &RuleVerdict) -> Vec<Response> {
-    let of_target = |target: &Value| {
-        let target = Arc::new(target.clone());
+    let of_target = |target: &ChangedTarget| {
+        let target = Arc::new(target.object.clone());
         let verdicts = vec![verdict.clone()];
         Response { resource: Arc::clone(&target), patched: target, verdicts, ..response.clone() }
     };

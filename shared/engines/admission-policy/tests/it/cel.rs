@@ -428,6 +428,7 @@ spec:
   matchConstraints:
     resourceRules:
     - {{apiGroups: [''], apiVersions: [v1], operations: [CREATE], resources: [secrets]}}
+  evaluation: {{mutateExisting: {{enabled: true}}}}
   targetMatchConstraints: {targets}
   mutations:
   - patchType: ApplyConfiguration
@@ -455,7 +456,7 @@ spec:
         let outcome = load(by(targets)).evaluate(&Request::create(secret.clone()), &snapshot);
         assert_eq!(outcome.patched, None);
         let seen: Vec<_> =
-            outcome.verdicts[0].targets.iter().map(|one| one["metadata"]["labels"]["seen"].clone()).collect();
+            outcome.verdicts[0].targets.iter().map(|one| one.object["metadata"]["labels"]["seen"].clone()).collect();
         assert_eq!(seen, expected, "{targets}");
     }
 }

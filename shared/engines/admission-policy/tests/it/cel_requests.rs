@@ -57,6 +57,7 @@ spec:
   matchConstraints:
     resourceRules: [{apiGroups: [''], apiVersions: [v1], operations: [DELETE], resources: [secrets]}]
   matchConditions: [{name: meant, expression: \"object.metadata.name == 'gone'\"}]
+  evaluation: {mutateExisting: {enabled: true}}
   targetMatchConstraints: {expression: 'resource.get(\"v1\", \"configmaps\", object.metadata.namespace, \"all\")'}
   mutations:
   - patchType: ApplyConfiguration
@@ -68,7 +69,7 @@ spec:
     request.old_object = request.object.take();
     let snapshot = Snapshot { objects: vec![object("ConfigMap", "all", json!({}))], ..Snapshot::default() };
     let outcome = load(policy).evaluate(&request, &snapshot);
-    let labels = &outcome.verdicts[0].targets[0]["metadata"]["labels"];
+    let labels = &outcome.verdicts[0].targets[0].object["metadata"]["labels"];
     assert_eq!(*labels, json!({"last": "gone", "own": "all"}), "{:?}", outcome.verdicts);
 }
 

@@ -307,7 +307,7 @@ spec:
     let outcome = set.evaluate(&request, &snapshot);
     assert!(outcome.missing_facts().is_empty());
     assert!(outcome.verdicts[0].message.contains("Secret base/pull not found"), "{}", outcome.verdicts[0].message);
-    assert_eq!(outcome.verdicts[1].targets[0]["data"]["last"], "shop");
+    assert_eq!(outcome.verdicts[1].targets[0].object["data"]["last"], "shop");
 }
 
 #[test]

@@ -8,6 +8,7 @@
 )]
 
 mod advice;
+mod afterwards;
 mod cel;
 mod cel_images;
 mod cel_libraries;

@@ -138,7 +138,7 @@ spec:
     let outcome = set.evaluate(&Request::create(trigger), &snapshot);
     let targets = &outcome.verdicts[0].targets;
     assert_eq!(targets.len(), 1);
-    assert_eq!(targets[0]["metadata"]["labels"]["marked"], "m-s1");
+    assert_eq!(targets[0].object["metadata"]["labels"]["marked"], "m-s1");
     assert!(outcome.patched.is_none());
 }
 

@@ -1,0 +1,77 @@
+//! What the gateway does itself, told from what others ask for.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use admission_policy::Request;
+use kubernetes::Cluster;
+use serde_json::{Value, json};
+use service::Context;
+
+use super::register::MANAGER;
+
+/// Who the gateway is to the API server. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Own(Arc<OnceLock<String>>);
+
+impl Own {
+    /// Asks the server until it answers.
+    pub(super) fn learn(context: &Context, cluster: &Cluster) -> Self {
+        let own = Self::default();
+        let (name, cluster, shutdown) = (Arc::clone(&own.0), cluster.clone(), context.shutdown.clone());
+        context.spawn(async move {
+            let review = json!({ "apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview" });
+            loop {
+                match cluster.post("/apis/authentication.k8s.io/v1/selfsubjectreviews", &review).await {
+                    Ok(Some(answer)) => {
+                        let known = answer.pointer("/status/userInfo/username").and_then(Value::as_str);
+                        let _ = name.set(known.unwrap_or_default().to_owned());
+                        return;
+                    }
+                    // Servers before 1.28 cannot say it.
+                    Ok(None) => return,
+                    Err(error) => tracing::debug!(error = error.chain(), "who the gateway is cannot be asked"),
+                }
+                tokio::select! {
+                    () = shutdown.cancelled() => return,
+                    () = tokio::time::sleep(AGAIN) => {}
+                }
+            }
+        });
+        own
+    }
+
+    /// Whether a request is the gateway's: it writes under its field manager, and deletes under its account, where that is a
+    /// service account; a person's account may be used for other things as well.
+    pub(crate) fn asks(&self, request: &Request) -> bool {
+        let manager = request.options.as_ref().and_then(|options| options.get("fieldManager")).and_then(Value::as_str);
+        let name = self.0.get().filter(|name| name.starts_with("system:serviceaccount:"));
+        manager == Some(MANAGER) || name.is_some_and(|name| *name == request.user.username)
+    }
+}
+
+const AGAIN: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use admission_policy::UserInfo;
+
+    use super::*;
+
+    #[test]
+    fn own_requests_are_told_by_manager_or_service_account() {
+        let is_own = |name: &str, user: &str, manager: &str| {
+            let own = Own::default();
+            own.0.set(name.to_owned()).unwrap();
+            let user = UserInfo { username: user.to_owned(), ..UserInfo::default() };
+            own.asks(&Request { user, options: Some(json!({ "fieldManager": manager })), ..Request::default() })
+        };
+        let account = "system:serviceaccount:biotope:gateway";
+        assert!(is_own(account, account, ""));
+        assert!(is_own("", "jane", MANAGER));
+        assert!(!is_own(account, "jane", "kubectl"));
+        assert!(!is_own("admin", "admin", ""));
+        assert!(!is_own("", "", ""));
+        assert!(!Own::default().asks(&Request { options: Some(json!([1])), ..Request::default() }));
+    }
+}
