@@ -337,6 +337,9 @@ pub(crate) struct Registries {
     /// Certificates (PEM) of who vouches for keyless identities.
     #[arg(long, value_name = "FILE")]
     pub(crate) fulcio_root: Vec<PathBuf>,
+    /// Docker configuration with logins for registries: its folder, or the file. Default: .docker in the home folder.
+    #[arg(long, value_name = "PATH", env = "DOCKER_CONFIG")]
+    pub(crate) docker_config: Option<PathBuf>,
 }
 
 /// What stands for the cluster and the request.

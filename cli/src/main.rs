@@ -6,6 +6,7 @@
 mod args;
 mod database;
 mod demo;
+mod docker;
 mod doctor;
 mod events;
 mod incidents;

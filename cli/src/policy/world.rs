@@ -13,6 +13,7 @@ use tokio::runtime::Handle;
 
 use super::is_yaml;
 use crate::args::Registries;
+use crate::docker;
 use crate::print;
 
 /// The real file system, and registries where that is asked for.
@@ -42,6 +43,7 @@ impl<'c> World<'c> {
         let make = || {
             let config = Config {
                 insecure_registries: self.settings.insecure_registry.clone(),
+                docker_config: docker::configuration(self.settings.docker_config.as_deref()),
                 transparency_log_keys: self.settings.transparency_log_key.clone(),
                 certificate_log_keys: self.settings.certificate_log_key.clone(),
                 fulcio_roots: self.settings.fulcio_root.clone(),
@@ -79,8 +81,8 @@ impl<'c> World<'c> {
             }
         }
         for fact in &missing {
-            let MissingFact::ImageMetadata(image) = fact else { continue };
-            let answer = tokio::time::timeout(REGISTRY_WITHIN, verifier.metadata(image)).await;
+            let MissingFact::ImageMetadata { image, access } = fact else { continue };
+            let answer = tokio::time::timeout(REGISTRY_WITHIN, verifier.metadata(image, access)).await;
             match answer.unwrap_or_else(|_| Err("the registry did not answer in time".to_owned())) {
                 Ok(metadata) => {
                     facts.image_metadata.insert(image.clone(), metadata);
@@ -131,7 +133,7 @@ impl Files for World<'_> {
             }
         }
         let of_registry =
-            |fact: &MissingFact| matches!(fact, MissingFact::ImageTrust { .. } | MissingFact::ImageMetadata(_));
+            |fact: &MissingFact| matches!(fact, MissingFact::ImageTrust { .. } | MissingFact::ImageMetadata { .. });
         if !self.settings.registry || !missing.iter().any(of_registry) {
             return is_new;
         }

@@ -25,7 +25,7 @@ use registry_scanner::{
 
 use crate::args::{Format, OutputTo};
 use crate::database::{age, folder};
-use crate::print;
+use crate::{docker, print};
 use args::{Form, Scan};
 
 /// Scans and prints. Exits with `--exit-code` when there are findings, with `--exit-on-partial` when it is not known whether there are.
@@ -137,10 +137,8 @@ impl Scan {
 
     fn options(&self, form: Form, advisories: Arc<Advisories>) -> anyhow::Result<Options> {
         let platform = self.platform.as_deref().map(str::parse::<Platform>).transpose();
-        let home = std::env::home_dir();
-        let cache = self.cache_dir.clone().or_else(|| Some(home.as_ref()?.join(".cache/biotope/scans")));
+        let cache = self.cache_dir.clone().or_else(|| Some(std::env::home_dir()?.join(".cache/biotope/scans")));
         let cache = cache.filter(|_| !self.no_cache);
-        let docker = self.docker_config.clone().or_else(|| Some(home?.join(".docker")));
         let mut mirrors: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for (of, mirror) in &self.maven_mirror {
             mirrors.entry(of.clone()).or_default().push(mirror.clone());
@@ -148,7 +146,7 @@ impl Scan {
         let pull = Pull {
             maven: Maven { fetch: self.fetch_poms, mirrors },
             plain_http_registries: self.plain_http.clone(),
-            docker_config: docker.map(|path| if path.is_dir() { path.join("config.json") } else { path }),
+            docker_config: docker::configuration(self.docker_config.as_deref()),
             ..Pull::default()
         };
         Ok(Options {

@@ -35,6 +35,11 @@ pub struct Config {
     pub fulcio_roots: Vec<PathBuf>,
     /// Registries (`host` or `host:port`) that are read without TLS. Default: none.
     pub insecure_registries: Vec<String>,
+    /// Docker configuration with logins for registries, as `docker login` writes it. Default: none.
+    pub docker_config: Option<PathBuf>,
+    /// Pull secrets with logins for registries, besides those that policies name: `name` in the gateway's own namespace, or
+    /// `namespace/name`. Read through the API server of `kubernetes`. Default: none.
+    pub pull_secrets: Vec<String>,
     /// Where policies may have no service called: networks, addresses, and hosts by name. Default: loopback, and the addresses that clouds
     /// give a machine its credentials by. As Kyverno's `httpBlocklist`, a list of one's own takes the place of the default.
     pub http_blocklist: Vec<String>,
@@ -61,6 +66,9 @@ pub struct KubernetesConfig {
     /// Secret, in the gateway's own namespace, that keeps the authority for all replicas; made by the first. Default: none, each
     /// gateway has an authority of its own in `certificates`.
     pub authority_secret: Option<String>,
+    /// Whether the `imagePullSecrets` of a pod that is reviewed are read, to ask the registries of its images. The gateway then needs the
+    /// right to get Secrets in all namespaces. Default false.
+    pub pod_pull_secrets: bool,
 }
 
 /// How the API server is told about the webhooks.
@@ -163,6 +171,8 @@ impl Default for Config {
             certificate_log_keys: Vec::new(),
             fulcio_roots: Vec::new(),
             insecure_registries: Vec::new(),
+            docker_config: None,
+            pull_secrets: Vec::new(),
             http_blocklist: BLOCKED.map(str::to_owned).to_vec(),
             http_allowlist: Vec::new(),
             gather_within_ms: 3_000,

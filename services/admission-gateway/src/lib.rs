@@ -58,6 +58,7 @@ pub async fn start(context: Context, config: Config) -> anyhow::Result<()> {
     let signatures = Signatures::new(&config).context("cannot prepare the verification of signatures")?;
     let within = std::time::Duration::from_millis(config.gather_within_ms);
     let means = home.as_ref().map(|home| home.cluster.clone());
+    let signatures = signatures.with_secrets_of(means.clone());
     let gatherer = Gatherer::new(means.clone(), (signatures.clone(), reach), within);
     service::respond(&context, (&bus, &publisher), responses::KINDS, move |order| {
         responses::obey(order, means.clone())

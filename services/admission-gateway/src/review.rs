@@ -20,7 +20,7 @@ use crate::facts::{BLOCK_DIGEST, Facts};
 use crate::manifests::Manifests;
 use crate::metrics::Metrics;
 use crate::policies::Policies;
-use crate::signatures::Signatures;
+use crate::signatures::{PullSecrets, Signatures};
 
 /// Everything that a review needs, all of it in memory.
 #[derive(Clone, Debug)]
@@ -98,9 +98,10 @@ impl Reviewer {
             if missing.is_empty() {
                 break;
             }
+            let pulls = PullSecrets::of(request.subject());
             let (signed, found) = tokio::join!(
-                self.signatures.gather(&missing, &self.facts),
-                self.gatherer.gather(&missing, &mut gathered),
+                self.signatures.gather(&missing, &pulls, &self.facts),
+                self.gatherer.gather_for(&missing, &pulls, &mut gathered),
             );
             if !signed && !found {
                 break;

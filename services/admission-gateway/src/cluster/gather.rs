@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::reach::Reach;
 use super::services;
-use crate::signatures::Signatures;
+use crate::signatures::{PullSecrets, Signatures};
 
 /// Gathers for reviews. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -63,10 +63,15 @@ impl Gatherer {
     /// Looks for what an evaluation missed; whether something was found. What fails stays missing: the policy's `failurePolicy`
     /// decides.
     pub(crate) async fn gather(&self, missing: &[MissingFact], found: &mut Gathered) -> bool {
+        self.gather_for(missing, &PullSecrets::default(), found).await
+    }
+
+    /// The same for a review, with the pull secrets of its pod.
+    pub(crate) async fn gather_for(&self, missing: &[MissingFact], pulls: &PullSecrets, found: &mut Gathered) -> bool {
         // What arrives in time counts, whatever else does not.
         let deadline = tokio::time::Instant::now() + self.within;
         let one = |fact| async move {
-            tokio::time::timeout_at(deadline, self.one(fact)).await.unwrap_or_else(|_| {
+            tokio::time::timeout_at(deadline, self.one(fact, pulls)).await.unwrap_or_else(|_| {
                 tracing::warn!(%fact, after = ?self.within, "a fact was not gathered in time");
                 None
             })
@@ -90,7 +95,7 @@ impl Gatherer {
                     drop(found.api_calls.insert(call.clone(), answer))
                 }
                 MissingFact::ApiCall { call, body } => drop(found.api_calls.insert(format!("{call} {body}"), answer)),
-                MissingFact::ImageMetadata(image) => drop(found.images.insert(image.clone(), answer)),
+                MissingFact::ImageMetadata { image, .. } => drop(found.images.insert(image.clone(), answer)),
                 MissingFact::Objects { api_version, kind, namespace } => {
                     if let Value::Array(items) = answer {
                         found.objects.extend(items);
@@ -114,15 +119,15 @@ impl Gatherer {
         found.manifests.len() != before
     }
 
-    async fn one(&self, fact: &MissingFact) -> Option<Answer> {
+    async fn one(&self, fact: &MissingFact, pulls: &PullSecrets) -> Option<Answer> {
         let said = |error: String| tracing::warn!(%fact, error, "a fact cannot be gathered");
         if let MissingFact::Http(call) = fact {
             return services::call(call, &self.reach).await.map_err(said).ok().map(Answer::Service);
         }
-        self.value(fact).await.map(Answer::Value)
+        self.value(fact, pulls).await.map(Answer::Value)
     }
 
-    async fn value(&self, fact: &MissingFact) -> Option<Value> {
+    async fn value(&self, fact: &MissingFact, pulls: &PullSecrets) -> Option<Value> {
         let said = |error: String| tracing::warn!(%fact, error, "a fact cannot be gathered");
         match fact {
             MissingFact::ConfigMap(name) => {
@@ -136,7 +141,9 @@ impl Gatherer {
             MissingFact::Objects { api_version, kind, namespace } => {
                 list(self.cluster.as_ref()?, (api_version, kind), namespace).await.map_err(said).ok()
             }
-            MissingFact::ImageMetadata(image) => self.registries.metadata(image).await.map_err(said).ok(),
+            MissingFact::ImageMetadata { image, access } => {
+                self.registries.metadata_for(image, (access, pulls)).await.map_err(said).ok()
+            }
             _ => None,
         }
     }

@@ -31,6 +31,8 @@ pub(super) struct Attestor {
     certificate_logs: Logs,
     /// Where its signatures lie, when not where the rule says.
     pub(super) repository: Option<String>,
+    /// Secrets with logins for that place.
+    pub(super) secrets: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -103,6 +105,7 @@ impl Attestor {
             );
         }
         let annotations = entry.get("annotations").and_then(Value::as_object);
+        let secrets = entry.get("pullSecrets").and_then(Value::as_array).into_iter().flatten();
         let algorithm = text(part, "signatureAlgorithm").or_else(|| text(entry, "signatureAlgorithm"));
         Ok(Self {
             who,
@@ -111,6 +114,7 @@ impl Attestor {
             logs: Logs::new(part.get("rekor"), ("ignoreTlog", "pubkey"), &trust.logs)?,
             certificate_logs: Logs::new(certificate_log, ("ignoreSCT", "pubkey"), &trust.certificate_logs)?,
             repository: text(entry, "repository").map(str::to_owned),
+            secrets: secrets.filter_map(Value::as_str).map(str::to_owned).collect(),
         })
     }
 

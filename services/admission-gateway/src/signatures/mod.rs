@@ -10,6 +10,7 @@ mod attestor;
 mod certificate;
 mod cosign;
 mod key;
+mod logins;
 mod manifest;
 mod registry;
 mod timestamp;
@@ -19,13 +20,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use admission_policy::{Attestation, ImageTrust, ManifestClaim, MissingFact};
+use admission_policy::{Attestation, ImageTrust, ManifestClaim, MissingFact, RegistryAccess};
+use kubernetes::Cluster;
 use model::ImageReference;
 use serde_json::Value;
 
 use self::attestor::{Attestor, Trust};
 use self::cosign::Signed;
-use self::registry::{ReadError, Registry};
+use self::logins::Logins;
+pub(crate) use self::logins::PullSecrets;
+use self::registry::{ReadError, Registry, Repository};
 use crate::config::Config;
 use crate::facts::Facts;
 
@@ -54,18 +58,36 @@ impl Signatures {
             added.map_err(|what| anyhow::anyhow!("{}: {what}", path.display()))?;
         }
         Ok(Self {
-            registry: Registry::new(config.insecure_registries.clone())?,
+            registry: Registry::new(config.insecure_registries.clone(), Logins::new(config))?,
             trust: Arc::new(trust),
             within: Duration::from_millis(config.gather_within_ms),
         })
     }
 
+    /// The same, with the pull secrets of a cluster.
+    #[must_use]
+    pub(crate) fn with_secrets_of(mut self, cluster: Option<Cluster>) -> Self {
+        if let Some(cluster) = cluster {
+            self.registry.logins_mut().read_from(cluster);
+        }
+        self
+    }
+
     /// Finds out about images what an evaluation missed, each within the deadline; or why that cannot be told.
     pub async fn look_up(&self, missing: &[MissingFact]) -> Vec<(String, Result<ImageTrust, String>)> {
+        self.look_up_for(missing, &PullSecrets::default()).await
+    }
+
+    async fn look_up_for(
+        &self,
+        missing: &[MissingFact],
+        pulls: &PullSecrets,
+    ) -> Vec<(String, Result<ImageTrust, String>)> {
         let deadline = tokio::time::Instant::now() + self.within;
         let wanted = missing.iter().filter_map(|fact| match fact {
-            MissingFact::ImageTrust { image, repository, attestors, attestations } => {
-                Some(Wanted { image, repository, attestors, attestations: !attestations.is_empty() })
+            MissingFact::ImageTrust { image, repository, attestors, attestations, access } => {
+                let attestations = !attestations.is_empty();
+                Some(Wanted { image, repository, attestors, attestations, access, pulls })
             }
             _ => None,
         });
@@ -80,9 +102,9 @@ impl Signatures {
     }
 
     /// Gathers what an evaluation missed and this verifier can find out; whether there is anything new.
-    pub(crate) async fn gather(&self, missing: &[MissingFact], facts: &Facts) -> bool {
+    pub(crate) async fn gather(&self, missing: &[MissingFact], pulls: &PullSecrets, facts: &Facts) -> bool {
         let mut is_new = false;
-        for (image, found) in self.look_up(missing).await {
+        for (image, found) in self.look_up_for(missing, pulls).await {
             match found {
                 Ok(trust) => {
                     facts.learn_trust(&image, trust);
@@ -98,17 +120,17 @@ impl Signatures {
         let image: ImageReference = wanted.image.parse().map_err(|_| ReadError::Reference)?;
         let digest = match image.digest() {
             Some(digest) => digest.to_string(),
-            None => self.registry.digest(&image).await?,
+            None => self.registry.repository(&image, (wanted.access, wanted.pulls)).await.digest().await?,
         };
         let now = now();
         let mut found = ImageTrust { digest: digest.clone(), ..ImageTrust::default() };
-        let mut shelves: BTreeMap<String, Vec<(&String, Attestor)>> = BTreeMap::new();
+        let mut shelves: BTreeMap<(String, Vec<String>), Vec<(&String, Attestor)>> = BTreeMap::new();
         for name in wanted.attestors {
             match serde_json::from_str(name).map_err(|_| "not JSON".to_owned()).and_then(|entry| self.attestor(&entry))
             {
                 Ok(attestor) => {
                     let place = attestor.repository.clone().unwrap_or_else(|| wanted.repository.to_owned());
-                    shelves.entry(place).or_default().push((name, attestor));
+                    shelves.entry((place, attestor.secrets.clone())).or_default().push((name, attestor));
                 }
                 Err(what) => {
                     tracing::warn!(image = wanted.image, what, "an attestor cannot be verified and stays unknown");
@@ -118,14 +140,17 @@ impl Signatures {
         }
         if wanted.attestations {
             found.attestations = Some(Vec::new());
-            shelves.entry(wanted.repository.to_owned()).or_default();
+            shelves.entry((wanted.repository.to_owned(), Vec::new())).or_default();
         }
-        for (place, attestors) in &shelves {
+        for ((place, secrets), attestors) in &shelves {
             let beside = match place.as_str() {
                 "" => image.clone(),
                 repository => repository.parse().map_err(|_| ReadError::Reference)?,
             };
-            self.look((&beside, &digest), attestors, (wanted.attestations, now), &mut found).await?;
+            let mut access = wanted.access.clone();
+            access.secrets.extend_from_slice(secrets);
+            let repository = self.registry.repository(&beside, (&access, wanted.pulls)).await;
+            look((&repository, &digest), attestors, (wanted.attestations, now), &mut found).await?;
         }
         // What lies in one repository was not signed by those who sign in another.
         for statement in found.attestations.iter_mut().flatten() {
@@ -136,33 +161,6 @@ impl Signatures {
         Ok(found)
     }
 
-    /// Looks at what lies in one repository.
-    async fn look(
-        &self,
-        (beside, digest): (&ImageReference, &str),
-        attestors: &[(&String, Attestor)],
-        (attestations, now): (bool, u64),
-        found: &mut ImageTrust,
-    ) -> Result<(), ReadError> {
-        let tag = digest.replace(':', "-");
-        let signatures = self.registry.signed(beside, &format!("{tag}.sig"), cosign::signature).await?;
-        for (name, attestor) in attestors {
-            let signed = signatures.iter().any(|one| one.is_about(digest) && attestor.signed(one, now));
-            found.signatures.insert((*name).clone(), signed);
-        }
-        if attestations {
-            let statements = self.registry.signed(beside, &format!("{tag}.att"), cosign::attestation).await?;
-            let verified = |one: &Signed| Attestation {
-                predicate_type: one.predicate_type(),
-                predicate: one.predicate(),
-                signatures: attestors.iter().map(|(name, by)| ((*name).clone(), by.signed(one, now))).collect(),
-            };
-            let mine = statements.iter().filter(|one| one.is_about(digest)).map(verified);
-            found.attestations.get_or_insert_default().extend(mine);
-        }
-        Ok(())
-    }
-
     /// Who signed a manifest; see [`ManifestClaim`]. Without a look at any registry.
     ///
     /// # Errors
@@ -171,18 +169,54 @@ impl Signatures {
         manifest::verify(claim, &self.trust, now())
     }
 
-    /// What a registry says about an image, as policies see it (`imageRegistry`, `image.GetMetadata`).
+    /// What a registry, asked as a policy says, tells of an image, as policies see it (`imageRegistry`, `image.GetMetadata`).
     ///
     /// # Errors
     /// Why that cannot be told.
-    pub async fn metadata(&self, reference: &str) -> Result<Value, String> {
+    pub async fn metadata(&self, reference: &str, access: &RegistryAccess) -> Result<Value, String> {
+        self.metadata_for(reference, (access, &PullSecrets::default())).await
+    }
+
+    /// The same, with the pull secrets of a pod.
+    pub(crate) async fn metadata_for(
+        &self,
+        reference: &str,
+        access: (&RegistryAccess, &PullSecrets),
+    ) -> Result<Value, String> {
         let image: ImageReference = reference.parse().map_err(|_| ReadError::Reference.to_string())?;
-        self.registry.metadata(reference, &image).await.map_err(|error| error.to_string())
+        let repository = self.registry.repository(&image, access).await;
+        repository.metadata(reference).await.map_err(|error| error.to_string())
     }
 
     fn attestor(&self, entry: &Value) -> Result<Attestor, String> {
         Attestor::new(entry, &self.trust)
     }
+}
+
+/// Looks at what lies in one repository.
+async fn look(
+    (repository, digest): (&Repository<'_>, &str),
+    attestors: &[(&String, Attestor)],
+    (attestations, now): (bool, u64),
+    found: &mut ImageTrust,
+) -> Result<(), ReadError> {
+    let tag = digest.replace(':', "-");
+    let signatures = repository.signed(&format!("{tag}.sig"), cosign::signature).await?;
+    for (name, attestor) in attestors {
+        let signed = signatures.iter().any(|one| one.is_about(digest) && attestor.signed(one, now));
+        found.signatures.insert((*name).clone(), signed);
+    }
+    if attestations {
+        let statements = repository.signed(&format!("{tag}.att"), cosign::attestation).await?;
+        let verified = |one: &Signed| Attestation {
+            predicate_type: one.predicate_type(),
+            predicate: one.predicate(),
+            signatures: attestors.iter().map(|(name, by)| ((*name).clone(), by.signed(one, now))).collect(),
+        };
+        let mine = statements.iter().filter(|one| one.is_about(digest)).map(verified);
+        found.attestations.get_or_insert_default().extend(mine);
+    }
+    Ok(())
 }
 
 /// In seconds since 1970.
@@ -207,6 +241,8 @@ struct Wanted<'a> {
     repository: &'a str,
     attestors: &'a [String],
     attestations: bool,
+    access: &'a RegistryAccess,
+    pulls: &'a PullSecrets,
 }
 
 /// At most this many images of one review are looked up.

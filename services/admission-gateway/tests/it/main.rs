@@ -15,6 +15,7 @@ mod downstream;
 mod facts;
 mod hostile;
 mod keyless;
+mod logins;
 mod lookups;
 mod manifests;
 mod signatures;

@@ -117,7 +117,7 @@ impl Shelf {
     }
 
     /// Signs `about` and puts it beside `beside`, with a log's entry if there is a log.
-    async fn sign(&self, beside: &str, about: &str, key: &Key, log: Option<&Key>) {
+    pub(crate) async fn sign(&self, beside: &str, about: &str, key: &Key, log: Option<&Key>) {
         let payload = json!({
             "critical": {"identity": {"docker-reference": "app"}, "image": {"docker-manifest-digest": about},
                 "type": "cosign container image signature"},
@@ -152,6 +152,16 @@ impl Shelf {
         .to_string();
         self.push(&format!("{}.att", image.replace(':', "-")), &[(envelope.as_bytes(), json!({}))]).await;
     }
+}
+
+/// A rule about images like the pattern, which the holder of the key signed, whether any log has it or not.
+pub(crate) fn rule_by_key(name: &str, pattern: &str, key: &Key) -> Value {
+    let keys = json!({"publicKeys": key.pem(), "rekor": {"ignoreTlog": true}});
+    json!({"apiVersion": "kyverno.io/v1", "kind": "ClusterPolicy", "metadata": {"name": name}, "spec": {"rules": [{
+        "name": "signed", "match": {"any": [{"resources": {"kinds": ["Pod"]}}]},
+        "verifyImages": [{"imageReferences": [pattern], "failureAction": "Enforce",
+            "attestors": [{"entries": [{"keys": keys}]}]}],
+    }]}})
 }
 
 fn policy(name: &str, pattern: &str, key: &Key, rekor: &str) -> String {

@@ -118,7 +118,7 @@ pub use request::{GroupVersionKind, Operation, Request, ReviewError, UserInfo};
 pub use rules::verify_images::attestor_key;
 pub use set::{PolicySet, PolicySummary};
 pub use snapshot::{
-    Attestation, HttpAnswer, HttpCall, ImageTrust, ManifestClaim, ManifestSignature, MissingFact, RuleValues, Snapshot,
-    Values,
+    Attestation, HttpAnswer, HttpCall, ImageTrust, ManifestClaim, ManifestSignature, MissingFact, RegistryAccess,
+    RuleValues, Snapshot, Values,
 };
 pub use stage::Stage;

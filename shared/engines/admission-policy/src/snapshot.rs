@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
 /// The facts at hand. A fact that is not here is missing: the rule that needs it ends in an error that names it
@@ -67,6 +68,25 @@ pub struct HttpAnswer {
     pub status: u16,
     /// Body, read as JSON; null when it is none.
     pub body: Value,
+}
+
+/// How a policy wants registries asked (`imageRegistryCredentials` of rules and contexts, `credentials` of CEL policies).
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct RegistryAccess {
+    /// Secrets with logins: `name`, or `namespace/name`.
+    pub secrets: Vec<String>,
+    /// Who else has logins: `default`, `amazon`, `azure`, `google`, `github`.
+    pub providers: Vec<String>,
+    /// Whether a registry may be read without TLS.
+    pub allow_insecure_registry: bool,
+}
+
+impl RegistryAccess {
+    /// Reads what a policy says; what cannot be read, or is not there, asks for nothing special.
+    pub(crate) fn of(raw: Option<&Value>) -> Self {
+        raw.and_then(|raw| Self::deserialize(raw).ok()).unwrap_or_default()
+    }
 }
 
 /// What is known about who signed an image.
@@ -175,8 +195,13 @@ pub enum MissingFact {
         /// Namespace to look in; empty for all.
         namespace: String,
     },
-    /// Metadata of an image, by reference.
-    ImageMetadata(String),
+    /// Metadata of an image.
+    ImageMetadata {
+        /// Reference of the image.
+        image: String,
+        /// How its registry is asked.
+        access: RegistryAccess,
+    },
     /// Signatures and attestations of an image.
     ImageTrust {
         /// Reference of the image.
@@ -187,6 +212,8 @@ pub enum MissingFact {
         attestors: Vec<String>,
         /// Predicate types of the attestations to fetch.
         attestations: Vec<String>,
+        /// How the registry is asked.
+        access: RegistryAccess,
     },
     /// Whether an attestor signed the manifest in the request.
     ManifestSignature(ManifestClaim),
@@ -208,7 +235,7 @@ impl std::fmt::Display for MissingFact {
             Self::Objects { api_version, kind, namespace } => {
                 write!(f, "the objects {api_version} {kind} in namespace {namespace} are not known")
             }
-            Self::ImageMetadata(image) => write!(f, "the metadata of image {image} is not known"),
+            Self::ImageMetadata { image, .. } => write!(f, "the metadata of image {image} is not known"),
             Self::ImageTrust { image, .. } => write!(f, "the signatures of image {image} are not known"),
             Self::ManifestSignature(_) => write!(f, "the signatures of the manifest are not known"),
             Self::GlobalContext(name) => write!(f, "global context entry {name} is not known"),

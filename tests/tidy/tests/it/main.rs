@@ -52,7 +52,7 @@ fn level(folder: &str) -> u32 {
         folder if folder.starts_with("shared/languages/") => 3,
         "schemas" => 4,
         folder if folder.starts_with("shared/engines/") => 4,
-        "shared/bus" | "shared/kubernetes" | "shared/parts" => 5,
+        "shared/bus" | "shared/kubernetes" | "shared/parts" | "shared/registry-logins" => 5,
         "shared/service" | "shared/testkit" => 6,
         folder if folder.starts_with("services/") => 7,
         _ => 8,

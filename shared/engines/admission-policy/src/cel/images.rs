@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::scope::Scope;
 use crate::context::{ImageInfo, extract_images};
 use crate::rules::verify_images::attestor_key;
-use crate::snapshot::{ImageTrust, MissingFact};
+use crate::snapshot::{ImageTrust, MissingFact, RegistryAccess};
 use crate::value::wildcard;
 
 /// The image part of a policy.
@@ -19,6 +19,8 @@ pub(crate) struct ImagePolicy {
     pub(super) attestors: Value,
     /// Attestations by name.
     pub(super) attestations: Value,
+    /// How registries are asked.
+    pub(super) access: RegistryAccess,
     mutate_digest: bool,
     verify_digest: bool,
     /// An image must have passed a check of its signatures, or those of an attestation, by whatever policy.
@@ -60,6 +62,7 @@ impl ImagePolicy {
             references,
             attestors: by_name("attestors"),
             attestations: by_name("attestations"),
+            access: RegistryAccess::of(spec.get("credentials")),
             mutate_digest: flag("mutateDigest"),
             verify_digest: flag("verifyDigest"),
             required: flag("required"),
@@ -153,10 +156,19 @@ pub(super) fn call<'a>(scope: &Scope<'a>, name: &str, arguments: &[Val<'a>]) -> 
         }
         ("getImageData", [Val::Text(image)]) => Some(match scope.given().snapshot.image_metadata.get(image.as_str()) {
             Some(known) => Ok(Val::from_json(known)),
-            None => Err(scope.note_missing(name, MissingFact::ImageMetadata(image.as_str().to_owned()))),
+            None => Err(scope.note_missing(name, metadata_of(scope, image.as_str()))),
         }),
         _ => None,
     }
+}
+
+/// The metadata of an image as a fact that is missing.
+pub(super) fn metadata_of(scope: &Scope<'_>, image: &str) -> MissingFact {
+    MissingFact::ImageMetadata { image: image.to_owned(), access: access_of(scope) }
+}
+
+fn access_of(scope: &Scope<'_>) -> RegistryAccess {
+    scope.rule().verification.as_ref().map(|policy| policy.access.clone()).unwrap_or_default()
 }
 
 /// How many of the attestors signed; the fact must be known for each.
@@ -257,7 +269,8 @@ fn missing(
     let list = attestors.as_array().map(Vec::as_slice).unwrap_or_default();
     let keys = list.iter().flat_map(entries).map(|entry| attestor_key(&entry)).collect();
     let attestations = attestation.map(str::to_owned).into_iter().collect();
-    let fact = MissingFact::ImageTrust { image, repository: String::new(), attestors: keys, attestations };
+    let access = access_of(scope);
+    let fact = MissingFact::ImageTrust { image, repository: String::new(), attestors: keys, attestations, access };
     scope.note_missing(function, fact)
 }
 
@@ -313,6 +326,11 @@ fn entry(attestor: &Value, (kind, mut fields): (&str, Map<String, Value>), log: 
         if let Some(value) = set(attestor.pointer(pointer)) {
             out.insert(field.to_owned(), value);
         }
+    }
+    let secrets = attestor.pointer("/cosign/source/signaturePullSecrets").and_then(Value::as_array);
+    let secrets: Vec<Value> = secrets.into_iter().flatten().filter_map(|one| one.get("name").cloned()).collect();
+    if !secrets.is_empty() {
+        out.insert("pullSecrets".to_owned(), Value::Array(secrets));
     }
     Value::Object(out)
 }

@@ -228,7 +228,7 @@ impl<'a> Library<'a> {
         match self.scope.given().snapshot.image_metadata.get(reference.as_str()) {
             Some(known) => Ok(Val::from_json(known)),
             None => {
-                let fact = MissingFact::ImageMetadata(reference.as_str().to_owned());
+                let fact = super::images::metadata_of(&self.scope, reference.as_str());
                 Err(self.scope.note_missing("image.getMetadata", fact))
             }
         }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use cel::{EvalError, Val};
 
 use super::exception::CelException;
+use super::images::metadata_of;
 use super::judge::{Answer, Input, excused, failed, work};
 use super::lookup;
 use super::policy::{CelPolicy, CelRule};
@@ -116,7 +117,7 @@ fn undecided<'a>(
     let is_told = |fact: &MissingFact| matches!(fact, MissingFact::ImageTrust { image: about, .. } if *about == image);
     let asks = !missing.is_empty();
     if !missing.iter().any(is_told) {
-        missing.push(MissingFact::ImageMetadata(image.clone()));
+        missing.push(metadata_of(scope, &image));
     }
     if answer.status == Some(Status::Fail) && !asks {
         return Answer { rule: policy.reference.name.clone(), missing, ..answer };

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::query::{ExpressionCache, Query, mark_of};
 use super::{Context, EvaluationError, TextTemplate, ValueTemplate};
-use crate::snapshot::{HttpAnswer, HttpCall, MissingFact};
+use crate::snapshot::{HttpAnswer, HttpCall, MissingFact, RegistryAccess};
 
 /// A compiled context entry.
 #[derive(Clone, Debug)]
@@ -24,7 +24,7 @@ enum Source {
     Variable { value: Option<Given>, path: Path, default: Option<Given> },
     ConfigMap { name: Written, namespace: Written },
     ApiCall { method: String, target: Target, data: Value, query: String, default: Option<Value> },
-    ImageRegistry { reference: Written, query: String },
+    ImageRegistry { reference: Written, access: RegistryAccess, query: String },
     Global { name: Written, query: String },
 }
 
@@ -144,7 +144,8 @@ fn compile(raw: &Value, expressions: &mut ExpressionCache) -> Result<ContextEntr
         api_call(call, text, expressions)?
     } else if let Some(image) = part("imageRegistry") {
         let reference = Written::new(text(image, "reference"), expressions);
-        Source::ImageRegistry { reference, query: text(image, "jmesPath") }
+        let access = RegistryAccess::of(image.get("imageRegistryCredentials"));
+        Source::ImageRegistry { reference, access, query: text(image, "jmesPath") }
     } else if let Some(global) = part("globalReference") {
         Source::Global { name: Written::new(text(global, "name"), expressions), query: text(global, "jmesPath") }
     } else {
@@ -209,11 +210,11 @@ impl<'a> Context<'a> {
                     (answer, _) => answer?,
                 }
             }
-            Source::ImageRegistry { reference, query } => {
+            Source::ImageRegistry { reference, access, query } => {
                 let reference = reference.fill(self).map_err(|error| within(error, name, &reference.raw))?;
                 let known = self.snapshot.image_metadata.get(&*reference).cloned();
-                let data =
-                    known.ok_or_else(|| self.note_missing(MissingFact::ImageMetadata(reference.into_owned())))?;
+                let fact = |image| MissingFact::ImageMetadata { image, access: access.clone() };
+                let data = known.ok_or_else(|| self.note_missing(fact(reference.into_owned())))?;
                 self.narrow(name, data, query)?
             }
             Source::Global { name: global, query } => {

@@ -11,7 +11,7 @@ use crate::context::{Context, EvaluationError, ExpressionCache, ImageInfo};
 use crate::outcome::{Action, Status};
 use crate::policy::compile::{Wrong, decode};
 use crate::rules::extractors::{self, Extractor};
-use crate::snapshot::{ImageTrust, MissingFact};
+use crate::snapshot::{ImageTrust, MissingFact, RegistryAccess};
 use crate::value::wildcard;
 
 /// Attestor sets may nest this deep.
@@ -33,6 +33,8 @@ struct ImageVerification {
     attestors: Vec<Value>,
     attestations: Vec<Attestation>,
     repository: String,
+    /// How registries are asked.
+    access: Option<Value>,
     mutate_digest: bool,
     verify_digest: bool,
     required: bool,
@@ -60,6 +62,10 @@ struct Raw {
     attestors: Option<Vec<Value>>,
     attestations: Option<Vec<RawAttestation>>,
     repository: Option<String>,
+    image_registry_credentials: Option<Value>,
+    annotations: Option<Value>,
+    #[serde(rename = "cosignOCI11")]
+    referrers: Option<bool>,
     mutate_digest: Option<bool>,
     verify_digest: Option<bool>,
     required: Option<bool>,
@@ -146,10 +152,12 @@ impl ImageVerification {
         let mut attestors = raw.attestors.unwrap_or_default();
         attestors.extend(old_attestor(raw.key, raw.subject, (raw.issuer, raw.roots)));
         // Who verifies has to know what kind of signatures it is about.
-        let kind = raw.kind.filter(|kind| !kind.is_empty() && kind != "Cosign");
+        let kind = raw.kind.filter(|kind| !kind.is_empty() && kind != "Cosign").map(Value::String);
+        let referrers = raw.referrers.filter(|is_so| *is_so).map(Value::Bool);
+        let said = [("type", kind), ("cosignOCI11", referrers), ("annotations", raw.annotations)];
         let told = |mut sets: Vec<Value>| {
-            if let Some(kind) = &kind {
-                sets.iter_mut().for_each(|set| tell_kind(set, kind, 0));
+            for (field, value) in said.iter().filter_map(|(field, value)| Some((*field, value.as_ref()?))) {
+                sets.iter_mut().for_each(|set| tell(set, (field, value), 0));
             }
             sets
         };
@@ -178,6 +186,7 @@ impl ImageVerification {
                 .map(attestation)
                 .collect::<Result<_, Wrong>>()?,
             repository: raw.repository.unwrap_or_default(),
+            access: raw.image_registry_credentials,
             mutate_digest: raw.mutate_digest.unwrap_or(true),
             verify_digest: raw.verify_digest.unwrap_or(true),
             required: raw.required.unwrap_or(true),
@@ -313,11 +322,13 @@ impl ImageVerification {
             collect_keys(&set, 0, &mut keys);
         }
         let attestations = self.attestations.iter().map(|one| one.predicate_type.clone()).collect();
+        let access = self.access.as_ref().map(|raw| context.substitute(raw).unwrap_or_else(|_| raw.clone()));
         context.note_missing(MissingFact::ImageTrust {
             image: image.to_owned(),
             repository: self.repository.clone(),
             attestors: keys,
             attestations,
+            access: RegistryAccess::of(access.as_ref()),
         })
     }
 
@@ -389,14 +400,14 @@ pub(super) fn expand(entry: &Value) -> Vec<Value> {
     keys.split_inclusive(END).filter(|key| key.contains(END)).map(|key| one(key.trim_end_matches(END))).collect()
 }
 
-/// Says in every entry of an attestor set of which kind its signatures are.
-fn tell_kind(set: &mut Value, kind: &str, depth: usize) {
+/// Says in every entry of an attestor set what the rule says of all, unless the entry says it itself.
+fn tell(set: &mut Value, (field, value): (&str, &Value), depth: usize) {
     for entry in set.get_mut("entries").and_then(Value::as_array_mut).into_iter().flatten() {
         match entry.get_mut("attestor").filter(|nested| nested.is_object()) {
-            Some(nested) if depth < MAX_NESTING => tell_kind(nested, kind, depth + 1),
+            Some(nested) if depth < MAX_NESTING => tell(nested, (field, value), depth + 1),
             _ => {
                 if let Some(fields) = entry.as_object_mut() {
-                    fields.insert("type".to_owned(), Value::from(kind));
+                    fields.entry(field).or_insert_with(|| value.clone());
                 }
             }
         }

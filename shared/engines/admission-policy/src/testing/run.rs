@@ -366,7 +366,7 @@ impl Runner<'_> {
 }
 
 fn is_of_registry(fact: &MissingFact) -> bool {
-    matches!(fact, MissingFact::ImageTrust { .. } | MissingFact::ImageMetadata(_))
+    matches!(fact, MissingFact::ImageTrust { .. } | MissingFact::ImageMetadata { .. })
 }
 
 /// What a mutation of other objects made of each of them.

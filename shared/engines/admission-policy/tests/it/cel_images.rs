@@ -1,6 +1,6 @@
 //! ImageValidatingPolicy: digests before expressions, and signatures that some policy must have checked.
 
-use admission_policy::{ImageTrust, MissingFact, PolicySet, Request, Snapshot, Status, attestor_key};
+use admission_policy::{ImageTrust, MissingFact, PolicySet, RegistryAccess, Request, Snapshot, Status, attestor_key};
 use serde_json::{Value, json};
 
 const IMAGE: &str = "registry.example/app:1";
@@ -67,7 +67,10 @@ fn expressions_see_images_with_their_digests() {
         "images.containers.all(i, i.contains('@sha256:')) && object.spec.containers.all(c, c.image.contains('@'))";
     let set = load(&[policy("pinned", "{required: false}", pinned, "")]);
     let outcome = set.evaluate(&pod(IMAGE), &Snapshot::default());
-    assert_eq!(outcome.verdicts[0].missing, [MissingFact::ImageMetadata(IMAGE.to_owned())]);
+    assert_eq!(
+        outcome.verdicts[0].missing,
+        [MissingFact::ImageMetadata { image: IMAGE.to_owned(), access: RegistryAccess::default() }]
+    );
     let metadata = json!({"digest": digest()});
     let snapshot = Snapshot { image_metadata: [(IMAGE.to_owned(), metadata)].into(), ..Snapshot::default() };
     let outcome = set.evaluate(&pod(IMAGE), &snapshot);
