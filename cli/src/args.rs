@@ -285,7 +285,7 @@ pub(crate) enum Policy {
     /// Runs kyverno-test.yaml files.
     ///
     /// Exit code 0 when no check failed and every test ran, also where checks matched nothing; else 1, and 2 for wrong usage.
-    Test(PolicyTest),
+    Test(Box<PolicyTest>),
     /// Judges resources by policies, and prints verdicts and changed objects.
     ///
     /// Exit code 0 when nothing failed; 1 for a failure, an error, a file that cannot be read, or a policy or rule that was set
@@ -337,6 +337,12 @@ pub(crate) struct Registries {
     /// Certificates (PEM) of who vouches for keyless identities.
     #[arg(long, value_name = "FILE")]
     pub(crate) fulcio_root: Vec<PathBuf>,
+    /// Trusted roots of Sigstore (trusted_root.json): logs and authorities in one file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trusted_root: Vec<PathBuf>,
+    /// Certificates (PEM) of authorities for timestamps, each with its root.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) timestamp_authority: Vec<PathBuf>,
     /// Docker configuration with logins for registries: its folder, or the file. Default: .docker in the home folder.
     #[arg(long, value_name = "PATH", env = "DOCKER_CONFIG")]
     pub(crate) docker_config: Option<PathBuf>,

@@ -47,6 +47,8 @@ impl<'c> World<'c> {
                 transparency_log_keys: self.settings.transparency_log_key.clone(),
                 certificate_log_keys: self.settings.certificate_log_key.clone(),
                 fulcio_roots: self.settings.fulcio_root.clone(),
+                trusted_roots: self.settings.trusted_root.clone(),
+                timestamp_authorities: self.settings.timestamp_authority.clone(),
                 gather_within_ms: u64::try_from(REGISTRY_WITHIN.as_millis()).unwrap_or(u64::MAX),
                 ..Config::default()
             };

@@ -214,3 +214,38 @@ async fn images_are_looked_up_in_a_registry_where_that_is_asked_for() {
     assert_eq!(output.status.code(), Some(1));
     assert!(said(&output).contains("app:good are not known: "), "{}", said(&output));
 }
+
+/// User `robot` with the password `secret`.
+const USERS: &str = "robot:$2b$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn registries_are_asked_with_the_logins_of_docker() {
+    service::install_crypto();
+    let Some(registry) = parts::registry_for_users(USERS) else { return };
+    let mut headers = reqwest::header::HeaderMap::new();
+    headers.insert("authorization", "Basic cm9ib3Q6c2VjcmV0".parse().unwrap());
+    let client = Client::builder().no_proxy().default_headers(headers).build().unwrap();
+    let shelf = Shelf { client, address: registry.address.clone() };
+    let (ours, pem) = key();
+    let config = json!({"architecture": "amd64", "os": "linux", "config": {"User": "nobody"}});
+    let good = shelf.push("good", &config, (b"good", json!({}))).await;
+    shelf.sign(&good, &ours).await;
+
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    let image = format!("{}/app:good", registry.address);
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: good}\nspec: {containers: [{name: c, image: 'IMAGE'}]}\n";
+    write("pods.yaml", &pod.replace("IMAGE", &image));
+    write("policies.yaml", &policies(&registry.address, &pem));
+    std::fs::create_dir(folder.path().join("docker")).unwrap();
+    let asked = ["apply", "policies.yaml", "--resource", "pods.yaml", "--registry", "--docker-config", "docker"];
+    let asked = [&asked[..], &["--insecure-registry", &registry.address]].concat();
+    for (password, counts) in
+        [("hunter2", "pass: 0, fail: 0, warn: 0, error: 2"), ("secret", "pass: 2, fail: 0, warn: 0, error: 0")]
+    {
+        let login = json!({"auths": {&registry.address: {"username": "robot", "password": password}}});
+        write("docker/config.json", &login.to_string());
+        let output = biotope(folder.path(), &asked);
+        assert!(said(&output).contains(counts) && !said(&output).contains("hunter2"), "{}", said(&output));
+    }
+}

@@ -33,6 +33,11 @@ pub struct Config {
     /// Certificates (PEM files) of the authorities that issue keyless identities, such as Fulcio's root and intermediate, where a policy
     /// names no `roots`. Default: none, and then keyless attestors without `roots` stay unknown.
     pub fulcio_roots: Vec<PathBuf>,
+    /// Trusted roots of Sigstore (`trusted_root.json`): the logs and authorities of an installation in one file, added to those above.
+    /// Default: none.
+    pub trusted_roots: Vec<PathBuf>,
+    /// Certificates (PEM files) of authorities for timestamps (RFC 3161), each with its root. Default: none.
+    pub timestamp_authorities: Vec<PathBuf>,
     /// Registries (`host` or `host:port`) that are read without TLS. Default: none.
     pub insecure_registries: Vec<String>,
     /// Docker configuration with logins for registries, as `docker login` writes it. Default: none.
@@ -170,6 +175,8 @@ impl Default for Config {
             transparency_log_keys: Vec::new(),
             certificate_log_keys: Vec::new(),
             fulcio_roots: Vec::new(),
+            trusted_roots: Vec::new(),
+            timestamp_authorities: Vec::new(),
             insecure_registries: Vec::new(),
             docker_config: None,
             pull_secrets: Vec::new(),

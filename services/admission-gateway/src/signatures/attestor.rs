@@ -6,8 +6,10 @@ use serde_json::Value;
 
 use super::certificate::{Authorities, Certificate, ISSUER};
 use super::cosign::Signed;
+use super::entry::LogEntry;
 use super::key::{Hash, PublicKey};
-use super::timestamp;
+use super::tsa::Timestamper;
+use super::{timestamp, trusted_root};
 
 /// Whom the configuration trusts where a policy names nobody.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +20,8 @@ pub(super) struct Trust {
     pub(super) certificate_logs: Vec<PublicKey>,
     /// Who vouches for identities (Fulcio).
     pub(super) authorities: Authorities,
+    /// Who vouches for times.
+    pub(super) timestampers: Vec<Timestamper>,
 }
 
 /// Who must have signed.
@@ -29,6 +33,13 @@ pub(super) struct Attestor {
     annotations: Vec<(String, Value)>,
     logs: Logs,
     certificate_logs: Logs,
+    timestampers: Vec<Timestamper>,
+    /// Whether a timestamp has to be there.
+    is_timed: bool,
+    /// In what form its signatures are.
+    pub(super) form: Form,
+    /// Whether those of the older form are also looked for among what refers to the image.
+    pub(super) by_reference: bool,
     /// Where its signatures lie, when not where the rule says.
     pub(super) repository: Option<String>,
     /// Secrets with logins for that place.
@@ -42,6 +53,28 @@ enum Who {
     Holder(Box<Certificate>),
     /// Anyone with a certificate of the authorities and this identity.
     Identified(Authorities, Identity),
+}
+
+/// In what form signatures lie beside an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// Cosign's older form, under tags.
+    Tags,
+    /// Bundles of Sigstore, which refer to the image.
+    Bundles,
+    /// Bundles where there is any, else the older form.
+    Either,
+}
+
+impl Form {
+    fn of(entry: &Value) -> Result<Self, String> {
+        match text(entry, "type") {
+            None | Some("Cosign") => Ok(Self::Tags),
+            Some("SigstoreBundle") => Ok(Self::Bundles),
+            Some("Detected") => Ok(Self::Either),
+            Some(other) => Err(format!("signatures of type {other} are not verified: use Cosign's or SigstoreBundle")),
+        }
+    }
 }
 
 /// Which logs count.
@@ -85,10 +118,14 @@ impl Attestor {
     /// # Errors
     /// What of it this verifier does not do, or cannot use.
     pub(super) fn new(entry: &Value, trust: &Trust) -> Result<Self, String> {
-        match text(entry, "type") {
-            None | Some("Cosign") => {}
-            Some(other) => return Err(format!("signatures of type {other} are not verified: use Cosign's")),
-        }
+        let mut own = Trust::default();
+        let trust = match text(entry, "trustedRoot") {
+            Some(root) => {
+                trusted_root::add(&mut own, root)?;
+                &own
+            }
+            None => trust,
+        };
         let part = |name: &str| entry.get(name).filter(|part| part.is_object());
         let (part, who) = match (part("keys"), part("certificates"), part("keyless")) {
             (Some(keys), _, _) => (keys, Who::Key(key_of(keys)?)),
@@ -99,11 +136,8 @@ impl Attestor {
             }
         };
         let certificate_log = part.get("ctlog");
-        if certificate_log.is_some_and(|log| text(log, "tsaCertChain").is_some()) {
-            return Err(
-                "timestamps of an authority (`tsaCertChain`) are not verified: use a transparency log".to_owned()
-            );
-        }
+        let given = certificate_log.and_then(|log| text(log, "tsaCertChain")).map(Timestamper::from_pem).transpose()?;
+        let is_timed = given.is_some();
         let annotations = entry.get("annotations").and_then(Value::as_object);
         let secrets = entry.get("pullSecrets").and_then(Value::as_array).into_iter().flatten();
         let algorithm = text(part, "signatureAlgorithm").or_else(|| text(entry, "signatureAlgorithm"));
@@ -113,6 +147,10 @@ impl Attestor {
             annotations: annotations.into_iter().flatten().map(|(name, value)| (name.clone(), value.clone())).collect(),
             logs: Logs::new(part.get("rekor"), ("ignoreTlog", "pubkey"), &trust.logs)?,
             certificate_logs: Logs::new(certificate_log, ("ignoreSCT", "pubkey"), &trust.certificate_logs)?,
+            timestampers: given.map_or_else(|| trust.timestampers.clone(), |one| vec![one]),
+            is_timed,
+            form: Form::of(entry)?,
+            by_reference: entry.get("cosignOCI11").and_then(Value::as_bool) == Some(true),
             repository: text(entry, "repository").map(str::to_owned),
             secrets: secrets.filter_map(Value::as_str).map(str::to_owned).collect(),
         })
@@ -131,8 +169,9 @@ impl Attestor {
         Ok(attestor)
     }
 
-    /// Whether the attestor signed, and the logs have it where that is asked for; `now` in seconds since 1970.
-    pub(super) fn signed(&self, signed: &Signed, now: u64) -> bool {
+    /// Whether the attestor signed the document about the image, and the logs have it where that is asked for; `now` in seconds since
+    /// 1970.
+    pub(super) fn signed(&self, signed: &Signed, digest: &str, now: u64) -> bool {
         let made = |signature: &Vec<u8>| match self.made(signature, signed, now) {
             Ok(by_them) => by_them,
             Err(why) => {
@@ -140,8 +179,8 @@ impl Attestor {
                 false
             }
         };
-        signed.signatures.iter().any(made)
-            && (signed.is_statement || self.annotations.iter().all(|(name, value)| signed.says(name, value)))
+        let is_said = || self.annotations.iter().all(|(name, value)| signed.says(digest, name, value));
+        signed.is_about(digest) && signed.signatures.iter().any(made) && is_said()
     }
 
     /// Whether they made the signature; or why it does not count, though it is one.
@@ -150,22 +189,63 @@ impl Attestor {
     /// Why it does not count.
     pub(super) fn made(&self, signature: &[u8], signed: &Signed, now: u64) -> Result<bool, String> {
         let (key, certificate) = match (&self.who, &signed.certificate) {
+            // A bundle says itself whether a key or a certificate is meant.
+            (Who::Key(_), Some(_)) if signed.is_bundle => return Ok(false),
             (Who::Key(key), _) => (key, None),
             (Who::Holder(certificate), _) => (&certificate.key, None),
             (Who::Identified(..), Some(certificate)) => (&certificate.key, Some(certificate)),
             (Who::Identified(..), None) => return Ok(false),
         };
-        if !key.verifies_with(self.hash, &signed.message, signature) {
+        if !key.verifies_with(self.hash, &signed.message, signature)
+            && !self.verifies_by_default(key, signed, signature)
+        {
             return Ok(false);
         }
-        // Without a log nobody knows when it was signed: then the certificate must still be good.
-        let at = match &self.logs {
-            Logs::Ignored => now,
-            Logs::These(keys) => signed
-                .logged_at(signature, certificate, keys)
-                .ok_or("no trusted transparency log has an entry about it")?,
-        };
-        certificate.map_or(Ok(true), |certificate| self.vouches(certificate, signed, at))
+        let mut times = self.logged((signed, signature), certificate)?;
+        times.extend(self.timed(signed, signature)?);
+        let Some(certificate) = certificate else { return Ok(true) };
+        if times.is_empty() {
+            match &self.logs {
+                // Without anybody who knows when it was signed, the certificate must still be good.
+                Logs::Ignored => times.push(now),
+                Logs::These(_) => return Err("nobody who is trusted says when it was signed".to_owned()),
+            }
+        }
+        times.into_iter().try_fold(true, |so_far, at| Ok(self.vouches(certificate, signed, at)? && so_far))
+    }
+
+    /// Whether the key of a bundle's certificate made the signature with the hash that goes with its curve.
+    fn verifies_by_default(&self, key: &PublicKey, signed: &Signed, signature: &[u8]) -> bool {
+        signed.is_bundle && self.hash == Hash::Sha256 && key.verifies_with(Hash::Sha384, &signed.message, signature)
+    }
+
+    /// When a log took it up, as far as the log signed for that; nothing where no log is asked for.
+    fn logged(
+        &self,
+        (signed, signature): (&Signed, &[u8]),
+        certificate: Option<&Certificate>,
+    ) -> Result<Vec<u64>, String> {
+        let Logs::These(keys) = &self.logs else { return Ok(Vec::new()) };
+        let vouches = |entry: &LogEntry| entry.vouches((signed, signature), certificate, keys);
+        let entries: Vec<Option<u64>> = signed.entries.iter().filter_map(vouches).collect();
+        if entries.is_empty() {
+            return Err("no trusted transparency log has an entry about it".to_owned());
+        }
+        Ok(entries.into_iter().flatten().collect())
+    }
+
+    /// When authorities for timestamps saw it; those that do not count are passed over unless there has to be one.
+    fn timed(&self, signed: &Signed, signature: &[u8]) -> Result<Vec<u64>, String> {
+        let (mut times, mut last) = (Vec::new(), "no authority has given it a timestamp".to_owned());
+        for response in &signed.timestamps {
+            for authority in &self.timestampers {
+                match authority.saw(response, signature) {
+                    Ok(time) => times.push(time),
+                    Err(why) => last = why,
+                }
+            }
+        }
+        if times.is_empty() && self.is_timed { Err(last) } else { Ok(times) }
     }
 
     /// Whether the authorities and logs vouch for the certificate, and it is for who is asked for.

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use asn1::{Element, OCTET_STRING, OID, Reader, SEQUENCE, UTC_TIME, UTF8_STRING};
+use asn1::{BOOLEAN, Element, OCTET_STRING, OID, Reader, SEQUENCE, UTC_TIME, UTF8_STRING};
 use go_time::Moment;
 use rustls::pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use webpki::{ALL_VERIFICATION_ALGS, EndEntityCert, KeyUsage, anchor_from_trusted_cert};
@@ -79,9 +79,23 @@ impl Certificate {
     /// # Errors
     /// Why it does not count.
     pub(super) fn issued_by(&self, authorities: &Authorities, more: &[Vec<u8>], at: u64) -> Result<Vec<u8>, String> {
+        self.issued_for(CODE_SIGNING, (authorities, more), at)
+    }
+
+    /// The same for another purpose.
+    ///
+    /// # Errors
+    /// Why it does not count.
+    pub(super) fn issued_for(
+        &self,
+        purpose: &'static [u8],
+        (authorities, more): (&Authorities, &[Vec<u8>]),
+        at: u64,
+    ) -> Result<Vec<u8>, String> {
         let purposes = self.extension(KEY_PURPOSES).and_then(|value| Reader::new(value).read(SEQUENCE));
-        if !purposes.is_some_and(|list| list.reader().any(|one| one.tag == OID && one.content == CODE_SIGNING)) {
-            return Err("its certificate is not for signing code".to_owned());
+        if !purposes.is_some_and(|list| list.reader().any(|one| one.tag == OID && one.content == purpose)) {
+            let what = if purpose == CODE_SIGNING { "signing code" } else { "timestamps" };
+            return Err(format!("its certificate is not for {what}"));
         }
         let said = |error: webpki::Error| format!("no trusted authority issued its certificate: {error}");
         let der = CertificateDer::from_slice(&self.der);
@@ -93,7 +107,7 @@ impl Certificate {
             &authorities.anchors,
             &between,
             UnixTime::since_unix_epoch(Duration::from_secs(at)),
-            KeyUsage::required_if_present(CODE_SIGNING),
+            KeyUsage::required_if_present(purpose),
             None,
             None,
         );
@@ -121,9 +135,19 @@ impl Authorities {
     /// # Errors
     /// What is wrong with one.
     pub(super) fn add(&mut self, pem: &str) -> Result<(), String> {
-        let ders = pem_blocks(pem, "CERTIFICATE")?;
+        self.add_all(pem_blocks(pem, "CERTIFICATE")?)
+    }
+
+    /// The same from certificates.
+    ///
+    /// # Errors
+    /// What is wrong with one.
+    pub(super) fn add_all(&mut self, ders: Vec<Vec<u8>>) -> Result<(), String> {
         if ders.is_empty() {
             return Err("not a PEM block `CERTIFICATE`".to_owned());
+        }
+        if ders.len() > MOST_CERTIFICATES {
+            return Err(format!("more than {MOST_CERTIFICATES} certificates of authorities in one place"));
         }
         let is_root = |der: &Vec<u8>| Parts::of(der).is_some_and(|parts| parts.issuer.content == parts.subject.content);
         let all = !ders.iter().any(is_root);
@@ -175,6 +199,14 @@ pub(super) fn named<'d>(extension: &Element<'d>) -> Option<(&'d [u8], &'d [u8])>
     Some((name, value.content))
 }
 
+/// Whether a certificate is of an authority (RFC 5280, section 4.2.1.9).
+pub(super) fn is_authority(der: &[u8]) -> bool {
+    let extensions = Parts::of(der).map(|parts| parts.extensions).unwrap_or_default();
+    let constraints = extensions.iter().filter_map(named).find(|(name, _)| *name == BASIC_CONSTRAINTS);
+    let fields = constraints.and_then(|(_, value)| Reader::new(value).read(SEQUENCE));
+    fields.and_then(|fields| fields.reader().read(BOOLEAN)).is_some_and(|truth| truth.content != [0])
+}
+
 /// Mail addresses and URIs among alternative names.
 fn names(value: &[u8]) -> Vec<String> {
     const MAIL: u8 = 0x81;
@@ -185,8 +217,10 @@ fn names(value: &[u8]) -> Vec<String> {
 }
 
 /// UTCTime or GeneralizedTime (RFC 5280, section 4.1.2.5) in seconds since 1970.
-fn seconds(time: Element<'_>) -> Option<u64> {
+pub(super) fn seconds(time: Element<'_>) -> Option<u64> {
     let text = std::str::from_utf8(time.content).ok()?;
+    // Timestamps may have fractions of a second.
+    let text = text.split_once('.').map_or_else(|| text.to_owned(), |(whole, _)| format!("{whole}Z"));
     let century = match (time.tag, text.bytes().next()?) {
         (UTC_TIME, b'5'..) => "19",
         (UTC_TIME, _) => "20",
@@ -213,6 +247,12 @@ const ALTERNATIVE_NAMES: &[u8] = &[0x55, 0x1d, 0x11];
 const KEY_PURPOSES: &[u8] = &[0x55, 0x1d, 0x25];
 /// 1.3.6.1.5.5.7.3.3
 const CODE_SIGNING: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x03];
+/// 1.3.6.1.5.5.7.3.8
+pub(super) const TIME_STAMPING: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x08];
+/// 2.5.29.19
+const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 0x13];
+/// No place names more.
+const MOST_CERTIFICATES: usize = 100;
 
 #[cfg(test)]
 mod tests {

@@ -16,6 +16,8 @@ pub(super) struct PublicKey {
     bytes: Vec<u8>,
     /// The key with its algorithm (SubjectPublicKeyInfo).
     der: Vec<u8>,
+    /// From when until when it is believed, in seconds since 1970.
+    valid: (u64, u64),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -86,7 +88,17 @@ impl PublicKey {
             (EDWARDS, _) => Kind::Edwards,
             _ => return None,
         };
-        Some(Self { kind, bytes: key.to_vec(), der: der.to_vec() })
+        Some(Self { kind, bytes: key.to_vec(), der: der.to_vec(), valid: (0, u64::MAX) })
+    }
+
+    /// The same key, believed only for a time.
+    pub(super) fn valid_within(self, valid: (u64, u64)) -> Self {
+        Self { valid, ..self }
+    }
+
+    /// Whether it was believed at a time.
+    pub(super) fn is_good_at(&self, time: u64) -> bool {
+        (self.valid.0..=self.valid.1).contains(&time)
     }
 
     /// The key with its algorithm (SubjectPublicKeyInfo, DER).

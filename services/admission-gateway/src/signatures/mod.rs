@@ -1,19 +1,25 @@
 //! Who signed an image: cosign signatures and attestations beside it in its registry, verified with the keys of policies.
 //!
 //! Read off the engine's path, within a deadline, and kept: the review that first asks for an image waits for its registry at
-//! most that long, and the next ones find the answer in memory. Keyless signatures are verified offline: certificate chain,
-//! identity, and the transparency log's promise that lies beside the signature. What cannot be verified here (keys in a key
-//! management service or a Secret, Notary, timestamps of an authority) stays unknown with its reason, so that the policy's
-//! `failurePolicy` decides.
+//! most that long, and the next ones find the answer in memory. Everything is verified offline, by what lies beside the signature:
+//! certificate chain, identity, what transparency logs promise and prove, timestamps of authorities. What cannot be verified here (keys in
+//! a key management service or a Secret, Notary) stays unknown with its reason, so that the policy's `failurePolicy` decides.
+//!
+//! image -> repository (login, bounds) -> signatures under tags, bundles that refer to it -> attestors -> [`ImageTrust`]
 
 mod attestor;
+mod bundle;
 mod certificate;
+mod checkpoint;
 mod cosign;
+mod entry;
 mod key;
 mod logins;
 mod manifest;
 mod registry;
 mod timestamp;
+mod trusted_root;
+mod tsa;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -25,8 +31,8 @@ use kubernetes::Cluster;
 use model::ImageReference;
 use serde_json::Value;
 
-use self::attestor::{Attestor, Trust};
-use self::cosign::Signed;
+use self::attestor::{Attestor, Form, Trust};
+use self::cosign::{Kind, Signed};
 use self::logins::Logins;
 pub(crate) use self::logins::PullSecrets;
 use self::registry::{ReadError, Registry, Repository};
@@ -55,6 +61,14 @@ impl Signatures {
         };
         for path in &config.fulcio_roots {
             let added = trust.authorities.add(&read(path)?);
+            added.map_err(|what| anyhow::anyhow!("{}: {what}", path.display()))?;
+        }
+        for path in &config.timestamp_authorities {
+            let added = tsa::Timestamper::from_pem(&read(path)?);
+            trust.timestampers.push(added.map_err(|what| anyhow::anyhow!("{}: {what}", path.display()))?);
+        }
+        for path in &config.trusted_roots {
+            let added = trusted_root::add(&mut trust, &read(path)?);
             added.map_err(|what| anyhow::anyhow!("{}: {what}", path.display()))?;
         }
         Ok(Self {
@@ -124,7 +138,7 @@ impl Signatures {
         };
         let now = now();
         let mut found = ImageTrust { digest: digest.clone(), ..ImageTrust::default() };
-        let mut shelves: BTreeMap<(String, Vec<String>), Vec<(&String, Attestor)>> = BTreeMap::new();
+        let mut shelves: BTreeMap<Place, Vec<(&String, Attestor)>> = BTreeMap::new();
         for name in wanted.attestors {
             match serde_json::from_str(name).map_err(|_| "not JSON".to_owned()).and_then(|entry| self.attestor(&entry))
             {
@@ -201,20 +215,45 @@ async fn look(
     found: &mut ImageTrust,
 ) -> Result<(), ReadError> {
     let tag = digest.replace(':', "-");
-    let signatures = repository.signed(&format!("{tag}.sig"), cosign::signature).await?;
-    for (name, attestor) in attestors {
-        let signed = signatures.iter().any(|one| one.is_about(digest) && attestor.signed(one, now));
+    let wants = |forms: [Form; 2]| attestors.is_empty() || attestors.iter().any(|(_, by)| forms.contains(&by.form));
+    let bundles = match wants([Form::Bundles, Form::Either]) {
+        true => repository.bundles(digest).await?,
+        false => Vec::new(),
+    };
+    let by_tag = wants([Form::Tags, Form::Either]);
+    let mut signatures = match by_tag && !attestors.is_empty() {
+        true => repository.signed(&format!("{tag}.sig"), cosign::signature).await?,
+        false => Vec::new(),
+    };
+    if attestors.iter().any(|(_, by)| by.by_reference) {
+        signatures.extend(repository.referring(digest).await?);
+    }
+    // Which documents an attestor's signatures are looked for in.
+    let is_meant = |by: &Attestor, one: &Signed| match by.form {
+        Form::Tags => !one.is_bundle,
+        Form::Bundles => one.is_bundle,
+        Form::Either => one.is_bundle != bundles.is_empty(),
+    };
+    for (name, by) in attestors {
+        let mut documents = signatures.iter().chain(&bundles);
+        let signed = documents.any(|one| is_meant(by, one) && by.signed(one, digest, now));
         found.signatures.insert((*name).clone(), signed);
     }
     if attestations {
-        let statements = repository.signed(&format!("{tag}.att"), cosign::attestation).await?;
-        let verified = |one: &Signed| Attestation {
-            predicate_type: one.predicate_type(),
-            predicate: one.predicate(),
-            signatures: attestors.iter().map(|(name, by)| ((*name).clone(), by.signed(one, now))).collect(),
+        let older = match by_tag {
+            true => repository.signed(&format!("{tag}.att"), cosign::attestation).await?,
+            false => Vec::new(),
         };
-        let mine = statements.iter().filter(|one| one.is_about(digest)).map(verified);
-        found.attestations.get_or_insert_default().extend(mine);
+        let verified = |one: &Signed| {
+            let signed = |by: &Attestor| is_meant(by, one) && by.signed(one, digest, now);
+            Attestation {
+                predicate_type: one.predicate_type(),
+                predicate: one.predicate(),
+                signatures: attestors.iter().map(|(name, by)| ((*name).clone(), signed(by))).collect(),
+            }
+        };
+        let mine = older.iter().chain(&bundles).filter(|one| one.kind == Kind::Statement && one.is_about(digest));
+        found.attestations.get_or_insert_default().extend(mine.map(verified));
     }
     Ok(())
 }
@@ -244,6 +283,9 @@ struct Wanted<'a> {
     access: &'a RegistryAccess,
     pulls: &'a PullSecrets,
 }
+
+/// A repository, and the Secrets with logins for it.
+type Place = (String, Vec<String>);
 
 /// At most this many images of one review are looked up.
 const MOST_IMAGES: usize = 50;

@@ -26,7 +26,7 @@ pub(crate) const THEN: u64 = 1_700_000_000;
 pub(crate) struct World {
     pub(crate) root: CertifiedIssuer<'static, KeyPair>,
     pub(crate) between: CertifiedIssuer<'static, KeyPair>,
-    certificate_log: KeyPair,
+    pub(crate) certificate_log: KeyPair,
     pub(crate) log: KeyPair,
 }
 

@@ -38,7 +38,7 @@ fn rule(tag: &str, address: &str, key: &Key, credentials: Value) -> String {
     rule.to_string()
 }
 
-fn pod(image: &str, secrets: &[&str]) -> Value {
+pub(crate) fn pod(image: &str, secrets: &[&str]) -> Value {
     let secrets: Vec<Value> = secrets.iter().map(|name| json!({ "name": name })).collect();
     json!({
         "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "web", "namespace": "shop" },
@@ -47,8 +47,8 @@ fn pod(image: &str, secrets: &[&str]) -> Value {
 }
 
 /// Waits until a policy that refuses everything called so is in force: the others, which came before it, are then as well.
-async fn loaded(gateway: &Gateway, folder: &std::path::Path) {
-    let last = "apiVersion: kyverno.io/v1\nkind: ClusterPolicy\nmetadata: {name: last}\nspec:\n  rules:\n  - name: last\n    match: {any: [{resources: {kinds: [ConfigMap]}}]}\n    validate: {failureAction: Enforce, message: no, deny: {}}\n";
+pub(crate) async fn loaded(gateway: &Gateway, folder: &std::path::Path) {
+    let last = "apiVersion: kyverno.io/v1\nkind: ClusterPolicy\nmetadata: {name: last}\nspec:\n  rules:\n  - name: last\n    match: {any: [{resources: {kinds: [ConfigMap]}}]}\n    validate: {failureAction: Enforce, message: nothing of this, deny: {}}\n";
     write(folder, "zz-last.yaml", last);
     let review = json!({
         "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",

@@ -8,6 +8,7 @@
 )]
 
 mod after_effects;
+mod bundles;
 mod cleanup;
 mod cluster;
 mod cluster_words;
@@ -19,6 +20,7 @@ mod logins;
 mod lookups;
 mod manifests;
 mod signatures;
+mod sigstore;
 
 use std::fs;
 use std::path::Path;

@@ -72,7 +72,7 @@ pub(crate) struct Shelf {
 }
 
 impl Shelf {
-    async fn blob(&self, bytes: &[u8]) -> String {
+    pub(crate) async fn blob(&self, bytes: &[u8]) -> String {
         let digest = format!("sha256:{}", hex(bytes));
         let start = self.client.post(format!("http://{}/v2/app/blobs/uploads/", self.address)).send().await.unwrap();
         let mut place = start.headers()["location"].to_str().unwrap().to_owned();

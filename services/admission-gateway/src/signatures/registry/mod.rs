@@ -2,6 +2,7 @@
 //! reads only what lies beside them.
 
 mod challenge;
+mod referrers;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -49,6 +50,8 @@ pub(super) enum ReadError {
     TooMuch { url: String },
     #[error("{url} has another digest than asked for, or is not what it should be")]
     Content { url: String },
+    #[error("too many bundles refer to {image} to look at")]
+    Referrers { image: String },
     #[error("the registry names an authority for its tokens that is none, or is asked without TLS")]
     Realm,
 }
@@ -194,6 +197,12 @@ impl Repository<'_> {
         Ok((value.ok_or(ReadError::Content { url })?, digest))
     }
 
+    /// The manifest of an image as it is; `None` when it is gone.
+    async fn bytes_of_manifest(&self, digest: &str) -> Result<Option<Vec<u8>>, ReadError> {
+        let bytes = self.get(&self.url(&format!("manifests/{digest}"))).await?;
+        Ok(bytes.filter(|bytes| digest_of(bytes) == digest))
+    }
+
     /// A blob, which has the digest that it is asked for by.
     async fn blob(&self, digest: &str) -> Result<Vec<u8>, ReadError> {
         let url = self.url(&format!("blobs/{digest}"));
@@ -292,9 +301,11 @@ fn entry_of(index: &Value) -> Option<String> {
     entry.get("digest").and_then(Value::as_str).map(str::to_owned)
 }
 
-fn digest_of(bytes: &[u8]) -> String {
+pub(super) fn digest_of(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().fold("sha256:".to_owned(), |text, byte| format!("{text}{byte:02x}"))
 }
 
+#[cfg(test)]
+mod referrers_tests;
 #[cfg(test)]
 mod tests;

@@ -322,7 +322,14 @@ fn entry(attestor: &Value, (kind, mut fields): (&str, Map<String, Value>), log: 
     }
     let mut out = Map::new();
     out.insert(kind.to_owned(), Value::Object(fields));
-    for (pointer, field) in [("/cosign/annotations", "annotations"), ("/cosign/source/repository", "repository")] {
+    // In which of cosign's forms the signatures are is found out when they are looked at.
+    out.insert("type".to_owned(), Value::from("Detected"));
+    let copied = [
+        ("/cosign/annotations", "annotations"),
+        ("/cosign/source/repository", "repository"),
+        ("/cosign/trustedRoot/value", "trustedRoot"),
+    ];
+    for (pointer, field) in copied {
         if let Some(value) = set(attestor.pointer(pointer)) {
             out.insert(field.to_owned(), value);
         }

@@ -377,7 +377,7 @@ spec:
         &json!([{"name": "a", "image": "registry.example/app:1"}, {"name": "b", "image": "other.example/x:1"}]),
     ));
     let missing = set.evaluate(&request, &Snapshot::default());
-    let key = attestor_key(&json!({"keys": {"publicKeys": "KEY"}}));
+    let key = attestor_key(&json!({"type": "Detected", "keys": {"publicKeys": "KEY"}}));
     assert_eq!(missing.verdicts[0].status, Status::Error);
     assert!(
         matches!(&missing.missing_facts()[..], [MissingFact::ImageTrust { image, attestors, .. }] if image == "registry.example/app:1" && *attestors == [key.clone()]),

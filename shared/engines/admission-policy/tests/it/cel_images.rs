@@ -38,7 +38,7 @@ fn digest() -> String {
 
 /// What is known once the signatures of the image were looked at.
 fn known(signed: bool) -> Snapshot {
-    let key = attestor_key(&json!({"keys": {"publicKeys": "KEY"}}));
+    let key = attestor_key(&json!({"type": "Detected", "keys": {"publicKeys": "KEY"}}));
     let trust = ImageTrust { digest: digest(), signatures: [(key, signed)].into(), ..ImageTrust::default() };
     Snapshot { image_trust: [(IMAGE.to_owned(), trust)].into(), ..Snapshot::default() }
 }
