@@ -253,8 +253,10 @@ fn mutation(request: &Request, outcome: &Outcome) -> Value {
     if !outcome.audit_annotations.is_empty() {
         response["auditAnnotations"] = json!(outcome.named_annotations());
     }
-    if patch.0.is_empty() {
+    if !outcome.warnings.is_empty() {
         response["warnings"] = json!(outcome.warnings);
+    }
+    if patch.0.is_empty() {
         return response;
     }
     let bytes = serde_json::to_vec(&patch).unwrap_or_default();

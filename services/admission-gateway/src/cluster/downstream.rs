@@ -211,9 +211,11 @@ impl Keeper {
             }
             let mine = outcome.verdicts.iter().filter(|verdict| is_of(verdict, origin));
             let verdicts: Vec<&RuleVerdict> = mine.collect();
-            if verdicts.iter().any(|verdict| verdict.source_gone) {
+            let failed = verdicts.iter().any(|verdict| verdict.status == Status::Error);
+            if verdicts.iter().any(|verdict| verdict.source_gone) || (failed && self.has_lost_source(id, origin).await)
+            {
                 self.remove(id, origin, look, "what it copies is gone").await;
-            } else if verdicts.iter().all(|verdict| verdict.status != Status::Error)
+            } else if !failed
                 && !verdicts.iter().any(|verdict| verdict.generated.iter().any(|made| Id::of(made) == *id))
             {
                 self.remove(id, origin, look, "its rule does not ask for it any more").await;
@@ -224,9 +226,23 @@ impl Keeper {
         for verdict in wanted.filter(|verdict| members.iter().any(|(_, origin)| is_of(verdict, origin))) {
             for made in &verdict.generated {
                 let mut made = made.clone();
-                super::afterwards::mark(&mut made, &request, verdict);
+                super::afterwards::mark(&mut made, (&request, &look.gathered), verdict);
                 self.settle(&made, verdict, look).await;
             }
+        }
+    }
+
+    /// Whether what a policy in CEL copied is there no more.
+    async fn has_lost_source(&self, id: &Id, origin: &Origin) -> bool {
+        let Some(source) = &origin.source else { return false };
+        let cluster = &self.worker.cluster;
+        let Ok(Some((resource, namespaced))) = cluster.resource_of(&id.api_version, &id.kind).await else {
+            return false;
+        };
+        let namespace = if namespaced { source.namespace.as_str() } else { "" };
+        match cluster.get(&resource.path(namespace, &source.name)).await {
+            Ok(found) => found.is_none_or(|found| text(&found, "/metadata/uid") != source.uid),
+            Err(_) => false,
         }
     }
 

@@ -49,6 +49,30 @@ impl Gathered {
     }
 }
 
+impl Gathered {
+    /// The object that another is a copy of, as policies in CEL make it from what they look up: of the same type, name and
+    /// content, in another namespace.
+    pub(super) fn source_of(&self, copy: &Value) -> Option<&Value> {
+        let own = |object: &Value, pointer: &str| object.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+        let content = |object: &Value| {
+            let fields = object.as_object().into_iter().flatten();
+            let fields = fields.filter(|(key, _)| !matches!(key.as_str(), "metadata" | "status"));
+            fields.map(|(key, value)| (key.clone(), value.clone())).collect::<BTreeMap<_, _>>()
+        };
+        let items = |answer: &'_ Value| answer.get("items").and_then(Value::as_array).map_or(0, Vec::len);
+        let objects = self.api_calls.values().flat_map(|answer| {
+            let list = answer.get("items").and_then(Value::as_array).into_iter().flatten();
+            list.chain((items(answer) == 0).then_some(answer))
+        });
+        let mut objects = objects.chain(&self.objects).filter(|object| own(object, "/metadata/uid").is_some());
+        objects.find(|object| {
+            own(object, "/metadata/name") == own(copy, "/metadata/name")
+                && own(object, "/metadata/namespace") != own(copy, "/metadata/namespace")
+                && content(object) == content(copy)
+        })
+    }
+}
+
 /// What was found out.
 enum Answer {
     Value(Value),

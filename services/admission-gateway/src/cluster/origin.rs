@@ -15,6 +15,18 @@ pub(super) struct Origin {
     /// The object stays when the policy goes.
     #[serde(default)]
     pub(super) retained: bool,
+    /// What it is a copy of, where a policy in CEL looked that up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) source: Option<Source>,
+}
+
+/// An object of the type of its copy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Source {
+    #[serde(default)]
+    pub(super) namespace: String,
+    pub(super) name: String,
+    pub(super) uid: String,
 }
 
 /// A policy, whether it is there or not.
@@ -62,7 +74,7 @@ impl Policy {
 
 impl Origin {
     /// Of what a rule generates for a request.
-    pub(super) fn of(request: &Request, verdict: &RuleVerdict) -> Self {
+    pub(super) fn of(request: &Request, verdict: &RuleVerdict, source: Option<&Value>) -> Self {
         let text = |pointer: &str| text(request.subject(), pointer);
         let PolicyRef { kind, namespace, name } = verdict.policy.as_ref().clone();
         Self {
@@ -79,6 +91,11 @@ impl Origin {
                     || !request.subresource.is_empty(),
             },
             retained: verdict.retained,
+            source: source.map(|source| {
+                let text = |pointer: &str| self::text(source, pointer);
+                let (namespace, name) = (text("/metadata/namespace"), text("/metadata/name"));
+                Source { namespace, name, uid: text("/metadata/uid") }
+            }),
         }
     }
 

@@ -65,6 +65,32 @@ spec:
       generator.Apply('default', [{'apiVersion': dyn('v1'), 'kind': dyn('ConfigMap'),
       'metadata': dyn({'name': 'cel-of-' + object.metadata.name}), 'data': dyn({'say': 'hello'})}])
 ---
+apiVersion: policies.kyverno.io/v1
+kind: GeneratingPolicy
+metadata: { name: copy-in-cel }
+spec:
+  evaluation: { synchronize: { enabled: true } }
+  matchConstraints:
+    resourceRules: [{ apiGroups: [''], apiVersions: [v1], operations: [CREATE], resources: [namespaces] }]
+  generate:
+  - expression: generator.Apply(object.metadata.name, [resource.Get('v1', 'secrets', 'default', 'original')])
+---
+apiVersion: policies.kyverno.io/v1
+kind: GeneratingPolicy
+metadata: { name: loose-in-cel }
+spec:
+  matchConstraints:
+    resourceRules: [{ apiGroups: [''], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [namespaces] }]
+  generate:
+  - expression: >-
+      generator.Apply('default', [{'apiVersion': dyn('v1'), 'kind': dyn('ConfigMap'),
+      'metadata': dyn({'name': 'loose-of-' + object.metadata.name}), 'data': dyn({'say': 'hello'})}])
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: { name: loose-of-theirs, namespace: default }
+data: { say: mine }
+---
 apiVersion: v1
 kind: Secret
 metadata: { name: original, namespace: default }
@@ -157,9 +183,28 @@ async fn generated_objects_follow_their_trigger_source_and_policy() {
     // A changed policy and a changed source are carried over.
     server.apply(&data("bound", "two", SYNCHRONIZE)).unwrap();
     scene.says("bound-of-a", "two");
+    server.kubectl(&["create", "namespace", "copies"]).unwrap();
+    let copied = |expected: &str| {
+        let output =
+            ["get", "secret", "original", "-n", "copies", "--ignore-not-found", "-o", "jsonpath={.data.token}"];
+        let seen = wait_until(Duration::from_secs(90), || (server.kubectl(&output).ok()? == expected).then_some(()));
+        assert!(seen.is_some(), "`{expected}` is not there: {}", scene.gateway.log());
+    };
+    copied("Zmlyc3Q=");
     let patch = ["patch", "secret", "original", "--type=merge", "-p", "{\"stringData\":{\"token\":\"second\"}}"];
     server.kubectl(&patch).unwrap();
     scene.until(("secret", "copy-of-e"), ".data.token", "c2Vjb25k");
+    copied("c2Vjb25k");
+
+    // Without being kept in step, a policy in CEL writes again what it made when it is asked again, and nothing else.
+    scene.says("loose-of-copies", "hello");
+    server.kubectl(&["create", "namespace", "theirs"]).unwrap();
+    let patch = ["patch", "configmap", "loose-of-copies", "--type=merge", "-p"];
+    server.kubectl(&[&patch[..], &["{\"data\":{\"say\":\"other\",\"more\":\"kept\"}}"]].concat()).unwrap();
+    server.kubectl(&["label", "namespace", "copies", "again=yes"]).unwrap();
+    scene.says("loose-of-copies", "hello");
+    assert_eq!(scene.read("configmap", "loose-of-copies", ".data.more"), "kept");
+    server.kubectl(&["label", "namespace", "theirs", "again=yes"]).unwrap();
 
     // What a trigger is no longer meant by goes, and so does what its trigger or source leaves behind.
     server.kubectl(&["label", "configmap", "b", "bound-"]).unwrap();
@@ -168,6 +213,8 @@ async fn generated_objects_follow_their_trigger_source_and_policy() {
     scene.says("cel-of-f", "");
     server.kubectl(&["delete", "secret", "original"]).unwrap();
     scene.until(("secret", "copy-of-e"), ".data.token", "");
+    copied("");
+    assert_eq!(scene.read("configmap", "loose-of-theirs", ".data.say"), "mine", "{}", scene.gateway.log());
     server.kubectl(&["delete", "configmap", "d"]).unwrap();
 
     // A policy takes what it made with it, unless it says otherwise.

@@ -545,6 +545,7 @@ impl<'a> Evaluation<'a> {
         let own = match &work.rule.body {
             Body::Validate(validate) => Some(&validate.action),
             Body::VerifyImages(VerifyImages { action: Some(action), .. }) => return *action,
+            Body::Mutate(_) if work.policy.emit_warning => return Action::Warn,
             Body::Mutate(_) | Body::Generate(_) | Body::VerifyImages(_) => None,
         };
         let action = own

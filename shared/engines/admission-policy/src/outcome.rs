@@ -222,8 +222,14 @@ impl Outcome {
         if !self.allowed {
             self.message = blocked(request, &self.verdicts);
         }
-        let warns = |verdict: &&RuleVerdict| {
-            verdict.status == Status::Warn || (verdict.status == Status::Fail && verdict.action == Action::Warn)
+        let warns = |verdict: &&RuleVerdict| match verdict.status {
+            Status::Warn => true,
+            Status::Fail => verdict.action == Action::Warn,
+            // A change of the request that is to be told.
+            Status::Pass | Status::Error => {
+                verdict.action == Action::Warn && verdict.kind == RuleKind::Mutate && verdict.targets.is_empty()
+            }
+            Status::Skip => false,
         };
         let line = |verdict: &RuleVerdict| match verdict.policy.is_in_cel() {
             true => failed(verdict),

@@ -12,6 +12,7 @@ use super::compiled::{
     ActionOverride, ActionRule, Body, Change, Check, ForEach, ForEachMutation, Form, Generate, GenerateItem, Merge,
     Mutate, Policy, Rule, Target, Template, Validate,
 };
+use super::current;
 use super::matching::Match;
 use super::schema;
 use super::selector::Selector;
@@ -162,6 +163,8 @@ impl Compiler<'_> {
             let name = raw.get("name").and_then(Value::as_str).unwrap_or("without a name");
             format!("policy {policy}, rule {name}")
         };
+        let spelled_out = current::spell_out(raw);
+        let raw = &*spelled_out;
         let rule = match decode::<schema::Rule>(raw) {
             Ok(rule) => rule,
             Err((below, what)) => {

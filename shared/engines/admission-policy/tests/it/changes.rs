@@ -131,3 +131,59 @@ fn a_change_makes_no_variable_that_was_not_there() {
         assert_eq!(statuses(&judge(&rules.replace("NAME", name), &request)), [expected, Status::Pass], "{name}");
     }
 }
+
+#[test]
+fn the_current_value_is_what_the_object_has_at_the_place_of_a_patch() {
+    let rules = "
+  - name: loud
+    MATCH
+    mutate: {patchStrategicMerge: {metadata: {name: \"{{ to_upper('{{@}}') }}\", labels: {+(a.b/c): 'in-{{ @ }}'}}}}";
+    // An anchor is part of the place, so that such a label is looked for under a name that no label has.
+    assert_eq!(statuses(&evaluate(rules)), [Status::Error]);
+    let outcome = evaluate(&rules.replace("+(a.b/c): 'in-{{ @ }}'", "x: y"));
+    assert_eq!(at(&outcome, "/metadata/name"), "WEB", "{:?}", outcome.verdicts);
+    let pattern = "
+  - name: same
+    MATCH
+    validate: {message: \"{{@}}\", pattern: {spec: {x: {kind: '{{@}}'}}}}";
+    let outcome = evaluate(pattern);
+    assert_eq!(outcome.verdicts[0].status, Status::Fail);
+    assert!(outcome.verdicts[0].message.contains("name:web"), "{}", outcome.verdicts[0].message);
+}
+
+#[test]
+fn a_policy_may_warn_of_what_it_changes() {
+    let policy = |more: &str| {
+        let text = format!(
+            "apiVersion: kyverno.io/v1
+kind: ClusterPolicy
+metadata: {{name: add-labels}}
+spec:
+  emitWarning: true
+  {more}
+  rules:
+  - name: add
+    match: {{any: [{{resources: {{kinds: [Pod]}}}}]}}
+    mutate: {{patchStrategicMerge: {{metadata: {{labels: {{foo: bar}}}}}}}}
+  - name: nothing
+    match: {{any: [{{resources: {{kinds: [Pod]}}}}]}}
+    mutate: {{patchStrategicMerge: {{metadata: {{labels: {{foo: bar}}}}}}}}
+"
+        );
+        load(text).evaluate(&Request::create(pod()), &Snapshot::default()).warnings
+    };
+    let said = ["policy add-labels.add: mutated Pod/web in namespace shop"];
+    assert_eq!(policy(""), said);
+    assert_eq!(policy("validationFailureAction: Enforce"), said);
+    assert!(
+        policy("").len() == 1
+            && evaluate(
+                "
+  - name: quiet
+    MATCH
+    mutate: {patchStrategicMerge: {metadata: {labels: {foo: bar}}}}"
+            )
+            .warnings
+            .is_empty()
+    );
+}

@@ -217,3 +217,46 @@ spec:
     let expected = "undeclared reference to 'objct' (in container '') in line 2, column 1 of the expression, at `objct.metadata.name == 'b'` at p.yaml:7";
     assert!(said.contains(expected) && !said.contains('\n'), "{said}");
 }
+
+#[test]
+fn explanations_come_in_the_order_of_the_policies_whatever_values_count_for_them() {
+    let policy = |name: &str| {
+        format!(
+            "apiVersion: kyverno.io/v1
+kind: ClusterPolicy
+metadata: {{name: {name}}}
+spec:
+  rules:
+  - name: r
+    match: {{any: [{{resources: {{kinds: [Pod]}}}}]}}
+    preconditions: {{all: [{{key: '{{{{ x }}}}', operator: Equals, value: one}}]}}
+    validate: {{deny: {{}}}}
+---
+"
+        )
+    };
+    let policies: &'static str = ["c", "a", "b", "a"].map(policy).concat().leak();
+    let values = "apiVersion: cli.kyverno.io/v1alpha1
+kind: Values
+metadata: {name: v}
+globalValues: {x: two}
+policies: [{name: a, resources: [{name: web, values: {x: one}}]}]
+";
+    let disk = Disk(BTreeMap::from([("/p.yaml", Ok(policies)), ("/v.yaml", Ok(values)), ("/pod.yaml", Ok(POD))]));
+    let given = Given {
+        policies: vec!["/p.yaml".to_owned()],
+        resources: vec!["/pod.yaml".to_owned()],
+        values_file: "/v.yaml".to_owned(),
+        ..Given::default()
+    };
+    let (explained, _) = given.explain(&disk).unwrap();
+    let own = explained[0].rules.iter().filter(|rule| !rule.rule.starts_with("autogen"));
+    let told = own.map(|rule| {
+        let condition = rule.clauses.iter().find(|clause| clause.clause.contains("preconditions")).unwrap();
+        (rule.policy.name.as_str(), condition.found.as_str(), rule.verdict.as_ref().unwrap().status.as_str())
+    });
+    let told: Vec<_> = told.collect();
+    let expected =
+        [("c", "\"two\"", "skip"), ("a", "\"one\"", "fail"), ("a", "\"one\"", "fail"), ("b", "\"two\"", "skip")];
+    assert_eq!(told, expected);
+}
