@@ -294,13 +294,25 @@ impl Identity {
     }
 }
 
+/// The Secret that has the attestor's key, `namespace/name` or `name`; `None` when the policy has the key itself. As upstream has it, a key
+/// in the policy comes before a Secret.
+pub(super) fn secret_of(entry: &Value) -> Option<String> {
+    let keys = entry.get("keys")?;
+    if let Some(given) = text(keys, "publicKeys") {
+        return given.trim().strip_prefix("k8s://").map(str::to_owned);
+    }
+    let secret = keys.get("secret").filter(|secret| secret.is_object())?;
+    let name = text(secret, "name")?;
+    Some(match text(secret, "namespace") {
+        Some(namespace) => format!("{namespace}/{name}"),
+        None => name.to_owned(),
+    })
+}
+
 fn key_of(keys: &Value) -> Result<PublicKey, String> {
     let from = |what: &str| format!("keys from {what} are not verified: write the public key into the policy");
     if text(keys, "kms").is_some() {
         return Err(from("a key management service"));
-    }
-    if keys.get("secret").is_some_and(Value::is_object) {
-        return Err(from("a Secret"));
     }
     let pem = text(keys, "publicKeys").ok_or("the attestor has no public key")?;
     match pem.split_once("://") {

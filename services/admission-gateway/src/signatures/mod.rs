@@ -3,7 +3,7 @@
 //! Read off the engine's path, within a deadline, and kept: the review that first asks for an image waits for its registry at
 //! most that long, and the next ones find the answer in memory. Everything is verified offline, by what lies beside the signature:
 //! certificate chain, identity, what transparency logs promise and prove, timestamps of authorities. What cannot be verified here (keys in
-//! a key management service or a Secret, Notary) stays unknown with its reason, so that the policy's `failurePolicy` decides.
+//! a key management service, Notary) stays unknown with its reason, so that the policy's `failurePolicy` decides.
 //!
 //! image -> repository (login, bounds) -> signatures under tags, bundles that refer to it -> attestors -> [`ImageTrust`]
 
@@ -17,6 +17,7 @@ mod key;
 mod logins;
 mod manifest;
 mod registry;
+mod secrets;
 mod timestamp;
 mod trusted_root;
 mod tsa;
@@ -36,6 +37,7 @@ use self::cosign::{Kind, Signed};
 use self::logins::Logins;
 pub(crate) use self::logins::PullSecrets;
 use self::registry::{ReadError, Registry, Repository};
+use self::secrets::Secrets;
 use crate::config::Config;
 use crate::facts::Facts;
 
@@ -43,6 +45,7 @@ use crate::facts::Facts;
 #[derive(Clone, Debug)]
 pub struct Signatures {
     registry: Registry,
+    secrets: Secrets,
     /// Whom to trust where a policy names nobody.
     trust: Arc<Trust>,
     within: Duration,
@@ -73,6 +76,7 @@ impl Signatures {
         }
         Ok(Self {
             registry: Registry::new(config.insecure_registries.clone(), Logins::new(config))?,
+            secrets: Secrets::default(),
             trust: Arc::new(trust),
             within: Duration::from_millis(config.gather_within_ms),
         })
@@ -82,7 +86,8 @@ impl Signatures {
     #[must_use]
     pub(crate) fn with_secrets_of(mut self, cluster: Option<Cluster>) -> Self {
         if let Some(cluster) = cluster {
-            self.registry.logins_mut().read_from(cluster);
+            self.secrets.read_from(cluster);
+            self.registry = self.registry.with(self.secrets.clone());
         }
         self
     }
@@ -140,8 +145,7 @@ impl Signatures {
         let mut found = ImageTrust { digest: digest.clone(), ..ImageTrust::default() };
         let mut shelves: BTreeMap<Place, Vec<(&String, Attestor)>> = BTreeMap::new();
         for name in wanted.attestors {
-            match serde_json::from_str(name).map_err(|_| "not JSON".to_owned()).and_then(|entry| self.attestor(&entry))
-            {
+            match self.attestor(name).await {
                 Ok(attestor) => {
                     let place = attestor.repository.clone().unwrap_or_else(|| wanted.repository.to_owned());
                     shelves.entry((place, attestor.secrets.clone())).or_default().push((name, attestor));
@@ -202,8 +206,16 @@ impl Signatures {
         repository.metadata(reference).await.map_err(|error| error.to_string())
     }
 
-    fn attestor(&self, entry: &Value) -> Result<Attestor, String> {
-        Attestor::new(entry, &self.trust)
+    /// An attestor by its name, with the key that its policy keeps in a Secret.
+    async fn attestor(&self, name: &str) -> Result<Attestor, String> {
+        let mut entry: Value = serde_json::from_str(name).map_err(|_| "not JSON".to_owned())?;
+        if let Some(secret) = attestor::secret_of(&entry) {
+            let why = |why: String| format!("the key in Secret {secret} cannot be read: {why}");
+            let held = self.secrets.read(&secret).await.map_err(why)?;
+            let key = held.key.as_deref().ok_or_else(|| why("it has no `cosign.pub`".to_owned()))?;
+            entry["keys"]["publicKeys"] = Value::from(key);
+        }
+        Attestor::new(&entry, &self.trust)
     }
 }
 

@@ -1,7 +1,6 @@
 //! Timestamps of an authority (RFC 3161): when a signature was there, vouched for by a certificate for timestamping.
 
 use asn1::{Element, INTEGER, OCTET_STRING, OID, Reader, SEQUENCE, SET, tlv};
-use sha2::{Digest as _, Sha256, Sha384, Sha512};
 
 use super::certificate::{Authorities, Certificate, TIME_STAMPING, is_authority, seconds};
 use super::key::{Hash, pem_blocks};
@@ -206,11 +205,7 @@ fn hash_of(algorithm: &[u8]) -> Option<Hash> {
 }
 
 fn hashed(algorithm: &[u8], bytes: &[u8]) -> Option<Vec<u8>> {
-    Some(match hash_of(algorithm)? {
-        Hash::Sha256 => Sha256::digest(bytes).to_vec(),
-        Hash::Sha384 => Sha384::digest(bytes).to_vec(),
-        Hash::Sha512 => Sha512::digest(bytes).to_vec(),
-    })
+    Some(hash_of(algorithm)?.of(bytes))
 }
 
 /// `[0]` and `[1]`, constructed.

@@ -174,5 +174,5 @@ async fn logins_of_secrets_are_read_through_the_api_server() {
         assert_eq!(answer["allowed"], json!(allowed), "{tag} {secrets:?}: {answer}\n{}", gateway.log());
     }
     let log = gateway.log();
-    assert!(log.contains("a pull secret is not there") && log.contains("no login is known for it"), "{log}");
+    assert!(log.contains("a pull secret cannot be read") && log.contains("no login is known for it"), "{log}");
 }

@@ -21,6 +21,7 @@ mod lookups;
 mod manifests;
 mod signatures;
 mod sigstore;
+mod timestamps;
 
 use std::fs;
 use std::path::Path;

@@ -24,7 +24,7 @@ responses: { enabled: true }
 bus: { existingSecret: bus, tlsSecret: bus-tls }
 nats: { readers: { enabled: true }, storage: { class: fast } }
 registryScanner: { advisories: { source: 'registry.example/trivy-db:2' } }
-admissionGateway: { failurePolicy: ignore, excludedNamespaces: [legacy], pullSecrets: [registry], podPullSecrets: true, extraRules: [{ apiGroups: [''], resources: [services], verbs: [get] }] }
+admissionGateway: { failurePolicy: ignore, excludedNamespaces: [legacy], pullSecrets: [registry], keySecrets: [cosign], podPullSecrets: true, extraRules: [{ apiGroups: [''], resources: [services], verbs: [get] }] }
 runtimeSensor: { rules: { own.yaml: '- rule: r' } }
 correlator: { console: { expose: true, existingSecret: console }, rules: { own.yaml: 'kind: IncidentRule' } }
 ";

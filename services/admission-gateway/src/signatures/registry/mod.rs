@@ -21,6 +21,7 @@ use sha2::{Digest as _, Sha256};
 use self::challenge::Challenge;
 use super::cosign::{Layer, Signed};
 use super::logins::{Logins, PullSecrets};
+use super::secrets::Secrets;
 
 const MANIFESTS: &str = "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json, \
     application/vnd.docker.distribution.manifest.v2+json, application/vnd.docker.distribution.manifest.list.v2+json";
@@ -75,8 +76,10 @@ impl Registry {
         Ok(Self { client: client(Policy::limited(3))?, strict: client(Policy::none())?, insecure, logins })
     }
 
-    pub(super) fn logins_mut(&mut self) -> &mut Logins {
-        &mut self.logins
+    /// The same, where Secrets are read.
+    pub(super) fn with(self, secrets: Secrets) -> Self {
+        let logins = self.logins.with(secrets);
+        Self { logins, ..self }
     }
 
     /// The repository of an image, to be read as a policy says.
