@@ -73,6 +73,8 @@ struct Evaluation<'a> {
     findings: Findings,
     /// The object before an update is judged, to compare.
     prior: bool,
+    /// A change could not be made: as in Kyverno, the policy's other changes are not tried.
+    broken: bool,
     /// What policies in CEL found out about images.
     required: cel::Required,
 }
@@ -120,6 +122,7 @@ impl<'a> Evaluation<'a> {
             outcome: Outcome { verdicts: Vec::with_capacity(set.len().min(EXPECTED)), ..Outcome::default() },
             findings: Findings::default(),
             prior: false,
+            broken: false,
             required: cel::Required::default(),
         }
     }
@@ -155,7 +158,8 @@ impl<'a> Evaluation<'a> {
             }
             let work = Work { policy, rule };
             let applied = self.is_in_scope(at.scope, &work) && self.rule(&work);
-            open = !(applied && policy.apply_one);
+            let is_over = std::mem::take(&mut self.broken) || (applied && policy.apply_one);
+            open = !is_over;
         }
     }
 
@@ -174,7 +178,7 @@ impl<'a> Evaluation<'a> {
         for rule in policy.rules.iter().filter(takes_part) {
             let work = Work { policy, rule };
             let applied = self.is_meant(&work) && self.rule(&work);
-            if applied && policy.apply_one {
+            if (applied && policy.apply_one) || std::mem::take(&mut self.broken) {
                 break;
             }
         }
@@ -300,8 +304,10 @@ impl<'a> Evaluation<'a> {
         }
         if let Some(mutation) = result.mutation.take() {
             let judgement = mutation.apply(&mut self.object, &mut context);
-            if judgement.status == Status::Pass {
-                self.note_change();
+            match judgement.status {
+                Status::Pass => self.note_change(),
+                Status::Error => self.broken = true,
+                Status::Fail | Status::Skip | Status::Warn => {}
             }
             result.judgement = Some(judgement);
         }

@@ -27,7 +27,7 @@ pub(crate) fn negate<'a>(value: &Val<'a>) -> Outcome<'a> {
         Val::Int(value) => int(value.checked_neg()),
         Val::Double(value) => Ok(Val::Double(-value)),
         Val::Duration(value) => duration(value.as_nanos().checked_neg()),
-        other => Err(EvalError::NoSuchOverload(format!("-({})", other.type_name()))),
+        other => Err(mismatch("-_", matches!(other, Val::Bool(_)))),
     }
 }
 
@@ -43,7 +43,20 @@ pub(crate) fn add<'a>(left: &Val<'a>, right: &Val<'a>) -> Outcome<'a> {
         (Val::Timestamp(moment), Val::Duration(span)) | (Val::Duration(span), Val::Timestamp(moment)) => {
             in_range(moment.plus(*span)).map(Val::Timestamp)
         }
-        _ => Err(mismatch("_+_", left, right)),
+        _ => Err(mismatch(
+            "_+_",
+            matches!(
+                left,
+                Val::Int(_)
+                    | Val::Uint(_)
+                    | Val::Double(_)
+                    | Val::Text(_)
+                    | Val::Bytes(_)
+                    | Val::List(_)
+                    | Val::Duration(_)
+                    | Val::Timestamp(_)
+            ),
+        )),
     }
 }
 
@@ -62,7 +75,10 @@ pub(crate) fn subtract<'a>(left: &Val<'a>, right: &Val<'a>) -> Outcome<'a> {
             let back = span.as_nanos().checked_neg().ok_or(DURATION)?;
             in_range(moment.plus(GoDuration::from_nanos(back))).map(Val::Timestamp)
         }
-        _ => Err(mismatch("_-_", left, right)),
+        _ => Err(mismatch(
+            "_-_",
+            matches!(left, Val::Int(_) | Val::Uint(_) | Val::Double(_) | Val::Duration(_) | Val::Timestamp(_)),
+        )),
     }
 }
 
@@ -71,7 +87,7 @@ pub(crate) fn multiply<'a>(left: &Val<'a>, right: &Val<'a>) -> Outcome<'a> {
         (Val::Int(left), Val::Int(right)) => int(left.checked_mul(*right)),
         (Val::Uint(left), Val::Uint(right)) => uint(left.checked_mul(*right)),
         (Val::Double(left), Val::Double(right)) => Ok(Val::Double(left * right)),
-        _ => Err(mismatch("_*_", left, right)),
+        _ => Err(mismatch("_*_", matches!(left, Val::Int(_) | Val::Uint(_) | Val::Double(_)))),
     }
 }
 
@@ -81,7 +97,7 @@ pub(crate) fn divide<'a>(left: &Val<'a>, right: &Val<'a>) -> Outcome<'a> {
         (Val::Int(left), Val::Int(right)) => int(left.checked_div(*right)),
         (Val::Uint(left), Val::Uint(right)) => uint(left.checked_div(*right)),
         (Val::Double(left), Val::Double(right)) => Ok(Val::Double(left / right)),
-        _ => Err(mismatch("_/_", left, right)),
+        _ => Err(mismatch("_/_", matches!(left, Val::Int(_) | Val::Uint(_) | Val::Double(_)))),
     }
 }
 
@@ -90,7 +106,7 @@ pub(crate) fn modulo<'a>(left: &Val<'a>, right: &Val<'a>) -> Outcome<'a> {
         (Val::Int(_), Val::Int(0)) | (Val::Uint(_), Val::Uint(0)) => Err(EvalError::ByZero("modulus")),
         (Val::Int(left), Val::Int(right)) => int(left.checked_rem(*right)),
         (Val::Uint(left), Val::Uint(right)) => uint(left.checked_rem(*right)),
-        _ => Err(mismatch("_%_", left, right)),
+        _ => Err(mismatch("_%_", matches!(left, Val::Int(_) | Val::Uint(_)))),
     }
 }
 

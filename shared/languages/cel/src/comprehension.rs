@@ -44,7 +44,7 @@ impl<'a> Evaluation<'_, 'a> {
                 let item = |(key, value): (&String, &Val<'a>)| (Val::text(key.as_str()), two.then(|| value.clone()));
                 Ok(value.fields.iter().map(item).collect())
             }
-            other => Err(EvalError::NoSuchOverload(format!("a loop over {}", other.type_name()))),
+            other => Err(EvalError::refused(format!("got '{}', expected iterable type", other.go_type()))),
         }
     }
 
@@ -64,7 +64,7 @@ impl<'a> Evaluation<'_, 'a> {
     fn truth(&self, comprehension: &'a Comprehension, item: &Item<'a>, node: &'a Node) -> Result<bool, EvalError> {
         match self.within(comprehension, item, node)? {
             Val::Bool(flag) => Ok(flag),
-            other => Err(EvalError::NoSuchOverload(format!("a condition of type {}", other.type_name()))),
+            _ => Err(EvalError::no_overload()),
         }
     }
 

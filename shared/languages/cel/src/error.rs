@@ -50,8 +50,8 @@ pub enum EvalError {
     /// No variable has this name.
     #[error("no such attribute(s): {0}")]
     NoSuchVariable(String),
-    /// An operator or function does not take values of these types.
-    #[error("no such overload: {0}")]
+    /// An operator or function does not take values of these types; the call, where cel-go names it.
+    #[error("no such overload{colon}{0}", colon = if .0.is_empty() { "" } else { ": " })]
     NoSuchOverload(String),
     /// A list index outside the list.
     #[error("index out of bounds: {0}")]
@@ -79,6 +79,11 @@ pub enum EvalError {
 }
 
 impl EvalError {
+    /// An operator that takes other types, in the few words of cel-go.
+    pub(crate) fn no_overload() -> Self {
+        Self::NoSuchOverload(String::new())
+    }
+
     /// A refusal with its reason.
     pub fn refused(what: impl Into<String>) -> Self {
         Self::Refused(what.into())

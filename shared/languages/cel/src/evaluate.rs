@@ -66,7 +66,7 @@ impl<'e, 'a> Evaluation<'e, 'a> {
             Kind::Or(nodes) => self.logic(nodes, true),
             Kind::Not(inner) => match self.evaluate(inner)? {
                 Val::Bool(flag) => Ok(Val::Bool(!flag)),
-                other => Err(EvalError::NoSuchOverload(format!("!({})", other.type_name()))),
+                _ => Err(EvalError::no_overload()),
             },
             Kind::Negate(inner) => arithmetic::negate(&self.evaluate(inner)?),
             Kind::Binary(operator, sides) => self.binary(*operator, sides),
@@ -136,7 +136,7 @@ impl<'e, 'a> Evaluation<'e, 'a> {
         match self.evaluate(condition)? {
             Val::Bool(true) => self.evaluate(then),
             Val::Bool(false) => self.evaluate(otherwise),
-            other => Err(EvalError::NoSuchOverload(format!("({} ? _ : _)", other.type_name()))),
+            _ => Err(EvalError::no_overload()),
         }
     }
 
@@ -147,11 +147,7 @@ impl<'e, 'a> Evaluation<'e, 'a> {
             match self.evaluate(node) {
                 Ok(Val::Bool(flag)) if flag == decisive => return Ok(Val::Bool(decisive)),
                 Ok(Val::Bool(_)) => {}
-                Ok(other) => {
-                    let symbol = if decisive { "||" } else { "&&" };
-                    let what = format!("{} {symbol} _", other.type_name());
-                    failure = failure.or(Some(EvalError::NoSuchOverload(what)));
-                }
+                Ok(_) => failure = failure.or(Some(EvalError::no_overload())),
                 Err(EvalError::CostExceeded) => return Err(EvalError::CostExceeded),
                 Err(error) => failure = failure.or(Some(error)),
             }
@@ -164,7 +160,7 @@ impl<'e, 'a> Evaluation<'e, 'a> {
         let ordered = |test: fn(Ordering) -> bool| match left.compare(&right) {
             Some(order) => Ok(Val::Bool(test(order))),
             None if is_number(&left) && is_number(&right) => Ok(Val::Bool(false)),
-            None => Err(mismatch("_<_", &left, &right)),
+            None => Err(mismatch(order_name(operator), is_comparer(&left))),
         };
         match operator {
             Operator::Equal | Operator::NotEqual => {
@@ -199,7 +195,7 @@ impl<'e, 'a> Evaluation<'e, 'a> {
                 Some(name) => Ok(Val::Bool(object.field(name).is_some())),
                 None => Ok(Val::Bool(false)),
             },
-            other => Err(mismatch("@in", wanted, other)),
+            _ => Err(EvalError::no_overload()),
         }
     }
 
@@ -308,15 +304,41 @@ impl<'e, 'a> Evaluation<'e, 'a> {
 /// The complaint that no form of a function takes these types.
 pub(crate) fn no_overload(call: &Call, arguments: &[Val<'_>]) -> EvalError {
     let names: Vec<&str> = arguments.iter().map(Val::type_name).collect();
-    let text = match (call.receiver.is_some(), names.split_first()) {
-        (true, Some((receiver, rest))) => format!("{receiver}.{}({})", call.name, rest.join(", ")),
-        _ => format!("{}({})", call.name, names.join(", ")),
-    };
-    EvalError::NoSuchOverload(text)
+    EvalError::NoSuchOverload(match call.name.as_str() {
+        "contains" | "startsWith" | "endsWith" => String::new(),
+        "size" | "matches" => call.name.clone(),
+        name => format!("{name}({})", names.join(", ")),
+    })
 }
 
-pub(crate) fn mismatch(operator: &str, left: &Val<'_>, right: &Val<'_>) -> EvalError {
-    EvalError::NoSuchOverload(format!("{operator} on {} and {}", left.type_name(), right.type_name()))
+/// The complaint about an operator: it is named where no value of the left type takes it at all.
+pub(crate) fn mismatch(operator: &str, takes_left: bool) -> EvalError {
+    EvalError::NoSuchOverload(if takes_left { String::new() } else { operator.to_owned() })
+}
+
+/// What CEL calls the function of a comparison.
+fn order_name(operator: Operator) -> &'static str {
+    match operator {
+        Operator::LessOrEqual => "_<=_",
+        Operator::Greater => "_>_",
+        Operator::GreaterOrEqual => "_>=_",
+        _ => "_<_",
+    }
+}
+
+/// Whether values of the type can be ordered.
+fn is_comparer(value: &Val<'_>) -> bool {
+    matches!(
+        value,
+        Val::Bool(_)
+            | Val::Int(_)
+            | Val::Uint(_)
+            | Val::Double(_)
+            | Val::Text(_)
+            | Val::Bytes(_)
+            | Val::Duration(_)
+            | Val::Timestamp(_)
+    )
 }
 
 fn is_number(value: &Val<'_>) -> bool {
@@ -372,11 +394,15 @@ pub(crate) fn type_named(name: &str) -> Option<&'static str> {
 }
 
 /// The field of a value; `None` when it is absent, or when the value has no fields.
+///
+/// # Errors
+/// For a list, which is asked by numbers.
 fn field_of<'a>(value: &Val<'a>, field: &str) -> Result<Option<Val<'a>>, EvalError> {
     match value {
         Val::Map(map) => Ok(map.get_text(field)),
         Val::Struct(value) => Ok(value.fields.get(field).cloned()),
         Val::Object(object) => object.field(field).transpose(),
+        Val::List(_) => Err(EvalError::refused("unsupported index type 'string' in list")),
         _ => Ok(None),
     }
 }
@@ -387,10 +413,7 @@ pub(crate) fn select<'a>(value: &Val<'a>, field: &str, optional: bool) -> Outcom
         Val::Optional(None) => Ok(Val::none()),
         Val::Optional(Some(inner)) => Ok(field_of(inner, field)?.map_or(Val::none(), wrap)),
         value if optional => Ok(field_of(value, field)?.map_or(Val::none(), wrap)),
-        Val::Map(_) | Val::Struct(_) | Val::Object(_) | Val::Null => {
-            field_of(value, field)?.ok_or_else(|| EvalError::NoSuchKey(field.to_owned()))
-        }
-        other => Err(EvalError::NoSuchOverload(format!("{}.{field}", other.type_name()))),
+        value => field_of(value, field)?.ok_or_else(|| EvalError::NoSuchKey(field.to_owned())),
     }
 }
 
@@ -411,14 +434,13 @@ pub(crate) fn at_index<'a>(value: &Val<'a>, key: &Val<'a>, optional: bool) -> Ou
         Val::List(list) => element(list, key, optional)?,
         Val::Map(map) => match Key::from_val(key) {
             Some(key) => map.get(&key),
-            None => return Err(mismatch("_[_]", value, key)),
+            None => return Err(EvalError::NoSuchOverload("_[_]".to_owned())),
         },
         Val::Struct(_) | Val::Object(_) => match key.as_str() {
             Some(name) => field_of(value, name)?,
-            None => return Err(mismatch("_[_]", value, key)),
+            None => return Err(EvalError::NoSuchOverload("_[_]".to_owned())),
         },
-        _ if optional => None,
-        _ => return Err(mismatch("_[_]", value, key)),
+        _ => None,
     };
     match (found, optional) {
         (Some(found), false) => Ok(found),
@@ -431,7 +453,10 @@ fn element<'a>(list: &List<'a>, key: &Val<'a>, optional: bool) -> Result<Option<
     let index = match Key::from_val(key) {
         Some(Key::Int(index)) => index,
         Some(Key::Uint(index)) => i64::try_from(index).unwrap_or(i64::MAX),
-        _ => return Err(EvalError::NoSuchOverload(format!("list[{}]", key.type_name()))),
+        _ => {
+            let what = format!("unsupported index type '{}' in list", key.type_name());
+            return Err(EvalError::refused(what));
+        }
     };
     match usize::try_from(index).ok().and_then(|index| list.get(index)) {
         None if !optional => Err(EvalError::OutOfBounds(index)),

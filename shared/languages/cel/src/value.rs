@@ -441,6 +441,23 @@ impl<'a> Val<'a> {
         }
     }
 
+    /// What cel-go calls the type in complaints about loops.
+    pub(crate) fn go_type(&self) -> String {
+        match self {
+            Self::Bool(_) => "types.Bool".to_owned(),
+            Self::Int(_) => "types.Int".to_owned(),
+            Self::Uint(_) => "types.Uint".to_owned(),
+            Self::Double(_) => "types.Double".to_owned(),
+            Self::Text(_) => "types.String".to_owned(),
+            Self::Bytes(_) => "types.Bytes".to_owned(),
+            Self::Null => "types.Null".to_owned(),
+            Self::Duration(_) => "types.Duration".to_owned(),
+            Self::Timestamp(_) => "types.Timestamp".to_owned(),
+            Self::Optional(_) => "*types.Optional".to_owned(),
+            other => other.type_name().to_owned(),
+        }
+    }
+
     /// The JSON form.
     ///
     /// # Errors

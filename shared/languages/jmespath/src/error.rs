@@ -32,7 +32,7 @@ pub enum EvalError {
         name: String,
     },
     /// A function was called with too many or too few arguments.
-    #[error("function `{function}` takes {expected} arguments, not {found}")]
+    #[error("{}", if *variadic { "Invalid arity." } else { "incorrect number of args" })]
     Arity {
         /// The function.
         function: String,
@@ -40,14 +40,18 @@ pub enum EvalError {
         expected: usize,
         /// How many it was given.
         found: usize,
+        /// It takes more, too.
+        variadic: bool,
     },
     /// An argument has the wrong type.
-    #[error("JMESPath function '{function}': argument #{argument} is not of type {expected}")]
+    #[error("Invalid type for: {found}, expected: []jmespath.JpType{{{expected}}}")]
     Type {
         /// The function.
         function: String,
         /// Which argument, from 1.
         argument: usize,
+        /// The value, as Go prints it.
+        found: String,
         /// The types it may have.
         expected: &'static str,
     },

@@ -47,6 +47,7 @@ mod error;
 mod functions;
 pub mod go_json;
 pub mod go_regex;
+pub mod go_text;
 mod interpret;
 mod item;
 mod lexer;

@@ -90,7 +90,7 @@ impl CelCompiler<'_> {
             return None;
         }
         let mut specs = Vec::new();
-        match compile_spec(&spec, work) {
+        match compile_spec(&spec, (work, is_native)) {
             Ok(own) => specs.push(own),
             Err((pointer, what)) => {
                 let remedy = "correct the expression or the field; the policy is not applied until then";
@@ -101,7 +101,9 @@ impl CelCompiler<'_> {
         let existing = work == CelKind::Mutate && !is_native && on(&spec, "/evaluation/mutateExisting/enabled", false);
         let (targets, target_conditions) = self.targets(&spec, existing, &subject)?;
         if !is_native && targets.is_none() && mode == EvaluationMode::Kubernetes {
-            specs.extend(autogen::generate(&spec, work).iter().filter_map(|spec| compile_spec(spec, work).ok()));
+            specs.extend(
+                autogen::generate(&spec, work).iter().filter_map(|spec| compile_spec(spec, (work, is_native)).ok()),
+            );
         }
         let namespace = if namespaced { metadata.namespace.clone().unwrap_or_default() } else { String::new() };
         let key = if namespace.is_empty() { metadata.name.clone() } else { format!("{namespace}/{}", metadata.name) };
@@ -279,6 +281,7 @@ pub(crate) fn compile_rule(raw: &Value, preconditions: Option<&[Value]>, message
             message.clone_into(&mut validation.message);
         }
         Ok(CelRule {
+            composited: true,
             conditions: named_list(preconditions.unwrap_or_default(), "")?,
             variables: named(raw, "variables")?,
             images: Vec::new(),
@@ -303,6 +306,7 @@ pub(crate) fn compile_conditions(list: &[Value]) -> Result<Option<CelRule>, (Str
     let conditions = list.iter().enumerate().map(one).collect::<Compiled<Vec<_>>>()?;
     let body = CelBody::Validations(Vec::new());
     Ok((!conditions.is_empty()).then(|| CelRule {
+        composited: false,
         conditions,
         variables: Vec::new(),
         images: Vec::new(),
@@ -312,7 +316,7 @@ pub(crate) fn compile_conditions(list: &[Value]) -> Result<Option<CelRule>, (Str
     }))
 }
 
-fn compile_spec(spec: &Value, kind: CelKind) -> Compiled<CelSpec> {
+fn compile_spec(spec: &Value, (kind, is_native): (CelKind, bool)) -> Compiled<CelSpec> {
     let constraints = spec.get("matchConstraints").cloned().unwrap_or_default();
     let matches = Constraints::compile(&constraints).map_err(|what| ("/matchConstraints".to_owned(), what))?;
     let matches = if kind == CelKind::Delete { matches.of_any_operation() } else { matches };
@@ -324,6 +328,7 @@ fn compile_spec(spec: &Value, kind: CelKind) -> Compiled<CelSpec> {
         CelKind::Delete => CelBody::Deletion,
     };
     let rule = CelRule {
+        composited: is_native,
         conditions: conditions(spec, conditions_key)?,
         variables: named(spec, "variables")?,
         images: named(spec, "images")?,

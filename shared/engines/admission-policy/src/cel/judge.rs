@@ -12,7 +12,7 @@ use super::exception::CelException;
 use super::existing::mutate_existing;
 use super::mutate::mutate;
 use super::policy::{Binding, CelBody, CelCheck, CelKind, CelPolicy, CelRule, EvaluationMode, Generation, Validation};
-use super::scope::{Given, Scope};
+use super::scope::{Given, Scope, failed_expression};
 use super::verify::{Checked, verify};
 use crate::context::is_plural_of;
 use crate::outcome::{Action, ChangedTarget, Status};
@@ -244,6 +244,8 @@ fn apply(
         given.object = given.old_object;
     }
     let scope = Scope::new(given, rule);
+    let changes = matches!(policy.kind, CelKind::Mutate | CelKind::Generate);
+    let step = if changes { "failed to evaluate policy" } else { "failed to load context" };
     let mut answer = match excused(policy, &scope, exceptions) {
         Ok(Some(answer)) => answer,
         Ok(None) => match scope.all(&rule.conditions) {
@@ -253,9 +255,9 @@ fn apply(
             Err(_) if !policy.fails_closed => {
                 Answer { status: Some(Status::Skip), message: "skip".to_owned(), ..Answer::default() }
             }
-            Err(error) => failed("failed to load context", &error),
+            Err(error) => failed(step, &error),
         },
-        Err(error) => failed("failed to load context", &error),
+        Err(error) => failed(step, &error),
     };
     answer = audit::annotate(answer, &rule.annotations, &scope);
     answer.missing.extend(scope.take_missing());
@@ -306,7 +308,7 @@ pub(super) fn work<'a>(policy: &'a CelPolicy, rule: &'a CelRule, scope: &Scope<'
         CelBody::Validations(validations) => match check(scope, validations) {
             Ok(None) => Answer { status: Some(Status::Pass), message: "success".to_owned(), ..Answer::default() },
             Ok(Some(message)) => Answer { status: Some(Status::Fail), message, ..Answer::default() },
-            Err(error) => failed("failed to load context", &error),
+            Err(error) => Answer { rule: String::new(), ..failed("error", &error) },
         },
         CelBody::Mutations(mutations) if changes_existing(policy, input) => {
             mutate_existing(policy, (rule, mutations), scope, input)
@@ -431,9 +433,9 @@ pub(crate) fn judge_rule(name: &str, check: &CelCheck, input: &Input<'_>) -> (Ju
 
 fn judge_with(name: &str, rule: &CelRule, input: &Input<'_>, params: &Value) -> (Judgement, Vec<MissingFact>) {
     let scope = Scope::new(input.given(params), rule);
-    let judgement = match scope.all(&rule.conditions) {
+    let judgement = match scope.all_told(&rule.conditions) {
         Ok(false) => Judgement::new(Status::Skip, "cel preconditions not met"),
-        Err(error) => Judgement::new(Status::Error, error.to_string()),
+        Err(what) => Judgement::new(Status::Fail, what),
         Ok(true) => match &rule.body {
             CelBody::Validations(validations) => judge_validations(name, &scope, validations),
             _ => Judgement::new(Status::Skip, "nothing to validate"),
@@ -451,8 +453,7 @@ fn judge_validations<'a>(name: &str, scope: &Scope<'a>, validations: &'a [Valida
             Err(error) => Some(error),
         };
         if let Some(error) = failure {
-            let what = format!("expression '{}' resulted in error: {error}", validation.expression.text());
-            return Judgement::new(Status::Fail, what);
+            return Judgement::new(Status::Fail, failed_expression(&validation.expression, &error));
         }
         let computed = validation.message_expression.as_ref().and_then(|program| match scope.evaluate(program) {
             Ok(Val::Text(text)) if !text.as_str().trim().is_empty() => Some(text.as_str().trim().to_owned()),

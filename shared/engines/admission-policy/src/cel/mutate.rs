@@ -8,7 +8,8 @@ use super::merge::merge;
 use super::policy::{EvaluationMode, Mutation};
 use super::scope::Scope;
 use crate::outcome::Status;
-use crate::patch::json_patch::{self, PatchError};
+use crate::patch::json_patch::PatchError;
+use crate::patch::strict;
 
 /// Applies the mutations one after the other. A patch whose `test` fails changes nothing; in a JSON document it undoes the
 /// whole policy.
@@ -50,10 +51,10 @@ fn change<'a>(scope: &Scope<'a>, mutation: &'a Mutation, object: &Value) -> Resu
                 return Err(EvalError::refused("the JSON patch is no list of JSONPatch{}"));
             };
             let mut changed = object.clone();
-            match json_patch::apply(&mut changed, &operations) {
-                Ok(_) => Ok(Some(changed)),
+            match strict::apply(&mut changed, &operations) {
+                Ok(()) => Ok(Some(changed)),
                 Err(PatchError::TestFailed(_)) => Ok(None),
-                Err(error @ PatchError::Invalid(_)) => Err(EvalError::refused(error.to_string())),
+                Err(PatchError::Invalid(what)) => Err(EvalError::refused(format!("JSON Patch: {what}"))),
             }
         }
     }

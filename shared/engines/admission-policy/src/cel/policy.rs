@@ -104,6 +104,8 @@ pub(crate) struct CelCheck {
 /// Conditions, variables and work; also what a `validate.cel` rule is.
 #[derive(Debug)]
 pub(crate) struct CelRule {
+    /// Failing variables are told as Kubernetes tells them.
+    pub(crate) composited: bool,
     pub(crate) conditions: Vec<(String, Program)>,
     pub(crate) variables: Vec<(String, Program)>,
     pub(crate) images: Vec<(String, Program)>,

@@ -102,15 +102,39 @@ impl<'a> Scope<'a> {
 
     /// Whether all conditions hold. One that is false decides, whatever fails besides.
     pub(crate) fn all(&self, conditions: &'a [(String, Program)]) -> Result<bool, EvalError> {
-        let mut failure = None;
+        let mut failures: Vec<EvalError> = Vec::new();
         for (_, condition) in conditions {
             match self.truth(condition) {
                 Ok(true) => {}
                 Ok(false) => return Ok(false),
-                Err(error) => failure = failure.or(Some(error)),
+                Err(error) => failures.push(error),
             }
         }
-        failure.map_or(Ok(true), Err)
+        match failures.len() {
+            0 => Ok(true),
+            1 => Err(failures.remove(0)),
+            _ => {
+                let told: Vec<String> = failures.iter().map(ToString::to_string).collect();
+                Err(EvalError::refused(told.join("; ")))
+            }
+        }
+    }
+
+    /// As [`all`](Self::all); what failed is told with its expression, in the words of Kubernetes.
+    pub(crate) fn all_told(&self, conditions: &'a [(String, Program)]) -> Result<bool, String> {
+        let mut failures = Vec::new();
+        for (_, condition) in conditions {
+            match self.truth(condition) {
+                Ok(true) => {}
+                Ok(false) => return Ok(false),
+                Err(error) => failures.push(failed_expression(condition, &error)),
+            }
+        }
+        match failures.len() {
+            0 => Ok(true),
+            1 => Err(failures.remove(0)),
+            _ => Err(format!("[{}]", failures.join(", "))),
+        }
     }
 
     /// Whether `program` holds for an image reference, which it sees as `ref`.
@@ -194,9 +218,20 @@ impl<'a> Scope<'a> {
         }
         self.0.variables.borrow_mut().insert(name, Lazy::Pending);
         let outcome = self.evaluate(program);
+        let outcome = match outcome {
+            Err(error) if self.0.rule.composited => {
+                Err(EvalError::refused(format!("composited variable \"{name}\" fails to evaluate: {error}")))
+            }
+            outcome => outcome,
+        };
         self.0.variables.borrow_mut().insert(name, Lazy::Known(outcome.clone()));
         Some(outcome)
     }
+}
+
+/// `expression '...' resulted in error: ...`
+pub(super) fn failed_expression(program: &Program, error: &EvalError) -> String {
+    format!("expression '{}' resulted in error: {error}", program.text())
 }
 
 impl<'a> Host<'a> for Scope<'a> {

@@ -84,7 +84,7 @@ impl Written {
     fn fill(&self, context: &mut Context<'_>) -> Result<Cow<'_, str>, EvaluationError> {
         match &self.template {
             TextTemplate::Plain(text) => Ok(Cow::Borrowed(text)),
-            template => context.fill_text(template).map(Cow::Owned),
+            template => context.fill_text(None, template).map(Cow::Owned),
         }
     }
 }
@@ -240,7 +240,7 @@ impl<'a> Context<'a> {
         let known = path.query.as_deref();
         let path = match &path.template {
             TextTemplate::Plain(text) => Cow::Borrowed(text.as_str()),
-            template => Cow::Owned(self.fill_text(template).map_err(|error| within(error, name, &path.raw))?),
+            template => Cow::Owned(self.fill_text(None, template).map_err(|error| within(error, name, &path.raw))?),
         };
         let mut fill =
             |given: &Given| self.fill(&given.template).map_err(|error| within(error, name, &given.raw.to_string()));

@@ -35,7 +35,12 @@ impl ImageInfo {
             _ => (rest, ""),
         };
         let valid = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '/' | '.' | '_' | '-');
-        if path.is_empty() || !path.chars().all(valid) {
+        let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let is_tag =
+            tag.starts_with(is_word) && tag.len() <= 128 && tag.chars().all(|c| is_word(c) || c == '.' || c == '-');
+        let is_port = |port: &str| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+        let is_host = registry.split_once(':').is_none_or(|(_, port)| is_port(port));
+        if !is_host || path.split('/').any(str::is_empty) || !path.chars().all(valid) || !(tag.is_empty() || is_tag) {
             return None;
         }
         let tag = if tag.is_empty() && digest.is_empty() { "latest" } else { tag };
@@ -113,6 +118,50 @@ pub(crate) fn extract(object: &Value, kind: &str) -> Vec<ImageInfo> {
         }
     }
     images
+}
+
+/// Why Kyverno has no `images` variable for a workload: the first container that is none, has no name, or whose image is no
+/// reference.
+pub(crate) fn fault(object: &Value, kind: &str) -> Option<String> {
+    let spec = object.pointer(pod_spec_pointer(kind)?)?;
+    if spec.is_null() {
+        return None;
+    }
+    let Some(spec) = spec.as_object() else { return Some("invalid image config".to_owned()) };
+    let lists = ["initContainers", "containers", "ephemeralContainers"].into_iter().filter_map(|group| spec.get(group));
+    lists.filter(|list| !list.is_null()).find_map(|list| match list.as_array() {
+        Some(containers) => containers.iter().find_map(fault_of),
+        None if list.is_object() => None,
+        None => Some("invalid type".to_owned()),
+    })
+}
+
+fn fault_of(container: &Value) -> Option<String> {
+    if container.is_null() {
+        return None;
+    }
+    let Some(container) = container.as_object() else { return Some("invalid image config".to_owned()) };
+    if !container.get("name").is_some_and(Value::is_string) {
+        return Some("invalid key".to_owned());
+    }
+    let image = container.get("image").and_then(Value::as_str).filter(|image| !image.trim().is_empty())?;
+    let is_digest = |digest: &str| {
+        let hex = digest.split_once(':').map_or("", |(_, hex)| hex);
+        hex.len() >= 32 && hex.bytes().all(|byte| byte.is_ascii_hexdigit())
+    };
+    let is_reference =
+        |image: &str| ImageInfo::parse(image).is_some_and(|image| image.digest.is_empty() || is_digest(&image.digest));
+    if is_reference(image) {
+        return None;
+    }
+    let has_host = image.split_once('/').is_some_and(|(host, _)| {
+        host.contains(['.', ':']) || host == "localhost" || host.chars().any(char::is_uppercase)
+    });
+    let whole = if has_host { image.to_owned() } else { format!("docker.io/{image}") };
+    let lower = is_reference(&image.to_lowercase());
+    let why = if lower { "repository name must be lowercase" } else { "invalid reference format" };
+    let settings = "defaultRegistry: docker.io, enableDefaultRegistryMutation: true";
+    Some(format!("invalid image '{image}' (bad image: {whole}, {settings}: {why})"))
 }
 
 /// Images as the `images` variable.

@@ -32,7 +32,7 @@ pub(crate) use images::{ImageInfo, extract as extract_images, pod_spec_pointer};
 pub(crate) use query::ExpressionCache;
 use query::Query;
 pub(crate) use substitute::{is_dynamic, only_variable, text_is_dynamic, variables_in};
-pub(crate) use template::{ListQuery, Part, TextTemplate, ValueTemplate, Variable, unresolved_at_top};
+pub(crate) use template::{ListQuery, Part, Place, TextTemplate, ValueTemplate, Variable, unresolved_at_top};
 use variables::Variables;
 
 /// Why a variable or condition could not be evaluated.
@@ -72,6 +72,8 @@ pub(crate) struct Context<'a> {
     images_known: bool,
     /// The images of the object as it is now, once something asked for them.
     images: Option<Arc<Vec<ImageInfo>>>,
+    /// What is wrong with the images: whatever asks for the variable fails.
+    images_fault: Option<EvaluationError>,
     /// `biotope` holds the facts.
     platform_known: bool,
     /// Elements are also known by the number of their nesting (`element0`).
@@ -136,6 +138,7 @@ impl<'a> Context<'a> {
             kind: request.kind.kind.clone(),
             images_known: false,
             images: None,
+            images_fault: None,
             language: query::language(snapshot, (request.received_at, &request.uid), limits),
             platform_known: false,
             numbered: true,
@@ -260,6 +263,7 @@ impl<'a> Context<'a> {
         self.lists.clear();
         self.images_known = false;
         self.images = None;
+        self.images_fault = None;
     }
 
     /// The images of `object`, which is the one of the request as it is now.
@@ -274,6 +278,8 @@ impl<'a> Context<'a> {
             return;
         }
         let part = |key: &str| self.variables.of_request(key).filter(|object| object.is_object());
+        let named = part("object").or_else(|| part("oldObject"));
+        let fault = named.and_then(|object| images::fault(object, &self.kind)).map(EvaluationError::new);
         let images = match (&self.images, part("object")) {
             (Some(known), Some(_)) if self.variables.hiding("request").is_none() => Arc::clone(known),
             (_, Some(object)) => Arc::new(extract_images(object, &self.kind)),
@@ -281,7 +287,11 @@ impl<'a> Context<'a> {
         };
         let images = (!images.is_empty()).then(|| to_variable(&images));
         // A value given for the variable stays.
-        if let Some(images) = images.filter(|_| self.variables.local("images").is_none()) {
+        if self.variables.local("images").is_some() {
+            return;
+        }
+        self.images_fault = fault;
+        if let Some(images) = images {
             self.variables.keep("images", images);
         }
     }

@@ -174,7 +174,7 @@ impl Context<'_> {
         self.refused(query)?;
         query.expression.search_scope(&self.variables, &self.language).map_err(|error| {
             let cause = if error.is_not_found() { self.load_failure(query) } else { None };
-            let message = cause.unwrap_or_else(|| error.to_string());
+            let message = cause.unwrap_or_else(|| ["JMESPath query failed: ", &error.to_string()].concat());
             EvaluationError { not_found: error.is_not_found(), message }
         })
     }
@@ -250,7 +250,8 @@ impl Context<'_> {
     fn refusal(&self, query: &Query) -> Option<&EvaluationError> {
         let tested = self.snapshot.values.is_some();
         let mut entries = self.deferred.iter().filter(|pending| !tested || pending.entry.is_variable());
-        entries.find_map(|pending| pending.failure.as_ref().filter(|_| query.mentions(pending.entry)))
+        let failed = entries.find_map(|pending| pending.failure.as_ref().filter(|_| query.mentions(pending.entry)));
+        failed.or(self.images_fault.as_ref().filter(|_| query.images))
     }
 
     /// Why an entry that the query names did not load.

@@ -177,16 +177,24 @@ pub(crate) struct Place<'a> {
 
 #[derive(Clone, Copy)]
 enum Segment<'a> {
+    /// The part of a rule that the value is.
+    Root(&'static str),
     Key(&'a TextTemplate),
     Index(usize),
 }
 
 impl Place<'_> {
+    /// The place of a part of a rule, such as `mutate/patchStrategicMerge`.
+    pub(crate) fn root(name: &'static str) -> Self {
+        Self { parent: None, segment: Segment::Root(name) }
+    }
+
     fn render(place: Option<&Self>) -> String {
         let Some(place) = place else { return String::new() };
         let mut text = Self::render(place.parent);
         text.push('/');
         match place.segment {
+            Segment::Root(name) => text.push_str(name),
             Segment::Key(TextTemplate::Plain(key)) => text.push_str(key),
             Segment::Key(TextTemplate::Variable(variable)) => text.push_str(variable.text()),
             Segment::Key(TextTemplate::Parts(parts) | TextTemplate::Nested(parts, _)) => {
@@ -252,10 +260,19 @@ impl Context<'_> {
         }
     }
 
+    /// As [`fill`](Self::fill), of a part of a rule.
+    pub(crate) fn fill_below(&mut self, root: &Place<'_>, template: &ValueTemplate) -> Result<Value, EvaluationError> {
+        self.fill_value(template, Some(root))
+    }
+
     /// The values of the texts in a template, in their order, with their variables replaced; keys are left as they are.
-    pub(crate) fn fill_texts(&mut self, template: &ValueTemplate) -> Result<Vec<Value>, EvaluationError> {
+    pub(crate) fn fill_texts(
+        &mut self,
+        root: &Place<'_>,
+        template: &ValueTemplate,
+    ) -> Result<Vec<Value>, EvaluationError> {
         let mut values = Vec::new();
-        self.fill_texts_in(template, None, &mut values)?;
+        self.fill_texts_in(template, Some(root), &mut values)?;
         Ok(values)
     }
 
@@ -332,8 +349,12 @@ impl Context<'_> {
     }
 
     /// The text with its variables replaced, as text.
-    pub(crate) fn fill_text(&mut self, text: &TextTemplate) -> Result<String, EvaluationError> {
-        match self.fill_at(text, None)? {
+    pub(crate) fn fill_text(
+        &mut self,
+        root: Option<&Place<'_>>,
+        text: &TextTemplate,
+    ) -> Result<String, EvaluationError> {
+        match self.fill_at(text, root)? {
             Value::String(text) => Ok(text),
             other => Ok(jmespath::go_json::render(&other)),
         }

@@ -136,6 +136,9 @@ pub(super) fn index(part: &str, length: usize, adding: bool) -> Option<usize> {
     ((0..limit).contains(&at)).then(|| usize::try_from(at).ok()).flatten()
 }
 
+/// In Kyverno's words: a path leads through something that is neither map nor list.
+const THROUGH_A_SCALAR: &str = "invalid state detected";
+
 fn add(object: &mut Value, path: &[Part<'_>], value: Value) -> Result<(), String> {
     let Some((last, parents)) = path.split_last() else {
         *object = value;
@@ -144,8 +147,7 @@ fn add(object: &mut Value, path: &[Part<'_>], value: Value) -> Result<(), String
     let mut place = object;
     for (depth, part) in parents.iter().enumerate() {
         let next = path.get(depth + 1).map(AsRef::as_ref).unwrap_or_default();
-        place = enter(place, part, next)
-            .ok_or_else(|| format!("add operation does not apply: doc is missing path: {}", shown(path)))?;
+        place = enter(place, part, next).ok_or_else(|| THROUGH_A_SCALAR.to_owned())?;
     }
     match place {
         Value::Object(fields) => {
@@ -158,7 +160,7 @@ fn add(object: &mut Value, path: &[Part<'_>], value: Value) -> Result<(), String
             items.insert(at, value);
             Ok(())
         }
-        _ => Err(format!("add operation does not apply: doc is missing path: {}", shown(path))),
+        _ => Err(THROUGH_A_SCALAR.to_owned()),
     }
 }
 

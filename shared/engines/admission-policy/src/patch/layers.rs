@@ -3,6 +3,7 @@
 
 use serde_json::{Map, Value};
 
+use super::kinds;
 use super::strategic::{Place, field_mut, set, value_into};
 use super::view::View;
 use crate::context::{TextTemplate, ValueTemplate};
@@ -74,16 +75,43 @@ impl Layer {
     }
 
     /// Merges the patch with these values of its variables into an object; whether that changed anything.
-    pub(crate) fn merge_into(&self, object: &mut Value, values: &[Value]) -> bool {
-        let Self::Map(fields) = self else { return false };
+    ///
+    /// # Errors
+    /// The patch has a map, list or scalar where the object has another kind of node; the object is as it was.
+    pub(crate) fn merge_into(&self, object: &mut Value, values: &[Value]) -> Result<bool, String> {
+        let Self::Map(fields) = self else { return Ok(false) };
         let text = |key: &str| {
             let own = at(object, &[key]).map(Value::as_str);
             own.unwrap_or_else(|| self.text(key, values)).unwrap_or_default().to_owned()
         };
         let (kind, api_version) = (text("kind"), text("apiVersion"));
-        match object {
-            Value::Object(own) => map(own, fields, values, Place::top(&kind, &api_version)),
+        let place = Place::top(&kind, &api_version);
+        self.fits(object, values, place)?;
+        Ok(match object {
+            Value::Object(own) => map(own, fields, values, place),
             _ => false,
+        })
+    }
+
+    /// As [`kinds::fits`].
+    fn fits(&self, own: &Value, values: &[Value], place: Place<'_>) -> Result<(), String> {
+        if let Some(value) = self.value(values) {
+            return kinds::fits(own, View::from(value), place);
+        }
+        match (self, own) {
+            (_, Value::Null) => Ok(()),
+            (Self::Map(fields), Value::Object(own)) => {
+                let unfit = fields.iter().filter(|field| !field.if_absent).filter_map(|field| {
+                    let known = jmespath::field(own, &field.key)?;
+                    field
+                        .layer
+                        .fits(known, values, place.below(&field.key))
+                        .err()
+                        .map(|error| (field.key.as_str(), error))
+                });
+                unfit.min_by_key(|(key, _)| *key).map_or(Ok(()), |(_, error)| Err(error))
+            }
+            (_, own) => Err(kinds::wrong_kind(kinds::node_kind(own), &self.whole(values))),
         }
     }
 
@@ -218,9 +246,10 @@ mod tests {
             object in tree("[abc]|finalizers|kind"),
         ) {
             let Some(layer) = layered(&patch) else { return Ok(()) };
-            let (mut whole, mut inside) = (object.clone(), object);
+            let (mut whole, mut inside) = (object.clone(), object.clone());
             let resolved = anchors::resolve(&patch, &whole).unwrap();
             let changed = strategic::merge_into(&mut whole, resolved.view());
+            prop_assert!(changed.is_ok() || whole == object);
             prop_assert_eq!(layer.merge_into(&mut inside, &[]), changed);
             prop_assert_eq!(inside.to_string(), whole.to_string());
         }

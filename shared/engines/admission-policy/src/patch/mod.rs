@@ -4,9 +4,11 @@ pub(crate) mod anchors;
 pub(crate) mod difference;
 mod journal;
 pub(crate) mod json_patch;
+mod kinds;
 pub(crate) mod layers;
 pub(crate) mod merge_keys;
 pub(crate) mod strategic;
+pub(crate) mod strict;
 #[cfg(test)]
 mod tests;
 pub(crate) mod text;

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::kinds;
 use super::merge_keys::{self, ListMerge};
 use super::view::{Fields, Items, View};
 use crate::value::path::at;
@@ -10,21 +11,26 @@ use crate::value::path::at;
 #[cfg(test)]
 pub(crate) fn merge(object: &Value, patch: &Value) -> Value {
     let mut merged = object.clone();
-    merge_into(&mut merged, View::from(patch));
+    merge_into(&mut merged, View::from(patch)).unwrap();
     merged
 }
 
 /// Merges `patch` into `object`; whether that changed anything.
-pub(crate) fn merge_into(object: &mut Value, patch: View<'_>) -> bool {
+///
+/// # Errors
+/// The patch has a map, list or scalar where the object has another kind of node; the object is as it was.
+pub(crate) fn merge_into(object: &mut Value, patch: View<'_>) -> Result<bool, String> {
     let text = |key: &str| {
         let own = at(object, &[key]).map(Value::as_str);
         own.unwrap_or_else(|| patch.get(key).and_then(View::as_str)).unwrap_or_default().to_owned()
     };
     let (kind, api_version) = (text("kind"), text("apiVersion"));
-    match (object, patch) {
-        (Value::Object(own), View::Map(change)) => map(own, change, Place::top(&kind, &api_version)),
+    let place = Place::top(&kind, &api_version);
+    kinds::fits(object, patch, place)?;
+    Ok(match (object, patch) {
+        (Value::Object(own), View::Map(change)) => map(own, change, place),
         _ => false,
-    }
+    })
 }
 
 /// Where in an object a change is made.
@@ -43,6 +49,16 @@ impl<'a> Place<'a> {
 
     pub(super) fn below(self, name: &'a str) -> Self {
         Self { parent: self.name, name, ..self }
+    }
+
+    /// Whether the list here is merged item by item.
+    pub(super) fn merges_by_keys(self) -> bool {
+        matches!(self.list(), ListMerge::ByKeys(_))
+    }
+
+    /// Whether a list here has the item of a patch as this one.
+    pub(super) fn is_same(self, own: &Value, item: View<'_>) -> bool {
+        matches!(self.list(), ListMerge::ByKeys(keys) if same(own, item, keys))
     }
 
     fn list(self) -> ListMerge {
@@ -79,7 +95,7 @@ pub(super) fn field_mut<'v>(fields: &'v mut Map<String, Value>, key: &str) -> Op
 }
 
 /// What the patch says of the value as a whole, below its key `$patch`.
-fn directive(value: View<'_>) -> Option<&str> {
+pub(super) fn directive(value: View<'_>) -> Option<&str> {
     value.get("$patch").and_then(View::as_str)
 }
 
@@ -126,6 +142,9 @@ fn by_keys(own: &mut Vec<Value>, change: Items<'_>, keys: &[&str], place: Place<
     let mut changed = false;
     for item in change.iter() {
         let at = own.iter().position(|one| same(one, item, keys));
+        if at.is_none() && own.iter().any(|one| is_vaguer(item, one, keys)) {
+            continue;
+        }
         // Taken from anywhere but the front, an item changes its place.
         changed |= at.is_some_and(|at| at > 0);
         let found = at.map(|at| own.remove(at));
@@ -154,10 +173,29 @@ fn by_keys(own: &mut Vec<Value>, change: Items<'_>, keys: &[&str], place: Place<
     changed
 }
 
+/// Whether all keys that either has are alike.
 fn same(left: &Value, right: View<'_>, keys: &[&str]) -> bool {
-    let Some((first, rest)) = keys.split_first() else { return false };
-    let equal = |key: &str| Some(right.get(key)?.equals(at(left, &[key])?));
-    equal(first) == Some(true) && rest.iter().all(|key| equal(key) != Some(false))
+    let Some(first) = keys.first() else { return false };
+    let equal = |key: &str| match (at(left, &[key]), right.get(key)) {
+        (Some(left), Some(right)) => right.equals(left),
+        (left, right) => left.is_none() && right.is_none(),
+    };
+    right.get(first).is_some() && keys.iter().all(|key| equal(key))
+}
+
+/// Whether the item of a patch leaves open a key that an item like it has: such an item (a port without its protocol) finds
+/// nothing in Kyverno, and is not added either.
+fn is_vaguer(item: View<'_>, own: &Value, keys: &[&str]) -> bool {
+    let (mut alike, mut open) = (false, false);
+    for key in keys {
+        match (item.get(key), at(own, &[key])) {
+            (Some(left), Some(right)) if left.equals(right) => alike = true,
+            (None, Some(_)) => open = true,
+            (None, None) => {}
+            (Some(_), _) => return false,
+        }
+    }
+    alike && open
 }
 
 fn without_directives(value: View<'_>) -> Value {

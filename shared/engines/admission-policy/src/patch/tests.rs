@@ -6,6 +6,7 @@ use super::anchors::{Unmet, resolve};
 use super::difference::difference;
 use super::json_patch;
 use super::strategic::merge;
+use super::strict;
 
 fn pod() -> Value {
     json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "labels": {"a": "1"}},
@@ -48,6 +49,103 @@ fn merges_with_anchors() {
         let merged = merge(&pod(), &resolved);
         assert_eq!(merged.pointer(pointer).cloned().unwrap_or_default(), expected, "{patch}: {merged}");
     }
+}
+
+#[test]
+fn an_item_must_have_the_keys_of_the_one_that_it_changes() {
+    let ports = |ports: Value| json!({"apiVersion": "v1", "kind": "Pod", "spec": {"containers": [{"name": "a", "ports": ports}]}});
+    let tcp = json!({"containerPort": 80, "protocol": "TCP"});
+    let named = |port: &Value| {
+        let mut port = port.clone();
+        port["name"] = json!("web");
+        port
+    };
+    let bare = json!({"containerPort": 80});
+    for (own, change, expected) in [
+        (json!([tcp]), named(&tcp), json!([named(&tcp)])),
+        (json!([bare]), named(&bare), json!([named(&bare)])),
+        // Without the protocol that the port has, it finds none, and is no new one either.
+        (json!([tcp]), named(&bare), json!([tcp])),
+        (json!([bare]), named(&tcp), json!([named(&tcp), bare])),
+        (json!([tcp]), json!({"containerPort": 81}), json!([{"containerPort": 81}, tcp])),
+    ] {
+        let merged = merge(&ports(own), &ports(json!([change])));
+        assert_eq!(merged.pointer("/spec/containers/0/ports"), Some(&expected), "{change}");
+    }
+}
+
+#[test]
+fn strict_json_patches_make_nothing_on_the_way() {
+    let patched = |operations: Value| {
+        let mut object = pod();
+        strict::apply(&mut object, operations.as_array().unwrap()).map(|()| object).map_err(|error| error.to_string())
+    };
+    for (operation, pointer, expected) in [
+        (json!({"op": "add", "path": "/metadata/labels/b~1c", "value": "x"}), "/metadata/labels/b~1c", json!("x")),
+        (json!({"op": "add", "path": "/spec/containers/-", "value": 1}), "/spec/containers/2", json!(1)),
+        (
+            json!({"op": "add", "path": "/spec/containers/-1/image", "value": "z"}),
+            "/spec/containers/1/image",
+            json!("z"),
+        ),
+        (json!({"op": "replace", "path": "/metadata/annotations", "value": {}}), "/metadata/annotations", json!({})),
+        (json!({"op": "replace", "path": "", "value": {"a": 1}}), "/a", json!(1)),
+        (json!({"op": "copy", "from": "/metadata/no", "path": "/metadata/x"}), "/metadata/x", json!(null)),
+        (json!({"op": "move", "from": "/metadata/name", "path": "/metadata/x"}), "/metadata/x", json!("p")),
+        (json!({"op": "test", "path": "/metadata/no", "value": null}), "/metadata/name", json!("p")),
+        (json!({"op": "remove", "path": "/spec/containers/0"}), "/spec/containers/0/name", json!("b")),
+    ] {
+        let object = patched(json!([operation])).unwrap();
+        assert_eq!(object.pointer(pointer), Some(&expected), "{operation}");
+    }
+    for (operation, expected) in [
+        (
+            json!({"op": "add", "path": "/metadata/annotations/x", "value": 1}),
+            "add operation does not apply: doc is missing path: \"/metadata/annotations/x\": missing value",
+        ),
+        (
+            json!({"op": "add", "path": "", "value": {}}),
+            "add operation does not apply: doc is missing path: \"\": missing value",
+        ),
+        (
+            json!({"op": "add", "path": "/kind/x", "value": 1}),
+            "add operation does not apply: doc is missing path: \"/kind/x\": missing value",
+        ),
+        (
+            json!({"op": "add", "path": "/spec/containers/7", "value": 1}),
+            "error in add for path: '/spec/containers/7': Unable to access invalid index: 7: invalid index referenced",
+        ),
+        (
+            json!({"op": "remove", "path": "/metadata/no"}),
+            "error in remove for path: '/metadata/no': Unable to remove nonexistent key: no: missing value",
+        ),
+        (
+            json!({"op": "remove", "path": "/no/x"}),
+            "remove operation does not apply: doc is missing path: \"/no/x\": missing value",
+        ),
+        (
+            json!({"op": "replace", "path": "/no/x", "value": 1}),
+            "replace operation does not apply: doc is missing path: /no/x: missing value",
+        ),
+        (json!({"op": "replace", "path": "", "value": 1}), "replace operation value must be object or array"),
+        (
+            json!({"op": "move", "from": "/metadata/no", "path": "/x"}),
+            "error in move for path: 'no': Unable to remove nonexistent key: no: missing value",
+        ),
+        (
+            json!({"op": "copy", "from": "/no/x", "path": "/x"}),
+            "copy operation does not apply: doc is missing from path: /no/x: missing value",
+        ),
+        (json!({"op": "jump", "path": "/x"}), "Unexpected kind: jump"),
+        (json!({"op": "add", "value": 1}), "a patch operation has no path"),
+        (json!({"op": "move", "path": "/x"}), "move operation has no `from`"),
+    ] {
+        assert_eq!(patched(json!([operation])).unwrap_err(), expected, "{operation}");
+    }
+    assert_eq!(
+        patched(json!([{"op": "test", "path": "/kind", "value": "x"}])).unwrap_err(),
+        "testing value /kind failed"
+    );
 }
 
 #[test]

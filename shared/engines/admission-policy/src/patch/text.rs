@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::json_patch;
 use crate::context::marks::{MarkedText, is_marked, mark, marked};
-use crate::context::{Context, EvaluationError, Part, TextTemplate, Variable};
+use crate::context::{Context, EvaluationError, Part, Place as Root, TextTemplate, Variable};
 
 /// The operations of a patch as they are written.
 #[derive(Debug)]
@@ -47,12 +47,16 @@ impl PatchText {
     }
 
     /// The operations with the variables replaced.
-    pub(crate) fn operations(&self, context: &mut Context<'_>) -> Result<Result<Vec<Value>, String>, EvaluationError> {
+    pub(crate) fn operations(
+        &self,
+        root: &Root<'_>,
+        context: &mut Context<'_>,
+    ) -> Result<Result<Vec<Value>, String>, EvaluationError> {
         if let Some(shape) = &self.shape {
             let mut texts = Vec::with_capacity(shape.variables.len());
             for (variable, _) in &shape.variables {
                 let mut text = String::new();
-                context.append(variable, None, &mut text)?;
+                context.append(variable, Some(root), &mut text)?;
                 texts.push(text);
             }
             let mut pairs = shape.variables.iter().zip(&texts);
@@ -60,7 +64,7 @@ impl PatchText {
                 return Ok(Ok(shape.operations.iter().map(|node| node.fill(&texts)).collect()));
             }
         }
-        Ok(json_patch::parse(&context.fill_text(&self.text)?))
+        Ok(json_patch::parse(&context.fill_text(Some(root), &self.text)?))
     }
 }
 

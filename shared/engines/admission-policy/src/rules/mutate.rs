@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::Judgement;
 use super::generate::note_unlisted;
 use super::validate::add_foreach_values;
-use crate::context::{Context, EvaluationError, ValueTemplate};
+use crate::context::{Context, EvaluationError, Place, ValueTemplate};
 use crate::outcome::{ChangedTarget, Status};
 use crate::patch::layers::Layer;
 use crate::patch::view::View;
@@ -154,7 +154,7 @@ impl<'r> Mutation<'r> {
     ) -> Result<(), EvaluationError> {
         match change {
             Change::ForEach(items) => self.read_each(items, nesting, context, edits)?,
-            change => edits.extend(read_one(change, context)?.map(|what| Edit { what, nesting })),
+            change => edits.extend(read_one(change, nesting > 0, context)?.map(|what| Edit { what, nesting })),
         }
         Ok(())
     }
@@ -169,7 +169,10 @@ impl<'r> Mutation<'r> {
         for item in items {
             let list = context
                 .elements(&item.list)
-                .map_err(|error| error.within(&format!("failed to evaluate list {}", item.list.text())))?;
+                // Kyverno tells the cause twice.
+                .map_err(|error| {
+                    EvaluationError::new(format!("failed to evaluate list {}: {error}: {error}", item.list.text()))
+                })?;
             context.visit(list.len())?;
             let mark = context.mark();
             let result = self.read_elements(item, &list, (nesting, context), edits);
@@ -257,27 +260,35 @@ fn make(
 }
 
 /// Reads a change that is not one of elements.
-fn read_one<'r>(change: &'r Change, context: &mut Context<'r>) -> Result<Option<Filled<'r>>, EvaluationError> {
+fn read_one<'r>(
+    change: &'r Change,
+    of_element: bool,
+    context: &mut Context<'r>,
+) -> Result<Option<Filled<'r>>, EvaluationError> {
+    let root = |whole, part| Place::root(if of_element { part } else { whole });
     let substituted = |error: EvaluationError| error.within("variable substitution failed");
     Ok(Some(match change {
         Change::StrategicMerge(Merge { patch: ValueTemplate::Constant(patch), has_anchors, layers: None }) => {
             Filled::Merge(Cow::Borrowed(patch), *has_anchors)
         }
         Change::StrategicMerge(Merge { patch, layers, .. }) => {
+            let merge = root("mutate/patchStrategicMerge", "patchStrategicMerge");
             if let Some(layers) = layers {
-                let values = context.fill_texts(patch).map_err(substituted)?;
+                let values = context.fill_texts(&merge, patch).map_err(substituted)?;
                 if Layer::takes(&values) {
                     return Ok(Some(Filled::Layers(layers, values)));
                 }
             }
-            let patch = context.fill(patch).map_err(substituted)?;
+            let patch = context.fill_below(&merge, patch).map_err(substituted)?;
             let has_anchors = anchors::has_any(&patch);
             Filled::Merge(Cow::Owned(patch), has_anchors)
         }
         Change::JsonPatch(operations) => Filled::Operations(Cow::Borrowed(operations.as_slice())),
-        Change::JsonPatchText(text) => {
-            Filled::Operations(Cow::Owned(text.operations(context).map_err(substituted)?.map_err(failed)?))
-        }
+        Change::JsonPatchText(text) => Filled::Operations(Cow::Owned(
+            text.operations(&root("mutate/patchesJson6902", "patchesJson6902"), context)
+                .map_err(substituted)?
+                .map_err(failed)?,
+        )),
         Change::ForEach(_) => return Ok(None),
     }))
 }
@@ -286,13 +297,13 @@ impl Filled<'_> {
     /// Changes the object; whether that changed anything. Where it fails, the object is as it was.
     fn make(&self, object: &mut Object<'_>) -> Result<bool, EvaluationError> {
         match self {
-            Self::Layers(layers, values) => Ok(layers.merge_into(object.make_mut(), values)),
+            Self::Layers(layers, values) => layers.merge_into(object.make_mut(), values).map_err(failed),
             Self::Operations(operations) => {
                 json_patch::apply(object.make_mut(), operations).map_err(|error| failed(error.to_string()))
             }
-            Self::Merge(patch, false) => Ok(strategic::merge_into(object.make_mut(), View::from(&**patch))),
+            Self::Merge(patch, false) => strategic::merge_into(object.make_mut(), View::from(&**patch)).map_err(failed),
             Self::Merge(patch, true) => match anchors::resolve(patch, object) {
-                Ok(patch) => Ok(strategic::merge_into(object.make_mut(), patch.view())),
+                Ok(patch) => strategic::merge_into(object.make_mut(), patch.view()).map_err(failed),
                 Err(anchors::Unmet::Condition(_) | anchors::Unmet::Global(_)) => Ok(false),
                 Err(broken @ anchors::Unmet::Broken(_)) => {
                     Err(failed(format!("failed to preProcess rule: {}", broken.reason())))

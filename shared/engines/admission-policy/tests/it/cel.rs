@@ -74,7 +74,7 @@ fn an_error_is_a_verdict_with_its_reason() {
     let text = NO_LATEST.replace("c.image", "c.image.nothing");
     let outcome = judge(&text, &pod(&json!([{"image": "a"}])));
     assert_eq!(outcome.verdicts[0].status, Status::Error);
-    assert!(outcome.verdicts[0].message.contains("no such overload"), "{}", outcome.verdicts[0].message);
+    assert_eq!(outcome.verdicts[0].message, "error: no such key: nothing");
     assert!(!outcome.allowed);
     let cyclic = NO_LATEST.replace("object.spec.containers.map(c, c.image)", "variables.latest");
     let outcome = judge(&cyclic, &pod(&json!([])));
@@ -130,6 +130,75 @@ spec:
     ] {
         assert_eq!(statuses(&judge(text, &object(name, replicas))), [expected], "{name} {replicas}");
     }
+}
+
+#[test]
+fn rules_in_cluster_policies_tell_failures_as_kubernetes_does() {
+    let text = "
+apiVersion: kyverno.io/v1
+kind: ClusterPolicy
+metadata: {name: p}
+spec:
+  rules:
+  - name: r
+    match: {any: [{resources: {kinds: [Pod]}}]}
+    CONDITIONS
+    validate:
+      cel:
+        variables: [{name: all, expression: object.spec.containers + 'x'}]
+        expressions: [{expression: variables.all.size() > 0}]
+";
+    let condition = |text: &str| format!("{{name: n{}, expression: '{text}'}}", text.len());
+    let missing = "expression 'object.spec.no == 1' resulted in error: no such key: no";
+    for (conditions, expected) in [
+        (vec![], (Status::Fail, "expression 'variables.all.size() > 0' resulted in error: composited variable \"all\" fails to evaluate: no such overload".to_owned())),
+        (vec![condition("object.spec.no == 1")], (Status::Fail, missing.to_owned())),
+        (vec![condition("object.spec.no == 1"), condition("object.spec.no==1")], (Status::Fail, format!("[{missing}, {}]", missing.replace(" == ", "==")))),
+        (vec![condition("object.spec.no == 1"), condition("false")], (Status::Skip, "cel preconditions not met".to_owned())),
+    ] {
+        let text = text.replace("CONDITIONS", &format!("celPreconditions: [{}]", conditions.join(", ")));
+        let outcome = judge(&text, &pod(&json!([{"image": "a"}])));
+        assert_eq!(statuses(&outcome), [(expected.0, expected.1.as_str())]);
+    }
+}
+
+#[test]
+fn failing_conditions_of_policies_are_told_together() {
+    let condition = "{name: a, expression: 'object.no == 1'}, {name: b, expression: 'object.spec.neither == 1'}";
+    for (kind, body, step) in [
+        ("ValidatingPolicy", "validations: [{expression: 'true'}]", "failed to load context"),
+        (
+            "MutatingPolicy",
+            "mutations: [{patchType: JSONPatch, jsonPatch: {expression: '[]'}}]",
+            "failed to evaluate policy",
+        ),
+    ] {
+        let text = format!(
+            "apiVersion: policies.kyverno.io/v1\nkind: {kind}\nmetadata: {{name: p}}\nspec:\n  matchConstraints: {{resourceRules: [{{apiGroups: [''], apiVersions: [v1], operations: [CREATE], resources: [pods]}}]}}\n  matchConditions: [{condition}]\n  {body}\n"
+        );
+        let outcome = judge(&text, &pod(&json!([{"image": "a"}])));
+        let message = format!("{step}: no such key: no; no such key: neither");
+        assert_eq!(statuses(&outcome), [(Status::Error, message.as_str())]);
+    }
+}
+
+#[test]
+fn json_patches_of_mutating_policies_make_nothing_on_the_way() {
+    let text = "
+apiVersion: policies.kyverno.io/v1
+kind: MutatingPolicy
+metadata: {name: p}
+spec:
+  matchConstraints: {resourceRules: [{apiGroups: [''], apiVersions: [v1], operations: [CREATE], resources: [pods]}]}
+  mutations:
+  - patchType: JSONPatch
+    jsonPatch: {expression: \"[JSONPatch{op: 'add', path: '/spec/nodeSelector/zone', value: 'a'}]\"}
+";
+    let mut object = pod(&json!([{"image": "a"}]));
+    let why = "failed to evaluate policy: JSON Patch: add operation does not apply: doc is missing path: \"/spec/nodeSelector/zone\": missing value";
+    assert_eq!(statuses(&judge(text, &object)), [(Status::Error, why)]);
+    object["spec"]["nodeSelector"] = json!({});
+    assert_eq!(statuses(&judge(text, &object)), [(Status::Pass, "success")]);
 }
 
 #[test]

@@ -16,10 +16,13 @@ fn evaluate(rules: &str) -> Outcome {
 }
 
 fn judge(rules: &str, request: &Request) -> Outcome {
-    let head =
-        "apiVersion: kyverno.io/v1\nkind: ClusterPolicy\nmetadata: {name: p}\nspec:\n  failurePolicy: Ignore\n  rules:";
-    let rules = rules.replace("MATCH", "match: {any: [{resources: {kinds: [Pod]}}]}");
-    let set = load(format!("{head}{rules}"));
+    let head = |name: &str| {
+        format!(
+            "apiVersion: kyverno.io/v1\nkind: ClusterPolicy\nmetadata: {{name: {name}}}\nspec:\n  failurePolicy: Ignore\n  rules:"
+        )
+    };
+    let rules = rules.replace("MATCH", "match: {any: [{resources: {kinds: [Pod]}}]}").replace("HEAD", &head("q"));
+    let set = load(format!("{}{rules}", head("p")));
     set.evaluate(request, &Snapshot::default())
 }
 
@@ -94,11 +97,14 @@ fn of_a_foreach_that_fails_nothing_is_left() {
         patchesJson6902: '[{op: add, path: /metadata/labels, value: {x: \"{{ element.tty }}\"}}]'";
     for (items, cause) in [(later, "failed to patch resource"), (unresolved, "variable substitution failed")] {
         for items in [items.to_owned(), [first, items].concat()] {
+            // Its policy ends there; another sees the object as it was.
             let outcome = evaluate(&format!(
-                "\n  - name: r\n    MATCH\n    mutate:\n      foreach:{items}{}",
+                "\n  - name: r\n    MATCH\n    mutate:\n      foreach:{items}{}\n---\nHEAD{}",
+                MARK.replace("NAME", "never"),
                 MARK.replace("NAME", "after")
             ));
             assert_eq!(statuses(&outcome), [Status::Error, Status::Pass], "{items}");
+            assert_eq!(outcome.verdicts[1].rule, "after");
             let message = &outcome.verdicts[0].message;
             assert!(message.starts_with(&format!("failed to mutate elements: {cause}")), "{message}");
             assert_eq!(at(&outcome, "/metadata"), json!({"name": "web", "namespace": "shop"}));
@@ -108,6 +114,56 @@ fn of_a_foreach_that_fails_nothing_is_left() {
             );
         }
     }
+}
+
+#[test]
+fn a_merge_of_unlike_kinds_is_refused() {
+    let labels =
+        "failed to patch resource: wrong node kind: expected MappingNode but got ScalarNode: node contents:\n\"x\"\n";
+    let image = "failed to patch resource: wrong node kind: expected ScalarNode but got MappingNode: node contents:\n{\"a\": [1, true], \"b\": null}\n";
+    let list = "failed to patch resource: failed to preProcess rule: wrong node kind: expected SequenceNode but got MappingNode: node contents:\n{\"name\": \"web\", \"namespace\": \"shop\"}\n";
+    for (patch, expected) in [
+        ("{metadata: x}", labels),
+        ("{spec: {containers: [{(name): a, image: {b: null, a: [1, true]}}]}}", image),
+        ("{metadata: [{(name): x, a: b}]}", list),
+    ] {
+        let outcome = evaluate(&format!("\n  - name: r\n    MATCH\n    mutate: {{patchStrategicMerge: {patch}}}"));
+        assert_eq!(statuses(&outcome), [Status::Error], "{patch}");
+        assert_eq!(outcome.verdicts[0].message, expected);
+        assert!(outcome.patched.is_none());
+    }
+}
+
+#[test]
+fn tells_which_part_of_a_change_has_an_unknown_variable() {
+    let unknown = "JMESPath query failed: Unknown key \"no\" in path";
+    for (mutate, path) in [
+        (
+            "patchStrategicMerge: {metadata: {labels: {a: '{{ request.no }}'}}}",
+            "/mutate/patchStrategicMerge/metadata/labels/a",
+        ),
+        (
+            "patchStrategicMerge: {spec: {containers: [{(name): '*', image: '{{ request.no }}'}]}}",
+            "/mutate/patchStrategicMerge/spec/containers/0/image",
+        ),
+        ("patchesJson6902: '[{op: add, path: /a, value: \"{{ request.no }}\"}]'", "/mutate/patchesJson6902"),
+        (
+            "foreach: [{list: request.object.spec.containers, patchStrategicMerge: {a: '{{ request.no }}'}}]",
+            "/patchStrategicMerge/a",
+        ),
+        (
+            "foreach: [{list: request.object.spec.containers, patchesJson6902: '[{op: add, path: /a, value: \"{{ request.no }}\"}]'}]",
+            "/patchesJson6902",
+        ),
+    ] {
+        let outcome = evaluate(&format!("\n  - name: r\n    MATCH\n    mutate:\n      {mutate}"));
+        let message = &outcome.verdicts[0].message;
+        let expected = format!("variable substitution failed: failed to resolve request.no at path {path}: {unknown}");
+        assert!(message.ends_with(&expected), "{message}");
+    }
+    let outcome =
+        evaluate("\n  - name: r\n    MATCH\n    mutate: {foreach: [{list: request.no, patchStrategicMerge: {a: b}}]}");
+    assert_eq!(outcome.verdicts[0].message, format!("failed to evaluate list request.no: {unknown}: {unknown}"));
 }
 
 #[test]

@@ -67,7 +67,7 @@ metadata: {name: broken}
 spec:
   evaluation: {mode: JSON}
   mutations:
-  - jsonPatch: {expression: '[JSONPatch{op: \"replace\", path: \"/absent\", value: true}]'}
+  - jsonPatch: {expression: '[JSONPatch{op: \"replace\", path: \"/absent/x\", value: true}]'}
 ---
 apiVersion: policies.kyverno.io/v1
 kind: ValidatingPolicy

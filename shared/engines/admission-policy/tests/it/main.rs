@@ -29,6 +29,7 @@ mod platform;
 mod reviews;
 mod rules;
 mod subresources;
+mod words;
 
 use admission_policy::PolicySet;
 

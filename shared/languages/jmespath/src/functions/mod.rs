@@ -17,6 +17,7 @@ use serde_json::Value;
 
 use crate::ast::Call;
 use crate::error::EvalError;
+use crate::go_text;
 use crate::interpret::Evaluation;
 use crate::item::{Item, number};
 
@@ -93,13 +94,14 @@ fn check(function: &Function, items: &[Item<'_>]) -> Result<(), EvalError> {
     let expected = function.arguments.len();
     let right = if function.variadic { items.len() >= expected } else { items.len() == expected };
     if !right {
-        return Err(EvalError::Arity { function: function.name.to_owned(), expected, found: items.len() });
+        let (found, variadic) = (items.len(), function.variadic);
+        return Err(EvalError::Arity { function: function.name.to_owned(), expected, found, variadic });
     }
     for (index, item) in items.iter().enumerate() {
         let types = function.arguments.get(index).or(function.arguments.last()).copied().unwrap_or(ANY);
         if !fits(item, types) {
-            let expected = type_name(types);
-            return Err(EvalError::Type { function: function.name.to_owned(), argument: index + 1, expected });
+            let (function, found) = (function.name.to_owned(), shown(item));
+            return Err(EvalError::Type { function, argument: index + 1, found, expected: type_names(types) });
         }
     }
     Ok(())
@@ -124,24 +126,42 @@ fn fits(item: &Item<'_>, types: Types) -> bool {
         || (types & REFERENCE != 0 && matches!(item, Item::Reference(_)))
 }
 
-const fn type_name(types: Types) -> &'static str {
+/// The argument as Go prints it, cut where it is long.
+fn shown(item: &Item<'_>) -> String {
+    let text = match item {
+        Item::Borrowed(value) => go_text::sprint(value).into_owned(),
+        Item::Owned(value) => go_text::sprint(value).into_owned(),
+        Item::List(items) => format!("[{}]", items.iter().take(SHOWN).map(shown).collect::<Vec<_>>().join(" ")),
+        Item::Reference(_) | Item::Scope(_) => "an expression".to_owned(),
+    };
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),
+        None => text,
+    }
+}
+
+/// Characters of an argument, and elements of a list, that an error shows.
+const SHOWN: usize = 512;
+
+/// The types as go-jmespath lists them.
+const fn type_names(types: Types) -> &'static str {
     const TEXT_OR_NUMBER: Types = TEXT | NUMBER;
     const COLLECTION: Types = ARRAY | OBJECT;
     const TEXT_OR_ARRAY: Types = TEXT | ARRAY;
     const SORTABLE: Types = NUMBERS | TEXTS;
     match types {
-        NUMBER => "Number",
-        TEXT => "String",
-        ARRAY => "Array",
-        OBJECT => "Object",
-        NUMBERS => "Array of numbers",
-        TEXTS => "Array of strings",
-        REFERENCE => "Expression reference",
-        TEXT_OR_NUMBER => "String or Number",
-        COLLECTION => "Object or Array",
-        TEXT_OR_ARRAY => "String or Array",
-        SORTABLE => "Array of numbers or strings",
-        _ => "String, Array or Object",
+        NUMBER => "\"number\"",
+        TEXT => "\"string\"",
+        ARRAY => "\"array\"",
+        OBJECT => "\"object\"",
+        NUMBERS => "\"array[number]\"",
+        TEXTS => "\"array[string]\"",
+        REFERENCE => "\"expref\"",
+        TEXT_OR_NUMBER => "\"string\", \"number\"",
+        COLLECTION => "\"object\", \"array\"",
+        TEXT_OR_ARRAY => "\"array\", \"string\"",
+        SORTABLE => "\"array[string]\", \"array[number]\"",
+        _ => "\"string\", \"array\", \"object\"",
     }
 }
 

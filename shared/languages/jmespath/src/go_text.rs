@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use serde_json::{Number, Value};
 
 /// Go's `fmt.Sprint` of `value`.
-pub(crate) fn sprint(value: &Value) -> Cow<'_, str> {
+pub fn sprint(value: &Value) -> Cow<'_, str> {
     match value {
         Value::String(text) => Cow::Borrowed(text),
         Value::Bool(true) => Cow::Borrowed("true"),
@@ -22,7 +22,7 @@ pub(crate) fn sprint(value: &Value) -> Cow<'_, str> {
 }
 
 /// The name that Go prints for the type of `value` (`%T`).
-pub(crate) fn type_name(value: &Value) -> &'static str {
+pub fn type_name(value: &Value) -> &'static str {
     match value {
         Value::Null => "<nil>",
         Value::Bool(_) => "bool",
@@ -35,18 +35,18 @@ pub(crate) fn type_name(value: &Value) -> &'static str {
 }
 
 /// Integers plainly, others in Go's shortest form.
-pub(crate) fn number_text(number: &Number) -> String {
+pub fn number_text(number: &Number) -> String {
     if let Some(value) = number.as_i64() {
         return value.to_string();
     }
     if let Some(value) = number.as_u64() {
         return value.to_string();
     }
-    jmespath::go_json::display_float(number.as_f64().unwrap_or_default())
+    crate::go_json::display_float(number.as_f64().unwrap_or_default())
 }
 
 /// Shortest digits with a two-digit exponent: `8.08E+01`.
-pub(crate) fn exponent_text(value: f64, letter: char) -> String {
+pub fn exponent_text(value: f64, letter: char) -> String {
     let text = format!("{value:e}");
     let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
     let (sign, digits) = exponent.strip_prefix('-').map_or(('+', exponent), |digits| ('-', digits));
