@@ -53,7 +53,9 @@ mod lexer;
 mod macros;
 mod net;
 mod parser;
+mod signatures;
 mod text;
+mod types;
 mod value;
 
 pub use check::Declarations;
@@ -61,6 +63,17 @@ pub use error::{CompileError, EvalError};
 pub use host::{Host, Limits, Variables};
 pub use net::{Cidr, Ip, Url};
 pub use value::{Key, List, Map, Object, Struct, Text, Val};
+
+/// What an expression has to give.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Output {
+    /// Anything.
+    Any,
+    /// A boolean.
+    Bool,
+    /// A string.
+    Text,
+}
 
 /// A compiled expression; compile once, evaluate often, from any thread.
 #[derive(Debug, Clone)]
@@ -78,12 +91,32 @@ impl Program {
         Ok(Self { root: parser::parse(text)?, text: text.to_owned() })
     }
 
-    /// Looks for variables and functions that nothing declares.
+    /// Looks for variables and functions that nothing declares, and for operators and functions that take no values of the
+    /// types that they are given, as far as those are known.
     ///
     /// # Errors
-    /// The first such reference.
+    /// The first such place.
     pub fn check(&self, declarations: &Declarations<'_>) -> Result<(), CompileError> {
-        check::check(&self.text, &self.root, declarations)
+        self.check_as(declarations, Output::Any)
+    }
+
+    /// As [`check`](Self::check), for an expression that has to give a value of a type.
+    ///
+    /// # Errors
+    /// The first such place, or that it gives another type.
+    pub fn check_as(&self, declarations: &Declarations<'_>, output: Output) -> Result<(), CompileError> {
+        check::check(&self.text, &self.root, declarations)?;
+        let found = types::infer(&self.text, &self.root, declarations)?;
+        let wanted = match output {
+            Output::Any => types::Type::Dyn,
+            Output::Bool => types::Type::Bool,
+            Output::Text => types::Type::Text,
+        };
+        if found.may_be(wanted) {
+            return Ok(());
+        }
+        let what = format!("the expression gives a {}, and must give a {}", found.name(), wanted.name());
+        Err(CompileError::new(&self.text, self.root.at, what))
     }
 
     /// Evaluates with what `host` lends.

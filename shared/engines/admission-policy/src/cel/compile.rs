@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cel::{CompileError, Declarations, Program};
+use cel::{CompileError, Declarations, Output, Program};
 use go_time::Schedule;
 use model::{Fault, FaultKind};
 use serde_json::Value;
@@ -282,7 +282,7 @@ pub(crate) fn compile_rule(raw: &Value, preconditions: Option<&[Value]>, message
         }
         Ok(CelRule {
             composited: true,
-            conditions: named_list(preconditions.unwrap_or_default(), "")?,
+            conditions: named_list(Output::Bool, preconditions.unwrap_or_default(), "")?,
             variables: named(raw, "variables")?,
             images: Vec::new(),
             verification: None,
@@ -301,7 +301,7 @@ pub(crate) fn compile_rule(raw: &Value, preconditions: Option<&[Value]>, message
 pub(crate) fn compile_conditions(list: &[Value]) -> Result<Option<CelRule>, (String, String)> {
     let one = |(index, item): (usize, &Value)| {
         let name = item.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
-        Ok((name, expression(item, format!("/{index}"))?))
+        Ok((name, expression_for(Output::Bool, item, format!("/{index}"))?))
     };
     let conditions = list.iter().enumerate().map(one).collect::<Compiled<Vec<_>>>()?;
     let body = CelBody::Validations(Vec::new());
@@ -344,9 +344,14 @@ fn items<'v>(spec: &'v Value, key: &str) -> &'v [Value] {
 }
 
 fn program(text: &str, pointer: String) -> Compiled<Program> {
+    program_for(Output::Any, text, pointer)
+}
+
+/// An expression that has to give a value of a type.
+fn program_for(output: Output, text: &str, pointer: String) -> Compiled<Program> {
     let program = Program::compile(text).map_err(|error| (pointer.clone(), in_one_line(text, &error)))?;
     let declarations = Declarations { variables: VARIABLES.to_vec(), functions: super::library::NAMES.to_vec() };
-    program.check(&declarations).map_err(|error| (pointer, in_one_line(text, &error)))?;
+    program.check_as(&declarations, output).map_err(|error| (pointer, in_one_line(text, &error)))?;
     Ok(program)
 }
 
@@ -361,24 +366,28 @@ fn in_one_line(text: &str, error: &CompileError) -> String {
 }
 
 fn expression(item: &Value, pointer: String) -> Compiled<Program> {
+    expression_for(Output::Any, item, pointer)
+}
+
+fn expression_for(output: Output, item: &Value, pointer: String) -> Compiled<Program> {
     match item.get("expression").and_then(Value::as_str) {
-        Some(text) => program(text, format!("{pointer}/expression")),
+        Some(text) => program_for(output, text, format!("{pointer}/expression")),
         None => Err((pointer, "an `expression` is missing".to_owned())),
     }
 }
 
 fn named(spec: &Value, key: &str) -> Compiled<Vec<(String, Program)>> {
-    named_list(items(spec, key), key)
+    named_list(Output::Any, items(spec, key), key)
 }
 
-fn conditions(spec: &Value, key: &str) -> Compiled<Vec<(String, Program)>> {
-    named(spec, key)
+fn conditions(spec: &Value, key: &str) -> Compiled<Conditions> {
+    named_list(Output::Bool, items(spec, key), key)
 }
 
-fn named_list(list: &[Value], key: &str) -> Compiled<Vec<(String, Program)>> {
+fn named_list(output: Output, list: &[Value], key: &str) -> Compiled<Vec<(String, Program)>> {
     let one = |(index, item): (usize, &Value)| {
         let name = item.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
-        Ok((name, expression(item, format!("/{key}/{index}"))?))
+        Ok((name, expression_for(output, item, format!("/{key}/{index}"))?))
     };
     list.iter().enumerate().map(one).collect()
 }
@@ -408,10 +417,10 @@ fn validations(spec: &Value, key: &str) -> Compiled<Vec<Validation>> {
         let pointer = format!("/{key}/{index}");
         let text = |name: &str| item.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
         Ok(Validation {
-            expression: expression(item, pointer.clone())?,
+            expression: expression_for(Output::Bool, item, pointer.clone())?,
             message: text("message").unwrap_or_default().trim().to_owned(),
             message_expression: text("messageExpression")
-                .map(|text| program(text, format!("{pointer}/messageExpression")))
+                .map(|text| program_for(Output::Text, text, format!("{pointer}/messageExpression")))
                 .transpose()?,
         })
     };

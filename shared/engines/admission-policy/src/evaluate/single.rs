@@ -30,10 +30,16 @@ impl PolicySet {
             // Checks of JSON judge objects too; changes of JSON are for documents alone.
             EvaluationMode::Json => on_payload || policy.kind != CelKind::Mutate,
         };
-        // A deletion is judged where a test asks for it: with the validations.
+        // A deletion is judged where a test asks for it: with the validations. What changes the object that is given needs not
+        // change it again.
+        let acts = |policy: &CelPolicy| match (policy.kind, stage) {
+            (CelKind::Delete, Stage::Validate) => true,
+            (CelKind::Mutate, Stage::Generate) => policy.existing && policy.targets.is_some(),
+            _ => policy.acts_in(stage),
+        };
         let in_cel = self.cel_policies.iter().enumerate().filter(|(_, policy)| {
             let authorizes = matches!(policy.mode, EvaluationMode::Http | EvaluationMode::Envoy);
-            !authorizes && (policy.acts_in(stage) || (policy.kind == CelKind::Delete && stage == Stage::Validate))
+            !authorizes && acts(policy)
         });
         let mine = mine.map(|(at, _)| (Acting::Plain(at), true));
         mine.chain(in_cel.map(|(at, policy)| (Acting::InCel(at), is_meant(policy)))).collect()

@@ -1,5 +1,6 @@
 //! What policies do once a request was let in: on deletions, on connections, to parts of objects, and for whom.
 
+use admission_policy::testing::CheckVerdict;
 use admission_policy::{
     ChangedTarget, MissingFact, Operation, Outcome, PolicyRef, PolicySet, Request, Snapshot, Stage, Status,
 };
@@ -286,4 +287,28 @@ spec:
     assert!(plain.acts_on_deletions(&named("ClusterPolicy"), "one"));
     assert!(!plain.acts_on_deletions(&named("ClusterPolicy"), "other"));
     assert!(!plain.acts_on_deletions(&named("Policy"), "one"));
+}
+
+#[test]
+fn a_test_of_a_policy_that_changes_all_it_matches_is_about_the_object_itself() {
+    let policy: &'static str = mutating("{mutateExisting: {enabled: true}}", "").leak();
+    let files = [
+        (
+            "t/kyverno-test.yaml",
+            "apiVersion: cli.kyverno.io/v1alpha1
+kind: Test
+metadata: {name: t}
+policies: [policy.yaml]
+resources: [map.yaml]
+results:
+- {isMutatingPolicy: true, policy: after, kind: ConfigMap, resources: [shop/a], patchedResources: after.yaml, result: pass}
+",
+        ),
+        ("t/policy.yaml", policy),
+        ("t/map.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: shop}\n"),
+        ("t/after.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: shop, labels: {seen: 'yes'}}\n"),
+    ];
+    let report = crate::documents::report(&files);
+    let checks: Vec<_> = report.rows.iter().flat_map(|row| &row.checks).map(|one| (one.verdict, &one.reason)).collect();
+    assert!(matches!(checks[..], [(CheckVerdict::Pass, _)]), "{checks:?}");
 }

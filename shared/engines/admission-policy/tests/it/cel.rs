@@ -630,3 +630,35 @@ spec:
         assert_eq!((verdicts.len(), verdicts[0].status), (1, status), "{payload}");
     }
 }
+
+#[test]
+fn values_of_wrong_types_are_told_when_a_policy_is_loaded() {
+    let policy = |expression: &str, more: &str| {
+        let text = format!(
+            "apiVersion: policies.kyverno.io/v1
+kind: ValidatingPolicy
+metadata: {{name: p}}
+spec:
+  matchConstraints: {{resourceRules: [{{apiGroups: [''], apiVersions: [v1], operations: [CREATE], resources: [pods]}}]}}
+  matchConditions: [{{name: c, expression: \"object.metadata.name != ''\"}}]
+  validations:
+  - expression: \"{expression}\"
+{more}"
+        );
+        let (set, faults) = PolicySet::load([("p.yaml", text.as_str())]);
+        assert_eq!(set.is_empty(), !faults.is_empty());
+        faults.into_iter().map(|fault| (fault.line, fault.what, fault.remedy)).next()
+    };
+    for (expression, expected) in [
+        ("1 + 'a' == 2", "found no matching overload for '_+_' applied to '(int, string)' in line 1, column 3"),
+        ("object.a && 'b'", "'_&&_' applied to '(string)' in line 1, column 13"),
+        ("size(object.spec.containers)", "the expression gives a int, and must give a bool in line 1, column 1"),
+        ("object.spec.containers.all(c, size(1) > 0)", "'size' applied to '(int)' in line 1, column 31"),
+    ] {
+        let (line, what, remedy) = policy(expression, "").unwrap();
+        assert!(what.contains(expected) && line == 8 && !remedy.is_empty(), "{line}: {what}: {remedy}");
+    }
+    let (line, what, _) = policy("true", "    messageExpression: size(object)\n").unwrap();
+    assert_eq!((line, what.contains("must give a string")), (9, true), "{what}");
+    assert_eq!(policy("object.spec.hostNetwork", "    messageExpression: object.metadata.name\n"), None);
+}
