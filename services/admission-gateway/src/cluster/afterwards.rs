@@ -198,7 +198,7 @@ impl Worker {
             }
         }
         if again {
-            return Ok(if self.write(&object).await?.is_some() { "written" } else { "failed" });
+            return Ok(if self.write(&object, verdict).await?.is_some() { "written" } else { "failed" });
         }
         match self.cluster.post(&format!("{}?fieldManager={MANAGER}", resource.path(&namespace, "")), &object).await {
             Ok(Some(_)) => Ok("written"),
@@ -208,10 +208,23 @@ impl Worker {
         }
     }
 
-    /// Writes an object that is kept in step; gives it as the server has it, or `None` where the server has no such kind.
-    pub(super) async fn write(&self, object: &Value) -> Result<Option<Value>, ClusterError> {
-        let Some((resource, _)) = self.place(object).await? else { return Ok(None) };
-        let applied = self.cluster.apply(&resource, object, MANAGER).await?;
+    /// Writes an object that is kept in step; gives it as the server has it, or `None` where the server has no such kind. What
+    /// others added is taken away, unless the policy lets them.
+    pub(super) async fn write(&self, object: &Value, verdict: &RuleVerdict) -> Result<Option<Value>, ClusterError> {
+        let Some((resource, namespace)) = self.place(object).await? else { return Ok(None) };
+        let mut applied = self.cluster.apply(&resource, object, MANAGER).await?;
+        if super::own::has_foreign_fields(&applied) && !self.policies.now().shares_fields(&verdict.policy) {
+            let path = resource.path(&namespace, &text(object, "/metadata/name"));
+            let bare = super::own::without_foreign_fields(&applied, object);
+            match self.cluster.put(&format!("{path}?fieldManager={MANAGER}"), &bare).await {
+                Ok(Some(put)) => applied = put,
+                Ok(None) => {}
+                // Some kinds have fields that only the server may set: then what was applied has to do.
+                Err(error) => {
+                    tracing::warn!(path, error = error.chain(), "what others added to a generated object stays")
+                }
+            }
+        }
         let mut kinds = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
         kinds.insert((resource.api_version(), resource.kind.clone()));
         Ok(Some(applied))

@@ -330,7 +330,7 @@ impl Keeper {
         if version.is_some_and(|version| self.settled.get(&id) == Some(&(version, hash))) {
             return;
         }
-        let applied = self.worker.write(wanted).await;
+        let applied = self.worker.write(wanted, verdict).await;
         if let Ok(Some(applied)) = &applied {
             self.settled.insert(id, (text(applied, "/metadata/resourceVersion"), hash));
         }

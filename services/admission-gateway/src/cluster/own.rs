@@ -50,6 +50,31 @@ impl Own {
     }
 }
 
+/// Whether others than the gateway own fields of what an object says, apart from its metadata and parts such as `status`.
+pub(super) fn has_foreign_fields(object: &Value) -> bool {
+    let written = object.pointer("/metadata/managedFields").and_then(Value::as_array).into_iter().flatten();
+    written
+        .filter(|one| one.get("manager").and_then(Value::as_str) != Some(MANAGER))
+        .filter(|one| one.get("subresource").and_then(Value::as_str).is_none_or(str::is_empty))
+        .filter_map(|one| one.get("fieldsV1")?.as_object())
+        .any(|fields| fields.keys().any(|key| !matches!(key.as_str(), "f:metadata" | "f:status")))
+}
+
+/// The object as it is stored, but saying what it is wanted to say and nothing else. Labels and annotations of others stay.
+pub(super) fn without_foreign_fields(stored: &Value, wanted: &Value) -> Value {
+    let mut bare = wanted.clone();
+    let (Some(fields), Some(stored)) = (bare.as_object_mut(), stored.as_object()) else { return bare };
+    for key in ["metadata", "status"] {
+        if let Some(value) = stored.get(key) {
+            fields.insert(key.to_owned(), value.clone());
+        }
+    }
+    if let Some(metadata) = fields.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.remove("managedFields");
+    }
+    bare
+}
+
 const AGAIN: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
@@ -73,5 +98,30 @@ mod tests {
         assert!(!is_own("admin", "admin", ""));
         assert!(!is_own("", "", ""));
         assert!(!Own::default().asks(&Request { options: Some(json!([1])), ..Request::default() }));
+    }
+
+    #[test]
+    fn what_others_added_is_told_and_taken_away() {
+        let with = |manager: &str, subresource: &str, fields: Value| {
+            json!({ "metadata": { "name": "a", "resourceVersion": "7", "managedFields": [
+                { "manager": MANAGER, "fieldsV1": { "f:spec": {} } },
+                { "manager": manager, "subresource": subresource, "fieldsV1": fields },
+            ] }, "spec": { "a": 1, "b": 2 }, "more": 3, "status": {} })
+        };
+        let added = with("kubectl", "", json!({ "f:spec": { "f:b": {} } }));
+        assert!(has_foreign_fields(&added));
+        for (manager, subresource, fields) in [
+            (MANAGER, "", json!({ "f:spec": {} })),
+            ("kubectl", "status", json!({ "f:spec": {} })),
+            ("kubectl", "", json!({ "f:metadata": {}, "f:status": {} })),
+            ("kubectl", "", json!("broken")),
+        ] {
+            assert!(!has_foreign_fields(&with(manager, subresource, fields)), "{manager} {subresource}");
+        }
+        assert!(!has_foreign_fields(&json!({ "metadata": { "managedFields": 7 } })));
+        let wanted = json!({ "kind": "X", "metadata": { "name": "a" }, "spec": { "a": 1 } });
+        let bare = without_foreign_fields(&added, &wanted);
+        let expected = json!({ "kind": "X", "metadata": { "name": "a", "resourceVersion": "7" }, "spec": { "a": 1 }, "status": {} });
+        assert_eq!(bare, expected);
     }
 }

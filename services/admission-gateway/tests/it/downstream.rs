@@ -79,6 +79,7 @@ apiVersion: policies.kyverno.io/v1
 kind: GeneratingPolicy
 metadata: { name: loose-in-cel }
 spec:
+  useServerSideApply: true
   matchConstraints:
     resourceRules: [{ apiGroups: [''], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [namespaces] }]
   generate:
@@ -177,6 +178,10 @@ async fn generated_objects_follow_their_trigger_source_and_policy() {
     let patch = ["patch", "configmap", "bound-of-a", "--type=merge", "-p", "{\"data\":{\"say\":\"other\"}}"];
     server.kubectl(&patch).unwrap();
     scene.says("bound-of-a", "one");
+    let patch = ["patch", "configmap", "bound-of-a", "--type=merge", "-p"];
+    server.kubectl(&[&patch[..], &["{\"data\":{\"more\":\"x\"},\"binaryData\":{\"b\":\"eA==\"}}"]].concat()).unwrap();
+    scene.until(("configmap", "bound-of-a"), ".data.more", "");
+    scene.until(("configmap", "bound-of-a"), ".binaryData", "");
     server.kubectl(&["delete", "configmap", "cel-of-f"]).unwrap();
     scene.says("cel-of-f", "hello");
 

@@ -140,6 +140,7 @@ impl CelCompiler<'_> {
             synchronize: on(&spec, "/evaluation/synchronize/enabled", false),
             retained: on(&spec, "/evaluation/orphanDownstreamOnPolicyDelete/enabled", false),
             existing,
+            shares_fields: on(&spec, "/useServerSideApply", false),
             skips_controller: matches!(work, CelKind::Mutate | CelKind::Generate)
                 && !is_native
                 && enabled("/evaluation/skipBackgroundRequests"),

@@ -73,6 +73,8 @@ pub(crate) struct CelPolicy {
     pub(crate) retained: bool,
     /// Requests of whoever writes what policies generate and change are left out.
     pub(crate) skips_controller: bool,
+    /// Others may add fields to what is generated (`useServerSideApply`).
+    pub(crate) shares_fields: bool,
     /// Kind of the parameters, `apiVersion` and `kind`.
     pub(crate) param_kind: Option<(String, String)>,
 }

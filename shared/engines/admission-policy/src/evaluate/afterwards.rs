@@ -22,6 +22,14 @@ impl PolicySet {
             })
     }
 
+    /// Whether others may add fields to what a policy generates.
+    #[must_use]
+    pub fn shares_fields(&self, policy: &PolicyRef) -> bool {
+        let plain = self.policies.iter().filter(|known| *known.reference == *policy);
+        let in_cel = self.cel_policies.iter().filter(|known| *known.reference == *policy);
+        plain.map(|known| known.shares_fields).chain(in_cel.map(|known| known.shares_fields)).any(|shares| shares)
+    }
+
     /// Whether a rule acts on deletions, too: what it generated stays when the object goes for which it was made. The rule of a
     /// policy in CEL has no name that counts.
     #[must_use]

@@ -120,6 +120,7 @@ impl Compiler<'_> {
             admission: spec.admission.unwrap_or(true),
             fails_closed: failure_policy.as_deref() != Some("Ignore"),
             emit_warning: spec.emit_warning.unwrap_or(false),
+            shares_fields: spec.use_server_side_apply.unwrap_or(false),
             unscored: metadata.is_unscored(),
             action,
             conditions,

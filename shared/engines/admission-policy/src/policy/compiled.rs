@@ -34,6 +34,8 @@ pub(crate) struct Policy {
     pub(crate) fails_closed: bool,
     /// Violations of audited rules warn the client.
     pub(crate) emit_warning: bool,
+    /// Others may add fields to what is generated (`useServerSideApply`).
+    pub(crate) shares_fields: bool,
     /// A violation is reported as a warning (`policies.kyverno.io/scored: "false"`).
     pub(crate) unscored: bool,
     pub(crate) action: ActionRule,

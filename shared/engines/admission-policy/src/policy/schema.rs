@@ -40,6 +40,7 @@ pub(crate) struct PolicySpec {
     pub(crate) admission: Option<bool>,
     pub(crate) apply_rules: Option<String>,
     pub(crate) emit_warning: Option<bool>,
+    pub(crate) use_server_side_apply: Option<bool>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
