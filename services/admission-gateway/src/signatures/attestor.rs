@@ -44,6 +44,8 @@ pub(super) struct Attestor {
     pub(super) repository: Option<String>,
     /// Secrets with logins for that place.
     pub(super) secrets: Vec<String>,
+    /// What the tags of its signatures begin with.
+    pub(super) prefix: String,
 }
 
 #[derive(Debug)]
@@ -152,6 +154,7 @@ impl Attestor {
             form: Form::of(entry)?,
             by_reference: entry.get("cosignOCI11").and_then(Value::as_bool) == Some(true),
             repository: text(entry, "repository").map(str::to_owned),
+            prefix: text(entry, "tagPrefix").unwrap_or_default().to_owned(),
             secrets: secrets.filter_map(Value::as_str).map(str::to_owned).collect(),
         })
     }

@@ -173,3 +173,85 @@ fn number(value: &Value, name: &str) -> Option<u64> {
 const MOST_ENTRIES: usize = 32;
 /// No tree is deeper.
 const MOST_HASHES: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::read;
+
+    fn bundle() -> Value {
+        let proof = json!({"logIndex": "1", "hashes": [format!("{}=", "A".repeat(43))], "checkpoint": {"envelope": "a\n1\nAAAA\n\n\u{2014} a AAAAAAAA\n"}});
+        json!({
+            "mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json",
+            "verificationMaterial": {
+                "publicKey": {"hint": "h"},
+                "tlogEntries": [{"logIndex": "7", "logId": {"keyId": "AAAA"}, "canonicalizedBody": "e30=",
+                    "integratedTime": 3, "inclusionPromise": {"signedEntryTimestamp": "AA-_"}, "inclusionProof": proof}],
+                "timestampVerificationData": {"rfc3161Timestamps": [{"signedTimestamp": "MAA"}]},
+            },
+            "dsseEnvelope": {"payload": "e30", "payloadType": "application/vnd.in-toto+json", "signatures": [{"sig": "AAAA"}]},
+        })
+    }
+
+    /// What is said about a bundle with one part replaced.
+    fn why(pointer: &str, value: Value) -> String {
+        let mut bundle = bundle();
+        *bundle.pointer_mut(pointer).unwrap() = value;
+        read(bundle.to_string().as_bytes(), None).err().unwrap_or_default()
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_bundle_is_told() {
+        let material = "/verificationMaterial";
+        let entry = bundle()["verificationMaterial"]["tlogEntries"][0].clone();
+        let mut unproven = entry.clone();
+        unproven["inclusionProof"] = Value::Null;
+        assert_eq!(why(&format!("{material}/publicKey/hint"), json!("k")), "");
+        for (pointer, value, words) in [
+            (
+                "/mediaType".to_owned(),
+                json!("application/vnd.dev.sigstore.bundle.v0.4+json"),
+                "version is not verified",
+            ),
+            ("/mediaType".to_owned(), json!(7), "version is not verified"),
+            ("/dsseEnvelope".to_owned(), Value::Null, "one of `dsseEnvelope` and `messageSignature`"),
+            ("/dsseEnvelope/signatures".to_owned(), json!([{"sig": "AAAA"}, {"sig": "AAAA"}]), "has not one signature"),
+            ("/dsseEnvelope/payloadType".to_owned(), json!("text/plain"), "its envelope is malformed"),
+            (format!("{material}/publicKey"), Value::Null, "neither a certificate nor a key"),
+            (format!("{material}/tlogEntries"), Value::from(vec![entry; 33]), "more than 32 entries of logs"),
+            (format!("{material}/tlogEntries"), json!([unproven]), "no proof of inclusion"),
+            (
+                format!("{material}/tlogEntries/0/inclusionProof/hashes/0"),
+                json!("AAAA"),
+                "an entry of a log is malformed",
+            ),
+            (
+                format!("{material}/timestampVerificationData/rfc3161Timestamps"),
+                json!([{}]),
+                "a timestamp is malformed",
+            ),
+            (material.to_owned(), json!({"certificate": {"rawBytes": "AAAA"}}), "its certificate is malformed"),
+            (
+                material.to_owned(),
+                json!({"x509CertificateChain": {"certificates": []}}),
+                "neither a certificate nor a key",
+            ),
+        ] {
+            let said = why(&pointer, value);
+            assert!(said.contains(words), "{pointer}: {said}");
+        }
+    }
+
+    #[test]
+    fn bytes_of_all_kinds_are_read_or_refused() {
+        let bytes = bundle().to_string().into_bytes();
+        for (at, _) in bytes.iter().enumerate() {
+            for other in [b'"', b'0', b'{', 0xff] {
+                let mut changed = bytes.clone();
+                changed[at] = other;
+                drop(read(&changed, Some(b"{}")));
+            }
+        }
+    }
+}

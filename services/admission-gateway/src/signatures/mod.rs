@@ -147,8 +147,9 @@ impl Signatures {
         for name in wanted.attestors {
             match self.attestor(name).await {
                 Ok(attestor) => {
-                    let place = attestor.repository.clone().unwrap_or_else(|| wanted.repository.to_owned());
-                    shelves.entry((place, attestor.secrets.clone())).or_default().push((name, attestor));
+                    let repository = attestor.repository.clone().unwrap_or_else(|| wanted.repository.to_owned());
+                    let (secrets, prefix) = (attestor.secrets.clone(), attestor.prefix.clone());
+                    shelves.entry(Place { repository, secrets, prefix }).or_default().push((name, attestor));
                 }
                 Err(what) => {
                     tracing::warn!(image = wanted.image, what, "an attestor cannot be verified and stays unknown");
@@ -158,17 +159,18 @@ impl Signatures {
         }
         if wanted.attestations {
             found.attestations = Some(Vec::new());
-            shelves.entry((wanted.repository.to_owned(), Vec::new())).or_default();
+            let repository = wanted.repository.to_owned();
+            shelves.entry(Place { repository, ..Place::default() }).or_default();
         }
-        for ((place, secrets), attestors) in &shelves {
-            let beside = match place.as_str() {
+        for (place, attestors) in &shelves {
+            let beside = match place.repository.as_str() {
                 "" => image.clone(),
                 repository => repository.parse().map_err(|_| ReadError::Reference)?,
             };
             let mut access = wanted.access.clone();
-            access.secrets.extend_from_slice(secrets);
+            access.secrets.extend_from_slice(&place.secrets);
             let repository = self.registry.repository(&beside, (&access, wanted.pulls)).await;
-            look((&repository, &digest), attestors, (wanted.attestations, now), &mut found).await?;
+            look((&repository, &digest, &place.prefix), attestors, (wanted.attestations, now), &mut found).await?;
         }
         // What lies in one repository was not signed by those who sign in another.
         for statement in found.attestations.iter_mut().flatten() {
@@ -221,12 +223,12 @@ impl Signatures {
 
 /// Looks at what lies in one repository.
 async fn look(
-    (repository, digest): (&Repository<'_>, &str),
+    (repository, digest, prefix): (&Repository<'_>, &str, &str),
     attestors: &[(&String, Attestor)],
     (attestations, now): (bool, u64),
     found: &mut ImageTrust,
 ) -> Result<(), ReadError> {
-    let tag = digest.replace(':', "-");
+    let tag = format!("{prefix}{}", digest.replace(':', "-"));
     let wants = |forms: [Form; 2]| attestors.is_empty() || attestors.iter().any(|(_, by)| forms.contains(&by.form));
     let bundles = match wants([Form::Bundles, Form::Either]) {
         true => repository.bundles(digest).await?,
@@ -239,6 +241,12 @@ async fn look(
     };
     if attestors.iter().any(|(_, by)| by.by_reference) {
         signatures.extend(repository.referring(digest).await?);
+    }
+    if signatures.is_empty()
+        && attestors.iter().any(|(_, by)| by.form == Form::Tags)
+        && repository.has_bundles(digest).await
+    {
+        tracing::warn!(digest, "signed as bundles of Sigstore: only a rule of the type `SigstoreBundle` looks at them");
     }
     // Which documents an attestor's signatures are looked for in.
     let is_meant = |by: &Attestor, one: &Signed| match by.form {
@@ -296,8 +304,15 @@ struct Wanted<'a> {
     pulls: &'a PullSecrets,
 }
 
-/// A repository, and the Secrets with logins for it.
-type Place = (String, Vec<String>);
+/// Where signatures lie.
+#[derive(Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    repository: String,
+    /// Secrets with logins for it.
+    secrets: Vec<String>,
+    /// What the tags begin with.
+    prefix: String,
+}
 
 /// At most this many images of one review are looked up.
 const MOST_IMAGES: usize = 50;

@@ -292,8 +292,10 @@ async fn bundles_are_verified_by_key_identity_logs_and_time() {
     case(cel(&address, "cel-keyless", by_key, signed), "cel-keyless", false);
 
     loaded(&gateway, nats.folder()).await;
+    let log = || std::fs::read_to_string(nats.folder().join("gateway.log")).unwrap_or_default();
     for (tag, allowed) in cases {
         let answer = gateway.review("validate", pod(&format!("{address}/app:{tag}"), &[])).await["response"].clone();
         assert_eq!(answer["allowed"], json!(allowed), "{tag}: {answer}\n{}", gateway.log());
     }
+    assert!(log().contains("only a rule of the type `SigstoreBundle` looks at them"));
 }

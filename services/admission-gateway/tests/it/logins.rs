@@ -144,7 +144,11 @@ async fn logins_of_secrets_are_read_through_the_api_server() {
     write(nats.folder(), "named.yaml", &rule("named", address, &key, json!({"secrets": ["named"]})));
     write(nats.folder(), "elsewhere.yaml", &rule("elsewhere", address, &key, json!({"secrets": ["shop/elsewhere"]})));
     write(nats.folder(), "pulled.yaml", &rule("pulled", address, &key, Value::Null));
-    write(nats.folder(), "nobody.yaml", &rule("nobody", address, &key, json!({"secrets": ["absent"]})));
+    write(
+        nats.folder(),
+        "nobody.yaml",
+        &rule("nobody", address, &key, json!({"secrets": ["absent"], "providers": ["amazon"]})),
+    );
     let cel = json!({
         "apiVersion": "policies.kyverno.io/v1alpha1", "kind": "ImageValidatingPolicy", "metadata": {"name": "cel"},
         "spec": {
@@ -175,4 +179,5 @@ async fn logins_of_secrets_are_read_through_the_api_server() {
     }
     let log = gateway.log();
     assert!(log.contains("a pull secret cannot be read") && log.contains("no login is known for it"), "{log}");
+    assert!(log.contains("the provider amazon is not asked: name a Secret"), "{log}");
 }

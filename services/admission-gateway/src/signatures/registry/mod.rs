@@ -44,7 +44,7 @@ pub(super) enum ReadError {
     #[error("{url} answered {status}")]
     Status { url: String, status: StatusCode },
     #[error("{url} answered {status} {login}")]
-    Denied { url: String, status: StatusCode, login: &'static str },
+    Denied { url: String, status: StatusCode, login: String },
     #[error("{url} is larger than {most} bytes")]
     TooLarge { url: String, most: usize },
     #[error("{url}: more than {MAX_REQUESTS} requests or {MAX_IN_ALL} bytes for one image")]
@@ -100,6 +100,7 @@ impl Registry {
             base: format!("{scheme}://{host}/v2/{}", image.repository()),
             login: self.logins.find(image, (access, pulls)).await,
             image: image.clone(),
+            unasked: unasked(access),
             authorization: Mutex::default(),
             requests: AtomicUsize::default(),
             bytes: AtomicUsize::default(),
@@ -119,6 +120,8 @@ pub(super) struct Repository<'r> {
     base: String,
     image: ImageReference,
     login: Option<Login>,
+    /// Who has logins as the policy says, and is not asked.
+    unasked: String,
     /// What the registry wanted last.
     authorization: Mutex<Option<HeaderValue>>,
     requests: AtomicUsize,
@@ -234,8 +237,8 @@ impl Repository<'_> {
             StatusCode::NOT_FOUND => return Ok(None),
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
                 let login = match (&self.login, header.is_some()) {
-                    (Some(_), true) => "to the login that there is for it",
-                    _ => "to nobody in particular: no login is known for it",
+                    (Some(_), true) => "to the login that there is for it".to_owned(),
+                    _ => format!("to nobody in particular: no login is known for it{}", self.unasked),
                 };
                 return Err(ReadError::Denied { url: url.to_owned(), status, login });
             }
@@ -278,6 +281,15 @@ impl Repository<'_> {
         let mut pairs = vec![("scope", scope.as_str())];
         pairs.extend(service.as_deref().map(|service| ("service", service)));
         challenge::token(&self.registry.strict, (&realm, &pairs), self.login.as_ref()).await
+    }
+}
+
+/// Says which providers of a policy are not asked for logins.
+fn unasked(access: &RegistryAccess) -> String {
+    let others: Vec<&str> = access.providers.iter().map(String::as_str).filter(|one| *one != "default").collect();
+    match others.is_empty() {
+        true => String::new(),
+        false => format!(", and the provider {} is not asked: name a Secret", others.join(", ")),
     }
 }
 

@@ -8,6 +8,13 @@ use super::super::cosign::{self, Signed};
 use super::{ReadError, Repository};
 
 impl Repository<'_> {
+    /// Whether any bundle of Sigstore refers to an image, as far as that can be told.
+    pub(in super::super) async fn has_bundles(&self, digest: &str) -> bool {
+        let kind = |entry: &Value| entry.get("artifactType").and_then(Value::as_str).map(str::to_owned);
+        let listed = self.referrers(digest).await.unwrap_or_default();
+        listed.iter().filter_map(kind).any(|kind| kind.starts_with(bundle::MEDIA_TYPE))
+    }
+
     /// The bundles of Sigstore that refer to an image. What is none is passed over.
     pub(in super::super) async fn bundles(&self, digest: &str) -> Result<Vec<Signed>, ReadError> {
         let is_bundle = |entry: &&Value| {

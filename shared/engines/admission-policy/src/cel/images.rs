@@ -327,6 +327,7 @@ fn entry(attestor: &Value, (kind, mut fields): (&str, Map<String, Value>), log: 
     let copied = [
         ("/cosign/annotations", "annotations"),
         ("/cosign/source/repository", "repository"),
+        ("/cosign/source/tagPrefix", "tagPrefix"),
         ("/cosign/trustedRoot/value", "trustedRoot"),
     ];
     for (pointer, field) in copied {
