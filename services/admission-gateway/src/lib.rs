@@ -12,6 +12,7 @@
 mod cluster;
 mod config;
 mod facts;
+pub mod hostile;
 mod manifests;
 mod metrics;
 mod policies;

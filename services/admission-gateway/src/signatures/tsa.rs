@@ -75,6 +75,16 @@ impl Timestamper {
     }
 }
 
+/// Reads bytes as a timestamp, and asks about all of it.
+pub(super) fn read_any(bytes: &[u8]) {
+    let Some(token) = Token::of(bytes) else { return };
+    drop(Fact::of(token.content).and_then(|fact| hashed(fact.hash, bytes)));
+    for der in &token.certificates {
+        let is_by = |certificate: Certificate| token.signer.names(der) && token.is_signed_by(&certificate);
+        let _ = Certificate::from_der(der.clone()).map(is_by);
+    }
+}
+
 /// A signed token (CMS SignedData, RFC 5652), as far as it is looked at.
 struct Token<'d> {
     /// What it says (TSTInfo).

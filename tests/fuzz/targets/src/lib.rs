@@ -14,7 +14,7 @@ mod wire;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 21] = [
+pub const TARGETS: [Target; 22] = [
     ("advisory", scan::advisory),
     ("analyzers", scan::all_analyzers),
     ("cel", policy::cel),
@@ -32,6 +32,7 @@ pub const TARGETS: [Target; 21] = [
     ("review", policy::review),
     ("rules", rules::rules),
     ("secret-manifest", secrets::manifest),
+    ("signature", admission_gateway::hostile::read_signature),
     ("signed-manifest", policy::signed_manifest),
     ("subject", wire::subject),
     ("template", secrets::template),
