@@ -69,6 +69,8 @@ enum Surroundings {
     Other,
     Metadata,
     Labels,
+    /// Labels under an anchored key: as in Kyverno, only texts count there. Under a plain key others are refused with the policy.
+    AnchoredLabels,
 }
 
 impl Surroundings {
@@ -78,6 +80,10 @@ impl Surroundings {
             (Self::Metadata, "labels" | "annotations") => Self::Labels,
             _ => Self::Other,
         }
+    }
+
+    fn under(self, anchor: Option<Anchor>) -> Self {
+        if self == Self::Labels && anchor.is_some() { Self::AnchoredLabels } else { self }
     }
 }
 
@@ -93,7 +99,8 @@ fn compile_in(pattern: &Value, place: Surroundings) -> Pattern {
 }
 
 fn map(fields: &serde_json::Map<String, Value>, place: Surroundings) -> Map {
-    let mut keys: Vec<&String> = fields.keys().collect();
+    let counts = |value: &Value| place != Surroundings::AnchoredLabels || value.is_string();
+    let mut keys: Vec<&String> = fields.iter().filter(|(_, value)| counts(value)).map(|(key, _)| key).collect();
     keys.sort();
     let judged_first = |key: &str| anchor::parse(key).is_some_and(|(anchor, _)| anchor.is_judged_first());
     let mut order: Vec<&String> = keys.iter().copied().filter(|key| judged_first(key)).collect();
@@ -113,11 +120,13 @@ fn map(fields: &serde_json::Map<String, Value>, place: Surroundings) -> Map {
             Some((anchor, bare)) if anchor != Anchor::AddIfAbsent => (Some(anchor), bare),
             _ => (None, key.as_str()),
         };
-        let pattern = compile_in(fields.get(key).unwrap_or(&Value::Null), place.below(anchor::bare(key)));
+        let below = place.below(anchor::bare(key)).under(anchor);
+        let pattern = compile_in(fields.get(key).unwrap_or(&Value::Null), below);
         Entry { anchor, key: bare.to_owned(), pattern }
     };
     let entries: Vec<Entry> = order.into_iter().map(entry).collect();
-    let wildcard_keys = place == Surroundings::Labels && entries.iter().any(|entry| wildcard::is_wildcard(&entry.key));
+    let in_labels = matches!(place, Surroundings::Labels | Surroundings::AnchoredLabels);
+    let wildcard_keys = in_labels && entries.iter().any(|entry| wildcard::is_wildcard(&entry.key));
     Map { entries, wildcard_keys }
 }
 

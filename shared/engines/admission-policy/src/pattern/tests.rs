@@ -36,6 +36,8 @@ fn judges_anchors() {
         (json!({"spec": {"<(hostNetwork)": false, "x": 1}}), "skip"),
         (json!({"spec": {"<(absent)": false, "hostNetwork": true}}), "ok"),
         (json!({"metadata": {"labels": {"app.kubernetes.io/*": "?*"}}}), "ok"),
+        (json!({"metadata": {"=(labels)": {"app.kubernetes.io/*": "w*", "other": true, "more": {"a": 1}}}}), "ok"),
+        (json!({"metadata": {"=(labels)": {"other": "true"}}}), "/metadata/labels/other/"),
         (json!({"metadata": {"labels": {"other/*": "?*"}}}), "/metadata/labels/other/*/"),
         (json!({"spec": {"containers": "*"}}), "ok"),
         (json!({"spec": {"volumes": "*"}}), "/spec/"),
