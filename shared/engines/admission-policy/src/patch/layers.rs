@@ -111,7 +111,7 @@ impl Layer {
                 });
                 unfit.min_by_key(|(key, _)| *key).map_or(Ok(()), |(_, error)| Err(error))
             }
-            (_, own) => Err(kinds::wrong_kind(kinds::node_kind(own), &self.whole(values))),
+            (_, own) => Err(kinds::wrong_kind(kinds::node_kind(own), &self.part(values, true))),
         }
     }
 
@@ -130,13 +130,18 @@ impl Layer {
         }
     }
 
-    /// The patch where the object has nothing.
+    /// The patch where the object has nothing: what it takes away is not there either.
     fn whole(&self, values: &[Value]) -> Value {
+        self.part(values, false)
+    }
+
+    fn part(&self, values: &[Value], with_nulls: bool) -> Value {
         match self {
             Self::Map(fields) => {
                 let mut out = Map::with_capacity(fields.len());
-                for field in fields {
-                    out.insert(field.key.clone(), field.layer.whole(values));
+                let is_null = |field: &Field| field.layer.value(values).is_some_and(Value::is_null);
+                for field in fields.iter().filter(|field| with_nulls || !is_null(field)) {
+                    out.insert(field.key.clone(), field.layer.part(values, with_nulls));
                 }
                 Value::Object(out)
             }

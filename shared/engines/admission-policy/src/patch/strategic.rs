@@ -81,7 +81,7 @@ fn map(own: &mut Map<String, Value>, change: Fields<'_>, place: Place<'_>) -> bo
         match field_mut(own, key) {
             Some(own) => changed |= value_into(own, value, place.below(key)),
             None => {
-                own.insert(key.to_owned(), without_directives(value));
+                own.insert(key.to_owned(), new(value, place.below(key)));
                 changed = true;
             }
         }
@@ -111,7 +111,7 @@ pub(super) fn value_into(own: &mut Value, change: View<'_>, place: Place<'_>) ->
         (Value::Object(own), View::Map(change)) => map(own, change, place),
         (Value::Array(own), View::List(change)) => list(own, change, place),
         (own, View::Scalar(change)) if own == change => false,
-        _ => set(own, without_directives(change)),
+        _ => set(own, new(change, place)),
     }
 }
 
@@ -163,7 +163,7 @@ fn by_keys(own: &mut Vec<Value>, change: Items<'_>, keys: &[&str], place: Place<
                 out.push(one);
             }
             None => {
-                out.push(without_directives(item));
+                out.push(new(item, place));
                 changed = true;
             }
         }
@@ -196,6 +196,24 @@ fn is_vaguer(item: View<'_>, own: &Value, keys: &[&str]) -> bool {
         }
     }
     alike && open
+}
+
+/// What a patch puts where nothing is: what it takes away is not there either. Lists that are not merged by keys stay as they
+/// are written.
+fn new(value: View<'_>, place: Place<'_>) -> Value {
+    match value {
+        View::Map(fields) => {
+            let kept = fields
+                .iter()
+                .filter(|(key, value)| *key != "$patch" && !value.is_null() && directive(*value) != Some("delete"));
+            Value::Object(kept.map(|(key, value)| (key.to_owned(), new(value, place.below(key)))).collect())
+        }
+        View::List(items) if place.merges_by_keys() => {
+            let kept = items.iter().filter(|item| directive(*item) != Some("delete"));
+            Value::Array(kept.map(|item| new(item, place)).collect())
+        }
+        value => without_directives(value),
+    }
 }
 
 fn without_directives(value: View<'_>) -> Value {

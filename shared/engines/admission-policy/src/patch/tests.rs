@@ -52,6 +52,24 @@ fn merges_with_anchors() {
 }
 
 #[test]
+fn what_a_patch_takes_away_is_in_nothing_new() {
+    let patch = json!({"metadata": {"x": null}, "spec": {
+        "x": {"k": null, "z": {"q": null}, "l": [{"a": null, "b": 1}]},
+        "containers": [{"name": "new", "tty": null}, {"name": "a", "resources": {"limits": {"cpu": null, "memory": "1Mi"}}}],
+        "initContainers": [{"name": "first", "tty": null}, {"name": "second", "$patch": "delete"}]}});
+    let merged = merge(&pod(), &patch);
+    for (pointer, expected) in [
+        ("/metadata", json!({"name": "p", "labels": {"a": "1"}})),
+        ("/spec/x", json!({"z": {}, "l": [{"a": null, "b": 1}]})),
+        ("/spec/containers/0", json!({"name": "new"})),
+        ("/spec/containers/1/resources", json!({"limits": {"memory": "1Mi"}})),
+        ("/spec/initContainers", json!([{"name": "first"}])),
+    ] {
+        assert_eq!(merged.pointer(pointer), Some(&expected), "{pointer}");
+    }
+}
+
+#[test]
 fn an_item_must_have_the_keys_of_the_one_that_it_changes() {
     let ports = |ports: Value| json!({"apiVersion": "v1", "kind": "Pod", "spec": {"containers": [{"name": "a", "ports": ports}]}});
     let tcp = json!({"containerPort": 80, "protocol": "TCP"});
