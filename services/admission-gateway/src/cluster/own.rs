@@ -41,12 +41,13 @@ impl Own {
         own
     }
 
-    /// Whether a request is the gateway's: it writes under its field manager, and deletes under its account, where that is a
-    /// service account; a person's account may be used for other things as well.
+    /// Whether a request is the gateway's: its account's, where that is a service account; a person's account may be used for
+    /// other things as well, so the field manager has to be the gateway's too. The field manager alone tells nothing, for everybody
+    /// may name it: nobody gets past a policy that way, even while it is not known who the gateway is.
     pub(crate) fn asks(&self, request: &Request) -> bool {
         let manager = request.options.as_ref().and_then(|options| options.get("fieldManager")).and_then(Value::as_str);
-        let name = self.0.get().filter(|name| name.starts_with("system:serviceaccount:"));
-        manager == Some(MANAGER) || name.is_some_and(|name| *name == request.user.username)
+        let name = self.0.get().filter(|name| !name.is_empty() && **name == request.user.username);
+        name.is_some_and(|name| name.starts_with("system:serviceaccount:") || manager == Some(MANAGER))
     }
 }
 
@@ -84,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn own_requests_are_told_by_manager_or_service_account() {
+    fn own_requests_are_told_by_service_account_or_by_account_and_manager() {
         let is_own = |name: &str, user: &str, manager: &str| {
             let own = Own::default();
             own.0.set(name.to_owned()).unwrap();
@@ -93,11 +94,20 @@ mod tests {
         };
         let account = "system:serviceaccount:biotope:gateway";
         assert!(is_own(account, account, ""));
-        assert!(is_own("", "jane", MANAGER));
+        assert!(is_own(account, account, MANAGER));
+        assert!(is_own("admin", "admin", MANAGER));
+        // Who names the gateway as manager is not the gateway for that.
+        assert!(!is_own(account, "jane", MANAGER));
+        assert!(!is_own("admin", "jane", MANAGER));
+        assert!(!is_own("", "jane", MANAGER));
+        assert!(!is_own("", "", MANAGER));
         assert!(!is_own(account, "jane", "kubectl"));
         assert!(!is_own("admin", "admin", ""));
         assert!(!is_own("", "", ""));
         assert!(!Own::default().asks(&Request { options: Some(json!([1])), ..Request::default() }));
+        assert!(
+            !Own::default().asks(&Request { options: Some(json!({ "fieldManager": MANAGER })), ..Request::default() })
+        );
     }
 
     #[test]
