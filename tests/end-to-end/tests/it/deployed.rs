@@ -129,7 +129,9 @@ fn team(cluster: &Cluster, (web, vault, token): (&str, &str, &str)) {
         .replace("kinds: [Pod]\n          namespaces", "kinds: [Pod, Deployment, ReplicaSet]\n          namespaces");
     let secrets = fs::read_to_string(assets.join("secrets/db.yaml")).unwrap();
     let secrets = secrets.replace("@OPENBAO@", vault).replace("@TOKEN@", token);
-    cluster.kubectl(&["create", "namespace", "shop"]).unwrap();
+    // The node's proxy may learn of the gateway a moment after it is ready, and nothing is let in until then.
+    let made = wait_until(LIMIT, || cluster.kubectl(&["create", "namespace", "shop"]).ok());
+    assert!(made.is_some(), "{}", pods(cluster));
     cluster.apply(&policy).unwrap();
     cluster.apply(&secrets).unwrap();
     let there = wait_until(LIMIT, || cluster.kubectl(&["-n", "shop", "get", "secret", "db"]).ok());
