@@ -53,6 +53,8 @@ struct Known {
     target: Option<String>,
     /// The version of that when it was looked at last.
     target_version: Option<String>,
+    /// When it was made, until the watch tells of it: one that is deleted at once may never be seen.
+    unseen_since: Option<Instant>,
 }
 
 /// Something worth an event on the bus.
@@ -260,6 +262,9 @@ impl Reconciler {
             let is_secret = object.pointer("/spec/target/manifest").is_none();
             if let Some(known) = self.locked().get_mut(key).filter(|_| is_secret) {
                 known.target = Some(target.clone());
+                if looked.is_new {
+                    known.unseen_since = Some(Instant::now());
+                }
             }
             let is_same = previous.as_ref() == Some(&sources);
             if !is_same {
@@ -383,10 +388,17 @@ impl Reconciler {
 fn is_target_other(work: &Work, key: &Key, known: &mut Known) -> bool {
     let Some((targets, target)) = work.targets.as_ref().zip(known.target.as_ref()) else { return false };
     let now = targets.get(&format!("{}/{target}", key.1)).map(|target| target.version.clone());
-    let is_other = now != known.target_version;
+    let is_missing = now.is_none() && known.unseen_since.is_some_and(|since| since.elapsed() >= PATIENCE);
+    if now.is_some() || is_missing {
+        known.unseen_since = None;
+    }
+    let is_other = now != known.target_version || is_missing;
     known.target_version = now;
     is_other
 }
+
+/// How long the watch may take to tell of a target that was made.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 const TICK: Duration = Duration::from_millis(500);
 /// After how long an object is looked at again whose status the server did not take.
@@ -397,3 +409,40 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 const MANAGER: &str = "biotope-secret-broker";
 const FINALIZER_MANAGER: &str = "biotope-secret-broker-finalizer";
 const FINALIZER: &str = "pushsecret.externalsecrets.io/finalizer";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::Target;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_target_that_went_before_the_watch_told_of_it_is_missed() {
+        let key: Key = ("ExternalSecret".to_owned(), "shop".to_owned(), "made".to_owned());
+        let with = |version: Option<&str>| {
+            let target = |version: &str| {
+                let mut target = Target::default();
+                version.clone_into(&mut target.version);
+                Arc::new(target)
+            };
+            let targets = version.map(|version| ("shop/made".to_owned(), target(version)));
+            Work { targets: Some(Arc::new(targets.into_iter().collect())), ..Work::default() }
+        };
+        let made = || Known { target: Some("made".to_owned()), unseen_since: Some(Instant::now()), ..Known::default() };
+        // Told of late, it is looked at once more, for it may be another's by now.
+        let mut known = made();
+        assert!(!is_target_other(&with(None), &key, &mut known));
+        assert!(is_target_other(&with(Some("1")), &key, &mut known));
+        assert!(!is_target_other(&with(Some("1")), &key, &mut known));
+        tokio::time::advance(PATIENCE).await;
+        assert!(!is_target_other(&with(Some("1")), &key, &mut known));
+        assert!(is_target_other(&with(None), &key, &mut known));
+        // Never told of, it is missed once.
+        let mut known = made();
+        assert!(!is_target_other(&with(None), &key, &mut known));
+        tokio::time::advance(PATIENCE).await;
+        assert!(is_target_other(&with(None), &key, &mut known));
+        assert!(!is_target_other(&with(None), &key, &mut known));
+        tokio::time::advance(PATIENCE).await;
+        assert!(!is_target_other(&with(None), &key, &mut known));
+    }
+}
