@@ -4,7 +4,6 @@ mod afterwards;
 mod single;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -73,8 +72,6 @@ struct Evaluation<'a> {
     findings: Findings,
     /// The object before an update is judged, to compare.
     prior: bool,
-    /// A change could not be made: as in Kyverno, the policy's other changes are not tried.
-    broken: bool,
     /// What policies in CEL found out about images.
     required: cel::Required,
 }
@@ -86,6 +83,26 @@ const EXPECTED: usize = 160;
 struct Work<'a> {
     policy: &'a Policy,
     rule: &'a Rule,
+}
+
+/// What a rule means for those that follow it in its policy.
+#[derive(Clone, Copy)]
+enum Course {
+    Idle,
+    Applied,
+    /// It could not change the object: as in Kyverno, the policy's other changes are not tried.
+    Broken,
+}
+
+impl Course {
+    /// Whether the policy's other rules are left out.
+    fn ends(self, policy: &Policy) -> bool {
+        match self {
+            Self::Idle => false,
+            Self::Applied => policy.apply_one,
+            Self::Broken => true,
+        }
+    }
 }
 
 /// Everything that came of a rule.
@@ -122,7 +139,6 @@ impl<'a> Evaluation<'a> {
             outcome: Outcome { verdicts: Vec::with_capacity(set.len().min(EXPECTED)), ..Outcome::default() },
             findings: Findings::default(),
             prior: false,
-            broken: false,
             required: cel::Required::default(),
         }
     }
@@ -157,9 +173,7 @@ impl<'a> Evaluation<'a> {
                 continue;
             }
             let work = Work { policy, rule };
-            let applied = self.is_in_scope(at.scope, &work) && self.rule(&work);
-            let is_over = std::mem::take(&mut self.broken) || (applied && policy.apply_one);
-            open = !is_over;
+            open = !(self.is_in_scope(at.scope, &work) && self.rule(&work).ends(policy));
         }
     }
 
@@ -177,8 +191,7 @@ impl<'a> Evaluation<'a> {
             |rule: &&Rule| Stage::of(&rule.body) == stage && (stage != Stage::Generate || rule.follows(self.request));
         for rule in policy.rules.iter().filter(takes_part) {
             let work = Work { policy, rule };
-            let applied = self.is_meant(&work) && self.rule(&work);
-            if (applied && policy.apply_one) || std::mem::take(&mut self.broken) {
+            if self.is_meant(&work) && self.rule(&work).ends(policy) {
                 break;
             }
         }
@@ -200,23 +213,10 @@ impl<'a> Evaluation<'a> {
             Err(error) => {
                 let judgement = Judgement::error("failed to evaluate the match conditions", &error);
                 let action = self.action(&work);
-                self.outcome.verdicts.push(RuleVerdict {
-                    policy: policy.reference.clone(),
-                    rule: work.rule.name.clone(),
-                    kind: stage.rule_kind(),
-                    status: judgement.status,
-                    message: judgement.message,
-                    exceptions: Vec::new(),
-                    action,
-                    fails_closed: true,
-                    generated: Vec::new(),
-                    synchronize: false,
-                    retained: false,
-                    source_gone: false,
-                    targets: Vec::new(),
-                    missing,
-                    unscored: policy.unscored,
-                });
+                let (kind, judged) = (stage.rule_kind(), (judgement.status, judgement.message));
+                let verdict = RuleVerdict::new(&policy.reference, work.rule.name.clone(), kind, judged);
+                let unscored = policy.unscored;
+                self.outcome.verdicts.push(RuleVerdict { action, fails_closed: true, missing, unscored, ..verdict });
             }
         }
         false
@@ -240,22 +240,19 @@ impl<'a> Evaluation<'a> {
                 self.note_change();
             }
             self.required.note(answer.checked, Some(self.outcome.verdicts.len()));
+            let kind = policy.kind.stage().unwrap_or(stage).rule_kind();
+            let verdict = RuleVerdict::new(&policy.reference, answer.rule, kind, (status, answer.message));
             self.outcome.verdicts.push(RuleVerdict {
-                policy: Arc::clone(&policy.reference),
-                rule: answer.rule,
-                kind: policy.kind.stage().unwrap_or(stage).rule_kind(),
-                status,
-                message: answer.message,
                 exceptions: answer.exceptions,
                 action: answer.action.unwrap_or(policy.action),
                 fails_closed: policy.fails_closed,
                 generated: answer.generated,
                 synchronize: policy.synchronize,
                 retained: policy.retained,
-                source_gone: false,
                 targets: answer.targets,
                 missing: answer.missing,
                 unscored: policy.unscored,
+                ..verdict
             });
         }
     }
@@ -266,28 +263,24 @@ impl<'a> Evaluation<'a> {
         for answer in cel::judge(policy, &input, (&self.set.cel_exceptions, &[])) {
             let Some(status) = answer.status else { continue };
             let kept = status == Status::Skip && answer.exceptions.is_empty();
+            let judged = match kept {
+                true => (Status::Fail, "the object does not meet the conditions".to_owned()),
+                false => (status, answer.message),
+            };
+            let verdict = RuleVerdict::new(&policy.reference, answer.rule, RuleKind::Cleanup, judged);
             self.outcome.verdicts.push(RuleVerdict {
-                policy: Arc::clone(&policy.reference),
-                rule: answer.rule,
-                kind: RuleKind::Cleanup,
-                status: if kept { Status::Fail } else { status },
-                message: if kept { "the object does not meet the conditions".to_owned() } else { answer.message },
                 exceptions: answer.exceptions,
                 action: policy.action,
                 fails_closed: policy.fails_closed,
-                generated: Vec::new(),
-                synchronize: false,
-                retained: false,
-                source_gone: false,
-                targets: Vec::new(),
                 missing: answer.missing,
                 unscored: policy.unscored,
+                ..verdict
             });
         }
     }
 
-    /// Judges one rule that is [meant](Self::is_meant); whether it applied.
-    fn rule(&mut self, work: &Work<'a>) -> bool {
+    /// Judges one rule that is [meant](Self::is_meant).
+    fn rule(&mut self, work: &Work<'a>) -> Course {
         let mut context = self.take_context();
         let mark = context.mark();
         context.begin_rule(work.rule.numbered);
@@ -302,12 +295,12 @@ impl<'a> Evaluation<'a> {
         if Stage::of(&work.rule.body) == Stage::Generate {
             self.hide_deleted(&mut context);
         }
-        if let Some(mutation) = result.mutation.take() {
+        let mutation = result.mutation.take();
+        let changes = mutation.is_some();
+        if let Some(mutation) = mutation {
             let judgement = mutation.apply(&mut self.object, &mut context);
-            match judgement.status {
-                Status::Pass => self.note_change(),
-                Status::Error => self.broken = true,
-                Status::Fail | Status::Skip | Status::Warn => {}
+            if judgement.status == Status::Pass {
+                self.note_change();
             }
             result.judgement = Some(judgement);
         }
@@ -319,8 +312,12 @@ impl<'a> Evaluation<'a> {
             self.note_change();
         }
         self.context = Some(context);
-        let Some(judgement) = result.judgement else { return false };
-        let applied = matches!(judgement.status, Status::Pass | Status::Fail);
+        let Some(judgement) = result.judgement else { return Course::Idle };
+        let course = match judgement.status {
+            Status::Pass | Status::Fail => Course::Applied,
+            Status::Error if changes => Course::Broken,
+            Status::Error | Status::Skip | Status::Warn => Course::Idle,
+        };
         self.outcome.verdicts.push(RuleVerdict {
             policy: work.policy.reference.clone(),
             rule: work.rule.name.clone(),
@@ -338,7 +335,7 @@ impl<'a> Evaluation<'a> {
             missing,
             unscored: work.policy.unscored,
         });
-        applied
+        course
     }
 
     /// Another object is judged from now on.

@@ -47,6 +47,11 @@ const NAMESPACED: [&str; 20] = [
     "ServiceAccount",
 ];
 
+/// All kinds that are known to be in no namespace.
+pub(crate) fn cluster_wide() -> impl Iterator<Item = &'static str> {
+    CLUSTER_WIDE.into_iter()
+}
+
 /// Whether a kind is known to be in no namespace.
 pub(crate) fn is_cluster_wide(kind: &str) -> bool {
     CLUSTER_WIDE.contains(&kind)

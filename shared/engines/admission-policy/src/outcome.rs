@@ -132,6 +132,32 @@ pub struct ChangedTarget {
 }
 
 impl RuleVerdict {
+    /// A verdict that nothing follows from but itself.
+    pub(crate) fn new(
+        policy: &Arc<PolicyRef>,
+        rule: String,
+        kind: RuleKind,
+        (status, message): (Status, String),
+    ) -> Self {
+        Self {
+            policy: Arc::clone(policy),
+            rule,
+            kind,
+            status,
+            message,
+            exceptions: Vec::new(),
+            action: Action::Audit,
+            fails_closed: false,
+            generated: Vec::new(),
+            synchronize: false,
+            retained: false,
+            source_gone: false,
+            targets: Vec::new(),
+            missing: Vec::new(),
+            unscored: false,
+        }
+    }
+
     /// The status as reports show it.
     #[must_use]
     pub fn reported(&self) -> Status {

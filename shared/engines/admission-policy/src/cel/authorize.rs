@@ -237,22 +237,13 @@ fn authorize(policy: &CelPolicy, request: &Request, snapshot: &Snapshot) -> Rule
         }
         break;
     }
+    let rule = policy.reference.name.clone();
     RuleVerdict {
-        policy: policy.reference.clone(),
-        rule: policy.reference.name.clone(),
-        kind: RuleKind::Validate,
-        status,
-        message,
-        exceptions: Vec::new(),
         action: policy.action,
         fails_closed: policy.fails_closed,
-        generated: Vec::new(),
-        synchronize: false,
-        retained: false,
-        source_gone: false,
-        targets: Vec::new(),
         missing,
         unscored: policy.unscored,
+        ..RuleVerdict::new(&policy.reference, rule, RuleKind::Validate, (status, message))
     }
 }
 

@@ -15,6 +15,7 @@ use super::policy::{Binding, CelBody, CelCheck, CelKind, CelPolicy, CelRule, Eva
 use super::scope::{Given, Scope, failed_expression};
 use super::verify::{Checked, verify};
 use crate::context::is_plural_of;
+use crate::kinds;
 use crate::outcome::{Action, ChangedTarget, Status};
 use crate::request::{Operation, Request};
 use crate::rules::Judgement;
@@ -367,18 +368,8 @@ fn as_reported(policy: &CelPolicy, answer: Answer, input: &Input<'_>) -> Answer 
 
 /// Cluster-wide kinds have no namespace.
 fn unscoped(mut object: Value) -> Value {
-    const CLUSTER_WIDE: [&str; 8] = [
-        "Namespace",
-        "ClusterRole",
-        "ClusterRoleBinding",
-        "CustomResourceDefinition",
-        "StorageClass",
-        "PriorityClass",
-        "PersistentVolume",
-        "Node",
-    ];
     let kind = object.get("kind").and_then(Value::as_str).unwrap_or_default();
-    let cluster_wide = CLUSTER_WIDE.iter().any(|known| *known == kind || is_plural_of(kind, known));
+    let cluster_wide = kinds::cluster_wide().any(|known| known == kind || is_plural_of(kind, known));
     if cluster_wide && let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.shift_remove("namespace");
     }

@@ -102,19 +102,12 @@ impl<'a> Scope<'a> {
 
     /// Whether all conditions hold. One that is false decides, whatever fails besides.
     pub(crate) fn all(&self, conditions: &'a [(String, Program)]) -> Result<bool, EvalError> {
-        let mut failures: Vec<EvalError> = Vec::new();
-        for (_, condition) in conditions {
-            match self.truth(condition) {
-                Ok(true) => {}
-                Ok(false) => return Ok(false),
-                Err(error) => failures.push(error),
-            }
-        }
+        let Some(mut failures) = self.failures(conditions) else { return Ok(false) };
         match failures.len() {
             0 => Ok(true),
-            1 => Err(failures.remove(0)),
+            1 => Err(failures.remove(0).1),
             _ => {
-                let told: Vec<String> = failures.iter().map(ToString::to_string).collect();
+                let told: Vec<String> = failures.iter().map(|(_, error)| error.to_string()).collect();
                 Err(EvalError::refused(told.join("; ")))
             }
         }
@@ -122,19 +115,26 @@ impl<'a> Scope<'a> {
 
     /// As [`all`](Self::all); what failed is told with its expression, in the words of Kubernetes.
     pub(crate) fn all_told(&self, conditions: &'a [(String, Program)]) -> Result<bool, String> {
+        let Some(failures) = self.failures(conditions) else { return Ok(false) };
+        let told: Vec<String> = failures.iter().map(|(program, error)| failed_expression(program, error)).collect();
+        match told.as_slice() {
+            [] => Ok(true),
+            [one] => Err(one.clone()),
+            several => Err(format!("[{}]", several.join(", "))),
+        }
+    }
+
+    /// The conditions that fail; `None` when one is false.
+    fn failures(&self, conditions: &'a [(String, Program)]) -> Option<Vec<(&'a Program, EvalError)>> {
         let mut failures = Vec::new();
         for (_, condition) in conditions {
             match self.truth(condition) {
                 Ok(true) => {}
-                Ok(false) => return Ok(false),
-                Err(error) => failures.push(failed_expression(condition, &error)),
+                Ok(false) => return None,
+                Err(error) => failures.push((condition, error)),
             }
         }
-        match failures.len() {
-            0 => Ok(true),
-            1 => Err(failures.remove(0)),
-            _ => Err(format!("[{}]", failures.join(", "))),
-        }
+        Some(failures)
     }
 
     /// Whether `program` holds for an image reference, which it sees as `ref`.

@@ -23,11 +23,7 @@ impl ImageInfo {
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let (rest, digest) = text.split_once('@').map_or((text, ""), |(rest, digest)| (rest, digest));
         let (registry, rest) = match rest.split_once('/') {
-            Some((host, path))
-                if host.contains(['.', ':']) || host == "localhost" || host.chars().any(char::is_uppercase) =>
-            {
-                (host, path)
-            }
+            Some((host, path)) if is_host(host) => (host, path),
             _ => ("docker.io", rest),
         };
         let (path, tag) = match rest.rsplit_once(':') {
@@ -39,8 +35,8 @@ impl ImageInfo {
         let is_tag =
             tag.starts_with(is_word) && tag.len() <= 128 && tag.chars().all(|c| is_word(c) || c == '.' || c == '-');
         let is_port = |port: &str| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
-        let is_host = registry.split_once(':').is_none_or(|(_, port)| is_port(port));
-        if !is_host || path.split('/').any(str::is_empty) || !path.chars().all(valid) || !(tag.is_empty() || is_tag) {
+        let has_port = registry.split_once(':').is_none_or(|(_, port)| is_port(port));
+        if !has_port || path.split('/').any(str::is_empty) || !path.chars().all(valid) || !(tag.is_empty() || is_tag) {
             return None;
         }
         let tag = if tag.is_empty() && digest.is_empty() { "latest" } else { tag };
@@ -86,6 +82,11 @@ impl ImageInfo {
         }
         Value::Object(out)
     }
+}
+
+/// Whether what stands before the first slash of an image text is a registry.
+fn is_host(text: &str) -> bool {
+    text.contains(['.', ':']) || text == "localhost" || text.chars().any(char::is_uppercase)
 }
 
 /// JSON pointer of the pod spec in a workload of `kind`.
@@ -154,9 +155,7 @@ fn fault_of(container: &Value) -> Option<String> {
     if is_reference(image) {
         return None;
     }
-    let has_host = image.split_once('/').is_some_and(|(host, _)| {
-        host.contains(['.', ':']) || host == "localhost" || host.chars().any(char::is_uppercase)
-    });
+    let has_host = image.split_once('/').is_some_and(|(host, _)| is_host(host));
     let whole = if has_host { image.to_owned() } else { format!("docker.io/{image}") };
     let lower = is_reference(&image.to_lowercase());
     let why = if lower { "repository name must be lowercase" } else { "invalid reference format" };

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
-use super::kinds;
+use super::nodes;
 use super::view::Resolved;
 use crate::pattern::anchor::{self, Anchor};
 use crate::pattern::{self, compile};
@@ -193,7 +193,7 @@ fn prepared_list<'p>(items: &'p [Value], object: Option<&Value>) -> Result<Vec<R
     let elements = match object {
         None | Some(Value::Null) => &[][..],
         Some(Value::Array(elements)) => elements.as_slice(),
-        Some(other) => return Err(Unmet::Broken(kinds::wrong_kind("SequenceNode", other))),
+        Some(other) => return Err(Unmet::Broken(nodes::wrong_kind("SequenceNode", other))),
     };
     let (mut kept, mut repeated) = (Vec::with_capacity(items.len()), Vec::new());
     for item in items {

@@ -100,7 +100,8 @@ fn step(object: &mut Value, operation: &Value, journal: &mut Journal) -> Result<
 /// One part of a path.
 pub(super) type Part<'p> = Cow<'p, str>;
 
-fn pointer(text: &str) -> Vec<Part<'_>> {
+/// The parts of a path (RFC 6901).
+pub(super) fn pointer(text: &str) -> Vec<Part<'_>> {
     let part = |part| match part {
         part if str::contains(part, '~') => Cow::Owned(part.replace("~1", "/").replace("~0", "~")),
         part => Cow::Borrowed(part),

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use super::kinds;
+use super::nodes;
 use super::strategic::{Place, field_mut, set, value_into};
 use super::view::View;
 use crate::context::{TextTemplate, ValueTemplate};
@@ -93,10 +93,10 @@ impl Layer {
         })
     }
 
-    /// As [`kinds::fits`].
+    /// As [`nodes::fits`].
     fn fits(&self, own: &Value, values: &[Value], place: Place<'_>) -> Result<(), String> {
         if let Some(value) = self.value(values) {
-            return kinds::fits(own, View::from(value), place);
+            return nodes::fits(own, View::from(value), place);
         }
         match (self, own) {
             (_, Value::Null) => Ok(()),
@@ -111,7 +111,7 @@ impl Layer {
                 });
                 unfit.min_by_key(|(key, _)| *key).map_or(Ok(()), |(_, error)| Err(error))
             }
-            (_, own) => Err(kinds::wrong_kind(kinds::node_kind(own), &self.part(values, true))),
+            (_, own) => Err(nodes::wrong_kind(nodes::node_kind(own), &self.part(values, true))),
         }
     }
 

@@ -4,9 +4,9 @@ pub(crate) mod anchors;
 pub(crate) mod difference;
 mod journal;
 pub(crate) mod json_patch;
-mod kinds;
 pub(crate) mod layers;
 pub(crate) mod merge_keys;
+mod nodes;
 pub(crate) mod strategic;
 pub(crate) mod strict;
 #[cfg(test)]

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use super::kinds;
 use super::merge_keys::{self, ListMerge};
+use super::nodes;
 use super::view::{Fields, Items, View};
 use crate::value::path::at;
 
@@ -26,7 +26,7 @@ pub(crate) fn merge_into(object: &mut Value, patch: View<'_>) -> Result<bool, St
     };
     let (kind, api_version) = (text("kind"), text("apiVersion"));
     let place = Place::top(&kind, &api_version);
-    kinds::fits(object, patch, place)?;
+    nodes::fits(object, patch, place)?;
     Ok(match (object, patch) {
         (Value::Object(own), View::Map(change)) => map(own, change, place),
         _ => false,

@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value};
 
-use super::json_patch::{PatchError, index};
+use super::json_patch::{self, PatchError, index, pointer};
 
 /// Applies the operations in order.
 ///
@@ -83,22 +83,14 @@ enum Container<'v> {
 
 /// What holds the value at a path, and its key there.
 fn find<'v>(object: &'v mut Value, path: &str) -> Option<(Container<'v>, String)> {
-    let (parents, key) = path.rsplit_once('/')?;
-    let decoded = |part: &str| part.replace("~1", "/").replace("~0", "~");
-    let place = parents.split('/').skip(1).try_fold(object, |place, part| match place {
-        Value::Object(fields) => fields.get_mut(&decoded(part)),
-        Value::Array(items) => {
-            let at = index(part, items.len(), false)?;
-            items.get_mut(at)
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
-    })?;
-    let container = match place {
+    let parts = pointer(path);
+    let (key, parents) = parts.split_last()?;
+    let container = match json_patch::find(object, parents)? {
         Value::Object(fields) => Container::Map(fields),
         Value::Array(items) => Container::List(items),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => return None,
     };
-    Some((container, decoded(key)))
+    Some((container, key.clone().into_owned()))
 }
 
 impl Container<'_> {

@@ -10,19 +10,19 @@ use serde_json::{Value, json};
 
 use crate::load;
 
-fn judge(text: &str, object: &Value) -> Outcome {
+pub(crate) fn judge(text: &str, object: &Value) -> Outcome {
     load(text).evaluate(&Request::create(object.clone()), &Snapshot::default())
 }
 
-fn statuses(outcome: &Outcome) -> Vec<(Status, &str)> {
+pub(crate) fn statuses(outcome: &Outcome) -> Vec<(Status, &str)> {
     outcome.verdicts.iter().map(|verdict| (verdict.status, verdict.message.as_str())).collect()
 }
 
-fn pod(containers: &Value) -> Value {
+pub(crate) fn pod(containers: &Value) -> Value {
     json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web", "namespace": "shop"}, "spec": {"containers": containers}})
 }
 
-fn deployment(containers: &Value) -> Value {
+pub(crate) fn deployment(containers: &Value) -> Value {
     json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "namespace": "shop"},
         "spec": {"template": {"spec": {"containers": containers}}}})
 }
@@ -180,61 +180,6 @@ fn failing_conditions_of_policies_are_told_together() {
         let message = format!("{step}: no such key: no; no such key: neither");
         assert_eq!(statuses(&outcome), [(Status::Error, message.as_str())]);
     }
-}
-
-#[test]
-fn json_patches_of_mutating_policies_make_nothing_on_the_way() {
-    let text = "
-apiVersion: policies.kyverno.io/v1
-kind: MutatingPolicy
-metadata: {name: p}
-spec:
-  matchConstraints: {resourceRules: [{apiGroups: [''], apiVersions: [v1], operations: [CREATE], resources: [pods]}]}
-  mutations:
-  - patchType: JSONPatch
-    jsonPatch: {expression: \"[JSONPatch{op: 'add', path: '/spec/nodeSelector/zone', value: 'a'}]\"}
-";
-    let mut object = pod(&json!([{"image": "a"}]));
-    let why = "failed to evaluate policy: JSON Patch: add operation does not apply: doc is missing path: \"/spec/nodeSelector/zone\": missing value";
-    assert_eq!(statuses(&judge(text, &object)), [(Status::Error, why)]);
-    object["spec"]["nodeSelector"] = json!({});
-    assert_eq!(statuses(&judge(text, &object)), [(Status::Pass, "success")]);
-}
-
-#[test]
-fn mutates_by_apply_configurations_and_json_patches() {
-    let text = "
-apiVersion: policies.kyverno.io/v1alpha1
-kind: MutatingPolicy
-metadata: {name: harden}
-spec:
-  matchConstraints:
-    resourceRules:
-    - {apiGroups: [''], apiVersions: [v1], operations: [CREATE], resources: [pods]}
-  mutations:
-  - patchType: ApplyConfiguration
-    applyConfiguration:
-      expression: >-
-        Object{spec: Object.spec{containers: object.spec.containers.map(c, Object.spec.containers{
-          name: c.name, securityContext: Object.spec.containers.securityContext{privileged: false}})}}
-  - patchType: JSONPatch
-    jsonPatch:
-      expression: >-
-        object.spec.containers.exists(c, has(c.securityContext))
-          ? [JSONPatch{op: 'add', path: '/metadata/labels', value: {'hardened': 'yes'}}] : []
-";
-    let containers = json!([{"name": "a", "image": "x"}, {"name": "b", "image": "y"}]);
-    let outcome = judge(text, &pod(&containers));
-    let patched = outcome.patched.expect("the pod changes");
-    assert_eq!(
-        patched["spec"]["containers"][1],
-        json!({"name": "b", "image": "y", "securityContext": {"privileged": false}})
-    );
-    assert_eq!(patched["metadata"]["labels"], json!({"hardened": "yes"}));
-    let only_apply = text.split("  - patchType: JSONPatch").next().unwrap();
-    let outcome = judge(only_apply, &deployment(&containers));
-    let patched = outcome.patched.expect("the deployment changes");
-    assert_eq!(patched["spec"]["template"]["spec"]["containers"][0]["securityContext"], json!({"privileged": false}));
 }
 
 #[test]
@@ -483,51 +428,6 @@ spec:
     // Images that nobody asks about lack nothing.
     let other = set.evaluate(&Request::create(pod(&json!([{"image": "other.example/x:1"}]))), &Snapshot::default());
     assert_eq!(statuses(&other), [(Status::Pass, "success")]);
-}
-
-#[test]
-fn existing_objects_are_changed_by_target() {
-    let by = |targets: &str| {
-        format!(
-            "
-apiVersion: policies.kyverno.io/v1beta1
-kind: MutatingPolicy
-metadata: {{name: mark}}
-spec:
-  matchConstraints:
-    resourceRules:
-    - {{apiGroups: [''], apiVersions: [v1], operations: [CREATE], resources: [secrets]}}
-  evaluation: {{mutateExisting: {{enabled: true}}}}
-  targetMatchConstraints: {targets}
-  mutations:
-  - patchType: ApplyConfiguration
-    applyConfiguration:
-      expression: \"Object{{metadata: Object.metadata{{labels: {{'seen': object.metadata.name}}}}}}\"
-"
-        )
-    };
-    let map =
-        |name: &str| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "shop"}});
-    let snapshot = Snapshot { objects: vec![map("a"), map("b")], ..Snapshot::default() };
-    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s", "namespace": "shop"}});
-    for (targets, expected) in [
-        (
-            "{resourceRules: [{apiGroups: [''], apiVersions: [v1], operations: ['*'], resources: [configmaps]}]}",
-            vec!["a", "b"],
-        ),
-        ("{expression: 'resource.get(\"v1\", \"configmaps\", object.metadata.namespace, \"b\")'}", vec!["b"]),
-        (
-            "{resourceRules: [{apiGroups: [''], apiVersions: [v1], operations: ['*'], resources: [configmaps]}]}\n  \
-             targetMatchConditions: [{name: meant, expression: 'object.metadata.name == \"a\"'}]",
-            vec!["a"],
-        ),
-    ] {
-        let outcome = load(by(targets)).evaluate(&Request::create(secret.clone()), &snapshot);
-        assert_eq!(outcome.patched, None);
-        let seen: Vec<_> =
-            outcome.verdicts[0].targets.iter().map(|one| one.object["metadata"]["labels"]["seen"].clone()).collect();
-        assert_eq!(seen, expected, "{targets}");
-    }
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod afterwards;
 mod cel;
 mod cel_images;
 mod cel_libraries;
+mod cel_mutations;
 mod cel_requests;
 mod changes;
 mod conditions;
