@@ -167,8 +167,12 @@ impl RuleVerdict {
     /// Whether the rule changes what is asked for: an object that it could not change is another than the one that the policy
     /// promises, whether violations are refused or only reported.
     fn changes_requests(&self) -> bool {
-        let is_rule = matches!(self.policy.kind.as_str(), "ClusterPolicy" | "Policy");
-        is_rule && matches!(self.kind, RuleKind::Mutate | RuleKind::VerifyImages)
+        match self.policy.kind.as_str() {
+            "ClusterPolicy" | "Policy" => matches!(self.kind, RuleKind::Mutate | RuleKind::VerifyImages),
+            "MutatingPolicy" | "NamespacedMutatingPolicy" => self.kind == RuleKind::Mutate,
+            // Kubernetes carries out its own, and images are judged by the action.
+            _ => false,
+        }
     }
 
     /// Whether the verdict refuses the request.
@@ -251,6 +255,9 @@ impl Outcome {
         let warns = |verdict: &&RuleVerdict| match verdict.status {
             Status::Warn => true,
             Status::Fail => verdict.action == Action::Warn,
+            Status::Error if verdict.policy.is_in_cel() && verdict.kind != RuleKind::Mutate => {
+                verdict.action == Action::Warn
+            }
             // A change of the request that is to be told.
             Status::Pass | Status::Error => {
                 verdict.action == Action::Warn && verdict.kind == RuleKind::Mutate && verdict.targets.is_empty()

@@ -75,6 +75,9 @@ fn an_error_is_a_verdict_with_its_reason() {
     let outcome = judge(&text, &pod(&json!([{"image": "a"}])));
     assert_eq!(outcome.verdicts[0].status, Status::Error);
     assert_eq!(outcome.verdicts[0].message, "error: no such key: nothing");
+    let warned = judge(&text.replace("[Deny]", "[Warn]"), &pod(&json!([{"image": "a"}])));
+    assert!(warned.allowed);
+    assert_eq!(warned.warnings, ["Policy no-latest error: error: no such key: nothing"]);
     assert!(!outcome.allowed);
     let cyclic = NO_LATEST.replace("object.spec.containers.map(c, c.image)", "variables.latest");
     let outcome = judge(&cyclic, &pod(&json!([])));

@@ -56,7 +56,15 @@ spec:
 ";
     let mut object = pod(&json!([{"image": "a"}]));
     let why = "failed to evaluate policy: JSON Patch: add operation does not apply: doc is missing path: \"/spec/nodeSelector/zone\": missing value";
-    assert_eq!(statuses(&judge(text, &object)), [(Status::Error, why)]);
+    let refused = judge(text, &object);
+    assert_eq!(statuses(&refused), [(Status::Error, why)]);
+    // The object is not what the policy makes of it.
+    assert!(!refused.allowed, "an error refuses the request");
+    assert_eq!(refused.message, format!("Policy p error: {why}"));
+    let ignoring = text.replace("spec:\n", "spec:\n  failurePolicy: Ignore\n");
+    let ignored = judge(&ignoring, &object);
+    assert!(ignored.allowed && ignored.patched.is_none());
+    assert_eq!(statuses(&ignored), [(Status::Error, why)]);
     object["spec"]["nodeSelector"] = json!({});
     assert_eq!(statuses(&judge(text, &object)), [(Status::Pass, "success")]);
 }
