@@ -22,6 +22,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 /* True where tasks can be read without calls (kernel 5.11). */
 const volatile bool reads_directly = false;
 const volatile u32 own_tgid = 0;
+const volatile u64 ring_bytes = 8 * 1024 * 1024;
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -75,11 +76,20 @@ static __always_inline struct scratch *scratch_of(u32 kind)
 
 #include "read.h"
 
+/*
+ * Calls leave the last eighth of the ring to processes that begin, run a program and end: whoever makes more calls than can be read hides
+ * other calls by that, and no program.
+ */
+static __always_inline bool has_room(u32 class)
+{
+	return class < KINDS || bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) < ring_bytes - ring_bytes / 8;
+}
+
 static __always_inline void send(struct scratch *out, u32 class, u32 end)
 {
 	struct header *header = (struct header *)out->bytes;
 	header->length = end;
-	long failed = bpf_ringbuf_output(&events, out->bytes, end & (SCRATCH - 1), BPF_RB_NO_WAKEUP);
+	long failed = !has_room(class) || bpf_ringbuf_output(&events, out->bytes, end & (SCRATCH - 1), BPF_RB_NO_WAKEUP);
 	struct counted *counted = bpf_map_lookup_elem(&counters, &class);
 	if (!counted)
 		return;

@@ -99,7 +99,9 @@ impl Kernel {
         loader.btf(Some(btf)).map_max_entries("events", ring_bytes);
         let own = std::process::id();
         let directly = u8::from(directly);
+        let ring = u64::from(ring_bytes);
         loader.override_global("own_tgid", &own, true).override_global("reads_directly", &directly, true);
+        loader.override_global("ring_bytes", &ring, true);
         let mut programs = loader.load(OBJECT).map_err(|source| KernelError::Load { source: Box::new(source) })?;
         let map =
             |programs: &mut Ebpf, name: &'static str| programs.take_map(name).ok_or(KernelError::Missing { name });

@@ -10,9 +10,9 @@ use testkit::require;
 
 use crate::{alerts, rule, watch};
 
-/// The program that makes the calls, built from source; `None`, loudly, without a compiler.
-fn program(folder: &Path) -> Option<PathBuf> {
-    let (source, program) = (concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/calls.c"), folder.join("bt-calls"));
+/// The program that makes the calls, built from source; `None`, loudly, without a compiler. Rules tell it by its name.
+fn program(folder: &Path, name: &str) -> Option<PathBuf> {
+    let (source, program) = (concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/calls.c"), folder.join(name));
     let built = ["cc", "gcc", "clang", "clang-19"].into_iter().any(|compiler| {
         Command::new(compiler)
             .args(["-O1", "-o"])
@@ -141,7 +141,7 @@ const EXPECTED: &[(&str, &str)] = &[
 #[test]
 fn each_kind_of_call_is_told_with_its_arguments() {
     let (rules_folder, made) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let Some(program) = program(rules_folder.path()) else { return };
+    let Some(program) = program(rules_folder.path(), "bt-calls") else { return };
     let mut types: Vec<&str> = EXPECTED.iter().map(|(call, _)| *call).filter(|call| *call != "execve").collect();
     types.sort_unstable();
     types.dedup();
@@ -203,11 +203,14 @@ fn each_kind_of_call_is_told_with_its_arguments() {
 }
 
 #[test]
-fn what_a_stalled_sensor_loses_is_told() {
+fn what_a_stalled_sensor_loses_is_told_and_no_program_is_lost() {
     let folder = tempfile::tempdir().unwrap();
-    let Some(program) = program(folder.path()) else { return };
+    let Some(program) = program(folder.path(), "bt-flood") else { return };
     let rules = rule("ready", "evt.type in (open, openat) and fd.name contains marker-ready", "%fd.name")
-        + &rule("tried", "evt.type = personality and proc.name = bt-calls", "%evt.args");
+        + &rule("tried", "evt.type = personality and proc.name = bt-flood", "%evt.args")
+        + &rule("ran", "evt.type = execve and proc.name = bt-unhidden", "%proc.pname");
+    let unhidden = folder.path().join("bt-unhidden");
+    fs::copy("/bin/true", &unhidden).unwrap();
     let Some(sensor) = watch(folder.path(), &rules) else { return };
     let signal = |name: &str| {
         let status = Command::new("kill").args([name, &sensor.id().to_string()]).status().unwrap();
@@ -216,12 +219,17 @@ fn what_a_stalled_sensor_loses_is_told() {
     signal("-STOP");
     // More than the ring holds, of calls that no other test asks for: else its sensor would lose events, too.
     let made = Command::new(&program).args(["flood", "200000"]).status().unwrap();
+    let ran = Command::new(&unhidden).status().unwrap();
     signal("-CONT");
-    assert!(made.success());
-    let lost = wait_until(Duration::from_secs(60), || {
-        let text = fs::read_to_string(folder.path().join("out")).ok()?;
-        alerts(&text).into_iter().find(|alert| alert["rule"] == "Falco internal: syscall event drop")
-    });
+    assert!(made.success() && ran.success());
+    let told = |rule: &str| {
+        wait_until(Duration::from_secs(60), || {
+            let text = fs::read_to_string(folder.path().join("out")).ok()?;
+            alerts(&text).into_iter().find(|alert| alert["rule"] == rule)
+        })
+    };
+    let lost = told("Falco internal: syscall event drop");
+    assert!(told("ran").is_some(), "the program that ran when the ring was full of calls");
     let fields = lost.expect("losses are told")["output_fields"].clone();
     let number = |name: &str| fields[name].as_str().and_then(|text| text.parse::<u64>().ok()).or(fields[name].as_u64());
     let dropped = number("n_drops").unwrap_or_else(|| panic!("{fields}"));

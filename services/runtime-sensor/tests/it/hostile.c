@@ -2,7 +2,8 @@
  * Processes that make it hard to follow them:
  *
  *   hostile name FILE          under a name with control characters
- *   hostile threads COUNT FILE so many threads, each of which opens the file
+ *   hostile threads COUNT      so many threads, each of which compares its process with itself
+ *   hostile thread FILE        one thread, which opens the file
  *   hostile reuse FILE FILE    a process that ends, and another one under its number; says whether it got it
  */
 #define _GNU_SOURCE
@@ -12,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -23,7 +25,13 @@ static void *look(void *nothing)
 	return nothing;
 }
 
-static void threads(int count)
+static void *compare(void *nothing)
+{
+	syscall(SYS_kcmp, getpid(), getpid(), 1, 0, 0);
+	return nothing;
+}
+
+static void threads(int count, void *(*work)(void *))
 {
 	static pthread_t some[500];
 	pthread_attr_t small;
@@ -31,7 +39,7 @@ static void threads(int count)
 	pthread_attr_setstacksize(&small, 65536);
 	for (int made = 0; made < count;) {
 		int now = 0;
-		while (now < 500 && made < count && !pthread_create(&some[now], &small, look, 0))
+		while (now < 500 && made < count && !pthread_create(&some[now], &small, work, 0))
 			now++, made++;
 		for (int i = 0; i < now; i++)
 			pthread_join(some[i], 0);
@@ -75,7 +83,9 @@ int main(int argc, char **argv)
 		prctl(PR_SET_NAME, "\x1b[2J\nbt\x07\xff");
 		look(0);
 	} else if (!strcmp(argv[1], "threads")) {
-		threads(atoi(argv[2]));
+		threads(atoi(argv[2]), compare);
+	} else if (!strcmp(argv[1], "thread")) {
+		threads(1, look);
 	} else {
 		return reuse(argv[2], argv[3]);
 	}
