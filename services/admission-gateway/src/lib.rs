@@ -65,19 +65,20 @@ pub async fn start(context: Context, config: Config) -> anyhow::Result<()> {
         responses::obey(order, means.clone())
     });
     let bindings = home.as_ref().map(|home| home.bindings.clone());
+    let register = config.kubernetes.as_ref().and_then(|kubernetes| kubernetes.register.as_ref());
+    let excluded = register.map(|register| register.excluded_namespaces.clone()).unwrap_or_default();
     let afterwards = home.as_ref().map(|home| {
         let means = (home.cluster.clone(), gatherer.clone());
-        Afterwards::start(&context, means, (policies.clone(), facts.clone()), &metrics)
+        Afterwards::start(&context, means, (policies.clone(), facts.clone()), (&metrics, excluded.clone()))
     });
     if let Some(home) = &home {
-        let register = config.kubernetes.as_ref().and_then(|kubernetes| kubernetes.register.as_ref());
         let cleanup = Cleanup {
             cluster: home.cluster.clone(),
             gatherer: gatherer.clone(),
             policies: policies.clone(),
             facts: facts.clone(),
             metrics: metrics.clone(),
-            excluded: register.map(|register| register.excluded_namespaces.clone()).unwrap_or_default(),
+            excluded,
         };
         cleanup.start(&context);
     }

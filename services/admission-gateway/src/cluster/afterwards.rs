@@ -34,12 +34,12 @@ pub(crate) struct Afterwards {
 }
 
 impl Afterwards {
-    /// Starts the worker.
+    /// Starts the worker. In `excluded` namespaces nothing is looked for that is there already.
     pub(crate) fn start(
         context: &Context,
         (cluster, gatherer): (Cluster, Gatherer),
         (policies, facts): (Policies, Facts),
-        metrics: &Metrics,
+        (metrics, excluded): (&Metrics, Vec<String>),
     ) -> Self {
         let (queue, mut requests) = mpsc::channel::<Arc<Request>>(MOST_WAITING);
         let (metrics, shutdown) = (metrics.clone(), context.shutdown.clone());
@@ -53,6 +53,7 @@ impl Afterwards {
             kinds: Mutex::default(),
         });
         super::downstream::keep(context, Arc::clone(&worker));
+        super::existing::watch(context, Arc::clone(&worker), excluded);
         let places = Arc::new(Semaphore::new(MOST_AT_ONCE));
         context.spawn(async move {
             loop {
@@ -97,6 +98,9 @@ impl Afterwards {
     }
 }
 
+/// Which verdicts lead to anything.
+pub(super) type Wanted<'w> = dyn Fn(&RuleVerdict) -> bool + Send + Sync + 'w;
+
 /// Judges what is to be made, and makes it.
 pub(super) struct Worker {
     pub(super) cluster: Cluster,
@@ -115,12 +119,17 @@ impl Worker {
             tracing::debug!(uid, kind, name, "did not come into effect after all");
             return;
         };
-        let mut stale = self.act(&request, None).await;
+        self.carry_out(&request, &|_| true).await;
+    }
+
+    /// Does what the policies ask for, as far as it is wanted.
+    pub(super) async fn carry_out(&self, request: &Request, is_wanted: &Wanted<'_>) {
+        let mut stale = self.act(request, is_wanted, None).await;
         for _ in 0..AGAIN {
             if stale.is_empty() {
                 return;
             }
-            stale = self.act(&request, Some(&stale)).await;
+            stale = self.act(request, is_wanted, Some(&stale)).await;
         }
         for (policy, rule, id, _) in stale {
             self.metrics.written("failed");
@@ -136,16 +145,16 @@ impl Worker {
     }
 
     /// Does what the policies ask for, or some of the changes only; gives those whose objects others changed meanwhile.
-    async fn act(&self, request: &Request, only: Option<&BTreeSet<Wish>>) -> BTreeSet<Wish> {
+    async fn act(&self, request: &Request, is_wanted: &Wanted<'_>, only: Option<&BTreeSet<Wish>>) -> BTreeSet<Wish> {
         let mut stale = BTreeSet::new();
         let mut gathered = Gathered::default();
         let Some(outcome) = self.judge(request, &mut gathered).await else { return stale };
-        for verdict in &outcome.verdicts {
+        for verdict in outcome.verdicts.iter().filter(|verdict| is_wanted(verdict)) {
             if only.is_none() {
                 if verdict.status == Status::Error {
                     self.metrics.written("failed");
                     let (policy, rule) = (&verdict.policy.name, &verdict.rule);
-                    tracing::warn!(policy, rule, reason = verdict.message, "a policy could not act after a request");
+                    tracing::warn!(policy, rule, reason = verdict.message, "a policy could not act");
                 }
                 let generated = verdict.generated.iter().filter(|_| verdict.kind == RuleKind::Generate);
                 for object in generated {
@@ -255,12 +264,12 @@ impl Worker {
         match outcome {
             Ok(outcome) => {
                 self.metrics.written(outcome);
-                tracing::info!(policy, rule, kind, namespace, name, outcome, "a policy acted after a request");
+                tracing::info!(policy, rule, kind, namespace, name, outcome, "a policy acted");
             }
             Err(error) => {
                 self.metrics.written("failed");
                 let error = error.chain();
-                tracing::warn!(policy, rule, kind, namespace, name, error, "a policy could not act after a request");
+                tracing::warn!(policy, rule, kind, namespace, name, error, "a policy could not act");
             }
         }
     }

@@ -5,6 +5,7 @@
 //! namespaces, (cluster) role bindings, global context entries --follow--> memory
 //! pods            --follow--> deploy.pod.created
 //! requests let in --afterwards--> generated objects, changes of existing ones
+//! policies that come into force --existing--> the same for what is there already
 //! generated objects --downstream--> kept in step with what they were made from, deleted with it
 //! schedules of policies that delete --cleanup--> objects deleted
 //! what a policy asks besides (config maps, API calls, image data) --gather--> one review, within its deadline
@@ -16,6 +17,7 @@ mod bindings;
 mod cleanup;
 mod context;
 mod downstream;
+mod existing;
 mod gather;
 mod origin;
 mod own;

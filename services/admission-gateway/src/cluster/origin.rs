@@ -1,6 +1,6 @@
 //! Where a generated object that is kept in step comes from, as it stands on the object itself.
 
-use admission_policy::{GroupVersionKind, Operation, PolicyRef, Request, RuleVerdict};
+use admission_policy::{Operation, PolicyRef, Request, RuleVerdict};
 use kubernetes::keys::GENERATED_FROM;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -49,7 +49,7 @@ pub(super) struct Trigger {
     pub(super) name: String,
     #[serde(default)]
     pub(super) uid: String,
-    /// What was asked when the policy acted: it says which rules are meant.
+    /// What was asked when the policy acted: it says which rules are meant. Empty when nobody asked, and the object was there already.
     pub(super) operation: String,
     /// It was there for the moment of the request only: a deletion, a connection, a part of an object.
     #[serde(default)]
@@ -86,7 +86,7 @@ impl Origin {
                 namespace: request.namespace.clone(),
                 name: if request.name.is_empty() { text("/metadata/name") } else { request.name.clone() },
                 uid: text("/metadata/uid"),
-                operation: request.operation.as_str().to_owned(),
+                operation: if request.background { String::new() } else { request.operation.as_str().to_owned() },
                 is_momentary: matches!(request.operation, Operation::Delete | Operation::Connect)
                     || !request.subresource.is_empty(),
             },
@@ -122,12 +122,10 @@ impl Origin {
 impl Trigger {
     /// The request by which the object, as it is now, is judged again.
     pub(super) fn request(&self, object: Value) -> Request {
-        let kind = GroupVersionKind::of(&object);
-        Request {
-            kind,
-            operation: Operation::parse(&self.operation).unwrap_or_default(),
-            received_at: Some(service::now()),
-            ..Request::create(object)
+        let received_at = Some(service::now());
+        match Operation::parse(&self.operation) {
+            Some(operation) => Request { operation, received_at, ..Request::create(object) },
+            None => Request { received_at, ..Request::existing(object, Operation::Create) },
         }
     }
 }

@@ -13,6 +13,7 @@ mod cleanup;
 mod cluster;
 mod cluster_words;
 mod downstream;
+mod existing;
 mod facts;
 mod hostile;
 mod keyless;

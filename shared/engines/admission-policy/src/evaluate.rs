@@ -177,10 +177,15 @@ impl<'a> Evaluation<'a> {
         }
     }
 
+    /// Whether a policy that is for the background, or for requests, is looked at. What is generated and changed besides is asked
+    /// for by other fields than what is reported in the background.
+    fn is_active(&self, (background, admission): (bool, bool), stage: Stage) -> bool {
+        if self.request.background { background || stage == Stage::Generate } else { admission }
+    }
+
     /// Whether the policy's rules are looked at.
     fn opens(&mut self, policy: &'a Policy, stage: Stage) -> bool {
-        let active = if self.request.background { policy.background } else { policy.admission };
-        active && self.admits(policy, stage)
+        self.is_active((policy.background, policy.admission), stage) && self.admits(policy, stage)
     }
 
     fn policy(&mut self, policy: &'a Policy, stage: Stage) {
@@ -224,7 +229,7 @@ impl<'a> Evaluation<'a> {
 
     /// Judges a policy written in CEL.
     fn cel_policy(&mut self, policy: &CelPolicy, stage: Stage) {
-        let active = if self.request.background { policy.background } else { policy.admission };
+        let active = self.is_active((policy.background, policy.admission), stage);
         if !active || !policy.acts_in(stage) || policy.leaves_out(self.request) {
             return;
         }

@@ -42,6 +42,8 @@
 //! * The mutating webhook evaluates [`Stage::Mutate`] and [`Stage::VerifyImages`] and answers with [`Outcome::review`]; the
 //!   validating one evaluates [`Stage::Validate`]. [`Stage::Generate`] and [`RuleVerdict::targets`] are for a controller that
 //!   writes objects after the request went through, as are [`PolicySet::cleanup_schedules`] and [`PolicySet::clean_up`].
+//! * [`PolicySet::standing`] tells which policies act on what is in a cluster already, once they come into force: each such object
+//!   is judged as [`Request::existing`].
 //! * A background scan sets [`Request::background`]: conditions on users and operations are left out.
 //! * A rule whose fact is missing ends in [`Status::Error`]; whether that refuses depends on its `failurePolicy`. Gather
 //!   [`Outcome::missing_facts`] and evaluate again, or answer at once.
@@ -87,6 +89,7 @@ mod cleanup;
 mod conditions;
 mod context;
 mod evaluate;
+mod existing;
 mod explain;
 mod gzip;
 mod index;
@@ -109,6 +112,7 @@ pub mod yaml;
 
 pub use cel::AuthorizationKind;
 pub use cleanup::{CleanupOutcome, CleanupSchedule, CleanupTarget};
+pub use existing::Standing;
 pub use explain::{ClauseExplanation, Explanation};
 pub use go_time::Schedule;
 pub use limits::Limits;

@@ -19,6 +19,7 @@ use super::policy::{
     Validation,
 };
 use super::template::Template;
+use crate::existing::version;
 use crate::outcome::{Action, PolicyRef};
 use crate::policy::schema::Metadata;
 use crate::yaml::Document;
@@ -117,6 +118,8 @@ impl CelCompiler<'_> {
             self.fault(FaultKind::Invalid, &error.to_string(), "/spec/schedule", &subject, remedy);
             return None;
         }
+        let generates = work == CelKind::Generate && on(&spec, "/evaluation/generateExisting/enabled", false);
+        let acts = mode == EvaluationMode::Kubernetes && (existing || generates);
         Some(CelPolicy {
             reference: Arc::new(PolicyRef { kind: kind.to_owned(), namespace, name: metadata.name.clone() }),
             key,
@@ -140,6 +143,7 @@ impl CelCompiler<'_> {
             synchronize: on(&spec, "/evaluation/synchronize/enabled", false),
             retained: on(&spec, "/evaluation/orphanDownstreamOnPolicyDelete/enabled", false),
             existing,
+            standing: acts.then(|| version(&self.document.value)),
             shares_fields: on(&spec, "/useServerSideApply", false),
             skips_controller: matches!(work, CelKind::Mutate | CelKind::Generate)
                 && !is_native

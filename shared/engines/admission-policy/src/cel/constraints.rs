@@ -124,17 +124,26 @@ impl Constraints {
 
     /// The kinds that can match.
     pub(crate) fn targets(&self) -> Vec<CleanupTarget> {
+        self.kinds_of(|resource| !resource.contains('/') || resource == "*/*")
+    }
+
+    /// The kinds that can match, or have a part that can.
+    pub(crate) fn wholes(&self) -> Vec<CleanupTarget> {
+        self.kinds_of(|_| true)
+    }
+
+    fn kinds_of(&self, is_wanted: impl Fn(&str) -> bool) -> Vec<CleanupTarget> {
         let mut targets = Vec::new();
         for rule in &self.rules {
             for (group, version) in
                 rule.groups.iter().flat_map(|group| rule.versions.iter().map(move |one| (group, one)))
             {
-                let whole = rule.resources.iter().filter(|resource| !resource.contains('/') || *resource == "*/*");
-                targets.extend(whole.map(|resource| CleanupTarget {
+                let wanted = rule.resources.iter().filter(|resource| is_wanted(resource));
+                targets.extend(wanted.map(|resource| CleanupTarget {
                     group: group.clone(),
                     version: version.clone(),
                     kind: String::new(),
-                    resource: resource.replace("*/*", "*"),
+                    resource: resource.split_once('/').map_or(resource.as_str(), |(whole, _)| whole).to_owned(),
                 }));
             }
         }

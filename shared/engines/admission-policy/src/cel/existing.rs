@@ -4,7 +4,7 @@ use cel::{EvalError, Program};
 use serde_json::Value;
 
 use super::constraints::Constraints;
-use super::judge::{Answer, Input, failed};
+use super::judge::{Answer, Input, changes_itself, failed};
 use super::lookup::api_path;
 use super::mutate::mutate;
 use super::policy::{CelPolicy, CelRule, EvaluationMode, Mutation, Targets};
@@ -62,20 +62,31 @@ fn change<'a>(
 
 /// The objects that are meant, each with the part of it that is to be written.
 fn find<'a>(policy: &'a CelPolicy, scope: &Scope<'a>, input: &Input<'_>) -> Result<Vec<(Value, String)>, EvalError> {
-    let matching = match &policy.targets {
-        Some(Targets::Expression(program, rules)) => {
-            let found = told(program, scope)?;
-            let Some(rules) = rules else {
-                return Ok(found.into_iter().map(|object| (object, String::new())).collect());
-            };
-            return Ok(found.into_iter().filter_map(|object| meant(rules, object, input)).collect());
-        }
-        Some(Targets::Matching(matching)) => Some(matching),
-        None => policy.specs.first().map(|own| &own.matches),
-    };
-    let Some(matching) = matching else { return Ok(Vec::new()) };
+    if let Some(Targets::Expression(program, rules)) = &policy.targets {
+        let found = told(program, scope)?;
+        let Some(rules) = rules else {
+            return Ok(found.into_iter().map(|object| (object, String::new())).collect());
+        };
+        return Ok(found.into_iter().filter_map(|object| meant(rules, object, input)).collect());
+    }
+    let Some(matching) = policy.meant_targets() else { return Ok(Vec::new()) };
+    if changes_itself(policy, input) {
+        let own = input.request().object.clone();
+        return Ok(own.and_then(|object| meant(matching, object, input)).into_iter().collect());
+    }
     let candidates = candidates(matching, policy, scope)?;
     Ok(candidates.into_iter().filter_map(|object| meant(matching, object, input)).collect())
+}
+
+impl CelPolicy {
+    /// Which existing objects are to be changed, where no expression names them.
+    pub(crate) fn meant_targets(&self) -> Option<&Constraints> {
+        match &self.targets {
+            Some(Targets::Matching(matching)) => Some(matching),
+            Some(Targets::Expression(..)) => None,
+            None => self.specs.first().map(|own| &own.matches),
+        }
+    }
 }
 
 /// What an expression names: one object, or a list.
@@ -102,6 +113,11 @@ fn name_kind(item: &mut Value, list: &Value) {
     }
 }
 
+/// Whether a policy that comes into force is to change the object of the request.
+pub(super) fn is_meant(policy: &CelPolicy, input: &Input<'_>) -> bool {
+    policy.meant_targets().is_some_and(|matching| part(matching, &mut input.request().clone(), input).is_some())
+}
+
 /// The object, where the constraints are about it or a part of it.
 fn meant(constraints: &Constraints, object: Value, input: &Input<'_>) -> Option<(Value, String)> {
     let mut target = Request {
@@ -109,13 +125,19 @@ fn meant(constraints: &Constraints, object: Value, input: &Input<'_>) -> Option<
         background: input.request().background,
         ..Request::create(object)
     };
+    let part = part(constraints, &mut target, input)?;
+    Some((target.object?, part))
+}
+
+/// The part of an object that the constraints are about; empty for all of it.
+fn part(constraints: &Constraints, target: &mut Request, input: &Input<'_>) -> Option<String> {
     let labels = input.snapshot().labels_of(&target.namespace);
     let whole = Some("").into_iter();
     let part = whole.chain(constraints.resources().into_iter().map(|one| one.part)).find(|part| {
         (*part).clone_into(&mut target.subresource);
-        constraints.include(&target, labels)
-    })?;
-    Some((target.object?, part.to_owned()))
+        constraints.include(target, labels)
+    });
+    part.map(str::to_owned)
 }
 
 /// All objects of the kinds that the constraints name.

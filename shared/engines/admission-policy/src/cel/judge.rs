@@ -9,9 +9,11 @@ use serde_json::{Map, Value, json};
 use super::audit;
 use super::compile::strictest;
 use super::exception::CelException;
-use super::existing::mutate_existing;
+use super::existing::{is_meant, mutate_existing};
 use super::mutate::mutate;
-use super::policy::{Binding, CelBody, CelCheck, CelKind, CelPolicy, CelRule, EvaluationMode, Generation, Validation};
+use super::policy::{
+    Binding, CelBody, CelCheck, CelKind, CelPolicy, CelRule, EvaluationMode, Generation, Targets, Validation,
+};
 use super::scope::{Given, Scope, failed_expression};
 use super::verify::{Checked, verify};
 use crate::context::is_plural_of;
@@ -177,7 +179,11 @@ pub(crate) fn judge(
     // What is made for pod controllers changes the object of the request alone.
     let forms = if changes_existing(policy, input) { 1 } else { policy.specs.len() };
     for spec in policy.specs.iter().take(forms) {
-        if policy.mode == EvaluationMode::Kubernetes && !spec.matches.include(request, labels) {
+        let is_about = match changes_itself(policy, input) {
+            true => is_meant(policy, input),
+            false => policy.mode != EvaluationMode::Kubernetes || spec.matches.include(request, labels),
+        };
+        if !is_about {
             continue;
         }
         let bound: Vec<&Binding> =
@@ -232,6 +238,13 @@ fn changes_existing(policy: &CelPolicy, input: &Input<'_>) -> bool {
     input.afterwards && policy.kind == CelKind::Mutate
 }
 
+/// Whether the policy came into force, and the object of the request is one of those that it is to change. Where an expression
+/// names these, the object is what it starts from.
+pub(super) fn changes_itself(policy: &CelPolicy, input: &Input<'_>) -> bool {
+    let is_told = matches!(policy.targets, Some(Targets::Expression(..)));
+    changes_existing(policy, input) && input.request.background && !is_told
+}
+
 fn apply(
     policy: &CelPolicy,
     rule: &CelRule,
@@ -249,6 +262,8 @@ fn apply(
     let step = if changes { "failed to evaluate policy" } else { "failed to load context" };
     let mut answer = match excused(policy, &scope, exceptions) {
         Ok(Some(answer)) => answer,
+        // What starts it has no conditions to meet when nothing does.
+        Ok(None) if changes_itself(policy, input) => work(policy, rule, &scope, input),
         Ok(None) => match scope.all(&rule.conditions) {
             Ok(true) if rule.verification.is_some() => verify(policy, (rule, exceptions), &scope, input),
             Ok(true) => work(policy, rule, &scope, input),

@@ -55,6 +55,8 @@ pub(crate) struct CelPolicy {
     pub(crate) unscored: bool,
     /// A mutation changes existing objects (`evaluation.mutateExisting`).
     pub(crate) existing: bool,
+    /// It acts on what is there already, once it comes into force; a hash of the policy as it is written.
+    pub(crate) standing: Option<u64>,
     /// Which ones, and not the one of the request; without, all that the policy matches.
     pub(crate) targets: Option<Targets>,
     /// What such an object has to meet, where it is the `object`.

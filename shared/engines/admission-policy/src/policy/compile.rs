@@ -22,6 +22,7 @@ use crate::context::{
     ContextEntry, ExpressionCache, ListQuery, TextTemplate, ValueTemplate, compile_entries, is_dynamic,
     text_is_dynamic, variables_in,
 };
+use crate::existing;
 use crate::outcome::{Action, PolicyRef};
 use crate::patch::layers::Layer;
 use crate::patch::text::PatchText;
@@ -89,8 +90,12 @@ impl Compiler<'_> {
         }
         let mut rules = Vec::new();
         for (index, raw) in raw_rules.iter().enumerate() {
-            rules.extend(self.rule_or_fault(raw, index, &metadata.name));
+            let rule = self.rule_or_fault(raw, index, &metadata.name);
+            rules.extend(
+                rule.map(|rule| Rule { acts_on_existing: existing::is_asked_for(&rule.body, raw, &spec), ..rule }),
+            );
         }
+        let standing = rules.iter().any(|rule| rule.acts_on_existing).then(|| existing::version(&self.document.value));
         for (index, raw) in autogen::generate(&raw_rules, metadata.annotations.as_ref()) {
             // A fault of the origin is told once, not again for each rule made from it.
             let before = self.faults.len();
@@ -122,6 +127,7 @@ impl Compiler<'_> {
             emit_warning: spec.emit_warning.unwrap_or(false),
             shares_fields: spec.use_server_side_apply.unwrap_or(false),
             unscored: metadata.is_unscored(),
+            standing,
             action,
             conditions,
         })
@@ -285,6 +291,7 @@ fn compile_rule(raw: schema::Rule, place: (String, u32), expressions: &mut Expre
         body,
         numbered: true,
         skips_controller: raw.skip_background_requests.unwrap_or(true),
+        acts_on_existing: false,
     })
 }
 

@@ -38,6 +38,8 @@ pub(crate) struct Policy {
     pub(crate) shares_fields: bool,
     /// A violation is reported as a warning (`policies.kyverno.io/scored: "false"`).
     pub(crate) unscored: bool,
+    /// Some rule acts on what is there already; a hash of the policy as it is written.
+    pub(crate) standing: Option<u64>,
     pub(crate) action: ActionRule,
     /// Conditions in CEL that requests meet before any rule is looked at (`webhookConfiguration.matchConditions`).
     pub(crate) conditions: Option<CelRule>,
@@ -72,6 +74,8 @@ pub(crate) struct Rule {
     pub(crate) numbered: bool,
     /// Requests of whoever writes what policies generate and change are left out.
     pub(crate) skips_controller: bool,
+    /// It acts on what is there already, once the policy comes into force (`generateExisting`, `mutateExistingOnPolicyUpdate`).
+    pub(crate) acts_on_existing: bool,
 }
 
 impl Rule {

@@ -41,6 +41,8 @@ pub(crate) struct PolicySpec {
     pub(crate) apply_rules: Option<String>,
     pub(crate) emit_warning: Option<bool>,
     pub(crate) use_server_side_apply: Option<bool>,
+    pub(crate) generate_existing: Option<bool>,
+    pub(crate) mutate_existing_on_policy_update: Option<bool>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -18,6 +18,7 @@ mod changes;
 mod conditions;
 mod corpus;
 mod documents;
+mod existing;
 mod files;
 mod hostile;
 mod laws;
