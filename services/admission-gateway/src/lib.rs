@@ -81,6 +81,7 @@ pub async fn start(context: Context, config: Config) -> anyhow::Result<()> {
             excluded,
         };
         cleanup.start(&context);
+        cluster::keep_status(&context, (home.cluster.clone(), register.is_some()), policies.clone());
     }
     let settings = config.clone();
     let reviewer = Reviewer {

@@ -56,6 +56,12 @@ impl Policies {
         self.faults.load().as_ref().is_none_or(|faults| faults.iter().any(named))
     }
 
+    /// The set that is in force now, and what is wrong with the policies; `None` until they were loaded.
+    pub(crate) fn loaded(&self) -> Option<(Arc<PolicySet>, Arc<Vec<Fault>>)> {
+        let faults = self.faults.load_full()?;
+        Some((self.now(), faults))
+    }
+
     /// The set that is in force now.
     pub(crate) fn now(&self) -> Arc<PolicySet> {
         self.set.load_full()

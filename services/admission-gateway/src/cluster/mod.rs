@@ -1,7 +1,7 @@
 //! The gateway in a cluster: policies and exceptions from its API server, facts about it kept in memory, its own webhooks registered.
 //!
 //! ```text
-//! policy kinds    --follow--> texts for the policies in force
+//! policy kinds    --follow--> texts for the policies in force --status--> whether all of each is in force
 //! namespaces, (cluster) role bindings, global context entries --follow--> memory
 //! pods            --follow--> deploy.pod.created
 //! requests let in --afterwards--> generated objects, changes of existing ones
@@ -26,6 +26,7 @@ mod reach;
 mod register;
 mod services;
 mod settled;
+mod status;
 mod targets;
 
 use std::collections::BTreeMap;
@@ -46,6 +47,7 @@ pub(crate) use self::cleanup::Cleanup;
 pub(crate) use self::gather::{Gathered, Gatherer};
 pub(crate) use self::reach::Reach;
 pub(crate) use self::register::Register;
+pub(crate) use self::status::keep as keep_status;
 use crate::config::KubernetesConfig;
 use crate::facts::Facts;
 
@@ -153,9 +155,14 @@ fn texts(followed: &BTreeMap<Resource, watch::Receiver<Seen>>) -> Vec<(String, S
     let of = |(resource, seen): (&Resource, &watch::Receiver<Seen>)| {
         let objects = Arc::clone(&seen.borrow().objects);
         let kind = resource.kind.clone();
-        objects.iter().map(|(name, object)| (format!("cluster:{kind}{name}"), text(object))).collect::<Vec<_>>()
+        objects.iter().map(|(name, object)| (file_of(&kind, name), text(object))).collect::<Vec<_>>()
     };
     followed.iter().flat_map(of).collect()
+}
+
+/// By what messages name a policy of the cluster, whose key is `namespace/name`.
+fn file_of(kind: &str, key: &str) -> String {
+    format!("cluster:{kind}/{}", key.trim_start_matches('/'))
 }
 
 /// The object as its author wrote it: what the server adds is no part of a policy.

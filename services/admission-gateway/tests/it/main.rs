@@ -22,6 +22,7 @@ mod lookups;
 mod manifests;
 mod signatures;
 mod sigstore;
+mod status;
 mod timestamps;
 
 use std::fs;
