@@ -1,5 +1,7 @@
 //! CleanupPolicy and ClusterCleanupPolicy: which objects are to go when the schedule comes round.
 
+use std::sync::Arc;
+
 use go_time::Schedule;
 use serde::Deserialize;
 use serde_json::Value;
@@ -7,7 +9,7 @@ use serde_json::Value;
 use crate::cel::deletion;
 use crate::conditions::Conditions;
 use crate::context::{Context, ContextEntry, ExpressionCache};
-use crate::outcome::PolicyRef;
+use crate::outcome::{PolicyRef, RuleKind, RuleVerdict, Status};
 use crate::policy::compile::{Wrong, decode};
 use crate::policy::matching::{Match, Subject};
 use crate::policy::schema;
@@ -19,11 +21,13 @@ use crate::value::wildcard;
 /// A compiled cleanup policy.
 #[derive(Debug)]
 pub(crate) struct CleanupPolicy {
-    reference: PolicyRef,
+    pub(crate) reference: Arc<PolicyRef>,
+    /// `namespace/name` for namespaced policies, else the name.
+    pub(crate) key: String,
     schedule: String,
     runs: Schedule,
     propagation: String,
-    matches: Match,
+    pub(crate) matches: Match,
     exclude: Match,
     context: Vec<ContextEntry>,
     conditions: Option<Conditions>,
@@ -71,6 +75,12 @@ pub struct CleanupTarget {
 }
 
 impl CleanupTarget {
+    /// Every kind.
+    pub(crate) fn any() -> Self {
+        let [group, version, kind] = ["*", "*", "*"].map(str::to_owned);
+        Self { group, version, kind, resource: String::new() }
+    }
+
     /// Whether kinds of a group are meant.
     #[must_use]
     pub fn is_in_group(&self, group: &str) -> bool {
@@ -110,8 +120,10 @@ impl CleanupPolicy {
             if kind == "CleanupPolicy" { metadata.namespace.clone().unwrap_or_default() } else { String::new() };
         let mut expressions = ExpressionCache::default();
         let entries = crate::context::compile_entries(raw.context.as_deref().unwrap_or_default(), &mut expressions);
+        let name = metadata.name.clone();
         Ok(Self {
-            reference: PolicyRef { kind: kind.to_owned(), namespace, name: metadata.name.clone() },
+            key: if namespace.is_empty() { name.clone() } else { format!("{namespace}/{name}") },
+            reference: Arc::new(PolicyRef { kind: kind.to_owned(), namespace, name }),
             schedule: raw.schedule,
             runs,
             propagation: raw.deletion_propagation_policy.unwrap_or_default(),
@@ -128,7 +140,7 @@ impl PolicySet {
     #[must_use]
     pub fn cleanup_schedules(&self) -> Vec<CleanupSchedule> {
         let schedule = |policy: &CleanupPolicy| CleanupSchedule {
-            policy: policy.reference.clone(),
+            policy: policy.reference.as_ref().clone(),
             schedule: policy.schedule.clone(),
             runs: policy.runs.clone(),
             propagation: policy.propagation.clone(),
@@ -146,49 +158,77 @@ impl PolicySet {
         now: model::Timestamp,
     ) -> CleanupOutcome {
         let mut outcome = CleanupOutcome::default();
-        for cleanup in self.cleanup.iter().filter(|cleanup| cleanup.reference == *policy) {
+        for cleanup in self.cleanup.iter().filter(|cleanup| *cleanup.reference == *policy) {
             for object in objects {
-                self.judge_target(cleanup, (object, now), snapshot, &mut outcome);
+                let target = self.judge_target(cleanup, (object, Some(now)), snapshot);
+                outcome.missing.extend(target.missing);
+                match target.goes {
+                    Some(Ok(true)) => outcome.delete.push(object.clone()),
+                    Some(Err(error)) => outcome.errors.push(error),
+                    Some(Ok(false)) | None => {}
+                }
             }
         }
         deletion::clean_up(self, policy, (objects, snapshot, now), &mut outcome);
         outcome
     }
 
+    /// What a cleanup policy says of an object that is there: it passes when the object would go. `None` when it is about others.
+    pub(crate) fn cleanup_verdict(
+        &self,
+        policy: &CleanupPolicy,
+        request: &Request,
+        snapshot: &Snapshot,
+    ) -> Option<RuleVerdict> {
+        let object = request.subject();
+        let target = self.judge_target(policy, (object, request.received_at), snapshot);
+        let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
+        let judged = match target.goes? {
+            Ok(true) => (Status::Pass, format!("resource {name} is to be deleted")),
+            Ok(false) => (Status::Fail, "the object does not meet the conditions".to_owned()),
+            Err(error) => (Status::Error, error),
+        };
+        let rule = policy.reference.name.clone();
+        let verdict = RuleVerdict::new(&policy.reference, rule, RuleKind::Cleanup, judged);
+        Some(RuleVerdict { missing: target.missing, ..verdict })
+    }
+
     fn judge_target(
         &self,
         cleanup: &CleanupPolicy,
-        (object, now): (&Value, model::Timestamp),
+        (object, now): (&Value, Option<model::Timestamp>),
         snapshot: &Snapshot,
-        outcome: &mut CleanupOutcome,
-    ) {
+    ) -> Target {
         let mut request = Request { kind: GroupVersionKind::of(object), background: true, ..Request::default() };
         let namespace = object.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default();
         namespace.clone_into(&mut request.namespace);
-        request.received_at = Some(now);
+        request.received_at = now;
         let own = &cleanup.reference.namespace;
         let subject = Subject::of(&request, object, snapshot.labels_of(namespace));
         let meant = (own.is_empty() || own == namespace)
             && cleanup.matches.includes(&subject)
             && !cleanup.exclude.excludes(&subject);
         if !meant {
-            return;
+            return Target::default();
         }
         let Some(conditions) = &cleanup.conditions else {
-            outcome.delete.push(object.clone());
-            return;
+            return Target { goes: Some(Ok(true)), missing: Vec::new() };
         };
         let mut context = Context::new(&request, snapshot, (&self.expressions, self.limits));
         context.set("target", object.clone());
         context.declare(&cleanup.context);
-        match conditions.evaluate(&mut context) {
-            Ok((true, _)) => outcome.delete.push(object.clone()),
-            Ok((false, _)) => {}
-            Err(error) => {
-                let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
-                outcome.errors.push(format!("{namespace}/{name}: {error}"));
-            }
-        }
-        outcome.missing.extend(context.take_missing());
+        let held = conditions.evaluate(&mut context).map(|(held, _)| held).map_err(|error| {
+            let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
+            format!("{namespace}/{name}: {error}")
+        });
+        Target { goes: Some(held), missing: context.take_missing() }
     }
+}
+
+/// What becomes of an object.
+#[derive(Default)]
+struct Target {
+    /// Whether it is to go, or why that cannot be told; `None` when the policy is about others.
+    goes: Option<Result<bool, String>>,
+    missing: Vec<MissingFact>,
 }

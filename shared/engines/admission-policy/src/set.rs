@@ -1,6 +1,7 @@
 //! Policies loaded from manifests into one immutable, indexed set.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use model::{Fault, FaultKind};
 use serde_json::Value;
@@ -17,6 +18,7 @@ use crate::policy::compiled::Policy;
 use crate::policy::exception::Exception;
 use crate::policy::fields::Fields;
 use crate::policy::schema;
+use crate::report::About;
 use crate::yaml::{self, Document};
 
 /// Compiled policies and exceptions. Immutable: load a new set and swap it.
@@ -31,6 +33,8 @@ pub struct PolicySet {
     pub(crate) expressions: ExpressionCache,
     pub(crate) limits: Limits,
     pub(crate) index: Index,
+    /// What reports tell of the policies.
+    pub(crate) about: HashMap<Arc<PolicyRef>, About>,
 }
 
 /// A policy as the lists of the command line and the gateway show it.
@@ -84,7 +88,8 @@ impl PolicySet {
     /// The names of the policies, without their namespaces.
     pub(crate) fn names(&self) -> BTreeSet<&str> {
         let in_cel = self.cel_policies.iter().map(|policy| policy.reference.name.as_str());
-        self.policies.iter().map(|policy| policy.reference.name.as_str()).chain(in_cel).collect()
+        let cleanups = self.cleanup.iter().map(|policy| policy.reference.name.as_str());
+        self.policies.iter().map(|policy| policy.reference.name.as_str()).chain(in_cel).chain(cleanups).collect()
     }
 
     /// The place of each policy in the set.
@@ -183,7 +188,10 @@ impl Loader {
             | ("admissionregistration.k8s.io", "ValidatingAdmissionPolicy" | "MutatingAdmissionPolicy") => {
                 let Some(metadata) = self.metadata(file, document) else { return };
                 let mut compiler = CelCompiler { file, document, faults: &mut self.faults };
-                self.set.cel_policies.extend(compiler.policy(kind, &metadata));
+                let Some(policy) = compiler.policy(kind, &metadata) else { return };
+                let about = About::of(&metadata, (policy.background, policy.admission));
+                self.set.about.insert(Arc::clone(&policy.reference), about);
+                self.set.cel_policies.push(policy);
             }
             ("admissionregistration.k8s.io", "ValidatingAdmissionPolicyBinding" | "MutatingAdmissionPolicyBinding") => {
                 let Some(metadata) = self.metadata(file, document) else { return };
@@ -267,7 +275,10 @@ impl Loader {
         let Some(metadata) = self.metadata(file, document) else { return };
         let expressions = &mut self.set.expressions;
         let mut compiler = Compiler { file, document, expressions, faults: &mut self.faults };
-        self.set.policies.extend(compiler.policy(kind, &metadata));
+        let Some(policy) = compiler.policy(kind, &metadata) else { return };
+        let about = About::of(&metadata, (policy.background, policy.admission));
+        self.set.about.insert(Arc::clone(&policy.reference), about);
+        self.set.policies.push(policy);
     }
 
     /// Tells what is hardly meant in a manifest.

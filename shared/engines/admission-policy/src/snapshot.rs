@@ -36,7 +36,7 @@ pub struct Snapshot {
     /// "incidents": {digest: [open incidents]}, "secrets": {"namespace/name": provenance}}`.
     pub biotope: Value,
     /// Stand-ins for context entries and variables, as a `kind: Values` file gives them. When set, nothing is looked up
-    /// that a value could stand for.
+    /// that a value stands for, or could, unless there is a cluster to ask.
     pub values: Option<Values>,
 }
 
@@ -157,6 +157,8 @@ pub struct ManifestSignature {
 /// Values that stand for variables and context entries.
 #[derive(Clone, Debug, Default)]
 pub struct Values {
+    /// There is a cluster to ask: what no value stands for and the snapshot does not have is missing. Otherwise it does not exist.
+    pub beside_a_cluster: bool,
     /// Dotted variable names to values, for every rule.
     pub variables: Map<String, Value>,
     /// Per policy and rule.
@@ -266,12 +268,17 @@ impl Snapshot {
         own.or_else(|| self.global_context.get(name)?.get(projection))
     }
 
+    /// Whether there is nothing else, so that what is not here does not exist.
+    pub(crate) fn is_all_there_is(&self) -> bool {
+        self.values.as_ref().is_some_and(|values| !values.beside_a_cluster)
+    }
+
     /// Whether all objects of a kind in a namespace (or in all, where it is empty) are in `objects`.
     pub(crate) fn has_listed(&self, (api_version, kind): (&str, &str), namespace: &str) -> bool {
         let covers = |(api, known, place): &(String, String, String)| {
             api == api_version && known == kind && (place.is_empty() || place == namespace)
         };
-        self.values.is_some() || self.listed.iter().any(covers)
+        self.is_all_there_is() || self.listed.iter().any(covers)
     }
 
     /// Values of a rule; an autogen rule falls back to the rule it came from.

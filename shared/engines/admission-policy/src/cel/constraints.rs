@@ -124,7 +124,7 @@ impl Constraints {
 
     /// The kinds that can match.
     pub(crate) fn targets(&self) -> Vec<CleanupTarget> {
-        self.kinds_of(|resource| !resource.contains('/') || resource == "*/*")
+        self.kinds_of(|resource| resource.split_once('/').is_none_or(|(_, part)| part == "*"))
     }
 
     /// The kinds that can match, or have a part that can.

@@ -159,7 +159,7 @@ fn candidates<'a>(constraints: &Constraints, policy: &CelPolicy, scope: &Scope<'
                 listed.retain(|item| !objects.iter().any(|known| is_same(known, item)));
                 objects.extend(listed);
             }
-            None if snapshot.values.is_some() || answer(&path, &snapshot.objects).is_some() => {}
+            None if snapshot.is_all_there_is() || answer(&path, &snapshot.objects).is_some() => {}
             None => {
                 let fact = MissingFact::ApiCall { call, body: String::new() };
                 missing = Some(scope.note_missing("targets", fact));

@@ -193,7 +193,11 @@ pub(crate) fn judge(
             continue;
         }
         for binding in bound.into_iter().filter(|binding| binding.matches.include(request, labels)) {
-            for params in params(policy, binding, input) {
+            let parameters = params(policy, binding, input);
+            if parameters.is_empty() {
+                answers.extend(unknown_parameters(policy, binding, input));
+            }
+            for params in parameters {
                 let answer = apply(policy, &spec.rule, input, (exceptions, &params));
                 answers.push(Answer { action: Some(strictest(&binding.actions)), ..answer });
             }
@@ -231,6 +235,20 @@ fn params(policy: &CelPolicy, binding: &Binding, input: &Input<'_>) -> Vec<Value
         return vec![json!({"apiVersion": "v1", "kind": "List", "items": found})];
     }
     found
+}
+
+/// What is said where the parameters of a binding may be in a cluster that nobody asked yet.
+fn unknown_parameters(policy: &CelPolicy, binding: &Binding, input: &Input<'_>) -> Option<Answer> {
+    let ((api_version, kind), reference) = (policy.param_kind.as_ref()?, binding.param.as_ref()?);
+    let namespace = reference.get("namespace").and_then(Value::as_str).filter(|own| !own.is_empty());
+    let namespace = namespace.unwrap_or(&input.request.namespace);
+    if input.snapshot.has_listed((api_version, kind), namespace) {
+        return None;
+    }
+    let (api_version, kind, namespace) = (api_version.clone(), kind.clone(), namespace.to_owned());
+    let fact = MissingFact::Objects { api_version, kind, namespace };
+    let (rule, message) = ("evaluation".to_owned(), format!("failed to load parameters: {fact}"));
+    Some(Answer { rule, status: Some(Status::Error), message, missing: vec![fact], ..Answer::default() })
 }
 
 /// Whether the policy is to change objects that are there already.

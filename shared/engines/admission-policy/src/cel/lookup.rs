@@ -124,7 +124,7 @@ impl<'a> Library<'a> {
 
     /// Whether the snapshot is the whole cluster, so that what is not in it does not exist.
     fn is_complete(&self) -> bool {
-        self.scope.given().snapshot.values.is_some()
+        self.scope.given().snapshot.is_all_there_is()
     }
 
     /// The API version and resource that the arguments begin with, in two texts or as what `toGVR` gave, the namespace, and

@@ -81,7 +81,7 @@ pub(super) fn verify<'a>(
         Err(error) => return failed("failed to update digest", &error),
     };
     // `kyverno test` gives no image its digest.
-    if let Some(image) = unknown.filter(|_| scope.given().snapshot.values.is_none()) {
+    if let Some(image) = unknown.filter(|_| !scope.given().snapshot.is_all_there_is()) {
         return undecided(policy, rule, (scope, image), input);
     }
     let Some(object) = &pinned else { return judge(policy, rule, scope, input) };

@@ -106,6 +106,11 @@ impl ContextEntry {
         &self.name
     }
 
+    /// Whether it is the answer to a call.
+    pub(super) fn is_call(&self) -> bool {
+        matches!(self.source, Source::ApiCall { .. })
+    }
+
     /// Whether it is computed from other variables only.
     pub(crate) fn is_variable(&self) -> bool {
         matches!(self.source, Source::Variable { .. })
@@ -196,20 +201,10 @@ impl<'a> Context<'a> {
                 self.variable(name, value.as_ref(), (path, default.as_ref()))?
             }
             Source::ConfigMap { name: map, namespace } => self.config_map(name, map, namespace)?,
-            Source::ApiCall { method, target, data, query, default } => {
-                let answer = match target {
-                    Target::Cluster(path) => {
-                        let path = path.fill(self).map_err(|error| within(error, name, &path.raw))?;
-                        self.call(method, &path, data, name)
-                    }
-                    Target::Service(service) => self.call_service(method, service, data, name),
-                };
-                let answer = answer.and_then(|data| self.narrow(name, data, query));
-                match (answer, default) {
-                    (Err(_), Some(default)) => self.substitute(default)?,
-                    (answer, _) => answer?,
-                }
-            }
+            Source::ApiCall { method, target, .. } => match self.stand_in(name, (method, target)) {
+                Some(given) => given,
+                None => self.answer(name, &entry.source)?,
+            },
             Source::ImageRegistry { reference, access, query } => {
                 let reference = reference.fill(self).map_err(|error| within(error, name, &reference.raw))?;
                 let known = self.snapshot.image_metadata.get(&*reference).cloned();
@@ -229,6 +224,36 @@ impl<'a> Context<'a> {
         self.hold(&value).map_err(|error| error.within(&format!("failed to add context entry {name}")))?;
         self.variables.put(Cow::Borrowed(name), Rc::new(value));
         Ok(())
+    }
+
+    /// The value that somebody gave for the answer to a call, unless somebody gave the answer itself, which goes before.
+    fn stand_in(&mut self, name: &str, (method, target): (&str, &Target)) -> Option<Value> {
+        self.snapshot.values.as_ref()?;
+        let given = self.variables.get(name).map(Cow::into_owned)?;
+        let target = match target {
+            Target::Cluster(path) => path.fill(self).map(Cow::into_owned),
+            Target::Service(service) => self.substitute_text(&service.url),
+        };
+        let is_answered =
+            target.is_ok_and(|target| self.snapshot.http_answers.contains_key(&[method, " ", &target].concat()));
+        (!is_answered).then_some(given)
+    }
+
+    /// The answer to a call, or what the entry gives instead.
+    fn answer(&mut self, name: &str, call: &Source) -> Result<Value, EvaluationError> {
+        let Source::ApiCall { method, target, data, query, default } = call else { return Ok(Value::Null) };
+        let answer = match target {
+            Target::Cluster(path) => {
+                let path = path.fill(self).map_err(|error| within(error, name, &path.raw))?;
+                self.call(method, &path, data, name)
+            }
+            Target::Service(service) => self.call_service(method, service, data, name),
+        };
+        let answer = answer.and_then(|data| self.narrow(name, data, query));
+        match (answer, default) {
+            (Err(_), Some(default)) => self.substitute(default),
+            (answer, _) => answer,
+        }
     }
 
     fn variable(

@@ -307,11 +307,14 @@ impl<'a> Context<'a> {
         self.variables.put(Cow::Borrowed("elementIndex"), index);
     }
 
-    /// Declares context entries; they load when asked for. Entries that a value stands for are left out.
+    /// Declares context entries; they load when asked for. Entries that a value stands for are left out, unless they are calls that
+    /// somebody may have answered.
     pub(crate) fn declare(&mut self, entries: &'a [ContextEntry]) {
         let mocked = self.snapshot.values.is_some();
+        let answered = !self.snapshot.http_answers.is_empty();
         for entry in entries {
-            let given = mocked && !entry.is_variable() && self.variables.get(entry.name()).is_some();
+            let stands = mocked && !entry.is_variable() && !(answered && entry.is_call());
+            let given = stands && self.variables.get(entry.name()).is_some();
             if !given {
                 self.deferred.push(Deferred { entry, loaded_at: None, failure: None });
             }

@@ -248,7 +248,7 @@ impl Context<'_> {
     /// The failure of an entry that the query names, where no `||` helps. In a test, what nobody stands for is simply not
     /// there; only computing a variable can fail.
     fn refusal(&self, query: &Query) -> Option<&EvaluationError> {
-        let tested = self.snapshot.values.is_some();
+        let tested = self.snapshot.is_all_there_is();
         let mut entries = self.deferred.iter().filter(|pending| !tested || pending.entry.is_variable());
         let failed = entries.find_map(|pending| pending.failure.as_ref().filter(|_| query.mentions(pending.entry)));
         failed.or(self.images_fault.as_ref().filter(|_| query.images))

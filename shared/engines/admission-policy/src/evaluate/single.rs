@@ -16,6 +16,8 @@ pub(crate) enum Acting {
     Plain(usize),
     /// A policy in CEL, by its place.
     InCel(usize),
+    /// A cleanup policy, by its place.
+    Cleanup(usize),
 }
 
 impl PolicySet {
@@ -42,7 +44,10 @@ impl PolicySet {
             !authorizes && acts(policy)
         });
         let mine = mine.map(|(at, _)| (Acting::Plain(at), true));
-        mine.chain(in_cel.map(|(at, policy)| (Acting::InCel(at), is_meant(policy)))).collect()
+        // Cleanups are judged with the validations, as deletions are.
+        let cleanups = self.cleanup.iter().enumerate().filter(|_| stage == Stage::Validate);
+        let cleanups = cleanups.map(|(at, _)| (Acting::Cleanup(at), !on_payload));
+        mine.chain(in_cel.map(|(at, policy)| (Acting::InCel(at), is_meant(policy)))).chain(cleanups).collect()
     }
 
     /// `namespace/name` of a policy, or its name alone.
@@ -50,6 +55,7 @@ impl PolicySet {
         let key = match policy {
             Acting::Plain(at) => self.policies.get(at).map(|policy| &policy.key),
             Acting::InCel(at) => self.cel_policies.get(at).map(|policy| &policy.key),
+            Acting::Cleanup(at) => self.cleanup.get(at).map(|policy| &policy.key),
         };
         key.map_or("", String::as_str)
     }
@@ -63,6 +69,10 @@ impl PolicySet {
     ) -> Outcome {
         let mut evaluation = Evaluation::new(self, request, snapshot);
         match policy {
+            Acting::Cleanup(at) => {
+                let verdict = self.cleanup.get(at).and_then(|policy| self.cleanup_verdict(policy, request, snapshot));
+                return Outcome { verdicts: verdict.into_iter().collect(), allowed: true, ..Outcome::default() };
+            }
             Acting::Plain(at) => self.policies.get(at).into_iter().for_each(|policy| evaluation.policy(policy, stage)),
             Acting::InCel(at) => self.cel_policies.get(at).into_iter().for_each(|policy| match policy.kind {
                 CelKind::Delete if stage == Stage::Validate => evaluation.cel_deletion(policy),

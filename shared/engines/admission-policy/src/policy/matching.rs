@@ -288,6 +288,16 @@ impl Match {
         kinds.map(target).collect()
     }
 
+    /// The kinds of whole objects that can match.
+    pub(crate) fn subjects(&self) -> Vec<CleanupTarget> {
+        let mut of_any_kind = self.filters.iter().map(|filter| filter.kinds.is_empty());
+        let is_open = match self.mode {
+            Mode::All => of_any_kind.all(|any| any),
+            Mode::Any | Mode::Plain => of_any_kind.any(|any| any),
+        };
+        if is_open { vec![CleanupTarget::any()] } else { self.targets() }
+    }
+
     /// The kinds that can match at all; `None` when any kind can.
     pub(crate) fn kinds(&self) -> Option<Vec<&str>> {
         let mut kinds = Vec::new();

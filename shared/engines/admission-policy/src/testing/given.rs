@@ -4,13 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use model::Fault;
+use model::{Fault, Timestamp};
 use serde_json::{Map, Value, json};
 
 use super::Files;
 use super::TestReport;
 use super::format::Test;
 use super::run::Runner;
+use super::session::{Session, Surroundings};
 use crate::explain::Explanation;
 use crate::outcome::RuleVerdict;
 
@@ -43,6 +44,8 @@ pub struct Given {
     pub context: String,
     /// The operation asked for; empty for CREATE or what the values say.
     pub operation: String,
+    /// What time it is; without, policies that ask for it see the year 1970.
+    pub now: Option<Timestamp>,
 }
 
 /// What one policy answered about one resource.
@@ -75,25 +78,30 @@ impl Given {
     /// # Errors
     /// A file that cannot be read.
     pub fn apply(&self, files: &dyn Files) -> Result<(Vec<Answer>, Vec<Fault>), String> {
-        let runner = self.runner(files)?;
+        let (mut session, faults) = self.begin(files, None)?;
+        Ok((session.judge_given()?, faults))
+    }
+
+    /// Loads what is given, to judge by it. With a cluster there is more to ask than the files: what they do not have is
+    /// [missing](crate::MissingFact), and gathered.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn begin<'f>(
+        &self,
+        files: &'f dyn Files,
+        cluster: Option<&'f Surroundings>,
+    ) -> Result<(Session<'f>, Vec<Fault>), String> {
+        let mut runner = self.runner(files)?;
+        if let Some(cluster) = cluster {
+            runner.beside = &cluster.manifests;
+        }
         let mut report = report();
-        let mut loaded = runner.load(&mut report)?;
-        if loaded.set.is_empty() && report.faults.is_empty() {
+        let loaded = runner.load(&mut report)?;
+        if loaded.set.names().is_empty() && report.faults.is_empty() {
             return Err("none of the given files holds a policy".to_owned());
         }
-        let mut responses = Vec::new();
-        for resource in std::mem::take(&mut loaded.resources) {
-            runner.resource(&mut loaded, &resource, (&self.operation, &mut responses));
-        }
-        runner.authorize(&loaded, &mut responses)?;
-        let answer = |response: super::grade::Response| Answer {
-            policy: response.policy,
-            payload: response.payload,
-            resource: response.resource,
-            patched: response.patched,
-            verdicts: response.verdicts,
-        };
-        Ok((responses.into_iter().map(answer).collect(), report.faults))
+        Ok((Session::new(runner, (loaded, cluster), &self.operation), report.faults))
     }
 
     /// Explains every rule for every resource.
@@ -139,14 +147,14 @@ impl Given {
         }))
         .map_err(|(_, what)| what)?;
         if !self.variables.is_empty() {
-            let mut runner = Runner { folder: "", files, test, spares: true };
+            let mut runner = Runner { spares: true, ..Runner::new("", files, test) };
             let mut values = runner.values()?;
             let globals: Map<String, Value> = self.variables.iter().cloned().collect();
             values.add_globals(globals);
             runner.test.values = Some(values.into_raw());
             test = runner.test;
         }
-        Ok(Runner { folder: "", files, test, spares: true })
+        Ok(Runner { spares: true, now: self.now, ..Runner::new("", files, test) })
     }
 }
 

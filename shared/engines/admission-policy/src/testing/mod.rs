@@ -11,6 +11,7 @@ mod grade;
 mod mocks;
 mod reading;
 mod run;
+mod session;
 mod shape;
 mod values;
 
@@ -21,6 +22,7 @@ use crate::snapshot::{MissingFact, Snapshot};
 
 pub use given::{Answer, Explained, Given};
 pub use run::run;
+pub use session::{Session, Surroundings};
 
 /// Why a file has no text.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use model::{Fault, FaultKind};
+use model::{Fault, FaultKind, Timestamp};
 use serde_json::Value;
 
 use super::compare::identity;
@@ -40,7 +40,7 @@ pub fn run(path: &str, files: &dyn Files) -> Vec<TestReport> {
     let reports: Vec<TestReport> = yaml::documents(&text)
         .into_iter()
         .map(|document| match parsed(document) {
-            Ok(test) => Runner { folder, files, test, spares: false }.run(path),
+            Ok(test) => Runner::new(folder, files, test).run(path),
             Err((line, what)) => failed(format!("line {line}: {what}")),
         })
         .collect();
@@ -64,6 +64,10 @@ pub(super) struct Runner<'a> {
     pub(super) test: Test,
     /// What cannot be read is set aside and told, and the rest goes on.
     pub(super) spares: bool,
+    /// Manifests of a cluster, each with what faults call it.
+    pub(super) beside: &'a [(String, Value)],
+    /// What time it is; without, it is the beginning of all times.
+    pub(super) now: Option<Timestamp>,
 }
 
 /// Something to judge.
@@ -85,8 +89,21 @@ pub(super) struct Loaded {
     /// Resources as they were before an update.
     old: Vec<Value>,
     pub(super) values: ValuesFile,
-    user: Option<Value>,
+    pub(super) user: Option<Value>,
     pub(super) snapshot: Snapshot,
+    /// More is in the snapshot than there was at first.
+    pub(super) has_learned: bool,
+    /// The name of the resource that objects are of, where it is known.
+    pub(super) plural: String,
+    /// Roles and cluster roles that bindings give to who asks.
+    pub(super) granted: (Vec<String>, Vec<String>),
+}
+
+impl<'a> Runner<'a> {
+    /// A runner of a test.
+    pub(super) fn new(folder: &'a str, files: &'a dyn Files, test: Test) -> Self {
+        Self { folder, files, test, spares: false, beside: &[], now: None }
+    }
 }
 
 impl Runner<'_> {
@@ -172,6 +189,7 @@ impl Runner<'_> {
         let mut wrong = Wrong { faults: &mut faults, spares: self.spares };
         let mut texts = self.texts(&self.test.policies, &mut wrong)?;
         texts.extend(self.texts(&self.test.exceptions, &mut wrong)?);
+        texts.extend(self.of_cluster(&texts));
         let mut objects = self.objects_telling(&self.test.resources, &mut wrong)?;
         let policies = if self.test.checks.is_empty() { Vec::new() } else { self.objects(&self.test.policies)? };
         let (set, of_policies) = PolicySet::load(texts);
@@ -192,7 +210,25 @@ impl Runner<'_> {
                 resources.push(judged);
             }
         }
-        Ok(Loaded { set, policies, resources, done: Vec::new(), old, values, user, snapshot })
+        let done = Vec::new();
+        let (has_learned, plural, granted) = (false, String::new(), Default::default());
+        Ok(Loaded { set, policies, resources, done, old, values, user, snapshot, has_learned, plural, granted })
+    }
+
+    /// The manifests of the cluster that count beside the files: exceptions, and bindings of policies that no file binds.
+    fn of_cluster(&self, texts: &[(String, String)]) -> Vec<(String, String)> {
+        if self.beside.is_empty() {
+            return Vec::new();
+        }
+        let (set, _) = PolicySet::load(texts.iter().map(|(name, text)| (name, text)));
+        let (names, bound) = (set.names(), set.bindings.iter().map(|binding| binding.policy.as_str()));
+        let bound: BTreeSet<&str> = bound.collect();
+        let counts = |object: &Value| match object.pointer("/spec/policyName").and_then(Value::as_str) {
+            Some(policy) => names.contains(policy) && !bound.contains(policy),
+            None => true,
+        };
+        let meant = self.beside.iter().filter(|(_, object)| counts(object));
+        meant.map(|(name, object)| (name.clone(), object.to_string())).collect()
     }
 
     /// The JSON payloads; each is known by its file.
@@ -274,7 +310,7 @@ impl Runner<'_> {
                     resource: Arc::clone(&resource),
                     patched: Arc::clone(&current),
                     verdicts: Vec::new(),
-                    ruleless: matches!(policy, Acting::InCel(_)),
+                    ruleless: !matches!(policy, Acting::Plain(_)),
                     lacks_registry: false,
                 };
                 // One that is not meant is loaded, and has nothing to say about this.
@@ -323,6 +359,7 @@ impl Runner<'_> {
             if missing.is_empty() || !self.files.gather(&missing, &mut loaded.snapshot) {
                 break;
             }
+            loaded.has_learned = true;
             answer = ask(loaded);
         }
         answer
@@ -331,6 +368,8 @@ impl Runner<'_> {
     /// The request for one policy and object; variables of the values file go into the snapshot.
     pub(super) fn request(&self, loaded: &mut Loaded, (policy, operation): (&str, &str), object: &Value) -> Request {
         let mut request = Request::create(object.clone());
+        request.resource.clone_from(&loaded.plural);
+        request.received_at = self.now;
         if let Some((kind, subresource)) = loaded.values.subresource(&request.kind) {
             (request.kind, request.subresource) = (kind, subresource);
         }
@@ -340,6 +379,8 @@ impl Runner<'_> {
         let word = word.and_then(Operation::parse).unwrap_or_default();
         if let Some(user) = &loaded.user {
             apply_user(user, &mut request);
+            request.roles.extend_from_slice(&loaded.granted.0);
+            request.cluster_roles.extend_from_slice(&loaded.granted.1);
         }
         if let Some(Value::String(namespace)) = variables.get("request.namespace") {
             request.namespace.clone_from(namespace);

@@ -33,6 +33,11 @@ impl ValuesFile {
         }
     }
 
+    /// Whether it says nothing.
+    pub(super) fn is_empty(&self) -> bool {
+        self.raw.is_null()
+    }
+
     /// The document itself.
     pub(super) fn into_raw(self) -> Value {
         self.raw
@@ -170,7 +175,7 @@ fn segments(path: &str) -> Vec<String> {
 
 /// Stand-ins without any value yet.
 pub(super) fn stand_ins(file: &ValuesFile) -> Values {
-    Values { variables: Map::new(), rules: file.rules() }
+    Values { rules: file.rules(), ..Values::default() }
 }
 
 /// Reads a `kind: UserInfo` document into a request.

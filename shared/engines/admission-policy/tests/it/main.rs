@@ -28,8 +28,10 @@ mod memory;
 mod mocks;
 mod parameters;
 mod platform;
+mod reports;
 mod reviews;
 mod rules;
+mod sessions;
 mod subresources;
 mod words;
 

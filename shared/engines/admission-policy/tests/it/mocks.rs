@@ -69,6 +69,22 @@ fn services_and_entries_answer_as_the_test_says() {
 }
 
 #[test]
+fn an_answer_goes_before_a_value_that_stands_for_the_same() {
+    let values = |of: &str| {
+        let value = format!(
+            "values:\n  policies: [{{name: asks, rules: [{{name: service, values: {{known: {of}}}}}]}}]\nresults:"
+        );
+        TEST.replacen("results:", &value, 1)
+    };
+    // The value would have the rule fail, and counts only where nobody answers.
+    assert_eq!(run(values("false").leak()).map(|rows| rows[0]), Ok(Pass));
+    let unanswered = values("false").replace("'https://known.example'", "'https://other.example'");
+    assert_eq!(run(unanswered.leak()).map(|rows| rows[0]), Ok(Fail));
+    let unanswered = values("true").replace("'https://known.example'", "'https://other.example'");
+    assert_eq!(run(unanswered.leak()).map(|rows| rows[0]), Ok(Pass));
+}
+
+#[test]
 fn an_answer_or_entry_that_is_none_is_told() {
     for (good, bad, said) in [
         ("urlPath: /api/v1/nodes", "urlPath: nodes", "does not begin with `/`"),
