@@ -75,11 +75,24 @@ impl Cluster {
     /// # Errors
     /// When no configuration is found or it cannot be used.
     pub async fn connect(kubeconfig: Option<&Path>) -> Result<Self, ClusterError> {
+        Self::connect_by(kubeconfig, None).await
+    }
+
+    /// As [`Self::connect`], by another context of the kubeconfig than its current one.
+    ///
+    /// # Errors
+    /// When no configuration is found, it has no such context, or it cannot be used.
+    pub async fn connect_by(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<Self, ClusterError> {
         let unusable = |source: Box<dyn std::error::Error + Send + Sync>| ClusterError::Configuration { source };
-        let mut config = match kubeconfig {
-            Some(path) => {
-                let file = Kubeconfig::read_from(path).map_err(|error| unusable(Box::new(error)))?;
-                let options = KubeConfigOptions::default();
+        let file = match (kubeconfig, context) {
+            (Some(path), _) => Some(Kubeconfig::read_from(path)),
+            (None, Some(_)) => Some(Kubeconfig::read()),
+            (None, None) => None,
+        };
+        let file = file.transpose().map_err(|error| unusable(Box::new(error)))?;
+        let mut config = match file {
+            Some(file) => {
+                let options = KubeConfigOptions { context: context.map(str::to_owned), ..Default::default() };
                 kube::Config::from_custom_kubeconfig(file, &options).await.map_err(|error| unusable(Box::new(error)))?
             }
             None => kube::Config::infer().await.map_err(|error| unusable(Box::new(error)))?,

@@ -26,19 +26,29 @@ impl Bindings {
 
     /// Fills in the roles that are bound to who asks.
     pub(crate) fn fill(&self, request: &mut Request) {
-        let (mut roles, mut cluster_roles) = (BTreeSet::new(), BTreeSet::new());
         let local = self.roles.borrow().objects.clone();
         let everywhere = self.cluster_roles.borrow().objects.clone();
-        for binding in local.values().chain(everywhere.values()).filter(|binding| is_bound(binding, request)) {
-            let text = |pointer: &str| binding.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-            match text("/roleRef/kind") {
-                "Role" => drop(roles.insert(format!("{}:{}", text("/metadata/namespace"), text("/roleRef/name")))),
-                _ => drop(cluster_roles.insert(text("/roleRef/name").to_owned())),
-            }
-        }
+        let (roles, cluster_roles) =
+            roles_of(request, local.values().chain(everywhere.values()).map(|object| &**object));
         request.roles.extend(roles);
         request.cluster_roles.extend(cluster_roles);
     }
+}
+
+/// The roles, `namespace:name`, and the cluster roles that bindings give to who asks.
+pub fn roles_of<'b>(
+    request: &Request,
+    bindings: impl Iterator<Item = &'b Value>,
+) -> (BTreeSet<String>, BTreeSet<String>) {
+    let (mut roles, mut cluster_roles) = (BTreeSet::new(), BTreeSet::new());
+    for binding in bindings.filter(|binding| is_bound(binding, request)) {
+        let text = |pointer: &str| binding.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        match text("/roleRef/kind") {
+            "Role" => drop(roles.insert(format!("{}:{}", text("/metadata/namespace"), text("/roleRef/name")))),
+            _ => drop(cluster_roles.insert(text("/roleRef/name").to_owned())),
+        }
+    }
+    (roles, cluster_roles)
 }
 
 fn is_bound(binding: &Value, request: &Request) -> bool {

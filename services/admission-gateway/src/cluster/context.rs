@@ -165,7 +165,7 @@ async fn ask(cluster: &Cluster, reach: &Reach, wanted: &Value) -> Result<Value, 
 }
 
 /// The projections of an entry by name.
-fn projections(spec: &Value) -> Result<Vec<(String, Projection)>, String> {
+pub(super) fn projections(spec: &Value) -> Result<Vec<(String, Projection)>, String> {
     let all = spec.get("projections").and_then(Value::as_array).into_iter().flatten();
     let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     let one = |raw: &Value| {

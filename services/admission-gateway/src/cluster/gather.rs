@@ -174,7 +174,11 @@ impl Gatherer {
 }
 
 /// The objects of a kind, each with its API version and kind, which lists leave out.
-async fn list(cluster: &Cluster, (api_version, kind): (&str, &str), namespace: &str) -> Result<Value, String> {
+pub(super) async fn list(
+    cluster: &Cluster,
+    (api_version, kind): (&str, &str),
+    namespace: &str,
+) -> Result<Value, String> {
     let found = cluster.resource_of(api_version, kind).await.map_err(|error| error.chain())?;
     let (resource, namespaced) = found.ok_or_else(|| format!("the server has no kind {kind} in {api_version}"))?;
     let path = resource.path(if namespaced { namespace } else { "" }, "");
