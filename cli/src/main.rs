@@ -56,7 +56,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Db { command } => database::database(&command, output).await,
         Command::Incidents { command, connection } => incidents::incidents(&command, &connection, output).await,
         Command::Events { connection, seconds } => events::tail(&connection, seconds, output).await,
-        Command::Policy { command } => policy::policy(&command, format),
+        Command::Policy { command } => policy::policy(&command, format).await,
         Command::Rules { command } => rules::rules(&command, output),
         Command::Secrets { command } => secrets::secrets(&command, output).await,
         Command::Sensor { command } => sensor::sensor(command, format).await,

@@ -140,6 +140,15 @@ pub(crate) fn json<T: serde::Serialize>(value: &T) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A value as YAML. What has characters that a terminal obeys is written as JSON, which is YAML too and has escapes for them.
+pub(crate) fn yaml<T: serde::Serialize>(value: &T) -> anyhow::Result<String> {
+    let text = serde_saphyr::to_string(value)?;
+    match harmless(&text) {
+        Cow::Borrowed(_) => Ok(text),
+        Cow::Owned(_) => Ok(format!("{}\n", json_text(serde_json::to_string_pretty(value)?))),
+    }
+}
+
 /// JSON on one line.
 pub(crate) fn json_line<T: serde::Serialize>(value: &T) -> anyhow::Result<()> {
     write(format_args!("{}\n", json_text(serde_json::to_string(value)?)));

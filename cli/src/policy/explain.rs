@@ -7,9 +7,10 @@ use admission_policy::{ClauseExplanation, Explanation};
 use model::FaultKind;
 use serde_json::json;
 
+use super::args::PolicyExplain;
 use super::world::World;
 use super::{called, given};
-use crate::args::{Output, PolicyExplain};
+use crate::args::Output;
 use crate::print;
 
 pub(super) fn explain(command: &PolicyExplain, output: Output) -> anyhow::Result<ExitCode> {

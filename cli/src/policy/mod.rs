@@ -1,6 +1,10 @@
 //! `biotope policy`: Kyverno policies and their tests.
 
 mod apply;
+pub(crate) mod args;
+mod cluster;
+mod documents;
+mod exceptions;
 mod explain;
 mod junit;
 mod search;
@@ -15,14 +19,15 @@ use admission_policy::testing::Given;
 use anyhow::Context as _;
 use model::Fault;
 
+use self::args::{Policy, Situation};
 use self::search::Search;
-use crate::args::{Format, Policy, Situation};
+use crate::args::Format;
 
 /// Tests, applies or explains.
-pub(crate) fn policy(command: &Policy, format: Format) -> anyhow::Result<ExitCode> {
+pub(crate) async fn policy(command: &Policy, format: Format) -> anyhow::Result<ExitCode> {
     match command {
         Policy::Test(command) => test::test(command, format),
-        Policy::Apply(command) => apply::apply(command, format.plain()),
+        Policy::Apply(command) => apply::apply(command, format.plain()).await,
         Policy::Explain(command) => explain::explain(command, format.plain()),
     }
 }
@@ -30,14 +35,26 @@ pub(crate) fn policy(command: &Policy, format: Format) -> anyhow::Result<ExitCod
 /// The files below the given paths, absolute.
 fn files(paths: &[PathBuf], faults: &mut Vec<Fault>) -> anyhow::Result<Vec<String>> {
     let mut search = Search::new(&is_yaml);
+    let mut found = Vec::new();
     for path in paths {
+        let text = path.to_string_lossy();
+        if text == STDIN {
+            found.push(STDIN.to_owned());
+            continue;
+        }
+        let is_remote = text.contains("://") || text.starts_with("git@");
+        anyhow::ensure!(!is_remote, "{text}: nothing is read from git or the web; clone it, and name the folder");
         let whole = std::path::absolute(path).with_context(|| format!("cannot read {}", path.display()))?;
         anyhow::ensure!(whole.exists(), "{} does not exist", path.display());
         search.below(&whole);
     }
     faults.append(&mut search.faults);
-    Ok(search.found.into_iter().map(|path| path.display().to_string()).collect())
+    found.extend(search.found.into_iter().map(|path| path.display().to_string()));
+    Ok(found)
 }
+
+/// What stands for standard input among paths.
+const STDIN: &str = "-";
 
 /// What the command line gives, with every path absolute, and the folders that cannot be listed.
 fn given(policies: &[PathBuf], resources: &[PathBuf], situation: &Situation) -> anyhow::Result<(Given, Vec<Fault>)> {
@@ -70,6 +87,7 @@ fn given(policies: &[PathBuf], resources: &[PathBuf], situation: &Situation) -> 
         user_info: one_file(situation.userinfo.as_deref())?,
         context: one_file(situation.context_file.as_deref())?,
         operation,
+        now: Some(service::now()),
     };
     Ok((given, faults))
 }

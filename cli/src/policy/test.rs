@@ -6,10 +6,11 @@ use std::process::ExitCode;
 use admission_policy::testing::{self, Check, CheckVerdict, Row, TestReport};
 use serde_json::json;
 
+use super::args::PolicyTest;
 use super::junit;
 use super::search::Search;
 use super::world::World;
-use crate::args::{Format, PolicyTest};
+use crate::args::Format;
 use crate::print;
 
 pub(super) fn test(command: &PolicyTest, output: Format) -> anyhow::Result<ExitCode> {

@@ -1,18 +1,18 @@
-//! The world that `biotope policy` works in: files, and registries where it may ask them.
+//! The world that `biotope policy` works in: files, and registries and a cluster where it may ask them.
 
 use std::collections::BTreeSet;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read as _};
 use std::path::Path;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use admission_gateway::{Config, Signatures};
+use admission_gateway::{Config, LookUps, Signatures};
 use admission_policy::testing::{Files, ReadError};
 use admission_policy::{MissingFact, Snapshot};
 use tokio::runtime::Handle;
 
-use super::is_yaml;
-use crate::args::Registries;
+use super::args::Registries;
+use super::{STDIN, is_yaml};
 use crate::docker;
 use crate::print;
 
@@ -22,6 +22,9 @@ pub(super) struct World<'c> {
     runtime: Handle,
     /// Made when the first signature is to be verified: it reads the certificates of the system.
     verifier: OnceLock<Option<Signatures>>,
+    cluster: Option<LookUps>,
+    /// What came on standard input, which can be read once.
+    stdin: OnceLock<Result<String, ReadError>>,
     /// What cannot be found out; it is told once.
     unknown: Mutex<BTreeSet<String>>,
 }
@@ -36,7 +39,19 @@ impl<'c> World<'c> {
             settings.registry || settings.insecure_registry.is_empty(),
             "`--insecure-registry` needs `--registry`: without it no registry is asked"
         );
-        Ok(Self { settings, runtime: Handle::current(), verifier: OnceLock::new(), unknown: Mutex::default() })
+        Ok(Self {
+            settings,
+            runtime: Handle::current(),
+            verifier: OnceLock::new(),
+            cluster: None,
+            stdin: OnceLock::new(),
+            unknown: Mutex::default(),
+        })
+    }
+
+    /// The same, with a cluster to ask.
+    pub(super) fn beside(self, cluster: Option<LookUps>) -> Self {
+        Self { cluster, ..self }
     }
 
     fn verifier(&self) -> Option<&Signatures> {
@@ -96,6 +111,32 @@ impl<'c> World<'c> {
         is_new
     }
 
+    /// Asks whoever may be asked.
+    async fn ask_all(&self, verifier: Option<&Signatures>, missing: &[MissingFact], facts: &mut Snapshot) -> bool {
+        let signed = match verifier {
+            Some(verifier) => self.ask(verifier, missing, facts).await,
+            None => false,
+        };
+        let known = match &self.cluster {
+            Some(cluster) => self.ask_cluster(cluster, missing, facts).await,
+            None => false,
+        };
+        signed || known
+    }
+
+    /// Asks the cluster; what it does not tell is told once.
+    async fn ask_cluster(&self, cluster: &LookUps, missing: &[MissingFact], facts: &mut Snapshot) -> bool {
+        let mut is_new = false;
+        for fact in missing {
+            let late = || Err("the cluster did not answer in time".to_owned());
+            match tokio::time::timeout(CLUSTER_WITHIN, cluster.learn(fact, facts)).await.unwrap_or_else(|_| late()) {
+                Ok(found) => is_new |= found,
+                Err(error) => self.give_up(&fact.to_string(), &error),
+            }
+        }
+        is_new
+    }
+
     fn give_up(&self, fact: &str, error: &str) {
         if self.unknown.lock().unwrap_or_else(PoisonError::into_inner).insert(fact.to_owned()) {
             print::note(format_args!("{fact}: {error}"));
@@ -105,6 +146,11 @@ impl<'c> World<'c> {
 
 impl Files for World<'_> {
     fn read(&self, path: &str) -> Result<String, ReadError> {
+        if path == STDIN {
+            // A reader without end is not waited for until memory is full.
+            let read = || std::io::read_to_string(std::io::stdin().take(kubernetes::manifests::MAX_BYTES));
+            return self.stdin.get_or_init(|| read().map_err(|error| ReadError::Unreadable(error.to_string()))).clone();
+        }
         let path = Path::new(path);
         if path.is_dir() {
             return Err(ReadError::Folder);
@@ -136,13 +182,14 @@ impl Files for World<'_> {
         }
         let of_registry =
             |fact: &MissingFact| matches!(fact, MissingFact::ImageTrust { .. } | MissingFact::ImageMetadata { .. });
-        if !self.settings.registry || !missing.iter().any(of_registry) {
+        let asks_registries = self.settings.registry && missing.iter().any(of_registry);
+        let verifier = if asks_registries { self.verifier() } else { None };
+        if verifier.is_none() && self.cluster.is_none() {
             return is_new;
         }
-        let Some(verifier) = self.verifier() else { return is_new };
         // A thread of its own: the one that judges may belong to the runtime, and must not wait inside it.
         let asked = std::thread::scope(|scope| {
-            scope.spawn(|| self.runtime.block_on(self.ask(verifier, missing, facts))).join().unwrap_or(false)
+            scope.spawn(|| self.runtime.block_on(self.ask_all(verifier, missing, facts))).join().unwrap_or(false)
         });
         is_new || asked
     }
@@ -150,3 +197,5 @@ impl Files for World<'_> {
 
 /// How long a registry is waited for.
 const REGISTRY_WITHIN: Duration = Duration::from_secs(30);
+/// How long a cluster is waited for.
+const CLUSTER_WITHIN: Duration = Duration::from_secs(30);

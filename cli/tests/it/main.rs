@@ -9,7 +9,9 @@
 
 mod output;
 mod policy;
+mod policy_cluster;
 mod policy_files;
+mod policy_outputs;
 mod projects;
 mod scan;
 mod scan_forms;
