@@ -4,7 +4,7 @@
 //! judged with what the cluster has, and what they ask for is written under the gateway's own field manager. What the gateway itself
 //! [asks for](super::own) is followed up only by policies that want it, so that they cannot feed each other without end.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -15,7 +15,7 @@ use service::Context;
 use tokio::sync::{Semaphore, mpsc};
 
 use super::gather::{Gathered, Gatherer};
-use super::origin::{Origin, text};
+use super::origin::{Id, Origin, text};
 use super::own::Own;
 use super::register::MANAGER;
 use super::settled::settled;
@@ -50,7 +50,7 @@ impl Afterwards {
             policies: policies.clone(),
             facts,
             metrics: metrics.clone(),
-            kinds: Mutex::default(),
+            written: Mutex::default(),
         });
         super::downstream::keep(context, Arc::clone(&worker));
         super::existing::watch(context, Arc::clone(&worker), excluded);
@@ -108,8 +108,8 @@ pub(super) struct Worker {
     pub(super) policies: Policies,
     facts: Facts,
     pub(super) metrics: Metrics,
-    /// Kinds of objects that were generated since somebody asked, by API version and name.
-    kinds: Mutex<BTreeSet<(String, String)>>,
+    /// Objects that were generated since somebody asked, with where they come from, where they are kept in step with that.
+    written: Mutex<BTreeMap<Id, Option<Origin>>>,
 }
 
 impl Worker {
@@ -195,7 +195,8 @@ impl Worker {
         object: &Value,
     ) -> Result<&'static str, ClusterError> {
         let mut object = object.clone();
-        mark(&mut object, (request, gathered), verdict);
+        let names = self.policies.now().names_of(&verdict.policy, &verdict.rule);
+        mark(&mut object, (request, gathered), (verdict, names));
         let Some((resource, namespace)) = self.place(&object).await? else { return Ok("failed") };
         let mut again = verdict.synchronize;
         if !matches!(verdict.policy.kind.as_str(), "ClusterPolicy" | "Policy") {
@@ -234,14 +235,14 @@ impl Worker {
                 }
             }
         }
-        let mut kinds = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
-        kinds.insert((resource.api_version(), resource.kind.clone()));
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        written.insert(Id::of(&applied), Origin::read(&applied, MANAGER));
         Ok(Some(applied))
     }
 
-    /// The kinds of objects that were written since the last time.
-    pub(super) fn take_kinds(&self) -> BTreeSet<(String, String)> {
-        std::mem::take(&mut *self.kinds.lock().unwrap_or_else(PoisonError::into_inner))
+    /// The objects that were written since the last time: one that is deleted before anybody looks is missed all the same.
+    pub(super) fn take_written(&self) -> BTreeMap<Id, Option<Origin>> {
+        std::mem::take(&mut *self.written.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The kind of an object and the namespace that it goes to.
@@ -276,8 +277,12 @@ impl Worker {
 }
 
 /// Says where a generated object comes from; on one that is kept in step, in full.
-pub(super) fn mark(object: &mut Value, (request, gathered): (&Request, &Gathered), verdict: &RuleVerdict) {
-    let origin = verdict.synchronize.then(|| Origin::of(request, verdict, gathered.source_of(object)));
+pub(super) fn mark(
+    object: &mut Value,
+    (request, gathered): (&Request, &Gathered),
+    (verdict, names): (&RuleVerdict, Option<u64>),
+) {
+    let origin = verdict.synchronize.then(|| Origin::of(request, (verdict, names), gathered.source_of(object)));
     label(object, request, verdict);
     if let Some(origin) = origin {
         origin.write(object);

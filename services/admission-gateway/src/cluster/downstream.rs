@@ -130,10 +130,14 @@ impl Keeper {
                 all.into_iter().filter(|one| one.is_preferred && can(&one.verbs, "list") && can(&one.verbs, "delete"));
             self.kinds.extend(fit.map(|one| (key(&one.resource), one.resource)));
         }
-        for (api_version, kind) in self.worker.take_kinds() {
-            if let Some((resource, _)) = self.worker.cluster.resource_of(&api_version, &kind).await? {
-                self.kinds.insert((api_version, kind), resource);
+        for (id, origin) in self.worker.take_written() {
+            let key = (id.api_version.clone(), id.kind.clone());
+            if !self.kinds.contains_key(&key)
+                && let Some((resource, _)) = self.worker.cluster.resource_of(&key.0, &key.1).await?
+            {
+                self.kinds.insert(key, resource);
             }
+            self.known.extend(origin.map(|origin| (id, origin)));
         }
         let mut stored = BTreeMap::new();
         let mut used = BTreeMap::new();
@@ -218,7 +222,7 @@ impl Keeper {
             } else if !failed
                 && !verdicts.iter().any(|verdict| verdict.generated.iter().any(|made| Id::of(made) == *id))
             {
-                self.remove(id, origin, look, "its rule does not ask for it any more").await;
+                self.without_rule(id, origin, look).await;
             }
         }
         let wanted =
@@ -226,7 +230,8 @@ impl Keeper {
         for verdict in wanted.filter(|verdict| members.iter().any(|(_, origin)| is_of(verdict, origin))) {
             for made in &verdict.generated {
                 let mut made = made.clone();
-                super::afterwards::mark(&mut made, (&request, &look.gathered), verdict);
+                let names = self.worker.policies.now().names_of(&verdict.policy, &verdict.rule);
+                super::afterwards::mark(&mut made, (&request, &look.gathered), (verdict, names));
                 self.settle(&made, verdict, look).await;
             }
         }
@@ -253,6 +258,46 @@ impl Keeper {
         } else if !look.policies.contains(&origin.policy) {
             self.without_policy(id, origin, look).await;
         }
+    }
+
+    /// An object that its rule does not ask for any more. A rule that came to name others leaves it to whoever uses it.
+    async fn without_rule(&mut self, id: &Id, origin: &Origin, look: &Look) {
+        let now = self.worker.policies.now().names_of(&origin.policy.reference(), &origin.rule);
+        match origin.names {
+            Some(then) if now.is_some_and(|now| now != then) => self.release(id, origin, look).await,
+            _ => self.remove(id, origin, look, "its rule does not ask for it any more").await,
+        }
+    }
+
+    /// Takes from an object what says that it was generated.
+    async fn release(&mut self, id: &Id, origin: &Origin, look: &Look) {
+        let (policy, kind, namespace, name) = (&origin.policy.name, &id.kind, &id.namespace, &id.name);
+        let resource = self.kinds.get(&(id.api_version.clone(), id.kind.clone()));
+        if let (Some(object), Some(resource)) = (look.stored.get(id), resource) {
+            let bare = super::origin::without(object);
+            let operations = serde_json::to_value(json_patch::diff(object, &bare)).unwrap_or_default();
+            let path = format!("{}?fieldManager={MANAGER}", resource.path(namespace, name));
+            match self.worker.cluster.patch(&path, &operations).await {
+                Ok(_) => {
+                    self.worker.metrics.written("released");
+                    tracing::info!(
+                        policy,
+                        kind,
+                        namespace,
+                        name,
+                        "a generated object was left behind: its rule names others"
+                    );
+                }
+                Err(error) => {
+                    self.worker.metrics.written("failed");
+                    let error = error.chain();
+                    tracing::warn!(policy, kind, namespace, name, error, "a generated object cannot be left behind");
+                    return;
+                }
+            }
+        }
+        self.known.remove(id);
+        self.settled.remove(id);
     }
 
     /// An object whose policy is not in force.

@@ -12,6 +12,9 @@ pub(super) struct Origin {
     pub(super) policy: Policy,
     pub(super) rule: String,
     pub(super) trigger: Trigger,
+    /// What the rule said of names when it acted, as a hash: one that says something else now has left its objects behind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) names: Option<u64>,
     /// The object stays when the policy goes.
     #[serde(default)]
     pub(super) retained: bool,
@@ -74,7 +77,7 @@ impl Policy {
 
 impl Origin {
     /// Of what a rule generates for a request.
-    pub(super) fn of(request: &Request, verdict: &RuleVerdict, source: Option<&Value>) -> Self {
+    pub(super) fn of(request: &Request, (verdict, names): (&RuleVerdict, Option<u64>), source: Option<&Value>) -> Self {
         let text = |pointer: &str| text(request.subject(), pointer);
         let PolicyRef { kind, namespace, name } = verdict.policy.as_ref().clone();
         Self {
@@ -90,6 +93,7 @@ impl Origin {
                 is_momentary: matches!(request.operation, Operation::Delete | Operation::Connect)
                     || !request.subresource.is_empty(),
             },
+            names,
             retained: verdict.retained,
             source: source.map(|source| {
                 let text = |pointer: &str| self::text(source, pointer);
@@ -117,6 +121,19 @@ impl Origin {
             annotations.insert(GENERATED_FROM.to_owned(), Value::from(text));
         }
     }
+}
+
+/// An object without what says that it was generated.
+pub(super) fn without(object: &Value) -> Value {
+    let mut bare = object.clone();
+    let mut remove = |pointer: &str, is_ours: &dyn Fn(&str) -> bool| {
+        if let Some(fields) = bare.pointer_mut(pointer).and_then(Value::as_object_mut) {
+            fields.retain(|key, _| !is_ours(key));
+        }
+    };
+    remove("/metadata/annotations", &|key| key == GENERATED_FROM);
+    remove("/metadata/labels", &|key| key == "app.kubernetes.io/managed-by" || key.starts_with("generate.kyverno.io/"));
+    bare
 }
 
 impl Trigger {

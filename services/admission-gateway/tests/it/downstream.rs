@@ -185,6 +185,14 @@ async fn generated_objects_follow_their_trigger_source_and_policy() {
     server.kubectl(&["delete", "configmap", "cel-of-f"]).unwrap();
     scene.says("cel-of-f", "hello");
 
+    // Even where it was deleted before the gateway looked at it for the first time.
+    server.apply(&config_map("quick", "bound")).unwrap();
+    let made = wait_until(Duration::from_secs(60), || {
+        server.kubectl(&["delete", "configmap", "bound-of-quick", "--wait=false"]).ok()
+    });
+    assert!(made.is_some(), "{}", scene.gateway.log());
+    scene.says("bound-of-quick", "one");
+
     // A changed policy and a changed source are carried over.
     server.apply(&data("bound", "two", SYNCHRONIZE)).unwrap();
     scene.says("bound-of-a", "two");
@@ -200,6 +208,18 @@ async fn generated_objects_follow_their_trigger_source_and_policy() {
     server.kubectl(&patch).unwrap();
     scene.until(("secret", "copy-of-e"), ".data.token", "c2Vjb25k");
     copied("c2Vjb25k");
+
+    // A rule that comes to name others leaves behind what it made, which is nobody's then.
+    server.apply(&data("renamed", "one", SYNCHRONIZE)).unwrap();
+    scene.until(("clusterpolicy", "renamed"), ".status.conditions[0].status", "True");
+    server.apply(&config_map("wide", "renamed")).unwrap();
+    scene.says("renamed-of-wide", "one");
+    server.apply(&data("renamed", "two", SYNCHRONIZE).replace("'renamed-of-", "'other-of-")).unwrap();
+    scene.until(("configmap", "renamed-of-wide"), ".metadata.labels", "");
+    scene.says("other-of-wide", "two");
+    server.kubectl(&["delete", "clusterpolicy", "renamed"]).unwrap();
+    scene.says("other-of-wide", "");
+    scene.says("renamed-of-wide", "one");
 
     // Without being kept in step, a policy in CEL writes again what it made when it is asked again, and nothing else.
     scene.says("loose-of-copies", "hello");

@@ -1,8 +1,13 @@
 //! What happens once a request was let in: whether a set has anything to do then, and what it sees of a deleted object.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
+use serde_json::Value;
+
 use super::Evaluation;
 use crate::context::Context;
 use crate::outcome::PolicyRef;
+use crate::policy::compiled::Body;
 use crate::request::{Operation, Request};
 use crate::set::PolicySet;
 use crate::stage::Stage;
@@ -28,6 +33,21 @@ impl PolicySet {
         let plain = self.policies.iter().filter(|known| *known.reference == *policy);
         let in_cel = self.cel_policies.iter().filter(|known| *known.reference == *policy);
         plain.map(|known| known.shares_fields).chain(in_cel.map(|known| known.shares_fields)).any(|shares| shares)
+    }
+
+    /// A hash of what a generate rule says its objects are called and copied from, as it is written; `None` where there is no such
+    /// rule, or a policy in CEL makes them.
+    #[must_use]
+    pub fn names_of(&self, policy: &PolicyRef, rule: &str) -> Option<u64> {
+        let mut plain = self.policies.iter().filter(|known| *known.reference == *policy).flat_map(|known| &known.rules);
+        let Body::Generate(generate) = &plain.find(|known| known.name == rule)?.body else { return None };
+        let mut hasher = DefaultHasher::new();
+        for item in &generate.items {
+            let named =
+                ["list", "apiVersion", "kind", "name", "namespace", "clone", "cloneList"].map(|key| item.raw.get(key));
+            named.map(|value| value.map(Value::to_string)).hash(&mut hasher);
+        }
+        Some(hasher.finish())
     }
 
     /// Whether a rule acts on deletions, too: what it generated stays when the object goes for which it was made. The rule of a
