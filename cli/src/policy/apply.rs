@@ -267,6 +267,13 @@ fn print_table(command: &PolicyApply, judged: &Judged<'_>) -> anyhow::Result<()>
         }
     }
     table.print();
+    let (changed, made_count) = (patched(judged.answers).len(), made(judged.answers).count());
+    if command.live.cluster && changed + made_count > 0 {
+        print::line(format!(
+            "{changed} objects would change, and {made_count} be made or changed besides; --write-changed has them"
+        ));
+        return Ok(());
+    }
     let made = made(judged.answers).map(|object| (called(object), object));
     for (name, object) in patched(judged.answers).into_iter().chain(made) {
         print::line(format!("--- {name}"));

@@ -25,9 +25,16 @@ use crate::print;
 /// Connects, and sees that there is somebody.
 pub(super) async fn connect(live: &Live) -> anyhow::Result<Cluster> {
     let connected = Cluster::connect_by(live.kubeconfig.as_deref(), live.context.as_deref()).await;
-    let cluster = connected.context(
-        "no cluster can be used; name the file with --kubeconfig or KUBECONFIG, and one of its contexts with --context",
-    )?;
+    let unusable = |error: ClusterError| {
+        let why = match error {
+            ClusterError::Configuration { source } => source.to_string(),
+            error => error.chain(),
+        };
+        anyhow::anyhow!(
+            "no cluster can be used, {why}; name a file with --kubeconfig or KUBECONFIG, and one of its contexts with --context"
+        )
+    };
+    let cluster = connected.map_err(unusable)?;
     if let Err(why) = within(cluster.get("/version")).await {
         let url = cluster.url();
         anyhow::bail!(
@@ -52,6 +59,12 @@ pub(super) async fn surroundings(cluster: &Cluster, live: &Live, faults: &mut Ve
         faults.push(Fault::new(FaultKind::Warning, cluster.url(), what).cure(remedy));
     };
     match namespaces(cluster, live).await {
+        Ok(namespaces) if namespaces.is_empty() => {
+            let name = live.namespace.as_deref().unwrap_or_default();
+            let fault = Fault::new(FaultKind::Invalid, cluster.url(), format!("there is no namespace {name}"));
+            faults.push(fault.cure("correct --namespace"));
+            return found;
+        }
         Ok(namespaces) => {
             found.namespace_labels =
                 namespaces.iter().map(|object| (text(object, "/metadata/name"), labels(object))).collect();
@@ -114,7 +127,7 @@ async fn namespaces(cluster: &Cluster, live: &Live) -> Result<Vec<Value>, String
         None => list(cluster, &kind).await,
         Some(name) => {
             let found = within(cluster.get(&kind.path("", name))).await?;
-            found.map(|object| vec![object]).ok_or_else(|| format!("there is no namespace {name}"))
+            Ok(found.into_iter().collect())
         }
     }
 }
@@ -255,6 +268,10 @@ fn slim(mut answer: Answer) -> Answer {
     answer.resource = Arc::new(identity(&answer.resource));
     if !is_changed {
         answer.patched = Arc::clone(&answer.resource);
+    } else if let Some(metadata) = Arc::make_mut(&mut answer.patched).get_mut("metadata").and_then(Value::as_object_mut)
+    {
+        // Who wrote which field is no part of what the object is to be.
+        metadata.remove("managedFields");
     }
     answer
 }

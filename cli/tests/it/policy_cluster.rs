@@ -193,6 +193,9 @@ async fn objects_of_a_cluster_are_judged_and_nothing_is_written() {
         found.dedup();
         assert_eq!(found, expected, "{more:?}: {}", said(&output));
     }
+    let output = apply(&["-n", "nowhere"]);
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert!(said(&output).contains("there is no namespace nowhere at https://"), "{}", said(&output));
     let output = apply(&["--ignore-cluster-exceptions", "--resource", "limits", "--resource", "nowhere", "-o", "json"]);
     assert!(
         result(&String::from_utf8_lossy(&output.stdout), "ConfigMap/shop/limits", "labeled")[0].starts_with("fail")
@@ -265,7 +268,8 @@ async fn what_is_not_allowed_or_not_there_is_told() {
     assert!(said(&output).contains("ConfigMap/shop/limits"), "{}", said(&output));
 
     for (arguments, expected) in [
-        (&["--kubeconfig", "nowhere"][..], "name the file with --kubeconfig or KUBECONFIG"),
+        (&["--kubeconfig", "reader", "--namespace", "nowhere"][..], "namespaces \"nowhere\" is forbidden"),
+        (&["--kubeconfig", "nowhere"][..], "name a file with --kubeconfig or KUBECONFIG"),
         (&["--kubeconfig", "reader", "--context", "other"], "one of its contexts with --context"),
     ] {
         let output = biotope(folder.path(), &[&["apply", "policies.yaml", "--cluster"], arguments].concat());

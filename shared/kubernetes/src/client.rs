@@ -371,13 +371,20 @@ pub enum ClusterError {
 }
 
 impl ClusterError {
-    /// The whole chain in one line.
+    /// The whole chain in one line; what the server itself said, in its words.
     #[must_use]
     pub fn chain(&self) -> String {
         let mut said = self.to_string();
         let mut next = std::error::Error::source(self);
         while let Some(source) = next {
-            said = format!("{said}: {source}");
+            if let Some(kube::Error::Api(status)) = source.downcast_ref() {
+                return format!("{said}: {} ({})", status.message, status.code);
+            }
+            let text = source.to_string();
+            // Some errors repeat what is below them.
+            if !said.contains(&text) {
+                said = format!("{said}: {text}");
+            }
             next = source.source();
         }
         said
