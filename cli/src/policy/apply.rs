@@ -5,7 +5,7 @@
 //! policies, cluster   --Session--> answers (cluster.rs)
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 
 use admission_gateway::LookUps;
@@ -267,10 +267,11 @@ fn print_table(command: &PolicyApply, judged: &Judged<'_>) -> anyhow::Result<()>
         }
     }
     table.print();
-    let (changed, made_count) = (patched(judged.answers).len(), made(judged.answers).count());
-    if command.live.cluster && changed + made_count > 0 {
+    let besides: BTreeSet<String> = made(judged.answers).map(called).collect();
+    let (changed, besides) = (patched(judged.answers).len(), besides.len());
+    if command.live.cluster && changed + besides > 0 {
         print::line(format!(
-            "{changed} objects would change, and {made_count} be made or changed besides; --write-changed has them"
+            "{changed} objects would change, and {besides} be made or changed besides; --write-changed has them"
         ));
         return Ok(());
     }

@@ -268,10 +268,6 @@ fn slim(mut answer: Answer) -> Answer {
     answer.resource = Arc::new(identity(&answer.resource));
     if !is_changed {
         answer.patched = Arc::clone(&answer.resource);
-    } else if let Some(metadata) = Arc::make_mut(&mut answer.patched).get_mut("metadata").and_then(Value::as_object_mut)
-    {
-        // Who wrote which field is no part of what the object is to be.
-        metadata.remove("managedFields");
     }
     answer
 }

@@ -1,6 +1,6 @@
 //! Whole objects, printed or written to files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -29,17 +29,21 @@ pub(super) fn print<'d>(documents: impl IntoIterator<Item = &'d Value>, form: Do
     Ok(())
 }
 
-/// Writes objects as YAML, into one file or each into a file of the folder.
+/// Writes objects as YAML, into one file or each into a file of the folder. The same object twice is written once.
 pub(super) fn write<'d>(path: &Path, documents: impl IntoIterator<Item = &'d Value>) -> anyhow::Result<()> {
     let is_folder = path.is_dir() || path.to_string_lossy().ends_with('/');
     let mut files: BTreeMap<_, String> = BTreeMap::new();
     if !is_folder {
         files.insert(path.to_owned(), String::new());
     }
+    let mut written = HashSet::new();
     for document in documents {
         let file = if is_folder { path.join(file_name(document)) } else { path.to_owned() };
-        let text = format!("---\n{}", print::yaml(document)?);
-        files.entry(file).or_default().push_str(&text);
+        let text = format!("---\n{}", print::yaml(&as_authored(document))?);
+        let file = files.entry(file).or_default();
+        if written.insert(text.clone()) {
+            file.push_str(&text);
+        }
     }
     if is_folder {
         std::fs::create_dir_all(path).with_context(|| format!("cannot make the folder {}", path.display()))?;
@@ -48,6 +52,15 @@ pub(super) fn write<'d>(path: &Path, documents: impl IntoIterator<Item = &'d Val
         std::fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
     }
     Ok(())
+}
+
+/// The object without who wrote which field of it, which is no part of what it is to be.
+fn as_authored(document: &Value) -> Value {
+    let mut document = document.clone();
+    if let Some(metadata) = document.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.remove("managedFields");
+    }
+    document
 }
 
 /// `kind-namespace-name.yaml`, whatever the names hold.

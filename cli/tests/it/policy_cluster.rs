@@ -118,6 +118,21 @@ spec:
     validate: {message: readers make no secrets, failureAction: Enforce, deny: {}}
 ";
 
+const MAKES: &str = "apiVersion: kyverno.io/v1
+kind: ClusterPolicy
+metadata: {name: makes}
+spec:
+  rules:
+  - name: existing
+    match: {any: [{resources: {kinds: [Secret], namespaces: [shop]}}]}
+    mutate:
+      targets: [{apiVersion: v1, kind: ConfigMap, name: limits, namespace: shop}]
+      patchStrategicMerge: {metadata: {labels: {seen: 'yes'}}}
+  - name: copy
+    match: {any: [{resources: {kinds: [Secret], namespaces: [shop]}}]}
+    generate: {apiVersion: v1, kind: ConfigMap, name: copy, namespace: default, clone: {name: limits, namespace: shop}}
+";
+
 const ENTRIES: &str = "apiVersion: kyverno.io/v2
 kind: GlobalContextEntry
 metadata: {name: maps}
@@ -213,6 +228,14 @@ async fn objects_of_a_cluster_are_judged_and_nothing_is_written() {
         let output = biotope(folder.path(), &arguments);
         assert!(said(&output).contains(counts), "{name}: {}", said(&output));
     }
+    // What policies change and copy is read from the cluster, and told.
+    std::fs::write(folder.path().join("makes.yaml"), MAKES).unwrap();
+    let arguments = ["apply", "makes.yaml", "-c", "--kubeconfig", &kubeconfig, "--write-changed", "made.yaml"];
+    let output = biotope(folder.path(), &arguments);
+    assert!(said(&output).contains("0 objects would change, and 2 be made or changed besides"), "{}", said(&output));
+    let made = std::fs::read_to_string(folder.path().join("made.yaml")).unwrap();
+    assert!(made.contains("seen: \"yes\"") && made.contains("name: copy") && !made.contains("managedFields"), "{made}");
+    assert_eq!(made.matches("---\n").count(), 2, "{made}");
     assert_eq!(versions().unwrap(), before);
     assert!(server.kubectl(&["get", "namespace", "made"]).is_err());
 }

@@ -72,7 +72,7 @@ pub struct ReportResult {
     /// Whether a violation counts as one, and not as a warning.
     #[serde(skip_serializing_if = "is_false")]
     pub scored: bool,
-    /// What was judged, as [`reference`] names it; empty where the report has a scope.
+    /// What was judged, as [`reference()`] names it; empty where the report has a scope.
     #[serde(rename = "resources", skip_serializing_if = "Vec::is_empty")]
     pub subjects: Vec<Value>,
     /// Why.
@@ -193,7 +193,7 @@ pub fn reference(object: &Value) -> Value {
     Value::Object(known.collect())
 }
 
-/// A report of results. It is one of a namespace when the metadata have one. `scope` is a [`reference`] to what all results are
+/// A report of results. It is one of a namespace when the metadata have one. `scope` is a [`reference()`] to what all results are
 /// about.
 #[must_use]
 pub fn report(form: ReportForm, metadata: &Value, scope: Option<&Value>, results: &[ReportResult]) -> Value {
