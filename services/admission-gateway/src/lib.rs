@@ -11,6 +11,7 @@
 
 mod cluster;
 mod config;
+mod examine;
 mod facts;
 pub mod hostile;
 mod manifests;

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use crate::cluster::{Afterwards, Bindings, Gathered, Gatherer};
 use crate::config::{Config, OnFault};
+use crate::examine::examine;
 use crate::facts::{BLOCK_DIGEST, Facts};
 use crate::manifests::Manifests;
 use crate::metrics::Metrics;
@@ -110,8 +111,14 @@ impl Reviewer {
             outcome = again;
         }
         let _entered = span.enter();
-        let blocked = (phase == Phase::Validate).then(|| self.blocked(&request)).flatten();
-        if let Some(message) = &blocked {
+        let mut blocked = None;
+        if phase == Phase::Validate {
+            let examined = examine(&request);
+            outcome.warnings.extend(examined.warnings);
+            blocked = self.blocked(&request).map(|message| (BLOCK_DIGEST, message));
+            blocked = blocked.or(examined.refusal.map(|message| (POLICY, message)));
+        }
+        if let Some((_, message)) = &blocked {
             (outcome.allowed, outcome.message) = (false, message.clone());
         }
         let response = match phase {
@@ -139,7 +146,7 @@ impl Reviewer {
         envelope(&Value::Null, response)
     }
 
-    fn publish(&self, request: &Request, (outcome, blocked): (&Outcome, Option<String>), started: Instant) {
+    fn publish(&self, request: &Request, (outcome, blocked): (&Outcome, Option<(&str, String)>), started: Instant) {
         let images = self.images(request);
         if self.config.scan_unknown && !request.dry_run {
             self.scan_unknown(&images);
@@ -226,6 +233,8 @@ impl Reviewer {
     }
 }
 
+/// By what a refused policy is told of in events.
+const POLICY: &str = "policy";
 /// Most times that facts are gathered for one review.
 const ROUNDS: usize = 4;
 
@@ -311,11 +320,11 @@ fn envelope(review: &Value, response: Value) -> Value {
     json!({ "apiVersion": version, "kind": "AdmissionReview", "response": response })
 }
 
-/// What no policy says, but an incident.
-fn refusal(message: String) -> PolicyResult {
+/// What no policy says, but an incident, or that a policy is broken itself.
+fn refusal((rule, message): (&str, String)) -> PolicyResult {
     PolicyResult {
         policy: "biotope".to_owned(),
-        rule: BLOCK_DIGEST.to_owned(),
+        rule: rule.to_owned(),
         verdict: Verdict::Fail,
         enforced: true,
         message,

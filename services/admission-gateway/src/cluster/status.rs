@@ -16,6 +16,7 @@ use service::Context;
 use tokio::time::Instant;
 
 use super::{POLICY_KINDS, file_of, served};
+use crate::examine::in_a_line;
 use crate::policies::Policies;
 
 /// Starts writing.
@@ -157,11 +158,7 @@ impl<'s> State<'s> {
         let broken: Vec<&Fault> = own.iter().copied().filter(|fault| fault.kind != FaultKind::Warning).collect();
         let is_ready = is_in_force && broken.is_empty();
         let said = if is_ready { own } else { broken };
-        let mut words: Vec<String> = said.iter().take(MOST_FAULTS).map(|fault| words(fault)).collect();
-        if said.len() > MOST_FAULTS {
-            words.push(format!("and {} more", said.len() - MOST_FAULTS));
-        }
-        let message = if words.is_empty() { "Ready".to_owned() } else { words.join("; ") };
+        let message = if said.is_empty() { "Ready".to_owned() } else { in_a_line(&said) };
         Some(Standing { is_ready, message })
     }
 }
@@ -221,19 +218,10 @@ fn includes(whole: &Value, part: &Value) -> bool {
     }
 }
 
-/// A fault in one line. The lines of what the server stores are nobody's.
-fn words(fault: &Fault) -> String {
-    let subject = fault.subject.rsplit(", ").next().filter(|subject| subject.starts_with("rule "));
-    let parts = [subject.unwrap_or_default(), fault.what.as_str(), fault.remedy.as_str()];
-    parts.iter().filter(|part| !part.is_empty()).copied().collect::<Vec<_>>().join(": ")
-}
-
 /// Where the webhooks are registered.
 const REGISTRATION: &str = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/biotope-admission";
 /// Another one than that of when a cleanup ran: an apply takes back what its manager wrote before.
 const MANAGER: &str = "biotope-admission-gateway-status";
-/// Most faults that a status tells of.
-const MOST_FAULTS: usize = 5;
 /// How often it is looked whether the policies changed.
 const LOOK: Duration = Duration::from_secs(1);
 /// After how long what could not be written is tried again.

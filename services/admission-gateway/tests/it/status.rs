@@ -80,4 +80,12 @@ async fn a_policy_says_whether_all_of_it_is_in_force() {
         (!ran.is_empty() && ready == "True").then_some(())
     });
     assert!(both.is_some(), "{}", scene.gateway.log());
+
+    // A policy that could not be in force is refused when it is written, and what is odd about one is said; what is there already may
+    // be labelled all the same.
+    let broken = POLICIES.replace("name: half", "name: new");
+    let refused = server.apply(&broken).unwrap_err().to_string();
+    assert!(refused.contains("rule nothing: the rule does nothing"), "{refused}");
+    assert_eq!(scene.read("clusterpolicy", "new", ".metadata.name"), "");
+    server.kubectl(&["label", "clusterpolicy", "half", "known=yes"]).unwrap();
 }
