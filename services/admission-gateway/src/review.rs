@@ -111,16 +111,7 @@ impl Reviewer {
             outcome = again;
         }
         let _entered = span.enter();
-        let mut blocked = None;
-        if phase == Phase::Validate {
-            let examined = examine(&request);
-            outcome.warnings.extend(examined.warnings);
-            blocked = self.blocked(&request).map(|message| (BLOCK_DIGEST, message));
-            blocked = blocked.or(examined.refusal.map(|message| (POLICY, message)));
-        }
-        if let Some((_, message)) = &blocked {
-            (outcome.allowed, outcome.message) = (false, message.clone());
-        }
+        let refused = if phase == Phase::Validate { self.refuse(&request, &mut outcome) } else { None };
         let response = match phase {
             Phase::Mutate => mutation(&request, &outcome),
             Phase::Validate => verdict(&request, &outcome),
@@ -128,12 +119,22 @@ impl Reviewer {
         let allowed = response.get("allowed") == Some(&Value::Bool(true));
         self.metrics.decided(if allowed { "allow" } else { "deny" }, started.elapsed());
         if phase == Phase::Validate {
-            self.publish(&request, (&outcome, blocked), started);
+            self.publish(&request, (&outcome, refused), started);
             if allowed && let Some(afterwards) = &self.afterwards {
                 afterwards.follow_up(&request);
             }
         }
         Ok(envelope(&review, response))
+    }
+
+    /// Refuses what is refused whatever the policies say, and warns of what is odd about a policy; gives by what, and why.
+    fn refuse(&self, request: &Request, outcome: &mut Outcome) -> Option<(&'static str, String)> {
+        let examined = examine(request);
+        outcome.warnings.extend(examined.warnings);
+        let blocked = self.blocked(request).map(|message| (BLOCK_DIGEST, message));
+        let refused = blocked.or(examined.refusal.map(|message| (POLICY, message)))?;
+        (outcome.allowed, outcome.message) = (false, refused.1.clone());
+        Some(refused)
     }
 
     /// The one place where a fault of the gateway itself becomes an answer.
@@ -146,7 +147,7 @@ impl Reviewer {
         envelope(&Value::Null, response)
     }
 
-    fn publish(&self, request: &Request, (outcome, blocked): (&Outcome, Option<(&str, String)>), started: Instant) {
+    fn publish(&self, request: &Request, (outcome, refused): (&Outcome, Option<(&str, String)>), started: Instant) {
         let images = self.images(request);
         if self.config.scan_unknown && !request.dry_run {
             self.scan_unknown(&images);
@@ -167,7 +168,7 @@ impl Reviewer {
             name: request.name.clone(),
             user: request.user.username.clone(),
             decision: if outcome.allowed { Decision::Allow } else { Decision::Deny },
-            results: blocked
+            results: refused
                 .map(refusal)
                 .into_iter()
                 .chain(outcome.verdicts.iter().filter(|verdict| verdict.status != Status::Pass).map(result))

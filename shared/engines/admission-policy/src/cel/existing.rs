@@ -103,7 +103,7 @@ fn told<'a>(program: &'a Program, scope: &Scope<'a>) -> Result<Vec<Value>, EvalE
 }
 
 /// Gives an item of a list the API version and kind that lists leave out.
-fn name_kind(item: &mut Value, list: &Value) {
+pub(super) fn name_kind(item: &mut Value, list: &Value) {
     let text = |key: &str| list.get(key).and_then(Value::as_str).unwrap_or_default();
     let Some(fields) = item.as_object_mut() else { return };
     for (key, value) in [("apiVersion", text("apiVersion")), ("kind", text("kind").trim_end_matches("List"))] {

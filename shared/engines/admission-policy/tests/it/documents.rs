@@ -273,6 +273,29 @@ spec:
 }
 
 #[test]
+fn what_a_list_of_the_api_names_once_each_of_its_items_has() {
+    let item = |name: &str| json!({"metadata": {"name": name, "namespace": "base"}});
+    let list = json!({"apiVersion": "v1", "kind": "SecretList", "metadata": {}, "items": [item("a"), item("b")]});
+    let api_calls = [("GET /api/v1/namespaces/base/secrets".to_owned(), list)].into();
+    let snapshot = Snapshot { api_calls, ..Snapshot::default() };
+    let policy = "
+apiVersion: policies.kyverno.io/v1
+kind: GeneratingPolicy
+metadata: {name: copy}
+spec:
+  matchConstraints:
+    resourceRules: [{apiGroups: [''], apiVersions: [v1], operations: [CREATE], resources: [namespaces]}]
+  generate:
+  - expression: \"generator.apply(object.metadata.name, [resource.list('v1', 'secrets', 'base')])\"
+";
+    let verdict = load(policy).evaluate(&namespace("shop"), &snapshot).verdicts.swap_remove(0);
+    let told: Vec<_> =
+        verdict.generated.iter().map(|made| (&made["apiVersion"], &made["kind"], &made["metadata"]["name"])).collect();
+    let (version, kind) = (json!("v1"), json!("Secret"));
+    assert_eq!(told, [(&version, &kind, &json!("a")), (&version, &kind, &json!("b"))], "{}", verdict.message);
+}
+
+#[test]
 fn what_to_copy_or_change_is_asked_for_and_then_done() {
     let set = load(
         "
