@@ -518,7 +518,8 @@ impl<'a> Evaluation<'a> {
     ) -> std::result::Result<Vec<&'a Exception>, Judgement> {
         let mut covering = Vec::new();
         for exception in &self.set.exceptions {
-            if !exception.names(&work.policy.key, &work.rule.name) {
+            let is_for_requests = self.request.background && !exception.background;
+            if is_for_requests || !exception.names(&work.policy.key, &work.rule.name) {
                 continue;
             }
             let subject = Subject::of(self.request, self.subject(), self.namespace_labels);

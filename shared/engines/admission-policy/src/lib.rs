@@ -44,7 +44,8 @@
 //!   writes objects after the request went through, as are [`PolicySet::cleanup_schedules`] and [`PolicySet::clean_up`].
 //! * [`PolicySet::standing`] tells which policies act on what is in a cluster already, once they come into force: each such object
 //!   is judged as [`Request::existing`].
-//! * A background scan sets [`Request::background`]: conditions on users and operations are left out.
+//! * What is looked at in the background ([`Request::background`]) nobody asks for: conditions on users and operations are left out.
+//!   Reports ([`PolicySet::scan`]) take the operation for a creation, as Kyverno does.
 //! * A rule whose fact is missing ends in [`Status::Error`]; whether that refuses depends on its `failurePolicy`. Gather
 //!   [`Outcome::missing_facts`] and evaluate again, or answer at once.
 //! * [`Limits`] bound lists, texts and queries of one evaluation; hostile policies and objects end in errors.
@@ -104,6 +105,7 @@ mod projection;
 pub mod report;
 mod request;
 mod rules;
+mod scan;
 mod set;
 mod snapshot;
 mod stage;
@@ -122,6 +124,7 @@ pub use outcome::{Action, ChangedTarget, Outcome, PolicyRef, RuleKind, RuleVerdi
 pub use projection::Projection;
 pub use request::{GroupVersionKind, Operation, Request, ReviewError, UserInfo};
 pub use rules::verify_images::attestor_key;
+pub use scan::Scan;
 pub use set::{PolicySet, PolicySummary};
 pub use snapshot::{
     Attestation, HttpAnswer, HttpCall, ImageTrust, ManifestClaim, ManifestSignature, MissingFact, RegistryAccess,

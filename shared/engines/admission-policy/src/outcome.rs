@@ -77,8 +77,13 @@ pub struct PolicyRef {
 }
 
 impl PolicyRef {
+    /// Whether the policy is one of Kubernetes itself.
+    pub(crate) fn is_native(&self) -> bool {
+        self.kind.ends_with("AdmissionPolicy")
+    }
+
     /// Whether the policy is of one of the kinds of `policies.kyverno.io`.
-    fn is_in_cel(&self) -> bool {
+    pub(crate) fn is_in_cel(&self) -> bool {
         let bare = self.kind.strip_prefix("Namespaced").unwrap_or(&self.kind);
         matches!(
             bare,

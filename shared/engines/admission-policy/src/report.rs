@@ -102,6 +102,8 @@ pub(crate) struct About {
     severity: String,
     background: bool,
     admission: bool,
+    /// It is to be in no report of a cluster (label `reports.kyverno.io/disabled`).
+    is_hidden: bool,
 }
 
 impl About {
@@ -113,7 +115,9 @@ impl About {
         };
         let severity = annotation("severity");
         let severity = if SEVERITIES.contains(&severity.as_str()) { severity } else { String::new() };
-        Self { category: annotation("category"), severity, background, admission }
+        let is_hidden =
+            metadata.labels.as_ref().is_some_and(|labels| labels.contains_key("reports.kyverno.io/disabled"));
+        Self { category: annotation("category"), severity, background, admission, is_hidden }
     }
 
     fn process(&self) -> &'static str {
@@ -129,6 +133,11 @@ impl About {
 const SEVERITIES: [&str; 5] = ["critical", "high", "medium", "low", "info"];
 
 impl PolicySet {
+    /// Whether no report of a cluster is to have the policy.
+    pub(crate) fn is_hidden(&self, policy: &PolicyRef) -> bool {
+        self.about.get(policy).is_some_and(|about| about.is_hidden)
+    }
+
     /// A verdict as a result of a report. `subject` is what was judged; none where the report has it as its scope.
     #[must_use]
     pub fn report_result(&self, verdict: &RuleVerdict, subject: Option<&Value>, at: Timestamp) -> ReportResult {

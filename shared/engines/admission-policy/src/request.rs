@@ -150,6 +150,8 @@ pub struct Request {
     pub received_at: Option<Timestamp>,
     /// The resource is looked at in the background: nobody asks.
     pub background: bool,
+    /// With `background`: the operation counts all the same. Reports judge what is there as if it were created now.
+    pub creating: bool,
     /// Whoever writes what policies generate and change asks: rules and policies leave that out, unless they say otherwise
     /// (`skipBackgroundRequests: false`).
     pub by_controller: bool,
@@ -205,6 +207,7 @@ impl Request {
             options: request.get("options").filter(|options| !options.is_null()).cloned(),
             received_at: None,
             background: false,
+            creating: false,
             by_controller: false,
         })
     }
@@ -228,6 +231,11 @@ impl Request {
         const NOTHING: &Value = &Value::Null;
         let there = |object: &'_ &Value| object.is_object();
         self.object.as_ref().filter(there).or(self.old_object.as_ref().filter(there)).unwrap_or(NOTHING)
+    }
+
+    /// Whether there is no operation, and rules about some operation are about all of them.
+    pub(crate) fn is_unasked(&self) -> bool {
+        self.background && !self.creating
     }
 
     /// API group and version of the resource.
@@ -264,7 +272,7 @@ impl Request {
             put("subResource", Value::from(self.subresource.as_str()));
             put("requestSubResource", Value::from(self.subresource.as_str()));
         }
-        if !self.background {
+        if !self.is_unasked() {
             put("operation", Value::from(self.operation.as_str()));
         }
         if self.has_user() {

@@ -77,7 +77,7 @@ impl Constraints {
     /// Whether the constraints are about the request.
     pub(crate) fn include(&self, request: &Request, namespace_labels: Option<&BTreeMap<String, String>>) -> bool {
         let fits = |rule: &ResourceRule| {
-            rule.matches(request) && (self.any_operation || request.background || rule.is_for(request.operation))
+            rule.matches(request) && (self.any_operation || request.is_unasked() || rule.is_for(request.operation))
         };
         (self.unruled || self.rules.iter().any(fits))
             && !self.excluded.iter().any(fits)
@@ -163,7 +163,7 @@ impl Constraints {
             wanted: rule.describe(),
             found: found.clone(),
             holds: Some(
-                rule.matches(request) && (self.any_operation || request.background || rule.is_for(request.operation)),
+                rule.matches(request) && (self.any_operation || request.is_unasked() || rule.is_for(request.operation)),
             ),
         };
         let included = self.rules.iter().enumerate().map(|(index, rule)| one("resourceRules", index, rule));

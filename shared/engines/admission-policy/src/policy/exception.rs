@@ -13,6 +13,8 @@ pub(crate) struct Exception {
     /// `namespace/name`.
     pub(crate) key: String,
     targets: Vec<(String, Vec<String>)>,
+    /// It counts for what is looked at in the background, too.
+    pub(crate) background: bool,
     matches: Match,
     /// Further conditions.
     pub(crate) conditions: Option<Conditions>,
@@ -36,6 +38,7 @@ impl Exception {
         Ok(Self {
             key,
             targets: raw.exceptions.iter().flatten().map(target).collect(),
+            background: raw.background.unwrap_or(true),
             matches: Match::compile(raw.matches.as_ref().unwrap_or(&schema::Match::default()))?,
             conditions: raw
                 .conditions

@@ -56,7 +56,8 @@ pub(crate) struct Subject<'a> {
     resource: &'a str,
     pub(crate) subresource: &'a str,
     pub(crate) operation: Operation,
-    pub(crate) background: bool,
+    /// Rules about some operation are about all of them.
+    any_operation: bool,
     pub(crate) namespace_labels: Option<&'a BTreeMap<String, String>>,
     pub(crate) user: &'a UserInfo,
     pub(crate) roles: &'a [String],
@@ -78,7 +79,7 @@ impl<'a> Subject<'a> {
             resource: &request.resource,
             subresource: &request.subresource,
             operation: request.operation,
-            background: request.background,
+            any_operation: request.is_unasked(),
             namespace_labels,
             user: &request.user,
             roles: &request.roles,
@@ -406,7 +407,7 @@ impl Filter {
                 self.namespace_selector.as_ref().is_none_or(|selector| selector.matches(labels))
             }
             Clause::Operations => {
-                subject.background || self.operations.iter().any(|operation| operation == subject.operation.as_str())
+                subject.any_operation || self.operations.iter().any(|operation| operation == subject.operation.as_str())
             }
             Clause::Roles => crosses(&self.roles, subject.roles),
             Clause::ClusterRoles => crosses(&self.cluster_roles, subject.cluster_roles),

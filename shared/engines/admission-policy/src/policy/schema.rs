@@ -12,6 +12,7 @@ pub(crate) struct Metadata {
     pub(crate) name: String,
     pub(crate) namespace: Option<String>,
     pub(crate) annotations: Option<BTreeMap<String, String>>,
+    pub(crate) labels: Option<BTreeMap<String, Value>>,
 }
 
 impl Metadata {
@@ -205,6 +206,7 @@ pub(crate) struct ExceptionSpec {
     pub(crate) matches: Option<Match>,
     pub(crate) conditions: Option<Value>,
     pub(crate) pod_security: Option<Vec<Value>>,
+    pub(crate) background: Option<bool>,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -31,6 +31,7 @@ mod platform;
 mod reports;
 mod reviews;
 mod rules;
+mod scans;
 mod sessions;
 mod subresources;
 mod words;
