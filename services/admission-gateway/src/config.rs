@@ -61,7 +61,7 @@ pub struct Config {
 }
 
 /// A cluster to serve.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct KubernetesConfig {
     /// Path of a kubeconfig. Default: the pod's service account, else the user's own kubeconfig.
@@ -74,6 +74,20 @@ pub struct KubernetesConfig {
     /// Whether the `imagePullSecrets` of a pod that is reviewed are read, to ask the registries of its images. The gateway then needs the
     /// right to get Secrets in all namespaces. Default false.
     pub pod_pull_secrets: bool,
+    /// How often everything in the cluster is judged for reports (PolicyReport), in seconds; 0 for never. Default 3600.
+    pub background_scan_interval_s: u64,
+}
+
+impl Default for KubernetesConfig {
+    fn default() -> Self {
+        Self {
+            kubeconfig: None,
+            register: None,
+            authority_secret: None,
+            pod_pull_secrets: false,
+            background_scan_interval_s: 3_600,
+        }
+    }
 }
 
 /// How the API server is told about the webhooks.

@@ -30,7 +30,7 @@ pub use cluster::{LookUps, roles_of};
 pub use config::{Config, KubernetesConfig, OnFault, Registration, ServiceReference};
 pub use signatures::Signatures;
 
-use crate::cluster::{Afterwards, Cleanup, Gatherer, Reach, Register};
+use crate::cluster::{Afterwards, Changes, Cleanup, Gatherer, Home, Means, Reach, Register, Reports};
 use crate::facts::Facts;
 use crate::manifests::Manifests;
 use crate::metrics::Metrics;
@@ -85,12 +85,15 @@ pub async fn start(context: Context, config: Config) -> anyhow::Result<()> {
         cleanup.start(&context);
         cluster::keep_status(&context, (home.cluster.clone(), register.is_some()), policies.clone());
     }
+    let means = Means { gatherer: gatherer.clone(), signatures: signatures.clone(), facts: facts.clone() };
+    let changes = report(&context, (home.as_ref(), &config), means, (&policies, &metrics));
     let settings = config.clone();
     let reviewer = Reviewer {
         signatures,
         gatherer,
         bindings,
         afterwards,
+        changes,
         policies,
         facts,
         manifests,
@@ -106,4 +109,24 @@ pub async fn start(context: Context, config: Config) -> anyhow::Result<()> {
         Register { cluster: home.cluster, settings, authority, address }.keep(&context);
     }
     Ok(())
+}
+
+/// Starts writing reports on what is in the cluster, unless that is switched off.
+fn report(
+    context: &Context,
+    (home, config): (Option<&Home>, &Config),
+    means: Means,
+    (policies, metrics): (&Policies, &Metrics),
+) -> Option<Changes> {
+    let (home, settings) = (home?, config.kubernetes.as_ref()?);
+    let interval = Some(settings.background_scan_interval_s).filter(|seconds| *seconds > 0)?;
+    let reports = Reports {
+        cluster: home.cluster.clone(),
+        means,
+        policies: policies.clone(),
+        metrics: metrics.clone(),
+        excluded: settings.register.as_ref().map(|register| register.excluded_namespaces.clone()).unwrap_or_default(),
+        interval: std::time::Duration::from_secs(interval),
+    };
+    Some(reports.start(context))
 }

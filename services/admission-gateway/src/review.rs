@@ -14,7 +14,7 @@ use schemas::ask::{ScanReply, ScanRequest};
 use schemas::deploy::v1::{AdmissionReviewed, AdmittedImage, Decision, PolicyResult, RuleVerdict as Verdict};
 use serde_json::{Value, json};
 
-use crate::cluster::{Afterwards, Bindings, Gathered, Gatherer};
+use crate::cluster::{Afterwards, Bindings, Changes, Gathered, Gatherer};
 use crate::config::{Config, OnFault};
 use crate::examine::examine;
 use crate::facts::{BLOCK_DIGEST, Facts};
@@ -33,6 +33,8 @@ pub(crate) struct Reviewer {
     pub(crate) bindings: Option<Bindings>,
     /// What is done once a request was let in; `None` without a cluster.
     pub(crate) afterwards: Option<Afterwards>,
+    /// Whose reports are written again once a request was let in; `None` where none are written.
+    pub(crate) changes: Option<Changes>,
     #[expect(dead_code, reason = "held for as long as reviews are answered")]
     pub(crate) manifests: Manifests,
     pub(crate) publisher: Publisher,
@@ -120,8 +122,8 @@ impl Reviewer {
         self.metrics.decided(if allowed { "allow" } else { "deny" }, started.elapsed());
         if phase == Phase::Validate {
             self.publish(&request, (&outcome, refused), started);
-            if allowed && let Some(afterwards) = &self.afterwards {
-                afterwards.follow_up(&request);
+            if allowed {
+                self.follow_up(&request);
             }
         }
         Ok(envelope(&review, response))
@@ -135,6 +137,16 @@ impl Reviewer {
         let refused = blocked.or(examined.refusal.map(|message| (POLICY, message)))?;
         (outcome.allowed, outcome.message) = (false, refused.1.clone());
         Some(refused)
+    }
+
+    /// Has everybody know who does something once a request was let in; nobody waits for it.
+    fn follow_up(&self, request: &Request) {
+        if let Some(afterwards) = &self.afterwards {
+            afterwards.follow_up(request);
+        }
+        if let Some(changes) = &self.changes {
+            changes.note(request);
+        }
     }
 
     /// The one place where a fault of the gateway itself becomes an answer.

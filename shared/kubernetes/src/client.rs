@@ -300,20 +300,31 @@ impl Cluster {
         (namespace, labels): (&str, &str),
         token: &str,
     ) -> Result<(Vec<Value>, String), ClusterError> {
-        let mut path = format!("{}?limit=500", resource.path(namespace, ""));
-        for (name, value) in [("continue", token), ("labelSelector", labels)] {
-            if !value.is_empty() {
-                path.push_str(&format!("&{name}={}", encoded(value)));
-            }
-        }
+        let path = page_path(resource, (namespace, labels), token);
         let list = self.get(&path).await?.unwrap_or_default();
         let mut items = list.get("items").and_then(Value::as_array).cloned().unwrap_or_default();
         for fields in items.iter_mut().filter_map(Value::as_object_mut) {
             fields.insert("apiVersion".to_owned(), resource.api_version().into());
             fields.insert("kind".to_owned(), resource.kind.as_str().into());
         }
-        let token = list.pointer("/metadata/continue").and_then(Value::as_str).unwrap_or_default();
-        Ok((items, token.to_owned()))
+        Ok((items, next_token(&list)))
+    }
+
+    /// As [`Self::page`], but the server sends only `metadata` of each.
+    ///
+    /// # Errors
+    /// As [`Self::page`].
+    pub async fn page_of_heads(
+        &self,
+        resource: &Resource,
+        (namespace, labels): (&str, &str),
+        token: &str,
+    ) -> Result<(Vec<Value>, String), ClusterError> {
+        let path = page_path(resource, (namespace, labels), token);
+        let request = http::Request::get(&path).header("accept", HEADS).body(Vec::new());
+        let list = self.send("GET", &path, request).await?.unwrap_or_default();
+        let items = list.get("items").and_then(Value::as_array).cloned().unwrap_or_default();
+        Ok((items, next_token(&list)))
     }
 
     pub(crate) fn objects(&self, resource: &Resource, namespace: &str) -> Api<DynamicObject> {
@@ -323,6 +334,24 @@ impl Cluster {
             namespace => Api::namespaced_with(self.client.clone(), namespace, &api),
         }
     }
+}
+
+/// Lists of metadata alone.
+const HEADS: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
+
+/// Where the next objects of a list are.
+fn page_path(resource: &Resource, (namespace, labels): (&str, &str), token: &str) -> String {
+    let mut path = format!("{}?limit=500", resource.path(namespace, ""));
+    for (name, value) in [("continue", token), ("labelSelector", labels)] {
+        if !value.is_empty() {
+            path.push_str(&format!("&{name}={}", encoded(value)));
+        }
+    }
+    path
+}
+
+fn next_token(list: &Value) -> String {
+    list.pointer("/metadata/continue").and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
 /// A value as it stands in a query.

@@ -11,3 +11,6 @@ pub const QUARANTINE: &str = "biotope.dev/quarantine";
 
 /// Annotation of a generated object that is kept in step: the policy, rule and trigger that it comes from, as JSON.
 pub const GENERATED_FROM: &str = "biotope.dev/generated-from";
+
+/// Annotation of a report: a hash of what it says, so that it is written again only when that is something else.
+pub const REPORT: &str = "biotope.dev/report";

@@ -7,6 +7,7 @@
 //! requests let in --afterwards--> generated objects, changes of existing ones
 //! policies that come into force --existing--> the same for what is there already
 //! generated objects --downstream--> kept in step with what they were made from, deleted with it
+//! what is there, now and then --reports--> a report on each object
 //! schedules of policies that delete --cleanup--> objects deleted
 //! what a policy asks besides (config maps, API calls, image data) --gather--> one review, within its deadline
 //! ```
@@ -25,6 +26,7 @@ mod own;
 mod pods;
 mod reach;
 mod register;
+mod reports;
 mod services;
 mod settled;
 mod status;
@@ -50,6 +52,7 @@ pub(crate) use self::gather::{Gathered, Gatherer};
 pub use self::lookups::LookUps;
 pub(crate) use self::reach::Reach;
 pub(crate) use self::register::Register;
+pub(crate) use self::reports::{Changes, Means, Reports};
 pub(crate) use self::status::keep as keep_status;
 use crate::config::KubernetesConfig;
 use crate::facts::Facts;

@@ -102,10 +102,11 @@ impl Register {
                 { "apiGroups": ["*"], "apiVersions": ["*"], "resources": SUBRESOURCES,
                   "operations": ["CREATE", "UPDATE", "DELETE", "CONNECT"], "scope": "*" },
             ],
-            // Heartbeats and the like are not for policies, and would make up most of the requests.
+            // Heartbeats and the like are not for policies, and would make up most of the requests; so would what policies say of objects.
             "matchConditions": [
                 { "name": "no-heartbeats", "expression": "!(request.resource.group in ['coordination.k8s.io', 'events.k8s.io', 'authorization.k8s.io', 'authentication.k8s.io'])" },
                 { "name": "no-events", "expression": "!(request.resource.group == '' && request.resource.resource == 'events')" },
+                { "name": "no-reports", "expression": "!(request.resource.group in ['wgpolicyk8s.io', 'openreports.io', 'reports.kyverno.io'])" },
                 { "name": "not-itself", "expression": "!(request.resource.group == 'admissionregistration.k8s.io')" },
             ],
         });

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use testkit::parts::{self, KubeApiserver, Nats, Part, wait_until};
 
 use crate::{Gateway, start_with};
@@ -129,15 +129,25 @@ impl Scene {
 
 /// Starts a gateway whose policies are in force.
 pub(crate) fn started(policies: &str) -> Option<(Part<Nats>, Scene)> {
+    started_with(policies, &[], &json!({}))
+}
+
+/// The same with more kinds, and with more settings for the cluster.
+pub(crate) fn started_with(policies: &str, kinds: &[&str], more: &Value) -> Option<(Part<Nats>, Scene)> {
     let (Some(nats), Some(server)) = (parts::nats(), parts::kube_apiserver()) else { return None };
-    server.kubectl_stdin(&["create", "-f", "-"], KINDS).unwrap();
+    for kinds in [&[KINDS], kinds].concat() {
+        server.kubectl_stdin(&["create", "-f", "-"], kinds).unwrap();
+    }
     // The kinds may be served a moment before their objects are.
     let mut refused = String::new();
     let applied = wait_until(Duration::from_secs(30), || {
         server.apply(policies).map_err(|error| refused = error.to_string()).ok()
     });
     assert!(applied.is_some(), "{refused}");
-    let settings = json!({ "kubeconfig": server.kubeconfig, "register": { "failure_policy": "fail" } });
+    let mut settings = json!({ "kubeconfig": server.kubeconfig, "register": { "failure_policy": "fail" } });
+    for (name, value) in more.as_object().unwrap() {
+        settings[name] = value.clone();
+    }
     let gateway = start_with(&nats, &json!({ "kubernetes": settings }));
     let scene = Scene { server, gateway };
     // Policies that are in force before the triggers come, which a refusal of the webhooks tells nothing about.

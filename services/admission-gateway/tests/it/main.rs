@@ -20,6 +20,7 @@ mod keyless;
 mod logins;
 mod lookups;
 mod manifests;
+mod reports;
 mod signatures;
 mod sigstore;
 mod status;

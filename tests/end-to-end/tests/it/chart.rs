@@ -34,7 +34,7 @@ const SMALL: &str = "
 bus: { existingSecret: bus }
 nats: { replicas: 1, storage: { persistent: false } }
 registryScanner: { storage: { persistent: false } }
-admissionGateway: { replicas: 1 }
+admissionGateway: { replicas: 1, backgroundScanSeconds: 0 }
 secretBroker: { storage: { persistent: false } }
 runtimeSensor: { enabled: false }
 correlator: { storage: { persistent: false } }
