@@ -12,6 +12,31 @@ use crate::value::{Key, Map, Val};
 /// What a loop variable sees: the element, or the index or key and the element.
 type Item<'a> = (Val<'a>, Option<Val<'a>>);
 
+/// The first fact that was missing in a loop.
+#[derive(Default)]
+struct Gap(Option<EvalError>);
+
+impl Gap {
+    /// Lets an outcome through; `None` where a fact was missing. Any other failure ends the loop: with what was missing before it, if
+    /// something was.
+    fn pass<T>(&mut self, outcome: Result<T, EvalError>) -> Result<Option<T>, EvalError> {
+        match outcome {
+            Ok(value) => Ok(Some(value)),
+            Err(error @ EvalError::Missing(_)) => {
+                self.0.get_or_insert(error);
+                Ok(None)
+            }
+            Err(EvalError::CostExceeded) => Err(EvalError::CostExceeded),
+            Err(error) => Err(self.0.take().unwrap_or(error)),
+        }
+    }
+
+    /// The value of the loop, unless something was missing.
+    fn end<T>(self, value: T) -> Result<T, EvalError> {
+        self.0.map_or(Ok(value), Err)
+    }
+}
+
 impl<'a> Evaluation<'_, 'a> {
     pub(crate) fn comprehension(&self, comprehension: &'a Comprehension) -> Outcome<'a> {
         let range = self.evaluate(&comprehension.range)?;
@@ -88,31 +113,32 @@ impl<'a> Evaluation<'_, 'a> {
     }
 
     fn exists_one(&self, comprehension: &'a Comprehension, items: Vec<Item<'a>>) -> Outcome<'a> {
-        let mut count = 0_usize;
+        let (mut count, mut gap) = (0_usize, Gap::default());
         for item in &items {
-            count += usize::from(self.truth(comprehension, item, &comprehension.body)?);
+            let is_one = gap.pass(self.truth(comprehension, item, &comprehension.body))?;
+            count += usize::from(is_one == Some(true));
         }
-        Ok(Val::Bool(count == 1))
+        gap.end(Val::Bool(count == 1))
     }
 
     fn filter(&self, comprehension: &'a Comprehension, items: Vec<Item<'a>>) -> Outcome<'a> {
-        let mut kept = Vec::new();
+        let (mut kept, mut gap) = (Vec::new(), Gap::default());
         for item in items {
-            if self.truth(comprehension, &item, &comprehension.body)? {
+            if gap.pass(self.truth(comprehension, &item, &comprehension.body))? == Some(true) {
                 kept.push(item.0);
             }
         }
-        Ok(Val::list(kept))
+        gap.end(Val::list(kept))
     }
 
     fn transform_list(&self, comprehension: &'a Comprehension, items: Vec<Item<'a>>) -> Outcome<'a> {
-        let mut values = Vec::with_capacity(items.len());
+        let (mut values, mut gap) = (Vec::with_capacity(items.len()), Gap::default());
         for item in &items {
-            if self.kept(comprehension, item)? {
-                values.push(self.within(comprehension, item, &comprehension.body)?);
+            if gap.pass(self.kept(comprehension, item))? == Some(true) {
+                values.extend(gap.pass(self.within(comprehension, item, &comprehension.body))?);
             }
         }
-        Ok(Val::list(values))
+        gap.end(Val::list(values))
     }
 
     fn transform_map(&self, comprehension: &'a Comprehension, items: Vec<Item<'a>>) -> Outcome<'a> {

@@ -73,6 +73,10 @@ pub enum EvalError {
         /// What it asked for.
         what: String,
     },
+    /// A function asked for a fact that the host does not have yet, in the host's words. Loops go on with their other elements, so
+    /// that all that is missing is asked for at once, and end in this error all the same.
+    #[error("{0}")]
+    Missing(String),
     /// The evaluation went past a limit.
     #[error("operation cancelled: actual cost limit exceeded")]
     CostExceeded,

@@ -165,7 +165,7 @@ impl<'a> Scope<'a> {
     pub(crate) fn note_missing(&self, function: &str, fact: MissingFact) -> EvalError {
         let what = fact.to_string();
         self.0.missing.borrow_mut().push(fact);
-        EvalError::refused(format!("{function}: {what}"))
+        EvalError::Missing(format!("{function}: {what}"))
     }
 
     pub(crate) fn take_missing(&self) -> Vec<MissingFact> {

@@ -370,3 +370,41 @@ results:
     let files = [("t/kyverno-test.yaml", test), ("t/policy.yaml", policy), ("t/resources.yaml", resources)];
     assert_eq!(verdicts(&report(&files)), [CheckVerdict::Pass, CheckVerdict::Pass, CheckVerdict::Vacuous]);
 }
+
+#[test]
+fn what_the_elements_of_a_list_need_is_asked_for_at_once() {
+    let policy = "
+apiVersion: policies.kyverno.io/v1
+kind: ValidatingPolicy
+metadata: {name: many}
+spec:
+  matchConstraints:
+    resourceRules: [{apiGroups: [''], apiVersions: [v1], operations: [CREATE], resources: [namespaces]}]
+  variables:
+  - name: kept
+    expression: \"['a', 'b', 'c'].filter(name, resource.get('v1', 'secrets', 'base', name).type == 'x')\"
+  - name: types
+    expression: \"['a', 'd'].map(name, resource.get('v1', 'secrets', 'base', name).type)\"
+  validations:
+  - expression: >-
+      EXPRESSION
+";
+    let asked = |expression: &str, known: &[&str]| {
+        let secret = |name: &&str| {
+            let found = json!({"apiVersion": "v1", "kind": "Secret", "type": "x"});
+            (format!("GET /api/v1/namespaces/base/secrets/{name}"), found)
+        };
+        let snapshot = Snapshot { api_calls: known.iter().map(secret).collect(), ..Snapshot::default() };
+        let outcome = load(policy.replace("EXPRESSION", expression)).evaluate(&namespace("shop"), &snapshot);
+        (outcome.missing_facts().len(), outcome.verdicts[0].status)
+    };
+    assert_eq!(asked("size(variables.kept) == 3", &[]), (3, Status::Error));
+    assert_eq!(asked("size(variables.kept) == 3", &["b"]), (2, Status::Error));
+    assert_eq!(asked("size(variables.kept) == 3", &["a", "b", "c"]), (0, Status::Pass));
+    assert_eq!(asked("size(variables.types) == 2", &[]), (2, Status::Error));
+    // What fails otherwise ends a loop at once.
+    assert_eq!(
+        asked("[1, 0, 2].map(n, 1 / n).size() == resource.get('v1', 'secrets', 'base', 'a').size()", &[]),
+        (0, Status::Error)
+    );
+}
