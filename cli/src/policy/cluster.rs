@@ -10,9 +10,9 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use admission_gateway::roles_of;
+use admission_gateway::{are_about, roles_of};
+use admission_policy::CleanupTarget;
 use admission_policy::testing::{Answer, Session, Surroundings};
-use admission_policy::{CleanupTarget, GroupVersionKind};
 use anyhow::Context as _;
 use indicatif::ProgressBar;
 use kubernetes::{Cluster, ClusterError, Resource, Served};
@@ -80,7 +80,7 @@ pub(super) async fn surroundings(cluster: &Cluster, live: &Live, faults: &mut Ve
         BESIDE.contains(&(group.as_str(), kind.as_str()))
             && !(live.ignore_cluster_exceptions && kind == "PolicyException")
     });
-    for one in preferred(served) {
+    for one in Served::one_version_each(served) {
         let kind = &one.resource.kind;
         match list(cluster, &one.resource).await {
             Ok(objects) => found.manifests.extend(objects.into_iter().map(manifest)),
@@ -157,18 +157,6 @@ fn manifest(mut object: Value) -> (String, Value) {
     (format!("cluster:{name}"), object)
 }
 
-/// One version of each kind: the one that the server prefers, where it is among them.
-fn preferred(served: impl Iterator<Item = Served>) -> Vec<Served> {
-    let mut found: BTreeMap<(String, String), Served> = BTreeMap::new();
-    for one in served {
-        let key = (one.resource.group.clone(), one.resource.plural.clone());
-        if one.is_preferred || !found.contains_key(&key) {
-            found.insert(key, one);
-        }
-    }
-    found.into_values().collect()
-}
-
 /// What is to be judged, and how far that has come.
 pub(super) struct Sweep<'c> {
     cluster: &'c Cluster,
@@ -201,7 +189,7 @@ impl<'c> Sweep<'c> {
         let served = within(self.cluster.served(|group| subjects.iter().any(|one| one.is_in_group(group)))).await;
         let served = served.map_err(anyhow::Error::msg).context("the kinds of the cluster cannot be listed")?;
         let spinner = print::spinner("judging".to_owned());
-        for kind in preferred(served.into_iter().filter(|one| self.is_meant(one, &subjects))) {
+        for kind in Served::one_version_each(served.into_iter().filter(|one| self.is_meant(one, &subjects))) {
             self.kinds += 1;
             if let Err(why) = self.kind(&kind, session, &spinner).await {
                 let Resource { plural, .. } = &kind.resource;
@@ -224,12 +212,10 @@ impl<'c> Sweep<'c> {
     }
 
     fn is_meant(&self, one: &Served, subjects: &[CleanupTarget]) -> bool {
-        let Resource { group, version, kind, plural } = &one.resource;
-        let kind = GroupVersionKind { group: group.clone(), version: version.clone(), kind: kind.clone() };
-        one.verbs.iter().any(|verb| verb == "list")
+        one.can("list")
             && (one.is_namespaced || self.live.namespace.is_none())
             && !(one.is_namespaced && self.live.cluster_wide_resources)
-            && subjects.iter().any(|subject| subject.is_about(&kind, plural))
+            && are_about(subjects, &one.resource)
     }
 
     async fn kind(&mut self, kind: &Served, session: &mut Session<'_>, spinner: &ProgressBar) -> Result<(), String> {

@@ -26,7 +26,7 @@ mod webhook;
 use anyhow::Context as _;
 use service::Context;
 
-pub use cluster::{LookUps, roles_of};
+pub use cluster::{LookUps, are_about, roles_of};
 pub use config::{Config, KubernetesConfig, OnFault, Registration, ServiceReference};
 pub use signatures::Signatures;
 

@@ -1,5 +1,7 @@
 //! Which kinds a server has.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use crate::client::{Cluster, ClusterError, Resource};
@@ -15,6 +17,27 @@ pub struct Served {
     pub verbs: Vec<String>,
     /// Whether this is the version of the group that the server prefers.
     pub is_preferred: bool,
+}
+
+impl Served {
+    /// Whether something can be done with it: `get`, `list`, `delete`, ...
+    #[must_use]
+    pub fn can(&self, verb: &str) -> bool {
+        self.verbs.iter().any(|known| known == verb)
+    }
+
+    /// One version of each kind: the one that the server prefers, where it is among them.
+    #[must_use]
+    pub fn one_version_each(served: impl IntoIterator<Item = Self>) -> Vec<Self> {
+        let mut found: BTreeMap<(String, String), Self> = BTreeMap::new();
+        for one in served {
+            let key = (one.resource.group.clone(), one.resource.plural.clone());
+            if one.is_preferred || !found.contains_key(&key) {
+                found.insert(key, one);
+            }
+        }
+        found.into_values().collect()
+    }
 }
 
 impl Cluster {

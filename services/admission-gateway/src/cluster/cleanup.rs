@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use admission_policy::{CleanupOutcome, CleanupSchedule, GroupVersionKind};
+use admission_policy::{CleanupOutcome, CleanupSchedule};
 use kubernetes::{Cluster, ClusterError, Resource, Served};
 use model::Timestamp;
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ use service::Context;
 
 use super::gather::{Gathered, Gatherer};
 use super::register::MANAGER;
-use super::{POLICY_KINDS, served};
+use super::{POLICY_KINDS, are_about, namespace_of, served};
 use crate::facts::Facts;
 use crate::metrics::Metrics;
 use crate::policies::Policies;
@@ -125,22 +125,12 @@ impl Cleanup {
     async fn kinds(&self, schedule: &CleanupSchedule) -> Result<Vec<Served>, ClusterError> {
         let all = self.cluster.served(|group| schedule.targets.iter().any(|target| target.is_in_group(group))).await?;
         let is_meant = |one: &Served| {
-            let Resource { group, version, kind, plural } = &one.resource;
-            let kind = GroupVersionKind { group: group.clone(), version: version.clone(), kind: kind.clone() };
-            let can = |verb: &str| one.verbs.iter().any(|known| known == verb);
-            can("list") && can("delete") && schedule.targets.iter().any(|target| target.is_about(&kind, plural))
+            one.can("list")
+                && one.can("delete")
+                && (one.is_namespaced || schedule.policy.namespace.is_empty())
+                && are_about(&schedule.targets, &one.resource)
         };
-        let mut found: BTreeMap<(String, String), Served> = BTreeMap::new();
-        for one in all.into_iter().filter(is_meant) {
-            if !one.is_namespaced && !schedule.policy.namespace.is_empty() {
-                continue;
-            }
-            let key = (one.resource.group.clone(), one.resource.plural.clone());
-            if one.is_preferred || !found.contains_key(&key) {
-                found.insert(key, one);
-            }
-        }
-        Ok(found.into_values().collect())
+        Ok(Served::one_version_each(all.into_iter().filter(is_meant)))
     }
 
     /// Deletes what of one kind is to go; how many objects.
@@ -188,8 +178,7 @@ impl Cleanup {
     }
 
     fn is_excluded(&self, object: &Value) -> bool {
-        let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-        let own = if text("/kind") == "Namespace" { text("/metadata/name") } else { text("/metadata/namespace") };
+        let own = namespace_of(object);
         SYSTEM.contains(&own) || self.excluded.iter().any(|excluded| excluded == own)
     }
 

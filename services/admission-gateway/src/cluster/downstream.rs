@@ -26,31 +26,19 @@ use super::afterwards::Worker;
 use super::gather::Gathered;
 use super::origin::{Id, Origin, Policy, Trigger, text};
 use super::register::MANAGER;
-use super::{POLICY_KINDS, served};
+use super::{POLICY_KINDS, Repeated, repeat, served};
 
 /// Starts keeping objects in step.
 pub(super) fn keep(context: &Context, worker: Arc<Worker>) {
-    let shutdown = context.shutdown.clone();
-    context.spawn(async move {
-        let mut keeper = Keeper {
-            worker,
-            kinds: BTreeMap::new(),
-            discovered: None,
-            known: BTreeMap::new(),
-            settled: BTreeMap::new(),
-            last: None,
-        };
-        loop {
-            tokio::select! {
-                () = shutdown.cancelled() => return,
-                () = tokio::time::sleep(LOOK) => {}
-            }
-            tokio::select! {
-                () = shutdown.cancelled() => return,
-                () = keeper.look() => {}
-            }
-        }
-    });
+    let keeper = Keeper {
+        worker,
+        kinds: BTreeMap::new(),
+        discovered: None,
+        known: BTreeMap::new(),
+        settled: BTreeMap::new(),
+        last: None,
+    };
+    repeat(context, LOOK, keeper);
 }
 
 struct Keeper {
@@ -74,7 +62,7 @@ struct Look {
     gathered: Gathered,
 }
 
-impl Keeper {
+impl Repeated for Keeper {
     async fn look(&mut self) {
         if !self.worker.policies.are_loaded() {
             return;
@@ -110,7 +98,9 @@ impl Keeper {
             self.last = None;
         }
     }
+}
 
+impl Keeper {
     fn policies(&self) -> BTreeSet<Policy> {
         let summaries = self.worker.policies.now().summaries();
         let named = summaries.into_iter().map(|summary| {
@@ -125,9 +115,7 @@ impl Keeper {
         let everywhere = self.discovered.is_none_or(|at| at.elapsed() >= DISCOVER);
         if everywhere {
             let all = self.worker.cluster.served(|_| true).await?;
-            let can = |verbs: &[String], verb: &str| verbs.iter().any(|known| known == verb);
-            let fit =
-                all.into_iter().filter(|one| one.is_preferred && can(&one.verbs, "list") && can(&one.verbs, "delete"));
+            let fit = all.into_iter().filter(|one| one.is_preferred && one.can("list") && one.can("delete"));
             self.kinds.extend(fit.map(|one| (key(&one.resource), one.resource)));
         }
         for (id, origin) in self.worker.take_written() {

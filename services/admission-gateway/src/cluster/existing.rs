@@ -7,34 +7,23 @@
 //! What is there already was written before anybody asked, so that rules see no operation and no user. Replicas may do the same work
 //! twice: what is written is the same.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use admission_policy::{GroupVersionKind, Operation, PolicyRef, Request, RuleVerdict, Standing};
+use admission_policy::{Operation, PolicyRef, Request, RuleVerdict, Standing};
 use kubernetes::{ClusterError, Resource, Served};
 use serde_json::Value;
 use service::Context;
 use tokio::time::Instant;
 
 use super::afterwards::Worker;
+use super::register::is_never_asked_about;
+use super::{Repeated, are_about, repeat};
 
 /// Starts looking for policies that are new.
 pub(super) fn watch(context: &Context, worker: Arc<Worker>, excluded: Vec<String>) {
-    let shutdown = context.shutdown.clone();
-    context.spawn(async move {
-        let mut existing = Existing { worker, excluded, done: HashMap::new() };
-        loop {
-            tokio::select! {
-                () = shutdown.cancelled() => return,
-                () = tokio::time::sleep(LOOK) => {}
-            }
-            tokio::select! {
-                () = shutdown.cancelled() => return,
-                () = existing.look() => {}
-            }
-        }
-    });
+    repeat(context, LOOK, Existing { worker, excluded, done: HashMap::new() });
 }
 
 struct Existing {
@@ -45,7 +34,7 @@ struct Existing {
     done: HashMap<Key, (u64, Instant)>,
 }
 
-impl Existing {
+impl Repeated for Existing {
     /// Carries out what is new, and what is so old that something may have gone past it.
     async fn look(&mut self) {
         if !self.worker.policies.are_loaded() {
@@ -68,7 +57,9 @@ impl Existing {
         let again = |one: &Standing| now + if late.contains(&key_of(one)) { RETRY } else { AGAIN };
         self.done.extend(due.iter().map(|one| (key_of(one), (one.version, again(one)))));
     }
+}
 
+impl Existing {
     /// Judges all objects that are meant: how many there were, and which rules miss some of theirs.
     async fn carry_out(&self, due: &[Standing]) -> (usize, HashSet<Key>) {
         let (mut judged, mut late) = (0, HashSet::new());
@@ -98,15 +89,13 @@ impl Existing {
     async fn kinds<'d>(&self, due: &'d [Standing]) -> Result<Vec<(Served, Vec<&'d Standing>)>, ClusterError> {
         let targets = || due.iter().flat_map(|one| &one.targets);
         let all = self.worker.cluster.served(|group| targets().any(|target| target.is_in_group(group))).await?;
-        let mut found: BTreeMap<(String, String), (Served, Vec<&Standing>)> = BTreeMap::new();
-        for one in all.into_iter().filter(|one| one.verbs.iter().any(|verb| verb == "list")) {
-            let meant: Vec<&Standing> = due.iter().filter(|standing| means(standing, &one)).collect();
-            let key = (one.resource.group.clone(), one.resource.plural.clone());
-            if !meant.is_empty() && (one.is_preferred || !found.contains_key(&key)) {
-                found.insert(key, (one, meant));
-            }
-        }
-        Ok(found.into_values().collect())
+        let meaning = |one: &Served| due.iter().filter(|standing| means(standing, one)).collect::<Vec<_>>();
+        let meant = all.into_iter().filter(|one| one.can("list") && !meaning(one).is_empty());
+        let with_meaning = |one: Served| {
+            let by = meaning(&one);
+            (one, by)
+        };
+        Ok(Served::one_version_each(meant).into_iter().map(with_meaning).collect())
     }
 
     /// Judges all objects of a kind.
@@ -147,10 +136,7 @@ impl Existing {
 
     /// Whether policies are for an object that is there to stay.
     fn is_for_policies(&self, object: &Value) -> bool {
-        let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-        let own = if text("/kind") == "Namespace" { text("/metadata/name") } else { text("/metadata/namespace") };
-        let is_excluded = SYSTEM.contains(&own) || self.excluded.iter().any(|excluded| excluded == own);
-        !is_excluded && object.pointer("/metadata/deletionTimestamp").is_none()
+        !is_never_asked_about(object, &self.excluded) && object.pointer("/metadata/deletionTimestamp").is_none()
     }
 }
 
@@ -163,14 +149,10 @@ fn key_of(one: &Standing) -> Key {
 
 /// Whether a rule is about a kind.
 fn means(standing: &Standing, one: &Served) -> bool {
-    let Resource { group, version, kind, plural } = &one.resource;
-    let kind = GroupVersionKind { group: group.clone(), version: version.clone(), kind: kind.clone() };
-    (one.is_namespaced || standing.policy.namespace.is_empty() || kind.kind == "Namespace")
-        && standing.targets.iter().any(|target| target.is_about(&kind, plural))
+    (one.is_namespaced || standing.policy.namespace.is_empty() || one.resource.kind == "Namespace")
+        && are_about(&standing.targets, &one.resource)
 }
 
-/// Namespaces that the gateway's webhooks are not for.
-const SYSTEM: [&str; 2] = ["kube-system", "kube-node-lease"];
 /// How often the policies are looked at.
 const LOOK: Duration = Duration::from_secs(1);
 /// After how long what is there is looked through again.

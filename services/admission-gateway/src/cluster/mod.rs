@@ -36,6 +36,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use admission_policy::{CleanupTarget, GroupVersionKind};
 use anyhow::Context as _;
 use bus::Publisher;
 use kubernetes::{Cluster, ClusterError, Resource, Seen};
@@ -186,6 +187,19 @@ fn text(object: &Value) -> String {
     object.to_string()
 }
 
+/// Whether some of the targets mean a kind.
+pub fn are_about(targets: &[CleanupTarget], resource: &Resource) -> bool {
+    let Resource { group, version, kind, plural } = resource;
+    let kind = GroupVersionKind { group: group.clone(), version: version.clone(), kind: kind.clone() };
+    targets.iter().any(|target| target.is_about(&kind, plural))
+}
+
+/// The namespace that an object lies in, or is.
+fn namespace_of(object: &Value) -> &str {
+    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    if text("/kind") == "Namespace" { text("/metadata/name") } else { text("/metadata/namespace") }
+}
+
 /// The kinds of a group that the server has, in the version that it prefers; an error when it does not answer.
 async fn served(cluster: &Cluster, group: &str, kinds: &[&str]) -> Result<Vec<Resource>, ClusterError> {
     let Some(about) = cluster.get(&format!("/apis/{group}")).await? else { return Ok(Vec::new()) };
@@ -220,6 +234,29 @@ fn namespaces(context: &Context, cluster: &Cluster, facts: &Facts) {
             facts.set_namespaces(now.objects.iter().map(|(key, object)| (name(key), labels(object))).collect());
             if now.is_complete {
                 ready.ready();
+            }
+        }
+    });
+}
+
+/// What is done again and again, for as long as the gateway runs.
+trait Repeated: Send + 'static {
+    /// Does it once.
+    fn look(&mut self) -> impl Future<Output = ()> + Send;
+}
+
+/// Does something again and again, with a pause before each time; the end cuts it short.
+fn repeat(context: &Context, pause: Duration, mut one: impl Repeated) {
+    let shutdown = context.shutdown.clone();
+    context.spawn(async move {
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = tokio::time::sleep(pause) => {}
+            }
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = one.look() => {}
             }
         }
     });

@@ -86,7 +86,7 @@ impl Register {
         };
         client["caBundle"] = json!(STANDARD.encode(&self.authority));
         let mut excluded = self.settings.excluded_namespaces.clone();
-        excluded.extend(["kube-system".to_owned(), "kube-node-lease".to_owned()]);
+        excluded.extend(NEVER.map(str::to_owned));
         let mut one = json!({
             "name": webhook,
             "clientConfig": client,
@@ -136,6 +136,14 @@ fn removal(names: &[String]) -> String {
     )
 }
 
+/// Whether an object lies in a namespace that the gateway is never asked about: one of the cluster itself, or one that is `excluded`.
+pub(super) fn is_never_asked_about(object: &Value, excluded: &[String]) -> bool {
+    let own = super::namespace_of(object);
+    NEVER.contains(&own) || excluded.iter().any(|excluded| excluded == own)
+}
+
+/// Namespaces that the webhooks are not for.
+const NEVER: [&str; 2] = ["kube-system", "kube-node-lease"];
 /// All resources, and the subresources that do something: status updates are not for policies.
 const SUBRESOURCES: [&str; 9] = [
     "*",

@@ -15,26 +15,13 @@ use serde_json::{Value, json};
 use service::Context;
 use tokio::time::Instant;
 
-use super::{POLICY_KINDS, file_of, served};
+use super::{POLICY_KINDS, Repeated, file_of, repeat, served};
 use crate::examine::in_a_line;
 use crate::policies::Policies;
 
 /// Starts writing.
 pub(crate) fn keep(context: &Context, (cluster, registers): (Cluster, bool), policies: Policies) {
-    let shutdown = context.shutdown.clone();
-    context.spawn(async move {
-        let mut statuses = Statuses { cluster, policies, registers, told: None, retry: None };
-        loop {
-            tokio::select! {
-                () = shutdown.cancelled() => return,
-                () = tokio::time::sleep(LOOK) => {}
-            }
-            tokio::select! {
-                () = shutdown.cancelled() => return,
-                () = statuses.look() => {}
-            }
-        }
-    });
+    repeat(context, LOOK, Statuses { cluster, policies, registers, told: None, retry: None });
 }
 
 struct Statuses {
@@ -48,7 +35,7 @@ struct Statuses {
     retry: Option<Instant>,
 }
 
-impl Statuses {
+impl Repeated for Statuses {
     async fn look(&mut self) {
         let Some((set, faults)) = self.policies.loaded() else { return };
         let is_late = self.retry.is_some_and(|at| at <= Instant::now());
@@ -80,7 +67,9 @@ impl Statuses {
         self.retry = (failed > 0).then(|| Instant::now() + RETRY);
         self.told = Some((faults, is_asked));
     }
+}
 
+impl Statuses {
     /// Tells all policies of a kind; how many could not be told.
     async fn tell_all(&self, resource: &Resource, state: &State<'_>) -> usize {
         let (mut token, mut failed) = (String::new(), 0);

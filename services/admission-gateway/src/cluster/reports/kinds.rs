@@ -1,10 +1,10 @@
 //! Which kinds are looked at, and in which kinds reports are written.
 
-use std::collections::BTreeMap;
-
+use admission_policy::CleanupTarget;
 use admission_policy::report::ReportForm;
-use admission_policy::{CleanupTarget, GroupVersionKind};
 use kubernetes::{Cluster, ClusterError, Resource, Served};
+
+use crate::cluster::are_about;
 
 /// The kinds of reports.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,21 +37,8 @@ impl ReportKinds {
 
 /// The kinds among those of the server that policies are about: of several versions the preferred one, where it is meant.
 pub(super) fn meant(served: &[Served], targets: &[CleanupTarget]) -> Vec<Served> {
-    let is_meant = |one: &&Served| {
-        let Resource { group, version, kind, plural } = &one.resource;
-        let kind = GroupVersionKind { group: group.clone(), version: version.clone(), kind: kind.clone() };
-        one.verbs.iter().any(|verb| verb == "list")
-            && !is_noise(&one.resource)
-            && targets.iter().any(|target| target.is_about(&kind, plural))
-    };
-    let mut found: BTreeMap<(String, String), Served> = BTreeMap::new();
-    for one in served.iter().filter(is_meant) {
-        let key = (one.resource.group.clone(), one.resource.plural.clone());
-        if one.is_preferred || !found.contains_key(&key) {
-            found.insert(key, one.clone());
-        }
-    }
-    found.into_values().collect()
+    let is_meant = |one: &&Served| one.can("list") && !is_noise(&one.resource) && are_about(targets, &one.resource);
+    Served::one_version_each(served.iter().filter(is_meant).cloned())
 }
 
 /// What nobody wants a report on: reports, and what comes and goes all the time.

@@ -30,6 +30,7 @@ pub(crate) use self::judge::Means;
 use self::kinds::{ReportKinds, meant};
 use self::report::text;
 use self::round::Round;
+use super::{Repeated, repeat};
 use crate::metrics::Metrics;
 use crate::policies::Policies;
 
@@ -86,31 +87,19 @@ impl Reports {
         let (queue, noted) = mpsc::channel(MOST_NOTED);
         let kinds: Arc<ArcSwap<Vec<Resource>>> = Arc::default();
         let changes = Changes { queue, kinds: Arc::clone(&kinds) };
-        let (shutdown, readiness) = (context.shutdown.clone(), context.readiness.clone());
-        context.spawn(async move {
-            let mut scanner = Scanner {
-                reports: self,
-                readiness,
-                kinds,
-                noted,
-                waiting: BTreeMap::new(),
-                scanned: None,
-                seen: None,
-                not_before: None,
-                is_told: false,
-                targets: None,
-            };
-            loop {
-                tokio::select! {
-                    () = shutdown.cancelled() => return,
-                    () = tokio::time::sleep(LOOK) => {}
-                }
-                tokio::select! {
-                    () = shutdown.cancelled() => return,
-                    () = scanner.look() => {}
-                }
-            }
-        });
+        let scanner = Scanner {
+            reports: self,
+            readiness: context.readiness.clone(),
+            kinds,
+            noted,
+            waiting: BTreeMap::new(),
+            scanned: None,
+            seen: None,
+            not_before: None,
+            is_told: false,
+            targets: None,
+        };
+        repeat(context, LOOK, scanner);
         changes
     }
 }
@@ -134,7 +123,7 @@ struct Scanner {
     targets: Option<ReportKinds>,
 }
 
-impl Scanner {
+impl Repeated for Scanner {
     async fn look(&mut self) {
         while self.waiting.len() < MOST_NOTED
             && let Ok(place) = self.noted.try_recv()
@@ -151,7 +140,9 @@ impl Scanner {
             self.changed().await;
         }
     }
+}
 
+impl Scanner {
     /// Whether everything is to be looked at: other policies are in force, and no more come at the moment, or it is long ago.
     fn is_due(&mut self) -> bool {
         let policies = self.reports.policies.now();

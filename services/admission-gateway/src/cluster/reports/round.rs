@@ -13,6 +13,7 @@ use super::judge::Judge;
 use super::kinds::ReportKinds;
 use super::report::{Report, text};
 use super::store::{Heads, Store, key_of};
+use crate::cluster::register::is_never_asked_about;
 
 /// What one look has at hand.
 #[derive(Debug)]
@@ -130,11 +131,7 @@ impl<'r> Round<'r> {
     }
 
     fn is_excluded(&self, object: &Value) -> bool {
-        let own = match object.get("kind").and_then(Value::as_str) {
-            Some("Namespace") => text(object, "/metadata/name"),
-            _ => text(object, "/metadata/namespace"),
-        };
-        SYSTEM.contains(&own.as_str()) || self.reports.excluded.contains(&own)
+        is_never_asked_about(object, &self.reports.excluded)
     }
 }
 
@@ -156,7 +153,5 @@ fn head_of(object: &Value) -> Value {
     head
 }
 
-/// Namespaces that the gateway's webhooks are not for.
-const SYSTEM: [&str; 2] = ["kube-system", "kube-node-lease"];
 /// How long the server is left alone after each page of objects.
 const PAUSE: Duration = Duration::from_millis(100);
