@@ -170,8 +170,15 @@ fn start(folder: &Path) -> Option<Part<KubeApiserver>> {
 async fn objects_of_a_cluster_are_judged_and_nothing_is_written() {
     let folder = tempfile::tempdir().unwrap();
     let Some(server) = start(folder.path()) else { return };
-    let versions =
-        || server.kubectl(&["get", "namespaces,configmaps,secrets", "-A", "-o", "jsonpath={..resourceVersion}"]);
+    let versions = || {
+        server.kubectl(&[
+            "get",
+            "namespaces,configmaps,secrets",
+            "-A",
+            "-o",
+            "jsonpath={.items[*].metadata.resourceVersion}",
+        ])
+    };
     let before = versions().unwrap();
     let kubeconfig = server.kubeconfig.display().to_string();
     let apply = |more: &[&str]| {
